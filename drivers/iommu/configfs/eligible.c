@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What types a group can have: what the IOMMU driver forces, what it cannot
+ * give, and what "auto" will come to where that is certain beforehand. The
+ * rules are those of iommu_get_default_domain_type() in the core.
+ *
+ * Owns struct icfg_rules. What looks into dev->iommu is called under the
+ * group's mutex (from iommu_group_for_each_dev()), since nothing else keeps
+ * that structure; it takes no lock itself.
+ */
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/pci.h>
+#ifdef ICFG_HAVE_GENERIC_PT
+#include <linux/generic_pt/iommu.h>
+#endif
+
+#include "eligible.h"
+
+static const struct iommu_ops *device_ops(struct device *dev)
+{
+	if (!dev->iommu || !dev->iommu->iommu_dev)
+		return NULL;
+	return dev->iommu->iommu_dev->ops;
+}
+
+static enum icfg_type from_domain_type(unsigned int type)
+{
+	switch (type) {
+	case 0:
+		return ICFG_NONE;
+	case IOMMU_DOMAIN_IDENTITY:
+		return ICFG_IDENTITY;
+	case IOMMU_DOMAIN_DMA:
+		return ICFG_DMA;
+	default:
+		return ICFG_OTHER;
+	}
+}
+
+static bool is_untrusted(struct device *dev)
+{
+	return dev_is_pci(dev) && to_pci_dev(dev)->untrusted;
+}
+
+/* What the IOMMU driver insists on for @dev. */
+static enum icfg_type driver_type(struct device *dev)
+{
+	const struct iommu_ops *ops = device_ops(dev);
+
+	if (!ops)
+		return ICFG_NONE;
+	if (ops->default_domain)
+		return from_domain_type(ops->default_domain->type);
+	return from_domain_type(ops->def_domain_type ?
+				ops->def_domain_type(dev) : 0);
+}
+
+/**
+ * icfg_required_type - the only type that a device takes
+ * @dev: a device, with its group's mutex held
+ *
+ * Returns ICFG_NONE where any will do.
+ */
+enum icfg_type icfg_required_type(struct device *dev)
+{
+	return is_untrusted(dev) ? ICFG_DMA : driver_type(dev);
+}
+
+static enum icfg_maybe has_identity(struct device *dev)
+{
+	const struct iommu_ops *ops = device_ops(dev);
+
+	if (!ops)
+		return ICFG_NO;
+	if (ops->identity_domain)
+		return ICFG_YES;
+#ifdef ICFG_HAVE_ALLOC_IDENTITY
+	return ops->domain_alloc_identity ? ICFG_MAYBE : ICFG_NO;
+#else
+	return ops->domain_alloc ? ICFG_MAYBE : ICFG_NO;
+#endif
+}
+
+static enum icfg_maybe has_fq(struct device *dev)
+{
+	if (device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH))
+		return ICFG_YES;
+#ifdef ICFG_HAVE_GENERIC_PT
+	/* The paging domain may grant it; see icfg_domain_defers(). */
+	return ICFG_MAYBE;
+#else
+	return ICFG_NO;
+#endif
+}
+
+/**
+ * icfg_domain_defers - does the paging domain of a device grant DMA-FQ?
+ * @dev: a device whose lock is held, without its group's mutex
+ *
+ * From 6.19 on, the IOMMU drivers that use the generic page table no longer
+ * report the capability, since all of their paging domains can do it. The
+ * domain is safe to look at only while a driver has the device: the core does
+ * not exchange it below one.
+ */
+enum icfg_maybe icfg_domain_defers(struct device *dev)
+{
+#ifdef ICFG_HAVE_GENERIC_PT
+	struct iommu_domain *domain;
+
+	if (!dev->driver)
+		return ICFG_MAYBE;
+
+	domain = iommu_get_domain_for_dev(dev);
+	if (!domain || !(domain->type & __IOMMU_DOMAIN_PAGING))
+		return ICFG_MAYBE;
+	return iommupt_from_domain(domain) ? ICFG_YES : ICFG_NO;
+#else
+	return ICFG_NO;
+#endif
+}
+
+void icfg_rules_init(struct icfg_rules *rules)
+{
+	*rules = (struct icfg_rules){
+		.identity = ICFG_YES,
+		.fq = ICFG_YES,
+	};
+}
+
+void icfg_rules_free(struct icfg_rules *rules)
+{
+	put_device(rules->forced_by);
+	rules->forced_by = NULL;
+}
+
+static void force(struct icfg_rules *rules, enum icfg_type type,
+		  struct device *dev)
+{
+	put_device(rules->forced_by);
+	rules->forced_by = get_device(dev);
+	rules->forced = type;
+}
+
+static enum icfg_maybe weaker(enum icfg_maybe a, enum icfg_maybe b)
+{
+	if (a == ICFG_NO || b == ICFG_NO)
+		return ICFG_NO;
+	return a == ICFG_MAYBE ? a : b;
+}
+
+/**
+ * icfg_rules_add - take another member of the group into account
+ * @rules: the rules so far
+ * @dev: the member, with the group's mutex held
+ */
+void icfg_rules_add(struct icfg_rules *rules, struct device *dev)
+{
+	enum icfg_type type = driver_type(dev);
+	bool untrusted = is_untrusted(dev);
+
+	rules->identity = weaker(rules->identity, has_identity(dev));
+	rules->fq = weaker(rules->fq, has_fq(dev));
+
+	if (untrusted && type == ICFG_NONE)
+		type = ICFG_DMA;
+	if ((untrusted && type != ICFG_DMA) ||
+	    (untrusted && rules->forced == ICFG_IDENTITY))
+		rules->contradiction = true;
+
+	/* Where members want different types, identity takes precedence. */
+	if (type != ICFG_NONE &&
+	    (rules->forced == ICFG_NONE || type == ICFG_IDENTITY)) {
+		if (rules->forced == ICFG_DMA && rules->forced_by &&
+		    is_untrusted(rules->forced_by))
+			rules->contradiction = true;
+		force(rules, type, dev);
+	}
+}
+
+/**
+ * icfg_auto_type - the type that "auto" comes to, where that is certain
+ * @rules: of the group
+ *
+ * Without a forced type the core takes the system's default, and of that a
+ * module can learn only whether it is pass-through. Returns ICFG_NONE where
+ * nothing is certain.
+ */
+enum icfg_type icfg_auto_type(const struct icfg_rules *rules)
+{
+	if (rules->forced != ICFG_NONE)
+		return rules->forced;
+	return iommu_default_passthrough() ? ICFG_IDENTITY : ICFG_NONE;
+}

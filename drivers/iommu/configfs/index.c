@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A group by its number, on a stock kernel, whose IOMMU core has no function for
+ * that: a group can only be had from one of its devices, and looking at every
+ * device of a large machine for each group that is staged would take long. So a
+ * look at all devices leaves a hint for each group, one of its devices, and
+ * devices take their hint with them when they go.
+ *
+ * index_lock protects the hints; it is taken inside of configfs' locks and
+ * around the bus's own, for a look at all devices at the most.
+ */
+#include <linux/amba/bus.h>
+#include <linux/cdx/cdx_bus.h>
+#include <linux/cleanup.h>
+#include <linux/fsl/mc.h>
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+#include <linux/host1x_context_bus.h>
+#endif
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/pci.h>
+#include <linux/platform_device.h>
+#include <linux/xarray.h>
+
+#include "seam.h"
+
+/*
+ * The buses whose devices the IOMMU core probes, as in iommu.c: no others can
+ * be in a group with a default domain.
+ */
+static const struct bus_type * const iommu_buses[] = {
+	&platform_bus_type,
+#ifdef CONFIG_PCI
+	&pci_bus_type,
+#endif
+#ifdef CONFIG_ARM_AMBA
+	&amba_bustype,
+#endif
+#ifdef CONFIG_FSL_MC_BUS
+	&fsl_mc_bus_type,
+#endif
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+	&host1x_context_device_bus_type,
+#endif
+#ifdef CONFIG_CDX_BUS
+	&cdx_bus_type,
+#endif
+};
+
+static DEFINE_MUTEX(index_lock);
+/* A device of a group, with a reference, by the group's number. */
+static DEFINE_XARRAY(hints);
+
+static void drop_hint(unsigned int id)
+{
+	lockdep_assert_held(&index_lock);
+
+	put_device(xa_erase(&hints, id));
+}
+
+/* The group that the hint leads to, if it has not changed since. */
+static struct iommu_group *follow_hint(unsigned int id)
+{
+	struct device *dev = xa_load(&hints, id);
+	struct iommu_group *group;
+
+	lockdep_assert_held(&index_lock);
+
+	if (!dev)
+		return NULL;
+	group = iommu_group_get(dev);
+	if (group && (unsigned int)iommu_group_id(group) == id)
+		return group;
+	iommu_group_put(group);
+	drop_hint(id);
+	return NULL;
+}
+
+static int leave_hint(struct device *dev, void *data)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	unsigned int id;
+
+	if (!group)
+		return 0;
+	id = iommu_group_id(group);
+	iommu_group_put(group);
+
+	/* Without memory for it the next one who asks looks again. */
+	if (!xa_load(&hints, id) &&
+	    !xa_err(xa_store(&hints, id, dev, GFP_KERNEL)))
+		get_device(dev);
+	return 0;
+}
+
+struct iommu_group *icfg_group_by_id(unsigned int id)
+{
+	struct iommu_group *group;
+	size_t i;
+
+	guard(mutex)(&index_lock);
+
+	group = follow_hint(id);
+	if (group)
+		return group;
+
+	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++)
+		bus_for_each_dev(iommu_buses[i], NULL, NULL, leave_hint);
+	return follow_hint(id);
+}
+
+/*
+ * Ahead of the IOMMU core, which takes the device out of its group then. The bus
+ * has it no more: a look at all devices will not find it again.
+ */
+static int forget_device(struct notifier_block *nb, unsigned long action,
+			 void *data)
+{
+	struct iommu_group *group;
+	struct device *dev = data;
+	unsigned int id;
+
+	if (action != BUS_NOTIFY_REMOVED_DEVICE)
+		return NOTIFY_DONE;
+	group = iommu_group_get(dev);
+	if (!group)
+		return NOTIFY_DONE;
+
+	id = iommu_group_id(group);
+	iommu_group_put(group);
+	guard(mutex)(&index_lock);
+	if (xa_load(&hints, id) == dev)
+		drop_hint(id);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block forget_blocks[ARRAY_SIZE(iommu_buses)];
+
+int icfg_seam_init(void)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++) {
+		forget_blocks[i] = (struct notifier_block){
+			.notifier_call	= forget_device,
+			.priority	= 1,
+		};
+		ret = bus_register_notifier(iommu_buses[i], &forget_blocks[i]);
+		if (ret)
+			goto err_unregister;
+	}
+	return 0;
+
+err_unregister:
+	while (i--)
+		bus_unregister_notifier(iommu_buses[i], &forget_blocks[i]);
+	return ret;
+}
+
+void icfg_seam_exit(void)
+{
+	struct device *dev;
+	unsigned long id;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++)
+		bus_unregister_notifier(iommu_buses[i], &forget_blocks[i]);
+	xa_for_each(&hints, id, dev)
+		put_device(dev);
+	xa_destroy(&hints);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _ICFG_LINKS_H
+#define _ICFG_LINKS_H
+
+#include <linux/device.h>
+
+/**
+ * struct icfg_link - a managed device link, as it was when listed
+ * @supplier: with a reference
+ * @consumer: unbound by the driver core when @supplier is; with a reference
+ */
+struct icfg_link {
+	struct device *supplier;
+	struct device *consumer;
+};
+
+/**
+ * struct icfg_links - the managed device links of the machine
+ * @links: the list, those of one supplier together
+ * @count: links in it
+ */
+struct icfg_links {
+	struct icfg_link *links;
+	size_t count;
+};
+
+int icfg_links_init(void);
+int icfg_links_list(struct icfg_links *links, gfp_t gfp);
+const struct icfg_link *icfg_links_of(const struct icfg_links *links,
+				      const struct device *supplier,
+				      size_t *count);
+void icfg_links_free(struct icfg_links *links);
+
+#endif /* _ICFG_LINKS_H */

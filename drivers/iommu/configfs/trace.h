@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM iommu_configfs
+
+#if !defined(_ICFG_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _ICFG_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "run.h"
+
+/* One event a group. */
+DECLARE_EVENT_CLASS(icfg_group,
+		    TP_PROTO(const struct icfg_target *t, enum icfg_type type,
+			     int err),
+		    TP_ARGS(t, type, err),
+		    TP_STRUCT__entry(__string(transaction,
+					      icfg_txn_name(t->run->txn))
+				     __string(type, icfg_type_word(type))
+				     __string(now, icfg_type_word(t->now))
+				     __field(unsigned int, group)
+				     __field(int, err)),
+		    TP_fast_assign(__assign_str(transaction);
+				   __assign_str(type);
+				   __assign_str(now);
+				   __entry->group = t->group->id;
+				   __entry->err = err;),
+		    TP_printk("transaction=%s group=%u type=%s now=%s err=%d",
+			      __get_str(transaction), __entry->group,
+			      __get_str(type), __get_str(now), __entry->err)
+);
+
+#define ICFG_GROUP_EVENT(name)						\
+	DEFINE_EVENT(icfg_group, name,					\
+		     TP_PROTO(const struct icfg_target *t,		\
+			      enum icfg_type type, int err),		\
+		     TP_ARGS(t, type, err))
+
+ICFG_GROUP_EVENT(icfg_check);
+ICFG_GROUP_EVENT(icfg_switch);
+ICFG_GROUP_EVENT(icfg_verify);
+ICFG_GROUP_EVENT(icfg_restore);
+
+/* One event a device. */
+DECLARE_EVENT_CLASS(icfg_dev,
+		    TP_PROTO(const struct icfg_target *t,
+			     const struct icfg_dev *d, int err),
+		    TP_ARGS(t, d, err),
+		    TP_STRUCT__entry(__string(transaction,
+					      icfg_txn_name(t->run->txn))
+				     __string(device, dev_name(d->dev))
+				     __string(driver, d->drv_name ?: "-")
+				     __field(unsigned int, group)
+				     __field(int, err)),
+		    TP_fast_assign(__assign_str(transaction);
+				   __assign_str(device);
+				   __assign_str(driver);
+				   __entry->group = t->group->id;
+				   __entry->err = err;),
+		    TP_printk("transaction=%s group=%u device=%s driver=%s err=%d",
+			      __get_str(transaction), __entry->group,
+			      __get_str(device), __get_str(driver),
+			      __entry->err)
+);
+
+#define ICFG_DEV_EVENT(name)						\
+	DEFINE_EVENT(icfg_dev, name,					\
+		     TP_PROTO(const struct icfg_target *t,		\
+			      const struct icfg_dev *d, int err),	\
+		     TP_ARGS(t, d, err))
+
+ICFG_DEV_EVENT(icfg_release);
+ICFG_DEV_EVENT(icfg_probe);
+
+#endif /* _ICFG_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
