@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What all commands do alike: options, messages, exit codes. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+int cli_nomem(void)
+{
+	fputs("iommucfg: out of memory\n", stderr);
+	return EXIT_BAD;
+}
+
+/* Of two exit codes the one that counts. */
+int cli_worse(int a, int b)
+{
+	static const int weight[] = {
+		[EXIT_DONE] = 0, [EXIT_CHANGE] = 1, [EXIT_REFUSED] = 2, [EXIT_BAD] = 3,
+		[EXIT_RESTORED] = 4, [EXIT_BROKEN] = 5,
+	};
+
+	return weight[a] >= weight[b] ? a : b;
+}
+
+bool cli_color(const struct cli *cli, FILE *f)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return !cli->color_off && !(no && *no) && isatty(fileno(f)) &&
+	       term && strcmp(term, "dumb");
+}
+
+int cli_usage(struct cli *cli, const char *format, ...)
+{
+	va_list args;
+
+	fputs("iommucfg: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\nTry \"iommucfg%s%s --help\".\n", cli->command ? " " : "",
+		cli->command ? cli->command : "");
+	return EXIT_BAD;
+}
+
+void cli_note(struct cli *cli, const char *format, ...)
+{
+	va_list args;
+
+	if (cli->quiet)
+		return;
+	fputs("iommucfg: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+void cli_debug(struct cli *cli, const char *format, ...)
+{
+	va_list args;
+
+	if (!cli->verbose)
+		return;
+	fputs("iommucfg: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+static void tell(struct cli *cli, const struct iommucfg_problem *p)
+{
+	bool warning = iommucfg_problem_severity(p) == IOMMUCFG_WARNING;
+	bool color = cli_color(cli, stderr);
+
+	if (warning && cli->quiet)
+		return;
+	fputs("iommucfg: ", stderr);
+	if (iommucfg_problem_file(p)) {
+		fputs(iommucfg_problem_file(p), stderr);
+		if (iommucfg_problem_line(p) > 0)
+			fprintf(stderr, ":%d", iommucfg_problem_line(p));
+		fputs(": ", stderr);
+	}
+	if (warning)
+		fprintf(stderr, "%swarning:%s ", color ? "\033[33m" : "", color ? "\033[0m" : "");
+	else if (color)
+		fputs("\033[31m", stderr);
+	fputs(iommucfg_problem_message(p), stderr);
+	fputs(color && !warning ? "\033[0m\n" : "\n", stderr);
+}
+
+void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems)
+{
+	size_t i;
+
+	for (i = 0; i < iommucfg_problems_count(problems); i++)
+		tell(cli, iommucfg_problems_get(problems, i));
+}
+
+/* Says what was found since the last time. */
+void cli_tell(struct cli *cli)
+{
+	for (; cli->told < iommucfg_problems_count(cli->problems); cli->told++)
+		tell(cli, iommucfg_problems_get(cli->problems, cli->told));
+}
+
+static const struct command *command_of(const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->name; c++)
+		if (name && !strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+static int help(const struct cli *cli)
+{
+	const struct command *c = command_of(cli->command);
+
+	if (c) {
+		printf("Usage: iommucfg %s [OPTION...]%s%s\n\n%s\n", c->name, *c->args ? " " : "",
+		       c->args, c->help);
+	} else {
+		puts("Usage: iommucfg [OPTION...] [COMMAND] [ARGUMENT...]\n\n"
+		     "Shows, plans and changes the default domain types of IOMMU groups.\n\nCommands:");
+		for (c = commands; c->name; c++)
+			printf("  %-9s %s\n", c->name, c->summary);
+		puts("");
+	}
+	puts("Options of every command:\n"
+	     "      --json       print one JSON document\n"
+	     "  -q, --quiet      print errors only, and what was asked for\n"
+	     "  -v, --verbose    say what is being done\n"
+	     "      --no-color   no colours (so does NO_COLOR in the environment)\n"
+	     "      --root DIR   look below DIR for everything of the system (so does\n"
+	     "                   IOMMUCFG_ROOT)\n"
+	     "  -h, --help       this text\n"
+	     "      --version    the version");
+	if (!command_of(cli->command))
+		puts("\nExit status: 0 done, 1 wrong input or system, 2 something to change,\n"
+		     "3 refused (nothing was touched), 4 tried and restored, 5 needs a person.\n"
+		     "See iommucfg(8), iommucfg.conf(5), iommucfg-json(5).");
+	return fflush(stdout) ? EXIT_BAD : EXIT_DONE;
+}
+
+/* getopt() has met something that is no option: say what was meant. */
+static int unknown_option(struct cli *cli, char **argv, const struct option *options)
+{
+	const char *names[64], *arg = argv[optind - 1], *near;
+	size_t n = 0;
+	char word[64];
+
+	if (optopt && optopt < 256 && strncmp(arg, "--", 2)) {
+		for (; options->name; options++)
+			if (options->val == optopt)
+				return cli_usage(cli, "option -%c needs an argument", optopt);
+		/* o: is in no list of long options but has one of its own */
+		if (optopt == 'o')
+			return cli_usage(cli, "option -o needs an argument");
+		return cli_usage(cli, "unknown option -%c", optopt);
+	}
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
+	for (; options->name && n < 63; options++) {
+		if (!strcmp(options->name, word))
+			return cli_usage(cli, options->has_arg ? "option --%s needs an argument" :
+					 "option --%s takes no argument", word);
+		names[n++] = options->name;
+	}
+	names[n] = NULL;
+	near = iommucfg_suggest(word, names);
+	if (near)
+		return cli_usage(cli, "unknown option --%s; did you mean --%s?", word, near);
+	return cli_usage(cli, "unknown option --%s", word);
+}
+
+int cli_option(struct cli *cli, int opt, char **argv, const struct option *options)
+{
+	switch (opt) {
+	case 'h':
+		return help(cli);
+	case 'q':
+		cli->quiet = true;
+		return -1;
+	case 'v':
+		cli->verbose++;
+		return -1;
+	case OPT_JSON:
+		cli->json = true;
+		return -1;
+	case OPT_NO_COLOR:
+		cli->color_off = true;
+		return -1;
+	case OPT_ROOT:
+		cli->root = optarg;
+		return -1;
+	case OPT_VERSION:
+		printf("iommucfg %s\n", iommucfg_version());
+		return EXIT_DONE;
+	default:
+		return unknown_option(cli, argv, options);
+	}
+}
+
+/* An option of tables: 1 if it was one. */
+int cli_table_option(struct cli *cli, int opt)
+{
+	switch (opt) {
+	case 'o':
+		cli->columns = optarg;
+		return 1;
+	case 'l':
+		cli->list = true;
+		return 1;
+	case OPT_RAW:
+		cli->raw = true;
+		return 1;
+	case OPT_NOHEADINGS:
+		cli->noheadings = true;
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Opens the root that was asked for; -1 to go on. */
+int cli_open(struct cli *cli)
+{
+	int ret;
+
+	ret = iommucfg_new(&cli->ctx, cli->root);
+	if (ret == -ENOMEM)
+		return cli_nomem();
+	if (ret)
+		return cli_usage(cli, "--root %s: %s", cli->root, strerror(-ret));
+	return -1;
+}
+
+int cli_number(struct cli *cli, const char *what, const char *text, long max, long *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || n > max) {
+		cli_usage(cli, "%s takes seconds from 0 to %ld, not \"%s\"", what, max, text);
+		return -EINVAL;
+	}
+	*value = n;
+	return 0;
+}
+
+int cli_need_kernel(struct cli *cli)
+{
+	return iommucfg_kernel_probe(cli->ctx, cli->problems) ? EXIT_BAD : EXIT_DONE;
+}
+
+int cli_need_root(struct cli *cli)
+{
+	if (!geteuid())
+		return EXIT_DONE;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", EACCES,
+			      "\"iommucfg %s\" needs root (CAP_SYS_ADMIN and CAP_SYS_RAWIO in the initial user namespace)",
+			      cli->command);
+	return EXIT_BAD;
+}
+
+/* The files that are named, or else the system's. */
+int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, char **argv)
+{
+	int i, ret, err = 0;
+
+	if (!argc)
+		return iommucfg_policy_read_system(policy, cli->problems);
+	for (i = 0; i < argc; i++) {
+		ret = iommucfg_policy_read_file(policy, argv[i], cli->problems);
+		if (ret == -EINTR)
+			return ret;
+		if (ret)
+			err = ret;
+	}
+	return err;
+}
+
+/* Transactions that somebody has to decide about first. */
+int cli_pending(struct cli *cli, enum iommucfg_severity severity)
+{
+	enum iommucfg_state state;
+	struct iommucfg_txn *txn;
+	int n, i, found = 0;
+	char **names;
+
+	n = iommucfg_txn_list(cli->ctx, &names);
+	if (n < 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(cli->ctx, names[i], &txn))
+			continue;
+		state = iommucfg_txn_state(txn);
+		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
+			found++;
+			iommucfg_problems_add(cli->problems, severity, "transaction", EBUSY,
+					      state == IOMMUCFG_STATE_FAILED ?
+					      "transaction \"%s\" failed and could not be restored in full: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
+					      "transaction \"%s\" is unconfirmed: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
+					      names[i], names[i], names[i]);
+		}
+		iommucfg_txn_free(txn);
+	}
+	iommucfg_txn_list_free(names);
+	return found;
+}
+
+/*
+ * Digits are a group, else it is a device, whose group is meant. NULL after a
+ * problem.
+ */
+struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
+				      const char *word)
+{
+	struct iommucfg_group *group = NULL;
+	struct iommucfg_device *device;
+
+	if (*word && strspn(word, "0123456789") == strlen(word)) {
+		if (strlen(word) < 10)
+			group = iommucfg_topology_find_group(topology, strtoul(word, NULL, 10));
+		if (!group)
+			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
+					      "there is no group %s", word);
+		return group;
+	}
+	device = iommucfg_topology_find_device(topology, word);
+	if (device)
+		return iommucfg_device_group(device);
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
+			      "no group has a device \"%s\"", word);
+	return NULL;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of the command share. */
+#ifndef IOMMUCFG_CLI_H
+#define IOMMUCFG_CLI_H
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "iommucfg.h"
+
+struct json_object;
+
+/* Exit codes. Of several the first in the order 5, 4, 1, 3, 2, 0 counts. */
+enum {
+	EXIT_DONE	= 0,
+	EXIT_BAD	= 1,	/* usage, policy, input, system */
+	EXIT_CHANGE	= 2,	/* there is something to change */
+	EXIT_REFUSED	= 3,	/* nothing was touched */
+	EXIT_RESTORED	= 4,	/* tried, failed, as before */
+	EXIT_BROKEN	= 5,	/* needs a person */
+};
+
+struct cli {
+	const char *command;
+	const char *root;
+	bool json, quiet, color_off;
+	int verbose;
+	/* of tables */
+	const char *columns;
+	bool raw, noheadings, list;
+	struct iommucfg *ctx;
+	struct iommucfg_problems *problems;
+	size_t told;		/* how many of them standard error has had */
+};
+
+struct command {
+	const char *name;
+	const char *args;
+	const char *summary;
+	int (*run)(struct cli *cli, int argc, char **argv);
+	const char *help;
+};
+
+extern const struct command commands[];
+
+/* cli.c */
+/* Codes of long options; those of one letter are that letter. */
+enum {
+	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_VERSION, OPT_RAW, OPT_NOHEADINGS,
+	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
+	OPT_SETTLE, OPT_NAME, OPT_FORGET,
+};
+
+#define CLI_SHORT	"hqv"
+#define CLI_LONG \
+	{ "help", no_argument, NULL, 'h' }, \
+	{ "json", no_argument, NULL, OPT_JSON }, \
+	{ "no-color", no_argument, NULL, OPT_NO_COLOR }, \
+	{ "quiet", no_argument, NULL, 'q' }, \
+	{ "root", required_argument, NULL, OPT_ROOT }, \
+	{ "verbose", no_argument, NULL, 'v' }, \
+	{ "version", no_argument, NULL, OPT_VERSION }
+
+#define CLI_TABLE_SHORT	"lo:"
+#define CLI_TABLE_LONG \
+	{ "list", no_argument, NULL, 'l' }, \
+	{ "noheadings", no_argument, NULL, OPT_NOHEADINGS }, \
+	{ "output", required_argument, NULL, 'o' }, \
+	{ "raw", no_argument, NULL, OPT_RAW }
+
+/* An option that all commands know; -1 to go on, else the exit code. */
+int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
+int cli_table_option(struct cli *cli, int opt);
+int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_open(struct cli *cli);
+void cli_tell(struct cli *cli);
+void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems);
+void cli_note(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_debug(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_worse(int a, int b);
+int cli_number(struct cli *cli, const char *what, const char *text, long max, long *value);
+bool cli_color(const struct cli *cli, FILE *f);
+int cli_need_kernel(struct cli *cli);
+int cli_need_root(struct cli *cli);
+int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, char **argv);
+int cli_pending(struct cli *cli, enum iommucfg_severity severity);
+int cli_nomem(void);
+struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
+				      const char *word);
+
+/* table.c */
+struct column {
+	const char *name;
+	double whint;
+	bool tree, right;
+	bool wrap;		/* has lines of its own */
+	bool cut;		/* at the end of a narrow terminal */
+};
+
+struct table;
+struct libscols_line;
+struct table *table_new(struct cli *cli, const struct column *columns, size_t n,
+			const char *tree_default, const char *list_default);
+struct libscols_line *table_line(struct table *t, struct libscols_line *parent);
+void table_set(struct table *t, struct libscols_line *line, size_t column, const char *text);
+void table_color(struct table *t, struct libscols_line *line, size_t column, const char *color);
+bool table_has(const struct table *t, size_t column);
+bool table_flat(const struct table *t);
+int table_print(struct table *t);
+const char *type_color(const char *type);
+
+/* json.c */
+struct json_object *json_document(struct cli *cli);
+struct json_object *json_text(const char *text);
+struct json_object *json_number(long number);
+struct json_object *json_uses(const struct iommucfg_device *device);
+void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems);
+struct json_object *json_problems(const struct iommucfg_problems *problems);
+struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
+			      const char *transaction, const char *result);
+int json_print(struct json_object *document, bool pretty);
+
+/* describe.c */
+char *describe_device(struct iommucfg_device *device);
+char *describe_uses(const struct iommucfg_device *device);
+char *describe_plural(size_t n, const char *one);
+
+/* plan-print.c */
+int plan_print(struct cli *cli, const struct iommucfg_plan *plan);
+
+/* signals.c */
+void signals_catch(void);
+int signals_seen(void);
+int signals_last(void);
+void signals_forget(void);
+int signals_fd(void);
+void signals_drain(void);
+bool signals_wait(int milliseconds);
+
+/* ask.c */
+bool ask_possible(void);
+/* 1 yes, 0 no or end of file, -1 a signal came. */
+int ask_once(const char *question);
+
+/* progress.c */
+void progress_show(struct cli *cli, struct iommucfg_txn *txn);
+void progress_clear(void);
+
+/* run.c */
+struct run {
+	struct cli *cli;
+	struct iommucfg_topology *topology;
+	struct iommucfg_plan *plan;
+	struct iommucfg_txn *txn;
+	struct iommucfg_witness *witness;
+	/* asked for */
+	struct iommucfg_plan_options options;
+	const char *name;
+	long settle;
+	bool yes, detach;
+	uint64_t generation;
+	/* came out */
+	const char *result;
+	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
+};
+
+int run_prepare(struct run *run);
+int run_interrupted(struct run *run);
+int run_judge(struct run *run, int code);
+int run_finish(struct run *run, int code);
+int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
+	       int *settle_set);
+
+/* run-commit.c, run-confirm.c */
+int run_commit(struct run *run);
+int run_settle(struct run *run);
+int run_confirm(struct run *run);
+int run_roll_back(struct run *run);
+int run_await_end(struct run *run);
+void run_forget(struct run *run);
+
+#define RUN_LONG \
+	{ "allow-in-use", required_argument, NULL, OPT_ALLOW_IN_USE }, \
+	{ "confirm-timeout", required_argument, NULL, OPT_CONFIRM_TIMEOUT }, \
+	{ "skip-in-use", no_argument, NULL, OPT_SKIP_IN_USE }
+
+/* cmd-*.c */
+int cmd_show(struct cli *cli, int argc, char **argv);
+int cmd_check(struct cli *cli, int argc, char **argv);
+int cmd_plan(struct cli *cli, int argc, char **argv);
+int cmd_assert(struct cli *cli, int argc, char **argv);
+int cmd_apply(struct cli *cli, int argc, char **argv);
+int cmd_set(struct cli *cli, int argc, char **argv);
+int cmd_confirm(struct cli *cli, int argc, char **argv);
+int cmd_rollback(struct cli *cli, int argc, char **argv);
+int cmd_status(struct cli *cli, int argc, char **argv);
+int cmd_save(struct cli *cli, int argc, char **argv);
+int cmd_monitor(struct cli *cli, int argc, char **argv);
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg check */
+#include <json-c/json.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+static struct json_object *json_rule(const struct iommucfg_rule *rule)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "name", json_text(iommucfg_rule_name(rule)));
+	json_object_object_add(o, "file", json_text(iommucfg_rule_file(rule)));
+	json_object_object_add(o, "line", json_number(iommucfg_rule_line(rule)));
+	json_object_object_add(o, "type", json_text(iommucfg_type_name(iommucfg_rule_type(rule))));
+	json_object_object_add(o, "priority",
+			       json_object_new_int64(iommucfg_rule_priority(rule)));
+	json_object_object_add(o, "required",
+			       json_object_new_boolean(iommucfg_rule_required(rule)));
+	return o;
+}
+
+static struct json_object *json_options(const struct iommucfg_policy *policy)
+{
+	struct json_object *o = json_object_new_object(), *allow = NULL;
+	int mask = iommucfg_policy_allow_in_use(policy);
+
+	if (mask >= 0) {
+		allow = json_object_new_array();
+		if (mask & IOMMUCFG_GUARD_NET)
+			json_object_array_add(allow, json_text("net"));
+		if (mask & IOMMUCFG_GUARD_BLOCK)
+			json_object_array_add(allow, json_text("block"));
+	}
+	json_object_object_add(o, "confirm_timeout",
+			       json_number(iommucfg_policy_confirm_timeout(policy)));
+	json_object_object_add(o, "allow_in_use", allow);
+	json_object_object_add(o, "settle", json_number(iommucfg_policy_settle(policy)));
+	return o;
+}
+
+static int print_json(struct cli *cli, const struct iommucfg_policy *policy, bool good)
+{
+	struct json_object *o = json_document(cli), *rules = json_object_new_array();
+	enum iommucfg_type def = iommucfg_policy_default(policy);
+	size_t i;
+
+	/* Of a policy with errors no half is shown as if it were whole. */
+	for (i = 0; good && i < iommucfg_policy_num_rules(policy); i++)
+		json_object_array_add(rules, json_rule(iommucfg_policy_rule(policy, i)));
+	json_object_object_add(o, "rules", rules);
+	json_object_object_add(o, "default",
+			       json_text(def == IOMMUCFG_TYPE_NONE ? "keep" :
+								     iommucfg_type_name(def)));
+	json_object_object_add(o, "options", json_options(policy));
+	json_object_object_add(o, "problems", json_problems(cli->problems));
+	json_object_object_add(o, "result", json_text(good ? "ok" : "error"));
+	return json_print(o, true) ? EXIT_BAD : EXIT_DONE;
+}
+
+int cmd_check(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+	struct iommucfg_policy *policy;
+	char *rules;
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
+	if (iommucfg_policy_new(cli->ctx, &policy))
+		return cli_nomem();
+	code = cli_read_policy(cli, policy, argc - optind, argv + optind) ? EXIT_BAD : EXIT_DONE;
+	cli_tell(cli);
+	if (cli->json) {
+		code = cli_worse(code, print_json(cli, policy, !code));
+	} else if (!code) {
+		rules = describe_plural(iommucfg_policy_num_rules(policy), "rule");
+		cli_note(cli, "the policy is right: %s", rules ? rules : "");
+		free(rules);
+	}
+	iommucfg_policy_free(policy);
+	return code;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg confirm and rollback */
+#include <errno.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* The transaction that is named, or the only one. NULL after a problem. */
+static struct iommucfg_txn *find(struct cli *cli, const char *name)
+{
+	struct iommucfg_txn *txn = NULL;
+	char **names = NULL;
+	int n = 0;
+
+	if (!name) {
+		n = iommucfg_txn_list(cli->ctx, &names);
+		if (n != 1) {
+			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage",
+					      n > 0 ? EINVAL : ENOENT,
+					      n > 0 ? "there are %d transactions: name one; \"iommucfg status\" lists them" :
+					      "there is no transaction", n);
+			if (n >= 0)
+				iommucfg_txn_list_free(names);
+			return NULL;
+		}
+		name = names[0];
+	}
+	if (iommucfg_txn_open(cli->ctx, name, &txn))
+		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
+				      "there is no transaction \"%s\"", name);
+	if (names)
+		iommucfg_txn_list_free(names);
+	return txn;
+}
+
+/* Waits for the kernel to finish what it does now. */
+static enum iommucfg_state settled(struct iommucfg_txn *txn)
+{
+	enum iommucfg_state state;
+
+	while ((state = iommucfg_txn_state(txn)) == IOMMUCFG_STATE_ROLLING_BACK ||
+	       state == IOMMUCFG_STATE_COMMITTING)
+		poll(NULL, 0, 100);
+	return state;
+}
+
+static int refused(struct cli *cli, struct iommucfg_txn *txn, const char *what, int ret)
+{
+	if (iommucfg_txn_report(txn, IOMMUCFG_REFUSED, cli->problems) > 0 && ret != -EACCES)
+		return EXIT_REFUSED;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "kernel", -ret,
+			      "%s of transaction \"%s\" (%s) refused: %s", what,
+			      iommucfg_txn_name(txn),
+			      iommucfg_state_name(iommucfg_txn_state(txn)), strerror(-ret));
+	return EXIT_REFUSED;
+}
+
+static int too_late(struct cli *cli, struct iommucfg_txn *txn)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
+			      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
+			      iommucfg_txn_name(txn));
+	return EXIT_RESTORED;
+}
+
+static int broken(struct cli *cli, struct iommucfg_txn *txn)
+{
+	iommucfg_txn_report(txn, IOMMUCFG_REFUSED, cli->problems);
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,
+			      "transaction \"%s\" could not be restored in full and needs a person; \"iommucfg rollback %s\" tries again",
+			      iommucfg_txn_name(txn), iommucfg_txn_name(txn));
+	return EXIT_BROKEN;
+}
+
+static int not_committed(struct cli *cli, struct iommucfg_txn *txn)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
+			      "transaction \"%s\" is staged: nothing of it has been committed; \"iommucfg rollback --forget %s\" removes it",
+			      iommucfg_txn_name(txn), iommucfg_txn_name(txn));
+	return EXIT_REFUSED;
+}
+
+static int confirm(struct cli *cli, struct iommucfg_txn *txn)
+{
+	int ret;
+
+	ret = iommucfg_txn_confirm(txn);
+	if (!ret)
+		return EXIT_DONE;
+	if (ret != -EBUSY && ret != -ENOENT)
+		return refused(cli, txn, "the confirmation", ret);
+	switch (settled(txn)) {
+	case IOMMUCFG_STATE_COMMITTED:
+		return EXIT_DONE;
+	case IOMMUCFG_STATE_UNCONFIRMED:
+		/* It was committing, or the machine goes to sleep. */
+		ret = iommucfg_txn_confirm(txn);
+		return ret ? refused(cli, txn, "the confirmation", ret) : EXIT_DONE;
+	case IOMMUCFG_STATE_ROLLED_BACK:
+	case IOMMUCFG_STATE_GONE:
+		return too_late(cli, txn);
+	case IOMMUCFG_STATE_FAILED:
+		return broken(cli, txn);
+	default:
+		return not_committed(cli, txn);
+	}
+}
+
+static int rollback(struct cli *cli, struct iommucfg_txn *txn)
+{
+	enum iommucfg_state state = settled(txn);
+	int ret;
+
+	if (state == IOMMUCFG_STATE_ROLLED_BACK)
+		return EXIT_DONE;
+	if (state == IOMMUCFG_STATE_STAGED)
+		return not_committed(cli, txn);
+	ret = iommucfg_txn_rollback(txn);
+	if (!ret)
+		return EXIT_DONE;
+	/* The timer may have been faster. */
+	state = settled(txn);
+	if (state == IOMMUCFG_STATE_ROLLED_BACK || state == IOMMUCFG_STATE_GONE)
+		return EXIT_DONE;
+	if (ret == -EIO)
+		return broken(cli, txn);
+	return refused(cli, txn, "the rollback", ret);
+}
+
+static int forget(struct cli *cli, struct iommucfg_txn *txn)
+{
+	int ret;
+
+	ret = iommucfg_txn_forget(txn);
+	if (!ret)
+		return EXIT_DONE;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", -ret,
+			      "transaction \"%s\" (%s) cannot be removed: %s",
+			      iommucfg_txn_name(txn),
+			      iommucfg_state_name(iommucfg_txn_state(txn)),
+			      ret == -EBUSY ? "it is not over" : strerror(-ret));
+	return EXIT_REFUSED;
+}
+
+static int print_json(struct cli *cli, const char *name, const char *state, const char *result)
+{
+	struct json_object *o = json_document(cli);
+
+	json_object_object_add(o, "transaction", json_text(name));
+	json_object_object_add(o, "state", json_text(state));
+	json_object_object_add(o, "result", json_text(result));
+	json_object_object_add(o, "problems", json_problems(cli->problems));
+	return json_print(o, true) ? EXIT_BAD : EXIT_DONE;
+}
+
+static const char *result_of(int code, const char *done)
+{
+	return code == EXIT_DONE ? done : code == EXIT_REFUSED ? "refused" :
+	       code == EXIT_RESTORED ? "restored" : code == EXIT_BROKEN ? "failed" : "error";
+}
+
+static int act(struct cli *cli, const char *name,
+	       int (*action)(struct cli *cli, struct iommucfg_txn *txn), const char *done)
+{
+	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
+	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "";
+	struct iommucfg_txn *txn;
+	int code;
+
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
+	code = cli_worse(cli_need_kernel(cli), cli_need_root(cli));
+	txn = code ? NULL : find(cli, name);
+	if (txn) {
+		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
+		code = action(cli, txn);
+		state = iommucfg_txn_state(txn);
+		/* It is over, and this command has said so. */
+		if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
+		    state == IOMMUCFG_STATE_ROLLED_BACK)
+			iommucfg_txn_forget(txn);
+		iommucfg_txn_free(txn);
+	} else {
+		code = EXIT_BAD;
+	}
+	cli_tell(cli);
+	if (code == EXIT_DONE)
+		cli_note(cli, "transaction \"%s\": %s", found, done);
+	if (cli->json)
+		code = cli_worse(code, print_json(cli, *found ? found : NULL,
+						  *found ? iommucfg_state_name(state) : NULL,
+						  result_of(code, done)));
+	return code;
+}
+
+int cmd_confirm(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	if (argc - optind > 1)
+		return cli_usage(cli, "confirm takes one name");
+	return act(cli, argv[optind], confirm, "committed");
+}
+
+int cmd_rollback(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_LONG, { "forget", no_argument, NULL, OPT_FORGET }, { NULL, 0, NULL, 0 }
+	};
+	bool only_forget = false;
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		if (opt == OPT_FORGET) {
+			only_forget = true;
+			continue;
+		}
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	if (argc - optind > 1)
+		return cli_usage(cli, "rollback takes one name");
+	return act(cli, argv[optind], only_forget ? forget : rollback,
+		   only_forget ? "forgotten" : "rolled-back");
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg monitor: the uevents that tell of changed groups */
+#include <errno.h>
+#include <json-c/json.h>
+#include <libudev.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* The device's group, as the link in its directory has it; -1 if unknown. */
+static long group_of(struct udev_device *device)
+{
+	char path[4096], target[4096], *name, *end;
+	ssize_t n;
+	long group;
+
+	snprintf(path, sizeof(path), "%s/iommu_group", udev_device_get_syspath(device));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return -1;
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	name = name ? name + 1 : target;
+	group = strtol(name, &end, 10);
+	return *name && !*end ? group : -1;
+}
+
+static int print(struct cli *cli, struct udev_device *device)
+{
+	const char *type = udev_device_get_property_value(device, "IOMMU_TYPE");
+	const char *txn = udev_device_get_property_value(device, "IOMMU_TRANSACTION");
+	long group = group_of(device);
+	struct json_object *o;
+	char when[64], text[32] = "-";
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(when + strlen(when), sizeof(when) - strlen(when), ".%03ldZ",
+		 now.tv_nsec / 1000000);
+	if (cli->json) {
+		o = json_document(cli);
+		json_object_object_add(o, "time", json_text(when));
+		json_object_object_add(o, "group", json_number(group));
+		json_object_object_add(o, "device", json_text(udev_device_get_sysname(device)));
+		json_object_object_add(o, "bus", json_text(udev_device_get_subsystem(device)));
+		json_object_object_add(o, "type", json_text(type));
+		json_object_object_add(o, "transaction", json_text(txn));
+		return json_print(o, false);
+	}
+	if (group >= 0)
+		snprintf(text, sizeof(text), "%ld", group);
+	printf("%s group %s %s %s%s%s %s\n", when, text, udev_device_get_sysname(device),
+	       cli_color(cli, stdout) ? "\033[1m" : "", type,
+	       cli_color(cli, stdout) ? "\033[0m" : "", txn ? txn : "-");
+	return fflush(stdout);
+}
+
+static int listen_on(struct cli *cli, struct udev_monitor *monitor)
+{
+	struct pollfd p[2] = {
+		{ .fd = udev_monitor_get_fd(monitor), .events = POLLIN },
+		{ .fd = signals_fd(), .events = POLLIN },
+	};
+	struct udev_device *device;
+	int ret = 0;
+
+	while (!ret && !signals_seen()) {
+		if (poll(p, 2, -1) < 0 || !p[0].revents)
+			continue;
+		device = udev_monitor_receive_device(monitor);
+		if (!device) {
+			if (errno == ENOBUFS)
+				cli_note(cli, "events were lost: too many came at once");
+			continue;
+		}
+		if (udev_device_get_property_value(device, "IOMMU_TYPE"))
+			ret = print(cli, device);
+		udev_device_unref(device);
+	}
+	return ret ? EXIT_BAD : EXIT_DONE;
+}
+
+int cmd_monitor(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+	struct udev_monitor *monitor = NULL;
+	struct udev *udev;
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	if (argc > optind)
+		return cli_usage(cli, "monitor takes no argument");
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
+	signals_catch();
+	if (iommucfg_kernel_probe(cli->ctx, NULL))
+		cli_note(cli, "the kernel module is not loaded yet: \"modprobe iommu-configfs\" loads it");
+	udev = udev_new();
+	/* Straight from the kernel: an early system has no udevd. */
+	if (udev)
+		monitor = udev_monitor_new_from_netlink(udev, "kernel");
+	if (monitor)
+		udev_monitor_set_receive_buffer_size(monitor, 8 << 20);
+	if (!monitor || udev_monitor_enable_receiving(monitor) < 0) {
+		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", errno,
+				      "the kernel's events cannot be received: %s",
+				      strerror(errno));
+		code = EXIT_BAD;
+	} else {
+		code = listen_on(cli, monitor);
+	}
+	udev_monitor_unref(monitor);
+	udev_unref(udev);
+	return code;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg plan, and assert, which is the same without the words */
+#include <string.h>
+
+#include "cli.h"
+
+/*
+ * Where the module is there, the kernel says what it thinks of the plan: a
+ * transaction is staged, checked, and removed. That touches no group.
+ */
+static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
+		       const struct iommucfg_plan_options *options)
+{
+	struct iommucfg_txn *txn;
+	int ret;
+
+	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL) ||
+	    iommucfg_txn_create(cli->ctx, NULL, &txn, NULL))
+		return;
+	/* In a saved tree a new directory is no transaction. */
+	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED) {
+		ret = iommucfg_txn_set_allow_in_use(txn, options->allow_in_use);
+		if (!ret)
+			ret = iommucfg_txn_set_confirm_timeout(txn, options->confirm_timeout);
+		if (!ret)
+			ret = iommucfg_txn_stage_plan(txn, plan, iommucfg_plan_problems(plan));
+		if (!ret)
+			iommucfg_plan_check(plan, txn);
+	}
+	iommucfg_txn_forget(txn);
+	iommucfg_txn_free(txn);
+}
+
+static int judge(const struct iommucfg_plan *plan)
+{
+	if (iommucfg_problems_count(iommucfg_plan_conflicts(plan)) ||
+	    iommucfg_problems_at_least(iommucfg_plan_problems(plan), IOMMUCFG_ERROR))
+		return EXIT_BAD;
+	if (iommucfg_plan_num_changes(plan) || iommucfg_plan_num_skipped(plan))
+		return EXIT_CHANGE;
+	return EXIT_DONE;
+}
+
+static int make_plan(struct cli *cli, const struct iommucfg_policy *policy,
+		     struct iommucfg_plan_options *options, struct iommucfg_topology **topology,
+		     struct iommucfg_plan **plan)
+{
+	int ret;
+
+	if (iommucfg_topology_scan(cli->ctx, topology, cli->problems))
+		return EXIT_BAD;
+	if (!iommucfg_kernel_probe(cli->ctx, NULL))
+		cli_pending(cli, IOMMUCFG_WARNING);
+	iommucfg_topology_scan_use(*topology);
+	iommucfg_topology_scan_required(*topology);
+	ret = iommucfg_plan_policy(*topology, policy, options, plan);
+	if (ret) {
+		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
+				      "no plan could be made: %s", strerror(-ret));
+		return EXIT_BAD;
+	}
+	if (judge(*plan) == EXIT_CHANGE)
+		ask_kernel(cli, *plan, options);
+	return judge(*plan);
+}
+
+static int options_of(struct run *run, struct cli *cli, int argc, char **argv,
+		      const struct option *options, bool table, int *allow_set, int *timeout_set)
+{
+	int opt, code, unused = 0;
+
+	while ((opt = getopt_long(argc, argv, table ? ":" CLI_SHORT CLI_TABLE_SHORT : ":" CLI_SHORT,
+				  options, NULL)) != -1) {
+		if (table && cli_table_option(cli, opt))
+			continue;
+		code = run_option(run, cli, opt, allow_set, timeout_set, &unused);
+		if (code > 0)
+			return EXIT_BAD;
+		if (!code)
+			continue;
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	return -1;
+}
+
+static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
+{
+	static const struct option plan_options[] = {
+		CLI_LONG, CLI_TABLE_LONG, RUN_LONG, { NULL, 0, NULL, 0 }
+	};
+	static const struct option assert_options[] = {
+		CLI_LONG, RUN_LONG, { NULL, 0, NULL, 0 }
+	};
+	struct iommucfg_topology *topology = NULL;
+	int code, allow_set = 0, timeout_set = 0;
+	struct iommucfg_policy *policy = NULL;
+	struct iommucfg_plan *plan = NULL;
+	struct run run = { .cli = cli };
+	const char *result;
+
+	code = options_of(&run, cli, argc, argv, quiet ? assert_options : plan_options, !quiet,
+			  &allow_set, &timeout_set);
+	if (code < 0)
+		code = cli_open(cli);
+	if (code >= 0)
+		return code;
+	if (iommucfg_policy_new(cli->ctx, &policy))
+		return cli_nomem();
+	code = EXIT_BAD;
+	if (!cli_read_policy(cli, policy, argc - optind, argv + optind)) {
+		if (!allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
+			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
+		if (!timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
+			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+		code = make_plan(cli, policy, &run.options, &topology, &plan);
+	}
+	cli_tell(cli);
+	if (plan) {
+		cli_tell_list(cli, iommucfg_plan_conflicts(plan));
+		if (!quiet || code == EXIT_BAD)
+			cli_tell_list(cli, iommucfg_plan_problems(plan));
+	}
+	result = code == EXIT_DONE ? "nothing-to-do" : code == EXIT_CHANGE ? "planned" : "error";
+	if (cli->json) {
+		if (json_print(json_plan(cli, plan, NULL, result), true))
+			code = cli_worse(code, EXIT_BAD);
+	} else if (!quiet && plan) {
+		code = cli_worse(code, plan_print(cli, plan));
+	}
+	iommucfg_plan_free(plan);
+	iommucfg_topology_free(topology);
+	iommucfg_policy_free(policy);
+	return code;
+}
+
+int cmd_plan(struct cli *cli, int argc, char **argv)
+{
+	return plan_or_assert(cli, argc, argv, false);
+}
+
+int cmd_assert(struct cli *cli, int argc, char **argv)
+{
+	return plan_or_assert(cli, argc, argv, true);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The texts of --help, apart from the options that every command has. */
+#ifndef IOMMUCFG_HELP_H
+#define IOMMUCFG_HELP_H
+
+#define HELP_TABLE \
+	"  -l, --list               a line for each device, not a tree\n" \
+	"      --noheadings         no headings\n" \
+	"  -o, --output COLUMNS     which columns; +COLUMNS adds to the usual ones\n" \
+	"      --raw                a line for each device, fields by one space, \"-\" if\n" \
+	"                           empty, spaces in a field as \\x20\n"
+
+#define HELP_FILES \
+	"Without FILE the policy is /etc/iommucfg.conf and /etc/iommucfg.d/*.conf; FILE -\n" \
+	"is standard input. See iommucfg.conf(5).\n\n"
+
+#define HELP_GUARDS \
+	"      --allow-in-use WORDS allow \"net\", \"block\" or \"net,block\" to go away for a\n" \
+	"                           moment: running interfaces, block devices in use\n" \
+	"      --confirm-timeout S  undo the change after S seconds unless it is confirmed\n" \
+	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
+
+#define HELP_RUN \
+	HELP_GUARDS \
+	"      --detach             return after the change; print the transaction's name\n" \
+	"      --name NAME          name of the transaction\n" \
+	"      --settle S           wait up to S seconds for devices to come back (10)\n" \
+	"      --yes                do not ask before the change\n"
+
+static const char help_show[] =
+	"Shows groups with their types, devices, drivers, names, and what is in use.\n"
+	"Digits name a group, else a device; \"01:00.0\" means \"0000:01:00.0\".\n\n"
+	HELP_TABLE
+	"Columns: NAME GROUP TYPE DEVICE BUS DRIVER REQUIRED PATH IDS CLASS VENDOR MODEL\n"
+	"         DESCRIPTION REMOVABLE IN-USE\n";
+static const char help_check[] =
+	"Reads the policy alone and says every error in it. Needs no IOMMU.\n" HELP_FILES;
+static const char help_plan[] =
+	"Says what would change, why, which drivers go away for a moment, and what is in\n"
+	"use. Changes nothing. Exit status 2 if there is something to change.\n" HELP_FILES
+	HELP_GUARDS
+	HELP_TABLE
+	"Columns: NAME GROUP FROM TO HOW DEVICE BUS DRIVER DESCRIPTION IN-USE RULE WHERE\n";
+static const char help_assert[] =
+	"Exit status 0 if all is as the policy says, 2 if not.\n" HELP_FILES HELP_GUARDS;
+static const char help_apply[] =
+	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN;
+static const char help_set[] =
+	"Changes groups by hand; this does not survive a reboot. TARGET is a group if it is\n"
+	"all digits, else a device, whose group is meant. TYPE is identity, DMA, DMA-FQ or\n"
+	"auto.\n\n" HELP_RUN;
+static const char help_confirm[] =
+	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n";
+static const char help_rollback[] =
+	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
+	"      --forget             only remove a transaction that is over\n";
+static const char help_status[] =
+	"Shows the transactions that are there, with their groups and reports.\n\n"
+	HELP_TABLE
+	"Columns: NAME STATE GROUP TYPE CURRENT STATUS\n";
+static const char help_save[] =
+	"Prints the current types as a policy that matches devices by where and what they\n"
+	"are, not by numbers that change at a reboot.\n\n"
+	"  -o, --output FILE        write FILE, as a whole or not at all\n";
+static const char help_monitor[] =
+	"Prints a line for each device whose group was changed, until interrupted.\n";
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the library's files share with each other, and nobody else. */
+#ifndef IOMMUCFG_INTERNAL_H
+#define IOMMUCFG_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "iommucfg.h"
+
+#define CONFIGFS_DIR	"sys/kernel/config/iommu"
+
+struct kmod_ctx;
+struct pci_access;
+
+struct iommucfg {
+	char *root;		/* without a trailing slash; "" for / */
+	int rootfd;
+	int sysfd;		/* root/sys, or -1 */
+	struct kmod_ctx *kmod;
+	bool kmod_tried;
+	struct pci_access *pci;
+};
+
+struct iommucfg_problem {
+	enum iommucfg_severity severity;
+	char *kind;
+	char *message;
+	char *file;
+	char *rule;
+	char *device;
+	char *phase;
+	char *error_word;	/* an errno name as the kernel wrote it */
+	long group;
+	int line;
+	int error;
+};
+
+struct iommucfg_problems {
+	struct iommucfg_problem *v;
+	size_t n, cap;
+};
+
+/* Where a problem is; zero-initialise, group -1 for none. */
+struct ic_where {
+	const char *file;
+	int line;
+	const char *rule;
+	long group;
+	const char *device;
+	int error;
+};
+
+#define IC_NOWHERE	((struct ic_where){ .line = -1, .group = -1 })
+
+struct iommucfg_use {
+	const char *kind;	/* constant */
+	char *name;
+	char *detail;
+	enum iommucfg_guard guard;
+	bool default_route;
+};
+
+struct iommucfg_device {
+	struct iommucfg *ctx;
+	struct iommucfg_group *group;
+	char *name;
+	char *syspath;		/* below /sys */
+	char *bus;
+	char *driver;
+	/* the rest is read when first asked for */
+	char *override;
+	char *modalias;
+	char *path;
+	char *vendor_name, *device_name, *class_name;
+	char **modules;		/* that the modalias names, ended by NULL */
+	const char *required;	/* constant */
+	struct iommucfg_use *uses;
+	size_t num_uses, cap_uses;
+	long class, vendor, device, subvendor, subdevice;
+	bool ids_read, override_read, modalias_read, removable_read, names_read, modules_read;
+	bool removable;
+};
+
+struct iommucfg_group {
+	unsigned int number;
+	enum iommucfg_type type;
+	char *type_text;
+	struct iommucfg_device **devices;
+	size_t num_devices, cap_devices;
+};
+
+struct iommucfg_topology {
+	struct iommucfg *ctx;
+	struct iommucfg_group **groups;
+	size_t num_groups, cap_groups;
+	/* every device; by name, and by syspath */
+	struct iommucfg_device **by_name, **by_path;
+	size_t num_devices;
+	/* managed device links: paths below /sys */
+	struct ic_link {
+		char *supplier, *consumer;
+	} *links;
+	size_t num_links, cap_links;
+	bool use_read, required_read, links_read;
+};
+
+enum ic_key {
+	IC_KEY_DEVICE, IC_KEY_BUS, IC_KEY_PATH, IC_KEY_VENDOR, IC_KEY_DEVICE_ID,
+	IC_KEY_SUBVENDOR, IC_KEY_SUBDEVICE, IC_KEY_CLASS, IC_KEY_DRIVER,
+	IC_KEY_REMOVABLE, IC_NUM_KEYS
+};
+
+/* One of the words or numbers that a match key is ORed over. */
+struct ic_value {
+	char *word;
+	long number;
+	int digits;		/* of a class: 2, 4 or 6 */
+};
+
+struct ic_values {
+	struct ic_value *v;
+	size_t n, cap;
+};
+
+struct iommucfg_rule {
+	char *name;
+	char *file;
+	int line;
+	enum iommucfg_type type;
+	int priority;
+	bool required;
+	size_t order;		/* in reading */
+	struct ic_values match[IC_NUM_KEYS];
+};
+
+struct iommucfg_policy {
+	struct iommucfg *ctx;
+	struct iommucfg_rule **rules;
+	size_t num_rules, cap_rules;
+	enum iommucfg_type def;
+	char *def_file;
+	int def_line;
+	long confirm_timeout, settle;
+	int allow;
+};
+
+struct iommucfg_change {
+	struct iommucfg_group *group;
+	enum iommucfg_type to;
+	bool in_place, is_default;
+	const struct iommucfg_rule *rule;
+	const char *file;
+	int line;
+};
+
+struct ic_changes {
+	struct iommucfg_change **v;
+	size_t n, cap;
+};
+
+struct iommucfg_plan {
+	struct iommucfg_topology *topology;
+	struct iommucfg_plan_options options;
+	struct ic_changes changes, skipped;
+	size_t unchanged;
+	struct iommucfg_problems *conflicts, *problems;
+	char *def_file;
+};
+
+/* util.c */
+#define IC_GROW(array, n, cap) ic_grow((void **)&(array), (n), &(cap), sizeof(*(array)))
+int ic_grow(void **array, size_t n, size_t *cap, size_t size);
+ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size);
+char *ic_read_text(int dirfd, const char *path, int *error);
+int ic_slurp(int fd, size_t max, char **text, size_t *length);
+int ic_parse_number(const char *text, int base, unsigned long max, unsigned long *value);
+bool ic_canonical_decimal(const char *text, unsigned int *value);
+const char *ic_basename(const char *path);
+char *ic_sys_link(int dirfd, const char *path, const char *base);
+int ic_strdup(char **copy, const char *text);
+
+/* problem.c */
+int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+	       const char *kind, const struct ic_where *where, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems);
+int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from);
+
+/* pcipath.c */
+char *ic_pci_path(const char *syspath);
+bool ic_is_short_pci(const char *name);
+
+/* modalias.c, names.c */
+char **ic_modalias_modules(struct iommucfg *ctx, const char *modalias);
+void ic_modalias_free(struct iommucfg *ctx);
+void ic_names_read(struct iommucfg_device *device);
+void ic_names_free(struct iommucfg *ctx);
+int ic_release(struct iommucfg *ctx, char *buf, size_t size);
+
+/* sysfs.c */
+struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
+				     const char *syspath);
+unsigned long long ic_memory_end(struct iommucfg *ctx);
+
+/* below.c: which devices something in sysfs hangs off */
+struct ic_devices {
+	struct iommucfg_device **v;
+	size_t n, cap;
+};
+
+int ic_links_read(struct iommucfg_topology *topology);
+void ic_links_free(struct iommucfg_topology *topology);
+int ic_devices_above(const struct iommucfg_topology *topology, const char *syspath,
+		     struct ic_devices *devices);
+
+/* inuse*.c */
+int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
+	       enum iommucfg_guard guard, bool default_route, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+int ic_use_block(struct iommucfg_topology *topology);
+int ic_use_net(struct iommucfg_topology *topology);
+int ic_use_vfio(struct iommucfg_topology *topology);
+
+/* netinfo.c */
+struct ic_netinfo;
+struct ic_netinfo *ic_netinfo_read(struct iommucfg *ctx);
+void ic_netinfo_free(struct ic_netinfo *info);
+bool ic_netinfo_default_route(const struct ic_netinfo *info, const char *ifname);
+const char *ic_netinfo_address(const struct ic_netinfo *info, const char *ifname, size_t index);
+
+/* plan.c, plan-guards.c */
+int ic_plan_guards(struct iommucfg_plan *plan);
+int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change);
+void ic_change_drop(struct ic_changes *changes, size_t index);
+
+#endif /* IOMMUCFG_INTERNAL_H */

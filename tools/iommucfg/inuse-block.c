@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Block devices in use: mounts, swaps, and what stands on them (dm, md). A
+ * mount on a volume is told of each device that the volume stands on.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+struct block {
+	char *name;
+	char *syspath;
+	dev_t number;
+	struct ic_devices above;
+};
+
+struct blocks {
+	struct iommucfg_topology *topology;
+	struct block *v;
+	size_t n, cap;
+};
+
+#define MAX_STACK	16	/* of dm on md on dm ... */
+
+static int read_block(struct blocks *blocks, int dirfd, const char *name)
+{
+	struct block block = { 0 };
+	unsigned int major, minor;
+	char path[PATH_MAX], buf[32];
+	int ret;
+
+	ret = IC_GROW(blocks->v, blocks->n, blocks->cap);
+	if (ret)
+		return ret;
+	block.syspath = ic_sys_link(dirfd, name, "class/block");
+	if (!block.syspath)
+		return 0;
+	block.name = strdup(name);
+	snprintf(path, sizeof(path), "%s/dev", name);
+	if (ic_read_attr(dirfd, path, buf, sizeof(buf)) > 0 &&
+	    sscanf(buf, "%u:%u", &major, &minor) == 2)
+		block.number = makedev(major, minor);
+	blocks->v[blocks->n++] = block;
+	if (!block.name)
+		return -ENOMEM;
+	return ic_devices_above(blocks->topology, block.syspath, &blocks->v[blocks->n - 1].above);
+}
+
+static int read_blocks(struct blocks *blocks)
+{
+	struct dirent *e;
+	DIR *dir;
+	int fd, ret = 0;
+
+	fd = openat(blocks->topology->ctx->sysfd, "class/block",
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (!ret && (e = readdir(dir)))
+		if (*e->d_name != '.')
+			ret = read_block(blocks, dirfd(dir), e->d_name);
+	closedir(dir);
+	return ret;
+}
+
+static const struct block *by_number(const struct blocks *blocks, dev_t number)
+{
+	size_t i;
+
+	for (i = 0; number && i < blocks->n; i++)
+		if (blocks->v[i].number == number)
+			return &blocks->v[i];
+	return NULL;
+}
+
+static const struct block *by_name(const struct blocks *blocks, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < blocks->n; i++)
+		if (!strcmp(blocks->v[i].name, name))
+			return &blocks->v[i];
+	return NULL;
+}
+
+/* "/dev/mapper/x" is a link to "../dm-0", "/dev/cciss/c0d0" is "cciss!c0d0". */
+static const struct block *by_source(const struct blocks *blocks, const char *source)
+{
+	char path[PATH_MAX], target[PATH_MAX], *p;
+	ssize_t n;
+
+	if (!source || strncmp(source, "/dev/", 5))
+		return NULL;
+	snprintf(path, sizeof(path), "%s", source + 1);
+	n = readlinkat(blocks->topology->ctx->rootfd, path, target, sizeof(target) - 1);
+	if (n > 0) {
+		target[n] = '\0';
+		return by_name(blocks, ic_basename(target));
+	}
+	for (p = path + 4; (p = strchr(p, '/')); )
+		*p = '!';
+	return by_name(blocks, path + 4);
+}
+
+/* " (vg-home)" for a dm device, so that a person knows it by sight. */
+static void dm_label(const struct blocks *blocks, const char *name, char *buf, size_t size)
+{
+	char path[PATH_MAX], label[256];
+
+	snprintf(path, sizeof(path), "class/block/%s/dm/name", name);
+	if (ic_read_attr(blocks->topology->ctx->sysfd, path, label, sizeof(label)) > 0)
+		snprintf(buf, size, "%s (%s)", name, label);
+	else
+		snprintf(buf, size, "%s", name);
+}
+
+/*
+ * Tells of a use of @block: of the block itself where it hangs off a device,
+ * else of each one that it stands on, all the way down.
+ */
+static int tell(const struct blocks *blocks, const struct block *block, const char *kind,
+		const char *detail, const char *via, int depth)
+{
+	char path[PATH_MAX], label[512];
+	const struct block *slave;
+	struct dirent *e;
+	size_t i;
+	DIR *dir;
+	int fd, ret = 0;
+
+	for (i = 0; i < block->above.n && !ret; i++)
+		ret = ic_use_add(block->above.v[i], kind, block->name, IOMMUCFG_GUARD_BLOCK, false,
+				 "%s%s%s", detail, via ? " over " : "", via ? via : "");
+	if (ret || block->above.n || depth > MAX_STACK)
+		return ret;
+	snprintf(path, sizeof(path), "%s/slaves", block->syspath);
+	fd = openat(blocks->topology->ctx->sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	dm_label(blocks, block->name, label, sizeof(label));
+	while (!ret && (e = readdir(dir))) {
+		slave = *e->d_name == '.' ? NULL : by_name(blocks, e->d_name);
+		if (slave)
+			ret = tell(blocks, slave, kind, detail, label, depth + 1);
+	}
+	closedir(dir);
+	return ret;
+}
+
+static int use_mounts(const struct blocks *blocks)
+{
+	struct iommucfg *ctx = blocks->topology->ctx;
+	struct libmnt_table *table;
+	struct libmnt_iter *iter;
+	struct libmnt_fs *fs;
+	const struct block *block;
+	const char *target;
+	int ret = 0;
+	char *path;
+
+	if (asprintf(&path, "%s/proc/self/mountinfo", ctx->root) < 0)
+		return -ENOMEM;
+	table = access(path, R_OK) ? NULL : mnt_new_table_from_file(path);
+	free(path);
+	iter = mnt_new_iter(MNT_ITER_FORWARD);
+	while (table && iter && !ret && !mnt_table_next_fs(table, iter, &fs)) {
+		/* btrfs mounts have a number of their own */
+		block = by_number(blocks, mnt_fs_get_devno(fs));
+		if (!block)
+			block = by_source(blocks, mnt_fs_get_source(fs));
+		target = mnt_fs_get_target(fs);
+		if (block && target)
+			ret = tell(blocks, block, "mount", target, NULL, 0);
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return ret;
+}
+
+static int use_swaps(const struct blocks *blocks)
+{
+	struct iommucfg *ctx = blocks->topology->ctx;
+	struct libmnt_table *table;
+	struct libmnt_iter *iter;
+	struct libmnt_fs *fs;
+	const struct block *block;
+	int ret = 0;
+	char *path;
+
+	if (asprintf(&path, "%s/proc/swaps", ctx->root) < 0)
+		return -ENOMEM;
+	table = mnt_new_table();
+	if (table && (access(path, R_OK) || mnt_table_parse_swaps(table, path))) {
+		mnt_unref_table(table);
+		table = NULL;
+	}
+	free(path);
+	iter = mnt_new_iter(MNT_ITER_FORWARD);
+	while (table && iter && !ret && !mnt_table_next_fs(table, iter, &fs)) {
+		block = by_source(blocks, mnt_fs_get_source(fs));
+		if (block)
+			ret = tell(blocks, block, "swap", "swap", NULL, 0);
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return ret;
+}
+
+static int use_holders(const struct blocks *blocks, const struct block *block)
+{
+	char path[PATH_MAX], label[512];
+	struct dirent *e;
+	const char *kind;
+	DIR *dir;
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s/holders", block->syspath);
+	fd = openat(blocks->topology->ctx->sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	while (!ret && (e = readdir(dir))) {
+		if (*e->d_name == '.')
+			continue;
+		kind = !strncmp(e->d_name, "dm-", 3) ? "dm" :
+		       !strncmp(e->d_name, "md", 2) ? "md" : "holder";
+		dm_label(blocks, e->d_name, label, sizeof(label));
+		ret = tell(blocks, block, kind, label, NULL, 0);
+	}
+	closedir(dir);
+	return ret;
+}
+
+int ic_use_block(struct iommucfg_topology *topology)
+{
+	struct blocks blocks = { .topology = topology };
+	size_t i;
+	int ret;
+
+	ret = read_blocks(&blocks);
+	if (!ret)
+		ret = use_mounts(&blocks);
+	if (!ret)
+		ret = use_swaps(&blocks);
+	for (i = 0; i < blocks.n && !ret; i++)
+		if (blocks.v[i].above.n)
+			ret = use_holders(&blocks, &blocks.v[i]);
+	for (i = 0; i < blocks.n; i++) {
+		free(blocks.v[i].name);
+		free(blocks.v[i].syspath);
+		free(blocks.v[i].above.v);
+	}
+	free(blocks.v);
+	return ret;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What of the devices is in use, as far as it shows from user space. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
+	       enum iommucfg_guard guard, bool default_route, const char *format, ...)
+{
+	struct iommucfg_use use = { .kind = kind, .guard = guard, .default_route = default_route };
+	va_list args;
+	size_t i;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&use.detail, format, args);
+	va_end(args);
+	if (n < 0)
+		return -ENOMEM;
+	/* A file system may be mounted many times, a device reached two ways. */
+	for (i = 0; i < device->num_uses; i++)
+		if (!strcmp(device->uses[i].kind, kind) && !strcmp(device->uses[i].name, name) &&
+		    !strcmp(device->uses[i].detail, use.detail)) {
+			free(use.detail);
+			return 0;
+		}
+	use.name = strdup(name);
+	if (!use.name || IC_GROW(device->uses, device->num_uses, device->cap_uses)) {
+		free(use.name);
+		free(use.detail);
+		return -ENOMEM;
+	}
+	device->uses[device->num_uses++] = use;
+	return 0;
+}
+
+static int use_vfs(struct iommucfg_device *device)
+{
+	char path[PATH_MAX], buf[32];
+	unsigned long n;
+
+	if (!device->bus || strcmp(device->bus, "pci") || !device->driver)
+		return 0;
+	snprintf(path, sizeof(path), "%s/sriov_numvfs", device->syspath);
+	if (ic_read_attr(device->ctx->sysfd, path, buf, sizeof(buf)) <= 0 ||
+	    ic_parse_number(buf, 10, ULONG_MAX, &n) || !n)
+		return 0;
+	return ic_use_add(device, "vfs", device->name, IOMMUCFG_GUARD_NEVER, false,
+			  "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
+}
+
+int iommucfg_topology_scan_use(struct iommucfg_topology *topology)
+{
+	size_t i;
+	int ret;
+
+	if (topology->use_read)
+		return 0;
+	topology->use_read = true;
+	ret = ic_links_read(topology);
+	if (!ret)
+		ret = ic_use_block(topology);
+	if (!ret)
+		ret = ic_use_net(topology);
+	if (!ret)
+		ret = ic_use_vfio(topology);
+	for (i = 0; i < topology->num_devices && !ret; i++)
+		ret = use_vfs(topology->by_path[i]);
+	return ret;
+}
+
+const char *iommucfg_use_kind(const struct iommucfg_use *use)
+{
+	return use->kind;
+}
+
+const char *iommucfg_use_name(const struct iommucfg_use *use)
+{
+	return use->name;
+}
+
+const char *iommucfg_use_detail(const struct iommucfg_use *use)
+{
+	return use->detail;
+}
+
+enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use)
+{
+	return use->guard;
+}
+
+bool iommucfg_use_default_route(const struct iommucfg_use *use)
+{
+	return use->default_route;
+}

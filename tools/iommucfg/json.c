@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The documents of --json. Every key is always there; what is not known is null. */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct json_object *json_document(struct cli *cli)
+{
+	struct json_object *document = json_object_new_object();
+	char schema[64];
+
+	snprintf(schema, sizeof(schema), "iommucfg/%s/1", cli->command);
+	json_object_object_add(document, "schema", json_object_new_string(schema));
+	return document;
+}
+
+/*
+ * Kernel and files may give any bytes, JSON takes UTF-8 alone: a byte that is
+ * no part of it becomes a question mark.
+ */
+struct json_object *json_text(const char *text)
+{
+	struct json_object *string;
+	unsigned char *copy, *p;
+	size_t n, i;
+
+	if (!text)
+		return NULL;
+	copy = (unsigned char *)strdup(text);
+	if (!copy)
+		return NULL;
+	for (p = copy; *p; p += n) {
+		n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 :
+		    *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+		for (i = 1; i < n && (p[i] & 0xc0) == 0x80; i++)
+			;
+		/* Overlong forms and halves of surrogate pairs. */
+		if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+		    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+			n = 0;
+		if (!n || i < n) {
+			*p = '?';
+			n = 1;
+		}
+	}
+	string = json_object_new_string((char *)copy);
+	free(copy);
+	return string;
+}
+
+struct json_object *json_number(long number)
+{
+	return number < 0 ? NULL : json_object_new_int64(number);
+}
+
+struct json_object *json_uses(const struct iommucfg_device *device)
+{
+	struct json_object *array = json_object_new_array(), *o;
+	const struct iommucfg_use *use;
+	size_t i;
+
+	for (i = 0; i < iommucfg_device_num_uses(device); i++) {
+		use = iommucfg_device_use(device, i);
+		o = json_object_new_object();
+		json_object_object_add(o, "kind", json_text(iommucfg_use_kind(use)));
+		json_object_object_add(o, "name", json_text(iommucfg_use_name(use)));
+		json_object_object_add(o, "detail", json_text(iommucfg_use_detail(use)));
+		json_object_array_add(array, o);
+	}
+	return array;
+}
+
+void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems)
+{
+	const struct iommucfg_problem *p;
+	struct json_object *o;
+	size_t i;
+
+	for (i = 0; i < iommucfg_problems_count(problems); i++) {
+		p = iommucfg_problems_get(problems, i);
+		o = json_object_new_object();
+		json_object_object_add(o, "kind", json_text(iommucfg_problem_kind(p)));
+		json_object_object_add(o, "message", json_text(iommucfg_problem_message(p)));
+		json_object_object_add(o, "file", json_text(iommucfg_problem_file(p)));
+		json_object_object_add(o, "line", json_number(iommucfg_problem_line(p)));
+		json_object_object_add(o, "rule", json_text(iommucfg_problem_rule(p)));
+		json_object_object_add(o, "group", json_number(iommucfg_problem_group(p)));
+		json_object_object_add(o, "device", json_text(iommucfg_problem_device(p)));
+		json_object_object_add(o, "errno", json_text(iommucfg_problem_errno(p)));
+		json_object_array_add(array, o);
+	}
+}
+
+struct json_object *json_problems(const struct iommucfg_problems *problems)
+{
+	struct json_object *array = json_object_new_array();
+
+	json_add_problems(array, problems);
+	return array;
+}
+
+static struct json_object *json_change(const struct iommucfg_change *change)
+{
+	const struct iommucfg_group *group = iommucfg_change_group(change);
+	struct json_object *o = json_object_new_object(), *rule, *devices, *d;
+	struct iommucfg_device *device;
+	const char *name, *file;
+	size_t i;
+	int line;
+
+	name = iommucfg_change_origin(change, &file, &line);
+	rule = json_object_new_object();
+	json_object_object_add(rule, "name", json_text(name));
+	json_object_object_add(rule, "file", json_text(file));
+	json_object_object_add(rule, "line", json_number(line));
+	devices = json_object_new_array();
+	for (i = 0; i < iommucfg_group_num_devices(group); i++) {
+		device = iommucfg_group_device(group, i);
+		d = json_object_new_object();
+		json_object_object_add(d, "name", json_text(iommucfg_device_name(device)));
+		json_object_object_add(d, "bus", json_text(iommucfg_device_bus(device)));
+		json_object_object_add(d, "driver", json_text(iommucfg_device_driver(device)));
+		json_object_object_add(d, "in_use", json_uses(device));
+		json_object_array_add(devices, d);
+	}
+	json_object_object_add(o, "group", json_number(iommucfg_group_number(group)));
+	json_object_object_add(o, "from", json_text(iommucfg_group_type_text(group)));
+	json_object_object_add(o, "to", json_text(iommucfg_type_name(iommucfg_change_to(change))));
+	json_object_object_add(o, "in_place",
+			       json_object_new_boolean(iommucfg_change_in_place(change)));
+	json_object_object_add(o, "rule", rule);
+	json_object_object_add(o, "devices", devices);
+	return o;
+}
+
+/* The document of plan, assert, apply and set; @plan may be NULL. */
+struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
+			      const char *transaction, const char *result)
+{
+	struct json_object *o = json_document(cli), *changes, *skipped, *problems;
+	size_t i;
+
+	changes = json_object_new_array();
+	for (i = 0; plan && i < iommucfg_plan_num_changes(plan); i++)
+		json_object_array_add(changes, json_change(iommucfg_plan_change(plan, i)));
+	skipped = json_object_new_array();
+	for (i = 0; plan && i < iommucfg_plan_num_skipped(plan); i++)
+		json_object_array_add(skipped, json_change(iommucfg_plan_skipped(plan, i)));
+	problems = json_problems(cli->problems);
+	if (plan)
+		json_add_problems(problems, iommucfg_plan_problems(plan));
+	json_object_object_add(o, "changes", changes);
+	json_object_object_add(o, "skipped", skipped);
+	json_object_object_add(o, "unchanged",
+			       json_object_new_int64(plan ? iommucfg_plan_unchanged(plan) : 0));
+	json_object_object_add(o, "conflicts",
+			       json_problems(plan ? iommucfg_plan_conflicts(plan) : NULL));
+	json_object_object_add(o, "problems", problems);
+	json_object_object_add(o, "transaction", json_text(transaction));
+	json_object_object_add(o, "result", json_text(result));
+	return o;
+}
+
+/* Prints and releases it. */
+int json_print(struct json_object *document, bool pretty)
+{
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *text;
+	int ret = 0;
+
+	flags |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
+			  JSON_C_TO_STRING_PLAIN;
+	text = json_object_to_json_string_ext(document, flags);
+	if (!text || puts(text) == EOF || fflush(stdout))
+		ret = -1;
+	json_object_put(document);
+	return ret;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg: the table of commands. */
+#include <ctype.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "help.h"
+
+const struct command commands[] = {
+	{ "show", "[GROUP or DEVICE...]", "groups, their types, devices, and what is in use",
+	  cmd_show, help_show },
+	{ "check", "[FILE...]", "is the policy right? (offline)", cmd_check, help_check },
+	{ "plan", "[FILE...]", "what a policy would change", cmd_plan, help_plan },
+	{ "apply", "[FILE...]", "change it, in one transaction", cmd_apply, help_apply },
+	{ "set", "TARGET TYPE [TARGET TYPE...]", "change groups by hand", cmd_set, help_set },
+	{ "confirm", "[NAME]", "keep an unconfirmed change", cmd_confirm, help_confirm },
+	{ "rollback", "[NAME]", "undo a change", cmd_rollback, help_rollback },
+	{ "status", "[NAME]", "the transactions that are there", cmd_status, help_status },
+	{ "assert", "[FILE...]", "is all as the policy says? (exit status alone)", cmd_assert,
+	  help_assert },
+	{ "save", "", "the current types as a policy", cmd_save, help_save },
+	{ "monitor", "", "changes as they happen", cmd_monitor, help_monitor },
+	{ NULL, NULL, NULL, NULL, NULL }
+};
+
+static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+
+static int unknown_command(struct cli *cli, const char *word)
+{
+	const char *names[16], *near;
+	size_t i;
+
+	for (i = 0; commands[i].name; i++)
+		names[i] = commands[i].name;
+	names[i] = NULL;
+	near = iommucfg_suggest(word, names);
+	if (near)
+		return cli_usage(cli, "unknown command \"%s\"; did you mean \"%s\"?", word, near);
+	return cli_usage(cli, "unknown command \"%s\"", word);
+}
+
+/* The command to run; show is the default, also with a group or device. */
+static const struct command *find(const char *word)
+{
+	const struct command *c;
+
+	if (!word || isdigit((unsigned char)*word) || strchr(word, ':'))
+		return &commands[0];
+	for (c = commands; c->name; c++)
+		if (!strcmp(c->name, word))
+			return c;
+	return NULL;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	const struct command *command;
+	int opt, code;
+
+	/* Stops at the command: what follows is that one's to read. */
+	while ((opt = getopt_long(argc, argv, "+" CLI_SHORT, options, NULL)) != -1) {
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	argc -= optind;
+	argv += optind;
+	command = find(argc ? argv[0] : NULL);
+	if (!command)
+		return unknown_command(cli, argv[0]);
+	cli->command = command->name;
+	if (!argc || strcmp(argv[0], command->name)) {
+		/* No command: put something there for getopt() to step over. */
+		argc++;
+		argv--;
+	}
+	optind = 0;
+	return command->run(cli, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .root = getenv("IOMMUCFG_ROOT") };
+	int code;
+
+	setlocale(LC_ALL, "");
+	opterr = 0;
+	/* A reader that goes away must not kill us in the middle of a change. */
+	signal(SIGPIPE, SIG_IGN);
+	cli.problems = iommucfg_problems_new();
+	if (!cli.problems)
+		return cli_nomem();
+	code = run(&cli, argc, argv);
+	cli_tell(&cli);
+	iommucfg_problems_free(cli.problems);
+	iommucfg_free(cli.ctx);
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("iommucfg: standard output cannot be written\n", stderr);
+		code = cli_worse(code, EXIT_BAD);
+	}
+	return code;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The kernel's own judgement of a plan, before anything is touched. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+static bool is_errno(const struct iommucfg_problem *p, const char *name)
+{
+	return p->error_word && !strcmp(p->error_word, name);
+}
+
+static bool rules_type_out(const struct iommucfg_problem *p)
+{
+	return is_errno(p, "EINVAL") || is_errno(p, "EOPNOTSUPP") || is_errno(p, "ENODEV");
+}
+
+/* What the report has about a group: the first line that is of interest. */
+struct verdict {
+	const struct iommucfg_problem *type;	/* cannot take it */
+	const struct iommucfg_problem *busy;
+	const struct iommucfg_problem *other;
+};
+
+static struct verdict verdict_of(const struct iommucfg_problems *report, long group)
+{
+	const struct iommucfg_problem *p;
+	struct verdict v = { 0 };
+	size_t i;
+
+	for (i = 0; i < report->n; i++) {
+		p = &report->v[i];
+		if (p->group != group)
+			continue;
+		if (rules_type_out(p))
+			v.type = v.type ? v.type : p;
+		else if (is_errno(p, "EBUSY"))
+			v.busy = v.busy ? v.busy : p;
+		else
+			v.other = p;
+	}
+	return v;
+}
+
+/* Takes out what may be left out. Returns how many groups that were. */
+static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
+		     const struct iommucfg_problems *report)
+{
+	struct iommucfg_change *change;
+	struct verdict v;
+	size_t i = 0;
+	int n = 0, ret;
+
+	while (i < plan->changes.n) {
+		change = plan->changes.v[i];
+		v = verdict_of(report, change->group->number);
+		if (v.type && change->is_default) {
+			struct ic_where where = {
+				.file = change->file, .line = change->line,
+				.group = change->group->number, .device = v.type->device,
+			};
+
+			ret = ic_problem(plan->problems, IOMMUCFG_WARNING, "type", &where,
+					 "group %u is left as it is (%s), as it cannot take the default %s: %s",
+					 change->group->number,
+					 iommucfg_group_type_text(change->group),
+					 iommucfg_type_name(change->to), v.type->message);
+			if (ret)
+				return ret;
+			plan->unchanged++;
+		} else if (v.busy && !v.type && !v.other && plan->options.skip_in_use) {
+			ret = ic_change_add(&plan->skipped, change);
+			if (ret)
+				return ret;
+		} else {
+			i++;
+			continue;
+		}
+		ret = iommucfg_txn_unstage(txn, change->group->number);
+		if (ret)
+			return ret;
+		ic_change_drop(&plan->changes, i);
+		if (v.type)
+			free(change);
+		n++;
+	}
+	return n;
+}
+
+/* Has the plan said of this device already that it is in use? */
+static bool is_known(const struct iommucfg_plan *plan, const struct iommucfg_problem *p)
+{
+	const struct iommucfg_problem *q;
+	size_t i;
+
+	for (i = 0; is_errno(p, "EBUSY") && i < plan->problems->n; i++) {
+		q = &plan->problems->v[i];
+		if (q->group == p->group && !strcmp(q->kind, "in-use") &&
+		    (!p->device || !q->device || !strcmp(p->device, q->device)))
+			return true;
+	}
+	return false;
+}
+
+static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems *report)
+{
+	const struct iommucfg_change *change;
+	struct iommucfg_problem p;
+	size_t i, j;
+	int ret = 0;
+
+	for (i = 0; i < report->n && !ret; i++) {
+		p = report->v[i];
+		if (is_known(plan, &p))
+			continue;
+		for (j = 0; j < plan->changes.n; j++) {
+			change = plan->changes.v[j];
+			if (change->group->number != p.group)
+				continue;
+			/* The policy asks for what cannot be had. */
+			if (change->rule && rules_type_out(&p))
+				p.severity = IOMMUCFG_ERROR;
+			p.file = (char *)change->file;
+			p.line = change->line;
+			p.rule = change->rule ? change->rule->name : NULL;
+		}
+		ret = ic_problems_copy(plan->problems, &p);
+	}
+	return ret;
+}
+
+int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
+{
+	struct iommucfg_problems *report;
+	int ret, left;
+
+	for (;;) {
+		if (!plan->changes.n)
+			return 0;
+		ret = iommucfg_txn_check(txn);
+		if (!ret || ret == -EACCES)
+			return ret;
+		report = iommucfg_problems_new();
+		if (!report)
+			return -ENOMEM;
+		iommucfg_txn_report(txn, IOMMUCFG_REFUSED, report);
+		left = leave_out(plan, txn, report);
+		if (left <= 0)
+			break;
+		iommucfg_problems_free(report);
+	}
+	if (!left)
+		left = take_over(plan, report);
+	if (!left && !report->n)
+		left = iommucfg_problems_add(plan->problems, IOMMUCFG_REFUSED, "kernel", -ret,
+					     "the kernel would refuse this: %s", strerror(-ret));
+	iommucfg_problems_free(report);
+	return left ? left : ret;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What stands against the changes of a plan: groups that are in use. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+static bool refuses(const struct iommucfg_plan *plan, const struct iommucfg_use *use,
+		    const char **kind, const char **hint)
+{
+	const struct iommucfg_plan_options *options = &plan->options;
+
+	*kind = "in-use";
+	if (use->guard == IOMMUCFG_GUARD_NEVER) {
+		*hint = "that is never overridden";
+		return true;
+	}
+	if (!(options->allow_in_use & use->guard)) {
+		*hint = use->guard == IOMMUCFG_GUARD_NET ? "--allow-in-use net permits it" :
+							   "--allow-in-use block permits it";
+		return true;
+	}
+	if (use->default_route && !options->confirm_timeout && !options->default_route_ok) {
+		*kind = "default-route";
+		*hint = "a confirm timeout or --yes permits it";
+		return true;
+	}
+	return false;
+}
+
+/* Tells of every use that refuses the change, where @tell; returns if any. */
+static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *change, bool tell)
+{
+	const struct iommucfg_group *group = change->group;
+	const char *kind, *hint;
+	const struct iommucfg_use *use;
+	size_t i, j;
+	int any = 0;
+
+	for (i = 0; i < group->num_devices; i++) {
+		for (j = 0; j < group->devices[i]->num_uses; j++) {
+			struct ic_where where = {
+				.file = change->file, .line = change->line,
+				.rule = change->rule ? change->rule->name : NULL,
+				.group = group->number, .device = group->devices[i]->name,
+				.error = EBUSY,
+			};
+
+			use = &group->devices[i]->uses[j];
+			if (!refuses(plan, use, &kind, &hint))
+				continue;
+			any = 1;
+			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
+					       "group %u is in use: %s: %s %s: %s; %s",
+					       group->number, group->devices[i]->name, use->kind,
+					       use->name, use->detail, hint))
+				return -ENOMEM;
+		}
+	}
+	return any;
+}
+
+/*
+ * The guards do not concern what is switched without unbinding, except with a
+ * confirm timeout: the way back unbinds.
+ */
+int ic_plan_guards(struct iommucfg_plan *plan)
+{
+	struct iommucfg_change *change;
+	size_t i = 0;
+	int ret;
+
+	while (i < plan->changes.n) {
+		change = plan->changes.v[i];
+		if (change->in_place && !plan->options.confirm_timeout) {
+			i++;
+			continue;
+		}
+		ret = examine(plan, change, !plan->options.skip_in_use);
+		if (ret < 0)
+			return ret;
+		if (ret && plan->options.skip_in_use) {
+			ret = ic_change_add(&plan->skipped, change);
+			if (ret)
+				return ret;
+			ic_change_drop(&plan->changes, i);
+		} else {
+			i++;
+		}
+	}
+	return 0;
+}
+
+size_t iommucfg_plan_num_changes(const struct iommucfg_plan *plan)
+{
+	return plan->changes.n;
+}
+
+const struct iommucfg_change *iommucfg_plan_change(const struct iommucfg_plan *plan, size_t index)
+{
+	return plan->changes.v[index];
+}
+
+size_t iommucfg_plan_num_skipped(const struct iommucfg_plan *plan)
+{
+	return plan->skipped.n;
+}
+
+const struct iommucfg_change *iommucfg_plan_skipped(const struct iommucfg_plan *plan, size_t index)
+{
+	return plan->skipped.v[index];
+}
+
+size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan)
+{
+	return plan->unchanged;
+}
+
+const struct iommucfg_problems *iommucfg_plan_conflicts(const struct iommucfg_plan *plan)
+{
+	return plan->conflicts;
+}
+
+struct iommucfg_problems *iommucfg_plan_problems(const struct iommucfg_plan *plan)
+{
+	return plan->problems;
+}
+
+struct iommucfg_group *iommucfg_change_group(const struct iommucfg_change *change)
+{
+	return change->group;
+}
+
+enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change)
+{
+	return change->to;
+}
+
+bool iommucfg_change_in_place(const struct iommucfg_change *change)
+{
+	return change->in_place;
+}
+
+const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change)
+{
+	return change->rule;
+}
+
+const char *iommucfg_change_origin(const struct iommucfg_change *change, const char **file,
+				   int *line)
+{
+	if (file)
+		*file = change->file;
+	if (line)
+		*line = change->line;
+	return change->rule ? change->rule->name : change->is_default ? "default" : NULL;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A plan as a table, and what it means. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum {
+	COL_NAME, COL_GROUP, COL_FROM, COL_TO, COL_HOW, COL_DEVICE, COL_BUS, COL_DRIVER,
+	COL_DESCRIPTION, COL_IN_USE, COL_RULE, COL_WHERE,
+};
+
+static const struct column columns[] = {
+	[COL_NAME] = { "NAME", 0, .tree = true },
+	[COL_GROUP] = { "GROUP", 0, .right = true },
+	[COL_FROM] = { "FROM", 0 },
+	[COL_TO] = { "TO", 0 },
+	[COL_HOW] = { "HOW", 0 },
+	[COL_DEVICE] = { "DEVICE", 0 },
+	[COL_BUS] = { "BUS", 0 },
+	[COL_DRIVER] = { "DRIVER", 0 },
+	[COL_DESCRIPTION] = { "DESCRIPTION", 0.1, .cut = true },
+	[COL_IN_USE] = { "IN-USE", 0, .wrap = true },
+	[COL_RULE] = { "RULE", 0 },
+	[COL_WHERE] = { "WHERE", 0 },
+};
+
+static void group_cells(struct table *t, struct libscols_line *line,
+			const struct iommucfg_change *change)
+{
+	const struct iommucfg_group *group = iommucfg_change_group(change);
+	const char *from = iommucfg_group_type_text(group), *file, *rule;
+	const char *to = iommucfg_type_name(iommucfg_change_to(change));
+	char number[16], *where = NULL;
+	int n;
+
+	snprintf(number, sizeof(number), "%u", iommucfg_group_number(group));
+	table_set(t, line, COL_GROUP, number);
+	table_set(t, line, COL_FROM, from);
+	table_color(t, line, COL_FROM, type_color(from));
+	table_set(t, line, COL_TO, to);
+	table_color(t, line, COL_TO, type_color(to));
+	rule = iommucfg_change_origin(change, &file, &n);
+	table_set(t, line, COL_RULE, rule ? rule : "by hand");
+	if (file && asprintf(&where, "%s:%d", file, n) > 0) {
+		table_set(t, line, COL_WHERE, where);
+		free(where);
+	}
+}
+
+static void device_line(struct table *t, struct libscols_line *parent,
+			const struct iommucfg_change *change, struct iommucfg_device *device,
+			bool skipped)
+{
+	struct libscols_line *line = table_line(t, parent);
+	const char *driver = iommucfg_device_driver(device), *how;
+	char *text;
+
+	if (table_flat(t))
+		group_cells(t, line, change);
+	table_set(t, line, COL_NAME, iommucfg_device_name(device));
+	table_set(t, line, COL_DEVICE, iommucfg_device_name(device));
+	table_set(t, line, COL_BUS, iommucfg_device_bus(device));
+	table_set(t, line, COL_DRIVER, driver);
+	how = skipped ? "skipped" : !driver ? NULL :
+	      iommucfg_change_in_place(change) || iommucfg_device_manages_dma(device) ?
+	      "stays" : "released";
+	table_set(t, line, COL_HOW, how);
+	if (table_has(t, COL_DESCRIPTION)) {
+		text = describe_device(device);
+		table_set(t, line, COL_DESCRIPTION, text);
+		free(text);
+	}
+	text = describe_uses(device);
+	table_set(t, line, COL_IN_USE, text);
+	table_color(t, line, COL_IN_USE, text ? "magenta" : NULL);
+	free(text);
+}
+
+static void change_lines(struct table *t, const struct iommucfg_change *change, bool skipped)
+{
+	const struct iommucfg_group *group = iommucfg_change_group(change);
+	struct libscols_line *line = NULL;
+	char number[16];
+	size_t i;
+
+	if (!table_flat(t)) {
+		line = table_line(t, NULL);
+		snprintf(number, sizeof(number), "%u", iommucfg_group_number(group));
+		table_set(t, line, COL_NAME, number);
+		group_cells(t, line, change);
+		table_set(t, line, COL_HOW, skipped ? "skipped" :
+			  iommucfg_change_in_place(change) ? "in place" : "rebind");
+	}
+	for (i = 0; i < iommucfg_group_num_devices(group); i++)
+		device_line(t, line, change, iommucfg_group_device(group, i), skipped);
+}
+
+/* What the change of a type means for protection. */
+static void print_meaning(const struct iommucfg_plan *plan)
+{
+	bool told[IOMMUCFG_TYPE_OTHER + 1] = { false };
+	enum iommucfg_type to;
+	size_t i;
+
+	for (i = 0; i < iommucfg_plan_num_changes(plan); i++) {
+		to = iommucfg_change_to(iommucfg_plan_change(plan, i));
+		if (told[to])
+			continue;
+		if (!i)
+			puts("");
+		told[to] = true;
+		switch (to) {
+		case IOMMUCFG_TYPE_IDENTITY:
+			puts("identity: no translation. These devices, and whoever controls them, reach all of\n"
+			     "          the machine's memory.");
+			break;
+		case IOMMUCFG_TYPE_DMA:
+			puts("DMA:      full protection. A device reaches a buffer only while it is mapped.");
+			break;
+		case IOMMUCFG_TYPE_DMA_FQ:
+			puts("DMA-FQ:   unmapping is deferred. A device can reach a buffer for some milliseconds\n"
+			     "          after it was given back.");
+			break;
+		default:
+			puts("auto:     the kernel chooses; the type shows afterwards.");
+			break;
+		}
+	}
+}
+
+static void print_summary(const struct iommucfg_plan *plan)
+{
+	size_t i, n = iommucfg_plan_num_changes(plan), in_place = 0;
+	char *text = describe_plural(n, "group");
+
+	for (i = 0; i < n; i++)
+		in_place += iommucfg_change_in_place(iommucfg_plan_change(plan, i));
+	printf("\n%s to change", text ? text : "");
+	if (in_place)
+		printf(", %zu of them in place", in_place);
+	if (iommucfg_plan_num_skipped(plan))
+		printf(", %zu skipped because in use", iommucfg_plan_num_skipped(plan));
+	printf(", %zu unchanged.\n", iommucfg_plan_unchanged(plan));
+	free(text);
+}
+
+int plan_print(struct cli *cli, const struct iommucfg_plan *plan)
+{
+	struct table *t;
+	size_t i;
+	int ret;
+
+	t = table_new(cli, columns, sizeof(columns) / sizeof(*columns),
+		      "NAME,FROM,TO,HOW,DRIVER,RULE,WHERE,IN-USE,DESCRIPTION",
+		      "GROUP,FROM,TO,HOW,DEVICE,DRIVER,RULE,WHERE,IN-USE");
+	if (!t)
+		return EXIT_BAD;
+	for (i = 0; i < iommucfg_plan_num_changes(plan); i++)
+		change_lines(t, iommucfg_plan_change(plan, i), false);
+	for (i = 0; i < iommucfg_plan_num_skipped(plan); i++)
+		change_lines(t, iommucfg_plan_skipped(plan, i), true);
+	if (!i && !iommucfg_plan_num_changes(plan)) {
+		cli->columns = NULL;
+		if (!cli->raw && !cli->noheadings)
+			printf("Nothing to change, %zu unchanged.\n",
+			       iommucfg_plan_unchanged(plan));
+		/* Releases it; an empty table prints nothing. */
+		return table_print(t) ? EXIT_BAD : EXIT_DONE;
+	}
+	ret = table_print(t) ? EXIT_BAD : EXIT_DONE;
+	if (!cli->raw && !cli->noheadings) {
+		print_meaning(plan);
+		print_summary(plan);
+	}
+	return ret;
+}

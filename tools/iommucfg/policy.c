@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Policies: which files make one, in which order, and the list that they
+ * form. What is inside of a file is policy-parse.c's.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "policy-parse.h"
+
+/* No policy that somebody wrote comes near; /dev/zero does. */
+#define POLICY_MAX	(16 << 20)
+
+int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **out)
+{
+	struct iommucfg_policy *policy;
+
+	policy = calloc(1, sizeof(*policy));
+	if (!policy)
+		return -ENOMEM;
+	policy->ctx = ctx;
+	policy->def_line = -1;
+	policy->confirm_timeout = policy->settle = policy->allow = -1;
+	*out = policy;
+	return 0;
+}
+
+void ic_rule_free(struct iommucfg_rule *rule)
+{
+	size_t key, i;
+
+	if (!rule)
+		return;
+	for (key = 0; key < IC_NUM_KEYS; key++) {
+		for (i = 0; i < rule->match[key].n; i++)
+			free(rule->match[key].v[i].word);
+		free(rule->match[key].v);
+	}
+	free(rule->name);
+	free(rule->file);
+	free(rule);
+}
+
+void iommucfg_policy_free(struct iommucfg_policy *policy)
+{
+	size_t i;
+
+	if (!policy)
+		return;
+	for (i = 0; i < policy->num_rules; i++)
+		ic_rule_free(policy->rules[i]);
+	free(policy->rules);
+	free(policy->def_file);
+	free(policy);
+}
+
+int iommucfg_policy_read_buffer(struct iommucfg_policy *policy, const char *name,
+				const char *text, size_t length,
+				struct iommucfg_problems *problems)
+{
+	struct ic_where where = { .file = name, .line = 1, .group = -1, .error = EINVAL };
+	const char *nul;
+	char *copy;
+	int ret;
+
+	nul = memchr(text, '\0', length);
+	if (nul) {
+		for (; text < nul; text++)
+			where.line += *text == '\n';
+		ic_problem(problems, IOMMUCFG_ERROR, "policy", &where,
+			   "a zero byte: this is no text file");
+		return -EINVAL;
+	}
+	copy = malloc(length + 1);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	ret = ic_policy_parse(policy, name, copy, problems);
+	free(copy);
+	return ret;
+}
+
+static int read_fd(struct iommucfg_policy *policy, int fd, const char *name,
+		   struct iommucfg_problems *problems)
+{
+	size_t length;
+	char *text;
+	int ret;
+
+	ret = ic_slurp(fd, POLICY_MAX, &text, &length);
+	if (ret)
+		return ret;
+	ret = iommucfg_policy_read_buffer(policy, name, text, length, problems);
+	free(text);
+	return ret;
+}
+
+static int read_path(struct iommucfg_policy *policy, const char *path,
+		     struct iommucfg_problems *problems)
+{
+	struct ic_where where = { .file = path, .line = -1, .group = -1 };
+	size_t before = iommucfg_problems_count(problems);
+	int ret, fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		ret = -errno;
+	} else {
+		ret = read_fd(policy, fd, path, problems);
+		close(fd);
+	}
+	if (ret && ret != -EINTR && iommucfg_problems_count(problems) == before) {
+		where.error = -ret;
+		ic_problem(problems, IOMMUCFG_ERROR, "policy", &where, "%s", strerror(-ret));
+	}
+	return ret;
+}
+
+int iommucfg_policy_read_file(struct iommucfg_policy *policy, const char *path,
+			      struct iommucfg_problems *problems)
+{
+	struct ic_where where = { .file = "<stdin>", .line = -1, .group = -1 };
+	size_t before = iommucfg_problems_count(problems);
+	int ret;
+
+	if (strcmp(path, "-"))
+		return read_path(policy, path, problems);
+	ret = read_fd(policy, STDIN_FILENO, where.file, problems);
+	if (ret && ret != -EINTR && iommucfg_problems_count(problems) == before) {
+		where.error = -ret;
+		ic_problem(problems, IOMMUCFG_ERROR, "policy", &where, "%s", strerror(-ret));
+	}
+	return ret;
+}
+
+static int is_fragment(const struct dirent *e)
+{
+	size_t length = strlen(e->d_name);
+
+	return *e->d_name != '.' && length > 5 && !strcmp(e->d_name + length - 5, ".conf");
+}
+
+/* By bytes, so that no locale changes who comes last. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int iommucfg_policy_read_system(struct iommucfg_policy *policy,
+				struct iommucfg_problems *problems)
+{
+	const char *root = policy->ctx->root;
+	struct dirent **entries = NULL;
+	int ret, err = 0, n, i, found = 0;
+	struct stat st;
+	char *path, *dir;
+
+	if (asprintf(&path, "%s/etc/iommucfg.conf", root) < 0)
+		return -ENOMEM;
+	/* A link to nothing is a policy that is missing, not one less. */
+	if (!lstat(path, &st) || errno != ENOENT) {
+		found++;
+		err = read_path(policy, path, problems);
+	}
+	free(path);
+	if (asprintf(&dir, "%s/etc/iommucfg.d", root) < 0)
+		return -ENOMEM;
+	n = scandir(dir, &entries, is_fragment, by_bytes);
+	if (n < 0 && errno != ENOENT) {
+		struct ic_where where = { .file = dir, .line = -1, .group = -1, .error = errno };
+
+		err = -errno;
+		ic_problem(problems, IOMMUCFG_ERROR, "policy", &where, "%s", strerror(-err));
+	}
+	/* All files are read even after an error: show every error at once. */
+	for (i = 0; i < n; i++) {
+		if (asprintf(&path, "%s/%s", dir, entries[i]->d_name) < 0) {
+			err = -ENOMEM;
+		} else {
+			found++;
+			ret = read_path(policy, path, problems);
+			if (ret)
+				err = ret;
+			free(path);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	free(dir);
+	if (!found && !err) {
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "policy", ENOENT,
+				      "no policy: there is neither %s/etc/iommucfg.conf nor a %s/etc/iommucfg.d/*.conf",
+				      root, root);
+		return -ENOENT;
+	}
+	return err;
+}
+
+size_t iommucfg_policy_num_rules(const struct iommucfg_policy *policy)
+{
+	return policy->num_rules;
+}
+
+const struct iommucfg_rule *iommucfg_policy_rule(const struct iommucfg_policy *policy,
+						 size_t index)
+{
+	return policy->rules[index];
+}
+
+enum iommucfg_type iommucfg_policy_default(const struct iommucfg_policy *policy)
+{
+	return policy->def;
+}
+
+long iommucfg_policy_confirm_timeout(const struct iommucfg_policy *policy)
+{
+	return policy->confirm_timeout;
+}
+
+long iommucfg_policy_settle(const struct iommucfg_policy *policy)
+{
+	return policy->settle;
+}
+
+int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy)
+{
+	return policy->allow;
+}
+
+const char *iommucfg_rule_name(const struct iommucfg_rule *rule)
+{
+	return rule->name;
+}
+
+const char *iommucfg_rule_file(const struct iommucfg_rule *rule)
+{
+	return rule->file;
+}
+
+int iommucfg_rule_line(const struct iommucfg_rule *rule)
+{
+	return rule->line;
+}
+
+enum iommucfg_type iommucfg_rule_type(const struct iommucfg_rule *rule)
+{
+	return rule->type;
+}
+
+int iommucfg_rule_priority(const struct iommucfg_rule *rule)
+{
+	return rule->priority;
+}
+
+bool iommucfg_rule_required(const struct iommucfg_rule *rule)
+{
+	return rule->required;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Lists of things to tell a person, each with the place that it is about. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct iommucfg_problems *iommucfg_problems_new(void)
+{
+	return calloc(1, sizeof(struct iommucfg_problems));
+}
+
+static void problem_clear(struct iommucfg_problem *p)
+{
+	free(p->kind);
+	free(p->message);
+	free(p->file);
+	free(p->rule);
+	free(p->device);
+	free(p->phase);
+	free(p->error_word);
+}
+
+void iommucfg_problems_free(struct iommucfg_problems *problems)
+{
+	size_t i;
+
+	if (!problems)
+		return;
+	for (i = 0; i < problems->n; i++)
+		problem_clear(&problems->v[i]);
+	free(problems->v);
+	free(problems);
+}
+
+static int vproblem(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+		    const char *kind, const struct ic_where *where, const char *format,
+		    va_list args)
+{
+	struct iommucfg_problem p = {
+		.severity = severity, .group = where->group, .line = where->line,
+		.error = where->error,
+	};
+
+	if (!problems)
+		return 0;
+	if (IC_GROW(problems->v, problems->n, problems->cap))
+		return -ENOMEM;
+	if (vasprintf(&p.message, format, args) < 0) {
+		p.message = NULL;
+		goto nomem;
+	}
+	if (ic_strdup(&p.kind, kind) || ic_strdup(&p.file, where->file) ||
+	    ic_strdup(&p.rule, where->rule) || ic_strdup(&p.device, where->device))
+		goto nomem;
+	problems->v[problems->n++] = p;
+	return 0;
+nomem:
+	problem_clear(&p);
+	return -ENOMEM;
+}
+
+int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+	       const char *kind, const struct ic_where *where, const char *format, ...)
+{
+	va_list args;
+	int ret;
+
+	va_start(args, format);
+	ret = vproblem(problems, severity, kind, where, format, args);
+	va_end(args);
+	return ret;
+}
+
+int iommucfg_problems_add(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+			  const char *kind, int error, const char *format, ...)
+{
+	struct ic_where where = IC_NOWHERE;
+	va_list args;
+	int ret;
+
+	where.error = error;
+	va_start(args, format);
+	ret = vproblem(problems, severity, kind, &where, format, args);
+	va_end(args);
+	return ret;
+}
+
+struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems)
+{
+	return problems && problems->n ? &problems->v[problems->n - 1] : NULL;
+}
+
+int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from)
+{
+	struct ic_where where = {
+		.file = from->file, .line = from->line, .rule = from->rule,
+		.group = from->group, .device = from->device, .error = from->error,
+	};
+	struct iommucfg_problem *last;
+	int ret;
+
+	ret = ic_problem(to, from->severity, from->kind, &where, "%s", from->message);
+	if (ret || !to)
+		return ret;
+	last = ic_problem_last(to);
+	if (ic_strdup(&last->phase, from->phase) ||
+	    ic_strdup(&last->error_word, from->error_word))
+		return -ENOMEM;
+	return 0;
+}
+
+int iommucfg_problems_append(struct iommucfg_problems *to, const struct iommucfg_problems *from)
+{
+	size_t i, n = iommucfg_problems_count(from);
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = ic_problems_copy(to, &from->v[i]);
+	return ret;
+}
+
+size_t iommucfg_problems_count(const struct iommucfg_problems *problems)
+{
+	return problems ? problems->n : 0;
+}
+
+size_t iommucfg_problems_at_least(const struct iommucfg_problems *problems,
+				  enum iommucfg_severity severity)
+{
+	size_t i, n = 0;
+
+	for (i = 0; problems && i < problems->n; i++)
+		n += problems->v[i].severity >= severity;
+	return n;
+}
+
+const struct iommucfg_problem *iommucfg_problems_get(const struct iommucfg_problems *problems,
+						     size_t index)
+{
+	return &problems->v[index];
+}
+
+enum iommucfg_severity iommucfg_problem_severity(const struct iommucfg_problem *problem)
+{
+	return problem->severity;
+}
+
+const char *iommucfg_problem_kind(const struct iommucfg_problem *problem)
+{
+	return problem->kind;
+}
+
+const char *iommucfg_problem_message(const struct iommucfg_problem *problem)
+{
+	return problem->message;
+}
+
+const char *iommucfg_problem_file(const struct iommucfg_problem *problem)
+{
+	return problem->file;
+}
+
+int iommucfg_problem_line(const struct iommucfg_problem *problem)
+{
+	return problem->line > 0 ? problem->line : -1;
+}
+
+const char *iommucfg_problem_rule(const struct iommucfg_problem *problem)
+{
+	return problem->rule;
+}
+
+long iommucfg_problem_group(const struct iommucfg_problem *problem)
+{
+	return problem->group;
+}
+
+const char *iommucfg_problem_device(const struct iommucfg_problem *problem)
+{
+	return problem->device;
+}
+
+const char *iommucfg_problem_phase(const struct iommucfg_problem *problem)
+{
+	return problem->phase;
+}
+
+const char *iommucfg_problem_errno(const struct iommucfg_problem *problem)
+{
+	if (problem->error_word)
+		return problem->error_word;
+	return problem->error ? strerrorname_np(problem->error) : NULL;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The current types as a policy. A rule for each group, matching by the way
+ * down to its devices and by what they are: neither changes when buses and
+ * groups are numbered anew, and another card in the same slot does not match.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* A word in quotes; globs are escaped for fnmatch, then all for libconfig. */
+static void put_word(FILE *f, const char *text, bool glob)
+{
+	fputc('"', f);
+	for (; *text; text++) {
+		if (glob && strchr("*?[\\", *text))
+			fputs("\\\\", f);
+		if (*text == '"' || *text == '\\')
+			fputc('\\', f);
+		fputc(*text, f);
+	}
+	fputc('"', f);
+}
+
+static void put_paths(FILE *f, const struct iommucfg_group *group)
+{
+	size_t i;
+
+	fputs("path = [ ", f);
+	for (i = 0; i < group->num_devices; i++) {
+		fputs(i ? ", " : "", f);
+		put_word(f, iommucfg_device_path(group->devices[i]), true);
+	}
+	fputs(" ];", f);
+}
+
+/* Each number once. Left out where a device has none: nothing would match. */
+static void put_ids(FILE *f, const struct iommucfg_group *group, const char *key,
+		    long (*get)(struct iommucfg_device *device))
+{
+	size_t i, j;
+
+	for (i = 0; i < group->num_devices; i++)
+		if (get(group->devices[i]) < 0)
+			return;
+	fprintf(f, " %s = [ ", key);
+	for (i = 0; i < group->num_devices; i++) {
+		for (j = 0; j < i; j++)
+			if (get(group->devices[j]) == get(group->devices[i]))
+				break;
+		if (j == i)
+			fprintf(f, "%s0x%04lx", i ? ", " : "", get(group->devices[i]));
+	}
+	fputs(" ];", f);
+}
+
+static void put_comment(FILE *f, struct iommucfg_device *device)
+{
+	const char *vendor = iommucfg_device_vendor_name(device);
+	const char *name = iommucfg_device_device_name(device);
+
+	fprintf(f, "  // %s%s%s%s%s%s%s%s\n", device->name, device->driver ? " (" : "",
+		device->driver ? device->driver : "", device->driver ? ")" : "",
+		vendor ? ": " : "", vendor ? vendor : "", name ? " " : "", name ? name : "");
+}
+
+static void put_group(FILE *f, const struct iommucfg_group *group, bool first)
+{
+	size_t i;
+
+	fputs(first ? "" : ",\n", f);
+	for (i = 0; i < group->num_devices; i++)
+		put_comment(f, group->devices[i]);
+	fputs("  { name = ", f);
+	put_word(f, iommucfg_device_path(group->devices[0]), false);
+	fputs(";\n    match = { ", f);
+	put_paths(f, group);
+	put_ids(f, group, "vendor", iommucfg_device_vendor);
+	put_ids(f, group, "device_id", iommucfg_device_id);
+	fprintf(f, " };\n    type = \"%s\"; }", iommucfg_type_name(group->type));
+}
+
+int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_rules,
+		  struct iommucfg_problems *problems)
+{
+	const struct iommucfg_group *group;
+	char date[64] = "";
+	size_t i, n = 0, length;
+	time_t now = time(NULL);
+	struct tm tm;
+	FILE *f;
+
+	f = open_memstream(text, &length);
+	if (!f)
+		return -ENOMEM;
+	if (gmtime_r(&now, &tm))
+		strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	fprintf(f, "// The types of all IOMMU groups, saved by iommucfg %s at %s.\n",
+		iommucfg_version(), date);
+	fputs("// Devices are matched by the way down to them and by what they are,\n"
+	      "// not by numbers that change at a reboot.\n\nrules = (\n", f);
+	for (i = 0; i < topology->num_groups; i++) {
+		group = topology->groups[i];
+		if (!group->num_devices)
+			continue;
+		if (iommucfg_group_type(group) == IOMMUCFG_TYPE_OTHER) {
+			iommucfg_problems_add(problems, IOMMUCFG_WARNING, "type", 0,
+					      "group %u is left out: its type \"%s\" cannot be asked for",
+					      group->number, iommucfg_group_type_text(group));
+			continue;
+		}
+		put_group(f, group, !n++);
+	}
+	fputs("\n);\n\ndefault = \"keep\";\n", f);
+	*num_rules = n;
+	if (fclose(f)) {
+		free(*text);
+		return -ENOMEM;
+	}
+	return 0;
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Groups and devices as sysfs has them. One pass reads what every command
+ * needs (type, name, path, bus, driver, ids); the rest waits until asked for.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* uevent is one read for what takes six otherwise. */
+static int parse_uevent(struct iommucfg_device *device, char *text)
+{
+	unsigned int a, b;
+	char *line, *save;
+
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (sscanf(line, "PCI_CLASS=%x", &a) == 1) {
+			device->class = a;
+		} else if (sscanf(line, "PCI_ID=%x:%x", &a, &b) == 2) {
+			device->vendor = a;
+			device->device = b;
+		} else if (sscanf(line, "PCI_SUBSYS_ID=%x:%x", &a, &b) == 2) {
+			device->subvendor = a;
+			device->subdevice = b;
+		} else if (!strncmp(line, "MODALIAS=", 9)) {
+			free(device->modalias);
+			if (ic_strdup(&device->modalias, line + 9))
+				return -ENOMEM;
+			device->modalias_read = true;
+		}
+	}
+	device->ids_read = device->class >= 0 && device->vendor >= 0 && device->subvendor >= 0;
+	return 0;
+}
+
+/*
+ * @link is the entry in the group's devices directory. In a tree that was
+ * saved without links it is a directory, then the bus knows the way.
+ */
+static char *device_syspath(struct iommucfg *ctx, int dirfd, const char *name,
+			    unsigned int group)
+{
+	char *syspath, *link, *path, base[64];
+	struct dirent *e;
+	DIR *dir;
+	int fd, base_fd;
+
+	snprintf(base, sizeof(base), "kernel/iommu_groups/%u/devices", group);
+	syspath = ic_sys_link(dirfd, name, base);
+	if (syspath)
+		return syspath;
+	fd = openat(ctx->sysfd, "bus", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && !syspath && (e = readdir(dir))) {
+		if (*e->d_name == '.' || asprintf(&link, "bus/%s/devices/%s", e->d_name, name) < 0)
+			continue;
+		link[strlen(link) - strlen(name) - 1] = '\0';
+		base_fd = openat(ctx->sysfd, link, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (base_fd >= 0) {
+			syspath = ic_sys_link(base_fd, name, link);
+			close(base_fd);
+		}
+		free(link);
+	}
+	if (dir)
+		closedir(dir);
+	if (syspath)
+		return syspath;
+	if (asprintf(&path, "kernel/iommu_groups/%u/devices/%s", group, name) < 0)
+		return NULL;
+	return path;
+}
+
+static void device_free(struct iommucfg_device *device)
+{
+	size_t i;
+
+	if (!device)
+		return;
+	for (i = 0; i < device->num_uses; i++) {
+		free(device->uses[i].name);
+		free(device->uses[i].detail);
+	}
+	free(device->uses);
+	for (i = 0; device->modules && device->modules[i]; i++)
+		free(device->modules[i]);
+	free(device->modules);
+	free(device->name);
+	free(device->syspath);
+	free(device->bus);
+	free(device->driver);
+	free(device->override);
+	free(device->modalias);
+	free(device->path);
+	free(device->vendor_name);
+	free(device->device_name);
+	free(device->class_name);
+	free(device);
+}
+
+/* The last part of where a link in the device's directory points to. */
+static char *link_name(int fd, const char *link)
+{
+	char *target, *name;
+
+	target = ic_sys_link(fd, link, NULL);
+	if (!target)
+		return NULL;
+	name = strdup(ic_basename(target));
+	free(target);
+	return name;
+}
+
+static int read_device(struct iommucfg_topology *topology, struct iommucfg_group *group,
+		       int dirfd, const char *name)
+{
+	struct iommucfg *ctx = topology->ctx;
+	struct iommucfg_device *device;
+	char buf[4096];
+	int ret, fd;
+
+	device = calloc(1, sizeof(*device));
+	if (!device)
+		return -ENOMEM;
+	device->ctx = ctx;
+	device->group = group;
+	device->class = device->vendor = device->device = -1;
+	device->subvendor = device->subdevice = -1;
+	device->name = strdup(name);
+	device->syspath = device_syspath(ctx, dirfd, name, group->number);
+	if (!device->name || !device->syspath) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+	fd = openat(ctx->sysfd, device->syspath, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		/* Unplugged since: the group's list was read before. */
+		ret = errno == ENOENT ? 0 : -errno;
+		goto fail;
+	}
+	device->bus = link_name(fd, "subsystem");
+	device->driver = link_name(fd, "driver");
+	ret = ic_read_attr(fd, "uevent", buf, sizeof(buf)) > 0 ? parse_uevent(device, buf) : 0;
+	close(fd);
+	if (!ret && !device->bus && strstr(device->syspath, "/pci")) {
+		device->bus = strdup("pci");
+		if (!device->bus)
+			ret = -ENOMEM;
+	}
+	if (!ret)
+		ret = IC_GROW(group->devices, group->num_devices, group->cap_devices);
+	if (ret)
+		goto fail;
+	group->devices[group->num_devices++] = device;
+	return 0;
+fail:
+	device_free(device);
+	return ret;
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	const struct iommucfg_device *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int read_group(struct iommucfg_topology *topology, int groupsfd, unsigned int number)
+{
+	struct iommucfg_group *group;
+	char path[64], buf[64];
+	struct dirent *e;
+	DIR *dir;
+	int ret, fd;
+
+	ret = IC_GROW(topology->groups, topology->num_groups, topology->cap_groups);
+	if (ret)
+		return ret;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return -ENOMEM;
+	topology->groups[topology->num_groups++] = group;
+	group->number = number;
+	snprintf(path, sizeof(path), "%u/type", number);
+	ret = ic_read_attr(groupsfd, path, buf, sizeof(buf));
+	if (ret < 0 && ret != -ENOENT)
+		return ret;
+	group->type = IOMMUCFG_TYPE_NONE;
+	if (ret >= 0) {
+		group->type = iommucfg_type_parse(buf);
+		if (group->type == IOMMUCFG_TYPE_AUTO)
+			group->type = IOMMUCFG_TYPE_OTHER;
+		group->type_text = strdup(buf);
+		if (!group->type_text)
+			return -ENOMEM;
+	}
+	snprintf(path, sizeof(path), "%u/devices", number);
+	fd = openat(groupsfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	ret = 0;
+	while (!ret && (e = readdir(dir)))
+		if (*e->d_name != '.')
+			ret = read_device(topology, group, dirfd(dir), e->d_name);
+	closedir(dir);
+	if (group->num_devices)
+		qsort(group->devices, group->num_devices, sizeof(*group->devices),
+		      compare_devices);
+	return ret;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct iommucfg_group *const *x = a, *const *y = b;
+
+	return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	const struct iommucfg_device *const *x = a, *const *y = b;
+
+	return strcmp((*x)->syspath, (*y)->syspath);
+}
+
+static int index_devices(struct iommucfg_topology *topology)
+{
+	size_t i, j, n = 0;
+
+	for (i = 0; i < topology->num_groups; i++)
+		n += topology->groups[i]->num_devices;
+	topology->by_name = calloc(n + 1, sizeof(*topology->by_name));
+	topology->by_path = calloc(n + 1, sizeof(*topology->by_path));
+	if (!topology->by_name || !topology->by_path)
+		return -ENOMEM;
+	for (i = 0; i < topology->num_groups; i++)
+		for (j = 0; j < topology->groups[i]->num_devices; j++)
+			topology->by_name[topology->num_devices++] =
+				topology->groups[i]->devices[j];
+	memcpy(topology->by_path, topology->by_name, n * sizeof(*topology->by_path));
+	if (n) {
+		qsort(topology->by_name, n, sizeof(*topology->by_name), compare_devices);
+		qsort(topology->by_path, n, sizeof(*topology->by_path), compare_paths);
+	}
+	return 0;
+}
+
+static int read_groups(struct iommucfg_topology *topology, int fd)
+{
+	struct dirent *e;
+	unsigned int number;
+	DIR *dir;
+	int ret = 0;
+
+	dir = fdopendir(fd);
+	if (!dir) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	while (!ret && (e = readdir(dir)))
+		if (ic_canonical_decimal(e->d_name, &number))
+			ret = read_group(topology, fd, number);
+	closedir(dir);
+	return ret;
+}
+
+int iommucfg_topology_scan(struct iommucfg *ctx, struct iommucfg_topology **out,
+			   struct iommucfg_problems *problems)
+{
+	struct iommucfg_topology *topology;
+	char release[128] = "?";
+	size_t i;
+	int ret, fd;
+
+	topology = calloc(1, sizeof(*topology));
+	if (!topology)
+		return -ENOMEM;
+	topology->ctx = ctx;
+	fd = openat(ctx->rootfd, "sys/kernel/iommu_groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = fd < 0 ? -errno : read_groups(topology, fd);
+	if (ret && ret != -ENOENT && ret != -ENOTDIR) {
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", -ret,
+				      "%s/sys/kernel/iommu_groups cannot be read: %s", ctx->root,
+				      strerror(-ret));
+		goto fail;
+	}
+	if (!topology->num_groups) {
+		ret = -ENODEV;
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
+				      "no IOMMU: %s/sys/kernel/iommu_groups has no group; is it turned off in firmware or on the kernel's command line?",
+				      ctx->root);
+		goto fail;
+	}
+	ret = -EOPNOTSUPP;
+	for (i = 0; i < topology->num_groups; i++)
+		if (topology->groups[i]->type_text)
+			ret = 0;
+	if (ret) {
+		ic_release(ctx, release, sizeof(release));
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", EOPNOTSUPP,
+				      "this kernel (%s) is too old: its IOMMU groups have no type; 6.12 or later is needed",
+				      release);
+		goto fail;
+	}
+	qsort(topology->groups, topology->num_groups, sizeof(*topology->groups), compare_groups);
+	ret = index_devices(topology);
+	if (ret)
+		goto fail;
+	*out = topology;
+	return 0;
+fail:
+	iommucfg_topology_free(topology);
+	return ret;
+}
+
+void iommucfg_topology_free(struct iommucfg_topology *topology)
+{
+	size_t i, j;
+
+	if (!topology)
+		return;
+	for (i = 0; i < topology->num_groups; i++) {
+		for (j = 0; j < topology->groups[i]->num_devices; j++)
+			device_free(topology->groups[i]->devices[j]);
+		free(topology->groups[i]->devices);
+		free(topology->groups[i]->type_text);
+		free(topology->groups[i]);
+	}
+	ic_links_free(topology);
+	free(topology->groups);
+	free(topology->by_name);
+	free(topology->by_path);
+	free(topology);
+}
+
+size_t iommucfg_topology_num_groups(const struct iommucfg_topology *topology)
+{
+	return topology->num_groups;
+}
+
+struct iommucfg_group *iommucfg_topology_group(const struct iommucfg_topology *topology,
+					       size_t index)
+{
+	return topology->groups[index];
+}
+
+struct iommucfg_group *iommucfg_topology_find_group(const struct iommucfg_topology *topology,
+						    unsigned int number)
+{
+	struct iommucfg_group key = { .number = number }, *k = &key, **found;
+
+	found = bsearch(&k, topology->groups, topology->num_groups, sizeof(*topology->groups),
+			compare_groups);
+	return found ? *found : NULL;
+}
+
+struct iommucfg_device *iommucfg_topology_find_device(const struct iommucfg_topology *topology,
+						      const char *name)
+{
+	struct iommucfg_device key, *k = &key, **found;
+	char full[64];
+
+	if (ic_is_short_pci(name) && strlen(name) < 32) {
+		snprintf(full, sizeof(full), "0000:%s", name);
+		name = full;
+	}
+	key.name = (char *)name;
+	found = bsearch(&k, topology->by_name, topology->num_devices,
+			sizeof(*topology->by_name), compare_devices);
+	return found ? *found : NULL;
+}
+
+/* The device whose directory @syspath is in: the nearest one above. */
+struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
+				     const char *syspath)
+{
+	struct iommucfg_device key, *k = &key, **found = NULL;
+	char *path, *slash;
+
+	path = strdup(syspath);
+	if (!path)
+		return NULL;
+	key.syspath = path;
+	do {
+		found = bsearch(&k, topology->by_path, topology->num_devices,
+				sizeof(*topology->by_path), compare_paths);
+		slash = strrchr(path, '/');
+		if (slash)
+			*slash = '\0';
+	} while (!found && slash);
+	free(path);
+	return found ? *found : NULL;
+}
+
+unsigned int iommucfg_group_number(const struct iommucfg_group *group)
+{
+	return group->number;
+}
+
+enum iommucfg_type iommucfg_group_type(const struct iommucfg_group *group)
+{
+	return group->type == IOMMUCFG_TYPE_NONE ? IOMMUCFG_TYPE_OTHER : group->type;
+}
+
+const char *iommucfg_group_type_text(const struct iommucfg_group *group)
+{
+	return group->type_text ? group->type_text : "unknown";
+}
+
+size_t iommucfg_group_num_devices(const struct iommucfg_group *group)
+{
+	return group->num_devices;
+}
+
+struct iommucfg_device *iommucfg_group_device(const struct iommucfg_group *group, size_t index)
+{
+	return group->devices[index];
+}

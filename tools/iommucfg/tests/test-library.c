@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The library's pieces: words, paths, numbers, files, lists. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+/*
+ * The mask is the whole process's: a library that changes it for a moment has
+ * another thread's new file writable by everybody. Nothing here may call this.
+ */
+static int umask_calls;
+
+mode_t umask(mode_t mask)
+{
+	umask_calls++;
+	return syscall(SYS_umask, mask);
+}
+
+static void test_types(void **state)
+{
+	(void)state;
+	assert_int_equal(iommucfg_type_parse("identity"), IOMMUCFG_TYPE_IDENTITY);
+	assert_int_equal(iommucfg_type_parse("DMA"), IOMMUCFG_TYPE_DMA);
+	assert_int_equal(iommucfg_type_parse("DMA-FQ"), IOMMUCFG_TYPE_DMA_FQ);
+	assert_int_equal(iommucfg_type_parse("auto"), IOMMUCFG_TYPE_AUTO);
+	assert_int_equal(iommucfg_type_parse("dma"), IOMMUCFG_TYPE_OTHER);
+	assert_int_equal(iommucfg_type_parse("none"), IOMMUCFG_TYPE_OTHER);
+	assert_int_equal(iommucfg_type_parse("blocked"), IOMMUCFG_TYPE_OTHER);
+	assert_string_equal(iommucfg_type_name(IOMMUCFG_TYPE_DMA_FQ), "DMA-FQ");
+}
+
+static void test_suggest(void **state)
+{
+	static const char *const words[] = { "identity", "DMA", "DMA-FQ", "net", NULL };
+
+	(void)state;
+	assert_string_equal(iommucfg_suggest("identiy", words), "identity");
+	assert_string_equal(iommucfg_suggest("idnetity", words), "identity");
+	assert_string_equal(iommucfg_suggest("dma", words), "DMA");
+	assert_string_equal(iommucfg_suggest("dmafq", words), "DMA-FQ");
+	assert_string_equal(iommucfg_suggest("nte", words), "net");
+	assert_null(iommucfg_suggest("elephant", words));
+	assert_null(iommucfg_suggest("", words));
+	assert_null(iommucfg_suggest("a very long word that nobody ever meant to type", words));
+}
+
+static void check_path(const char *syspath, const char *expected)
+{
+	char *path = ic_pci_path(syspath);
+
+	if (expected) {
+		assert_non_null(path);
+		assert_string_equal(path, expected);
+	} else {
+		assert_null(path);
+	}
+	free(path);
+}
+
+static void test_pci_path(void **state)
+{
+	(void)state;
+	check_path("devices/pci0000:00/0000:00:02.0", "0000:00:02.0");
+	check_path("devices/pci0000:00/0000:00:1c.4/0000:01:00.0", "0000:00:1c.4/00.0");
+	check_path("devices/pci0000:00/0000:00:1c.4/0000:01:00.0/0000:02:03.7",
+		   "0000:00:1c.4/00.0/03.7");
+	check_path("devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0",
+		   "10000:e0:06.0/00.0");
+	check_path("devices/LNXSYSTM:00/PNP0A08:00/pci0001:80/0001:80:01.0", "0001:80:01.0");
+	check_path("devices/platform/soc/fd000000.pcie/pci0000:00/0000:00:00.0", "0000:00:00.0");
+	check_path("devices/platform/fd000000.gpu", NULL);
+	check_path("devices/pci0000:00/0000:00:03.0/virtio0", NULL);
+	check_path("", NULL);
+}
+
+static void test_short_pci(void **state)
+{
+	(void)state;
+	assert_true(ic_is_short_pci("01:00.0"));
+	assert_true(ic_is_short_pci("af:1f.*"));
+	assert_true(ic_is_short_pci("00:1c.4/00.0"));
+	assert_false(ic_is_short_pci("0000:01:00.0"));
+	assert_false(ic_is_short_pci("01:00"));
+	assert_false(ic_is_short_pci("1:00.0"));
+	assert_false(ic_is_short_pci("*:00.0"));
+	assert_false(ic_is_short_pci("gpio:0.0"));
+	assert_false(ic_is_short_pci(""));
+}
+
+static void test_numbers(void **state)
+{
+	unsigned long value;
+	unsigned int n;
+
+	(void)state;
+	assert_int_equal(ic_parse_number("10", 10, 10, &value), 0);
+	assert_int_equal(value, 10);
+	assert_int_equal(ic_parse_number("0x1f", 16, 255, &value), 0);
+	assert_int_equal(value, 31);
+	assert_int_equal(ic_parse_number("11", 10, 10, &value), -ERANGE);
+	assert_int_equal(ic_parse_number("-1", 10, 10, &value), -EINVAL);
+	assert_int_equal(ic_parse_number("+1", 10, 10, &value), -EINVAL);
+	assert_int_equal(ic_parse_number(" 1", 10, 10, &value), -EINVAL);
+	assert_int_equal(ic_parse_number("1x", 10, 10, &value), -EINVAL);
+	assert_int_equal(ic_parse_number("", 10, 10, &value), -EINVAL);
+	assert_true(ic_canonical_decimal("0", &n));
+	assert_true(ic_canonical_decimal("42", &n));
+	assert_int_equal(n, 42);
+	assert_false(ic_canonical_decimal("05", &n));
+	assert_false(ic_canonical_decimal("x", &n));
+	assert_false(ic_canonical_decimal("99999999999999999999", &n));
+}
+
+static void test_atomic(void **state)
+{
+	char dir[] = "/tmp/iommucfg-unit.XXXXXX", path[64], buf[64];
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	umask(022);
+	umask_calls = 0;
+	assert_int_equal(iommucfg_write_atomic(path, "one\n", 4), 0);
+	assert_int_equal(umask_calls, 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(iommucfg_write_atomic(path, "two\n", 4), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(ic_read_attr(-1, path, buf, sizeof(buf)), 3);
+	assert_string_equal(buf, "two");
+	assert_int_equal(iommucfg_write_atomic(dir, "x", 1), -EISDIR);
+	assert_int_equal(iommucfg_write_atomic("/dev/null", "x", 1), -EINVAL);
+	assert_int_equal(iommucfg_write_atomic("/nonexistent/a/b", "x", 1), -ENOENT);
+	/* Nothing else was left behind. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void test_problems(void **state)
+{
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	const struct iommucfg_problem *p;
+
+	(void)state;
+	assert_int_equal(iommucfg_problems_count(NULL), 0);
+	assert_int_equal(iommucfg_problems_add(NULL, IOMMUCFG_ERROR, "x", 0, "y"), 0);
+	assert_int_equal(iommucfg_problems_add(problems, IOMMUCFG_WARNING, "x", EBUSY, "a %d", 1),
+			 0);
+	assert_int_equal(iommucfg_problems_add(problems, IOMMUCFG_ERROR, "y", 0, "b"), 0);
+	assert_int_equal(iommucfg_problems_at_least(problems, IOMMUCFG_WARNING), 2);
+	assert_int_equal(iommucfg_problems_at_least(problems, IOMMUCFG_REFUSED), 1);
+	p = iommucfg_problems_get(problems, 0);
+	assert_string_equal(iommucfg_problem_message(p), "a 1");
+	assert_string_equal(iommucfg_problem_errno(p), "EBUSY");
+	assert_int_equal(iommucfg_problem_group(p), -1);
+	assert_int_equal(iommucfg_problem_line(p), -1);
+	assert_null(iommucfg_problem_errno(iommucfg_problems_get(problems, 1)));
+	iommucfg_problems_free(problems);
+}
+
+static void test_roots(void **state)
+{
+	struct iommucfg *ctx;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&ctx, "/"), 0);
+	assert_string_equal(iommucfg_root(ctx), "");
+	iommucfg_free(ctx);
+	assert_int_equal(iommucfg_new(&ctx, "/tmp///"), 0);
+	assert_string_equal(iommucfg_root(ctx), "/tmp");
+	iommucfg_free(ctx);
+	assert_int_equal(iommucfg_new(&ctx, "/nonexistent"), -ENOENT);
+	assert_int_equal(iommucfg_new(&ctx, "/dev/null"), -ENOTDIR);
+	iommucfg_free(NULL);
+	iommucfg_topology_free(NULL);
+	iommucfg_policy_free(NULL);
+	iommucfg_plan_free(NULL);
+	iommucfg_txn_free(NULL);
+	iommucfg_problems_free(NULL);
+	iommucfg_witness_free(NULL);
+	iommucfg_txn_list_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_types), cmocka_unit_test(test_suggest),
+		cmocka_unit_test(test_pci_path), cmocka_unit_test(test_short_pci),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_atomic),
+		cmocka_unit_test(test_problems), cmocka_unit_test(test_roots),
+	};
+
+	return cmocka_run_group_tests_name("library", tests, NULL, NULL);
+}

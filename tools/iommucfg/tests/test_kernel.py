@@ -1,0 +1,470 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The command against the stand-in: transactions, questions, signals.
+
+	test_kernel.py IOMMUCFG STANDIN [NAME...]
+"""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from harness import GPU, IOMMUCFG, Host, Skip, Terminal, main, test  # noqa: F401
+
+
+@test
+def apply_commits():
+    with Host(True) as h:
+        p = h.policy(GPU)
+        d = h.json("apply", p, code=0)
+        assert d["result"] == "committed" and d["transaction"].startswith("iommucfg-")
+        assert h.type(1) == "identity" and h.transactions() == []
+        d = h.json("apply", p, code=0)
+        assert d["result"] == "nothing-to-do" and d["transaction"] is None
+        assert h.json("plan", p, code=0)["result"] == "nothing-to-do"
+        assert h.transactions() == []
+
+
+@test
+def apply_words():
+    with Host(True) as h:
+        r = h.run("apply", "--name", "night.1", "--detach", "--confirm-timeout", "60", h.policy(GPU),
+                  code=0)
+        assert r.out.splitlines()[-1] == "night.1", r
+        assert h.transactions() == ["night.1"] and h.state("night.1") == "unconfirmed"
+        with open(f"{h.iommu}/night.1/expected_generation") as f:
+            assert f.read() == "1\n"
+        with open(f"{h.iommu}/night.1/confirm_timeout") as f:
+            assert f.read() == "60\n"
+        for args in (["apply", h.policy(GPU)], ["set", "3", "DMA-FQ"]):
+            r = h.run(*args, code=3)
+            assert "night.1" in r.err and "unconfirmed" in r.err
+        assert h.json("set", "3", "DMA-FQ", code=3)["result"] == "refused"
+        r = h.run("plan", h.policy(GPU), code=0)
+        assert "night.1" in r.err and "warning" in r.err
+        assert "night.1" in h.run("assert", h.policy(GPU), code=0).err
+        assert h.json("confirm", code=0)["state"] in ("committed", "gone")
+        assert h.transactions() == [] and h.type(1) == "identity"
+        h.run("confirm", "night.1", code=1)
+
+
+@test
+def apply_json_detach():
+    with Host(True) as h:
+        d = h.json("apply", "--detach", "--confirm-timeout", "60", h.policy(GPU), code=0)
+        assert d["result"] == "unconfirmed" and h.transactions() == [d["transaction"]]
+        assert h.json("rollback", code=0)["result"] == "rolled-back"
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
+def confirm_late():
+    with Host(True) as h:
+        name = h.run("apply", "--detach", "--confirm-timeout", "600", h.policy(GPU),
+                     code=0).out.splitlines()[-1]
+        with open(f"{h.iommu}/{name}/confirm_timeout", "w") as f:
+            f.write("1\n")
+        h.wait_state("rolled-back", name)
+        assert h.json("confirm", name, code=4)["result"] == "restored"
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
+def confirm_committed_still_there():
+    with Host(True) as h:
+        os.mkdir(f"{h.iommu}/raw")
+        os.mkdir(f"{h.iommu}/raw/1")
+        for path, text in (("raw/1/type", "identity\n"), ("raw/commit", "1\n")):
+            with open(f"{h.iommu}/{path}", "w") as f:
+                f.write(text)
+        assert h.state("raw") == "committed"
+        h.run("confirm", "raw", code=0)
+
+
+@test
+def confirm_names():
+    with Host(True) as h:
+        h.run("confirm", code=1)
+        h.run("rollback", "../x", code=1)
+        for name in ("a", "b"):
+            os.mkdir(f"{h.iommu}/{name}")
+        r = h.run("confirm", code=1)
+        assert "2 transactions" in r.err
+        h.run("confirm", "a", code=3)
+        h.run("rollback", "a", code=3)
+        h.run("rollback", "--forget", "a", code=0)
+        assert h.transactions() == ["b"]
+
+
+@test
+def wait_off_terminal_confirmed():
+    with Host(True) as h:
+        p = h.start("apply", "--confirm-timeout", "60", h.policy(GPU))
+        name = h.wait_state("unconfirmed")
+        h.run("confirm", name, code=0)
+        out, err = p.communicate(timeout=120)
+        assert p.returncode == 0, (out, err)
+        assert h.type(1) == "identity" and h.transactions() == []
+
+
+@test
+def wait_off_terminal_timer():
+    with Host(True) as h:
+        d = h.json("apply", "--confirm-timeout", "1", h.policy(GPU), code=4)
+        assert d["result"] == "restored" and h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
+def wait_off_terminal_rolled_back():
+    with Host(True) as h:
+        p = h.start("apply", "--confirm-timeout", "60", h.policy(GPU))
+        name = h.wait_state("unconfirmed")
+        h.run("rollback", name, code=0)
+        p.communicate(timeout=120)
+        assert p.returncode == 4 and h.transactions() == []
+
+
+@test
+def wait_off_terminal_signal():
+    with Host(True) as h:
+        p = h.start("apply", "--confirm-timeout", "60", "--settle", "0", h.policy(GPU))
+        h.wait_state("unconfirmed")
+        assert "waiting" in p.stderr.readline()
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=120)
+        assert p.returncode == 4 and h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
+def commit_errnos():
+    for word, code, result, left in (("ECANCELED", 4, "restored", False), ("EIO", 5, "failed", True),
+                                     ("ESTALE", 3, "refused", False), ("EBUSY", 3, "refused", False),
+                                     ("ENODEV", 3, "refused", False)):
+        with Host(True) as h:
+            h.control("commit", f"{word}\n1 0000:01:00.0 probe ENODEV the driver did not come back\n")
+            d = h.json("apply", h.policy(GPU), code=code)
+            assert d["result"] == result, d
+            (x,) = d["problems"]
+            assert x["device"] == "0000:01:00.0" and x["errno"] == "ENODEV"
+            assert bool(h.transactions()) == left, h.transactions()
+            if left:
+                name = h.transactions()[0]
+                r = h.run("apply", h.policy(GPU), code=3)
+                assert name in r.err
+                h.control("commit", "")
+                h.control("rollback", "EIO\n- - restore EIO still not\n")
+                assert h.json("rollback", code=5)["state"] == "failed"
+                h.control("rollback", "")
+                h.run("rollback", name, code=0)
+                assert h.transactions() == []
+
+
+@test
+def check_refusals():
+    with Host(True) as h:
+        h.control("check", "EINVAL\n1 0000:01:00.1 check EINVAL its IOMMU driver needs DMA\n")
+        p = h.policy(GPU)
+        d = h.json("apply", p, code=1)
+        assert d["result"] == "error" and h.transactions() == []
+        (x,) = d["problems"]
+        assert x["rule"] == "gpu" and x["line"] == 1 and x["file"] == p
+        assert h.json("plan", p, code=1)["result"] == "error"
+        # By hand nothing is a policy error: the kernel refuses.
+        assert h.json("set", "1", "identity", code=3)["result"] == "refused"
+        # A group that cannot take the default is left as it is.
+        h.control("check", "EOPNOTSUPP\n3 - check EOPNOTSUPP no deferred flush\n")
+        p = h.policy(GPU + 'rules2 = 1;')
+        h.run("apply", p, code=1)
+        p = h.policy('rules = ( { name = "x"; match = { device = "*:00:1f.*"; }; type = "DMA-FQ"; },'
+                     '{ name = "k"; match = { device = [ "0000:05:*", "0000:06:*", "*e1:00.0" ]; }; type = "DMA"; },'
+                     '{ name = "p"; match = { bus = "platform"; }; type = "identity"; },'
+                     '{ name = "v"; match = { driver = "nvme"; bus = "pci"; path = "10000:*"; }; type = "identity"; priority = 1; }'
+                     ');\ndefault = "DMA-FQ";')
+        d = h.json("apply", p, code=0)
+        assert [c["group"] for c in d["changes"]] == [4], d
+        assert h.type(3) == "DMA" and h.type(4) == "DMA-FQ"
+        assert 3 in [x["group"] for x in d["problems"]]
+
+
+@test
+def required_type():
+    with Host(True) as h:
+        h.control("required", "0000:01:00.1 DMA\n")
+        d = h.json("show", "1", code=0)["groups"][0]["devices"]
+        assert [x["required_type"] for x in d] == ["any", "DMA"]
+        assert h.transactions() == []
+        d = h.json("plan", h.policy(GPU), code=1)
+        assert d["problems"][0]["device"] == "0000:01:00.1"
+
+
+@test
+def in_use_refused():
+    with Host(True) as h:
+        d = h.json("set", "2", "identity", code=3)
+        assert d["result"] == "refused" and {x["kind"] for x in d["problems"]} == {"in-use"}
+        assert h.json("set", "--allow-in-use", "block", "2", "identity", code=0)["result"] == "committed"
+        d = h.json("set", "6", "identity", "--allow-in-use", "net,block", code=3)
+        assert "4711" in d["problems"][0]["message"]
+        d = h.json("set", "3", "identity", code=3)
+        # 32 address bits, 8 GiB of memory: that is said, too
+        assert [x["kind"] for x in d["problems"]] == ["bounce", "in-use"]
+        d = h.json("set", "3", "identity", "--allow-in-use", "net", code=3)
+        assert [x["kind"] for x in d["problems"]] == ["bounce", "default-route"]
+        # In place nothing is released, except that the way back would.
+        d = h.json("set", "3", "DMA-FQ", "--confirm-timeout", "9", code=3)
+        assert h.json("set", "3", "DMA-FQ", code=0)["changes"][0]["in_place"] is True
+        assert h.json("set", "3", "identity", "--allow-in-use", "net", "--yes", code=0)
+        assert h.type(3) == "identity"
+
+
+@test
+def skip_in_use():
+    with Host(True) as h:
+        p = h.policy('rules = ( { name = "a"; match = { driver = [ "nvme", "nvidia" ]; }; type = "DMA"; } );')
+        d = h.json("apply", "--skip-in-use", p, code=2)
+        assert d["result"] == "committed" and [c["group"] for c in d["changes"]] == [1]
+        assert [c["group"] for c in d["skipped"]] == [2, 9] and h.type(1) == "DMA"
+        d = h.json("apply", "--skip-in-use", p, code=2)
+        assert d["result"] == "nothing-to-do" and h.transactions() == []
+        # What only the kernel sees is left out as well.
+        h.control("check", "EBUSY\n1 0000:01:00.0 check EBUSY open for 2 s\n")
+        d = h.json("apply", "--skip-in-use", "--allow-in-use", "block",
+                   h.policy(p and 'rules = ( { name = "a"; match = { driver = [ "nvme", "nvidia" ]; }; type = "identity"; } );'),
+                   code=2)
+        assert [c["group"] for c in d["skipped"]] == [1] and [c["group"] for c in d["changes"]] == [2]
+
+
+@test
+def set_targets():
+    with Host(True) as h:
+        d = h.json("set", "01:00.0", "DMA", "1", "DMA", code=0)
+        assert [c["group"] for c in d["changes"]] == [1] and h.type(1) == "DMA"
+        assert d["changes"][0]["rule"] == {"name": None, "file": None, "line": None}
+        d = h.json("set", "1", "DMA", "0000:01:00.1", "identity", code=1)
+        assert d["result"] == "error" and h.type(1) == "DMA"
+        assert h.json("set", "99", "DMA", code=1)["result"] == "error"
+        assert h.json("set", "nosuch", "DMA", code=1)["problems"][0]["kind"] == "usage"
+        assert h.json("set", "8", "DMA-FQ", code=3)["result"] == "refused"
+        assert h.json("set", "1", "DMA", code=0)["result"] == "nothing-to-do"
+        assert h.json("set", "1", "auto", code=0)["changes"][0]["to"] == "auto"
+        assert h.type(1) == "DMA-FQ"
+
+
+@test
+def names_collide():
+    with Host(True) as h:
+        os.mkdir(f"{h.iommu}/x")
+        r = h.run("set", "1", "DMA", "--name", "x", code=3)
+        assert "\"x\"" in r.err and "staged" in r.err
+        assert h.transactions() == ["x"] and h.type(1) == "DMA-FQ"
+        h.run("set", "1", "DMA", "--name", "a/b", code=1)
+        h.run("set", "1", "DMA", "--name", "standing", code=1)
+        h.run("set", "1", "DMA", "--name", "x" * 65, code=1)
+        # Also where there is nothing to do: 1 counts before 0.
+        d = h.json("set", "1", "DMA-FQ", "--name", "a b", code=1)
+        assert [x["kind"] for x in d["problems"]] == ["usage"] and d["result"] == "error"
+
+
+@test
+def leftovers():
+    with Host(True) as h:
+        os.mkdir(f"{h.iommu}/iommucfg-4194303-1")
+        os.mkdir(f"{h.iommu}/iommucfg-{os.getpid()}-1")
+        r = h.run("set", "1", "DMA", code=0)
+        assert "iommucfg-4194303-1" in r.err
+        assert h.transactions() == [f"iommucfg-{os.getpid()}-1"]
+
+
+@test
+def signal_before():
+    with Host(True) as h:
+        t = Terminal(h.command("set", "1", "DMA"))
+        t.expect(r"\[y/N\]")
+        assert len(h.transactions()) == 1
+        os.kill(t.pid, signal.SIGTERM)
+        assert t.end() == 3 and h.transactions() == [] and h.type(1) == "DMA-FQ"
+        # while the policy is still being read
+        p = subprocess.Popen(h.command("apply", "-"), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # It sleeps in read() on the pipe, where its handlers are in place.
+        end = time.monotonic() + 30
+        while "pipe" not in open(f"/proc/{p.pid}/wchan").read() and time.monotonic() < end:
+            time.sleep(0.1)
+        p.send_signal(signal.SIGINT)
+        p.wait(120)
+        assert p.returncode == 3, p.stderr.read()
+
+
+@test
+def signal_during():
+    with Host(True) as h:
+        h.control("hold")
+        p = h.start("set", "1", "DMA")
+        h.wait_state("committing")
+        p.send_signal(signal.SIGINT)
+        said = p.stderr.readline()
+        assert "finishes" in said, said
+        h.release()
+        out, err = p.communicate(timeout=120)
+        assert p.returncode == 0 and h.type(1) == "DMA" and h.transactions() == [], err
+
+
+@test
+def signal_twice():
+    with Host(True) as h:
+        h.control("hold")
+        p = h.start("set", "1", "DMA", "--name", "slow")
+        h.wait_state("committing")
+        p.send_signal(signal.SIGTERM)
+        said = p.stderr.readline()
+        assert "finishes" in said, said
+        p.send_signal(signal.SIGTERM)
+        if os.environ.get("VALGRIND"):
+            # valgrind itself holds standard error open in the child
+            p.wait(60)
+            err = p.stderr.readline()
+        else:
+            # Both ends of file come before the kernel is done: the child that
+            # waits for it holds neither.
+            err = p.communicate(timeout=60)[1]
+        assert h.state("slow") == "committing"
+        assert p.returncode == 128 + signal.SIGTERM and "slow" in err, err
+        h.release()
+        h.wait_state("committed", "slow")
+        assert h.type(1) == "DMA"
+
+
+@test
+def killed():
+    with Host(True) as h:
+        h.control("hold")
+        p = h.start("set", "1", "DMA", "--name", "slow")
+        h.wait_state("committing")
+        p.kill()
+        h.release()
+        p.communicate()
+        h.wait_state("committed", "slow")
+        assert h.json("status", code=0)["transactions"][0]["groups"][0]["status"] == "changed"
+
+
+@test
+def terminal_asks():
+    with Host(True) as h:
+        for answer, code, type in (("n\n", 3, "DMA-FQ"), ("\n", 3, "DMA-FQ"), ("\x04", 3, "DMA-FQ"),
+                                   ("\x03", 3, "DMA-FQ"), ("y\n", 0, "DMA")):
+            t = Terminal(h.command("set", "1", "DMA"))
+            t.expect(r"Change 1 group now\? \[y/N\]")
+            t.send(answer)
+            assert t.end() == code, (answer, t.text)
+            assert h.type(1) == type and h.transactions() == []
+
+
+@test
+def terminal_keeps():
+    with Host(True) as h:
+        for answer, code, type in (("n\n", 4, "DMA-FQ"), ("\x04", 4, "DMA-FQ"), ("\x03", 4, "DMA-FQ"),
+                                   ("y\n", 0, "DMA")):
+            t = Terminal(h.command("set", "1", "DMA", "--yes", "--confirm-timeout", "30"))
+            t.expect(r"Keep these settings\? \[y/N\] \(\d+ s\)")
+            t.expect(r"\((1\d|2[0-8]) s\)")
+            assert h.type(1) == "DMA"
+            t.send(answer)
+            assert t.end() == code, (answer, t.text)
+            assert h.type(1) == type and h.transactions() == []
+        t = Terminal(h.command("set", "1", "identity", "--yes", "--confirm-timeout", "2"))
+        t.expect("Keep these")
+        assert t.end() == 4 and h.type(1) == "DMA" and h.transactions() == []
+        t = Terminal(h.command("set", "1", "identity", "--yes", "--confirm-timeout", "30"))
+        t.expect("Keep these")
+        h.run("confirm", code=0)
+        assert t.end() == 0 and h.type(1) == "identity", t.text
+
+
+@test
+def terminal_typed_ahead():
+    with Host(True) as h:
+        # Nobody has seen yet whether the machine can still be reached.
+        t = Terminal(h.command("set", "1", "DMA", "--confirm-timeout", "3"))
+        t.expect(r"now\? \[y/N\]")
+        t.send("y\ny\n")
+        assert t.end() == 4 and h.type(1) == "DMA-FQ", t.text
+
+
+@test
+def settle_rolls_back():
+    with Host(True) as h:
+        link = f"{h.root}/sys/class/net/ib0"
+        target = os.readlink(link)
+        h.control("hook", f"#!/bin/sh\nrm {link}\n", 0o755)
+        d = h.json("set", "1", "DMA", "--settle", "1", code=4)
+        (x,) = [x for x in d["problems"] if x["kind"] == "settle"]
+        assert d["result"] == "restored" and x["errno"] == "ENODEV"
+        assert x["group"] == 1 and x["device"] == "0000:01:00.1", x
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
+        os.symlink(target, link)
+        # It comes a moment later, by another name.
+        h.control("hook", f"#!/bin/sh\nrm {link}\n(sleep 1; ln -s {target} {link}9) >/dev/null 2>&1 &\n", 0o755)
+        h.run("set", "1", "DMA", code=0)
+        assert h.type(1) == "DMA"
+
+
+@test
+def goes_back_under_running_interfaces():
+    with Host(True) as h:
+        # udev or a network manager has brought one up after the commit.
+        h.control("net-up", "")
+        link = f"{h.root}/sys/class/net/ib0"
+        target = os.readlink(link)
+        h.control("hook", f"#!/bin/sh\nrm {link}\n", 0o755)
+        d = h.json("set", "1", "DMA", "--settle", "1", code=4)
+        assert d["result"] == "restored" and h.type(1) == "DMA-FQ" and h.transactions() == []
+        os.symlink(target, link)
+        h.control("hook", "")
+        t = Terminal(h.command("set", "1", "DMA", "--yes", "--confirm-timeout", "30"))
+        t.expect("Keep these")
+        t.send("n\n")
+        assert t.end() == 4 and h.type(1) == "DMA-FQ" and h.transactions() == []
+        # By hand the guards are asked.
+        h.run("set", "1", "DMA", "--confirm-timeout", "30", "--detach", code=0)
+        h.run("rollback", code=3)
+        assert h.type(1) == "DMA"
+
+
+@test
+def settle_sees_type():
+    with Host(True) as h:
+        h.control("hook", f"#!/bin/sh\necho DMA-FQ >{h.root}/sys/kernel/iommu_groups/1/type\n", 0o755)
+        d = h.json("set", "1", "identity", "--settle", "1", code=4)
+        x = d["problems"][0]
+        assert "identity" in x["message"] and x["group"] == 1 and x["errno"] == "ENODEV", x
+
+
+@test
+def generation_stale():
+    with Host(True) as h:
+        # Somebody commits while the question stands.
+        t = Terminal(h.command("set", "1", "DMA"))
+        t.expect(r"\[y/N\]")
+        os.mkdir(f"{h.iommu}/raw")
+        os.mkdir(f"{h.iommu}/raw/7")
+        for path, text in (("raw/7/type", "DMA\n"), ("raw/commit", "1\n")):
+            with open(f"{h.iommu}/{path}", "w") as f:
+                f.write(text)
+        t.send("y\n")
+        assert t.end() == 3 and h.type(1) == "DMA-FQ" and h.transactions() == ["raw"], t.text
+
+
+@test
+def options_of_policy():
+    with Host(True) as h:
+        p = h.policy(GPU + "options = { confirm_timeout = 60; };")
+        d = h.json("apply", "--detach", p, code=0)
+        assert d["result"] == "unconfirmed"
+        h.run("rollback", code=0)
+        d = h.json("apply", "--detach", "--confirm-timeout", "0", p, code=0)
+        assert d["result"] == "committed" and h.transactions() == []
+
+
+if __name__ == "__main__":
+    sys.exit(main("kernel"))

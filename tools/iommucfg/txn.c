@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Transactions, as the kernel has them in configfs. What they do to groups is
+ * the kernel's; this makes directories, and reads and writes attributes.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "txn.h"
+
+#define OWN_PREFIX "iommucfg-"
+
+bool iommucfg_txn_name_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length && length <= IOMMUCFG_TXN_NAME_MAX &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+			length &&
+	       strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "standing");
+}
+
+static int txn_new(struct iommucfg *ctx, const char *name, struct iommucfg_txn **out)
+{
+	struct iommucfg_txn *txn;
+	char *path;
+	int ret = 0;
+
+	txn = calloc(1, sizeof(*txn));
+	if (!txn)
+		return -ENOMEM;
+	txn->ctx = ctx;
+	txn->fd = -1;
+	txn->name = strdup(name);
+	if (!txn->name || asprintf(&path, CONFIGFS_DIR "/%s", name) < 0) {
+		ret = -ENOMEM;
+	} else {
+		txn->fd = openat(ctx->rootfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (txn->fd < 0)
+			ret = -errno;
+		free(path);
+	}
+	if (ret)
+		iommucfg_txn_free(txn);
+	else
+		*out = txn;
+	return ret;
+}
+
+static int make_directory(struct iommucfg *ctx, const char *name)
+{
+	char *path;
+	int ret;
+
+	if (asprintf(&path, CONFIGFS_DIR "/%s", name) < 0)
+		return -ENOMEM;
+	ret = mkdirat(ctx->rootfd, path, 0777) ? -errno : 0;
+	free(path);
+	return ret;
+}
+
+static int create_failed(struct iommucfg *ctx, const char *name, int ret,
+			 struct iommucfg_problems *problems)
+{
+	struct iommucfg_txn *other = NULL;
+
+	if (ret == -EEXIST && !iommucfg_txn_open(ctx, name, &other)) {
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
+				      "there is a transaction \"%s\" already, in state %s; once it is over \"iommucfg rollback --forget %s\" removes it",
+				      name, iommucfg_state_name(iommucfg_txn_state(other)), name);
+		iommucfg_txn_free(other);
+	} else if (ret == -ENOENT) {
+		iommucfg_kernel_probe(ctx, problems);
+	} else {
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR,
+				      ret == -EINVAL ? "usage" : "system", -ret,
+				      ret == -EINVAL ?
+				      "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\"" :
+				      "transaction \"%s\" cannot be made: %s",
+				      name, strerror(-ret));
+	}
+	return ret;
+}
+
+int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_txn **out,
+			struct iommucfg_problems *problems)
+{
+	char own[IOMMUCFG_TXN_NAME_MAX + 1];
+	unsigned int n = 1;
+	int ret;
+
+	if (name) {
+		ret = iommucfg_txn_name_valid(name) ? make_directory(ctx, name) : -EINVAL;
+	} else {
+		/* Another name space may have used our PID. */
+		do {
+			snprintf(own, sizeof(own), OWN_PREFIX "%ld-%u", (long)getpid(), n);
+			ret = make_directory(ctx, own);
+		} while (ret == -EEXIST && n++ < 10000);
+		name = own;
+	}
+	if (ret)
+		return create_failed(ctx, name, ret, problems);
+	ret = txn_new(ctx, name, out);
+	if (ret)
+		return create_failed(ctx, name, ret, problems);
+	/* See iommucfg_txn_abandoned(). A file system without locks is no error. */
+	flock((*out)->fd, LOCK_EX | LOCK_NB);
+	return 0;
+}
+
+int iommucfg_txn_open(struct iommucfg *ctx, const char *name, struct iommucfg_txn **txn)
+{
+	/* No such name can be there, and ".." would lead elsewhere. */
+	if (!iommucfg_txn_name_valid(name))
+		return -ENOENT;
+	return txn_new(ctx, name, txn);
+}
+
+void iommucfg_txn_free(struct iommucfg_txn *txn)
+{
+	if (!txn)
+		return;
+	if (txn->fd >= 0)
+		close(txn->fd);
+	free(txn->name);
+	free(txn);
+}
+
+static int is_transaction(const struct dirent *e)
+{
+	return *e->d_name != '.' && strcmp(e->d_name, "standing");
+}
+
+int iommucfg_txn_list(struct iommucfg *ctx, char ***out)
+{
+	struct dirent **entries = NULL;
+	char **names;
+	struct stat st;
+	int fd, n, i, kept = 0;
+
+	fd = openat(ctx->rootfd, CONFIGFS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = scandirat(fd, ".", &entries, is_transaction, alphasort);
+	if (n < 0) {
+		n = -errno;
+		close(fd);
+		return n;
+	}
+	names = calloc(n + 1, sizeof(*names));
+	for (i = 0; i < n; i++) {
+		if (names && !fstatat(fd, entries[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISDIR(st.st_mode)) {
+			names[kept] = strdup(entries[i]->d_name);
+			kept += !!names[kept];
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	close(fd);
+	if (!names)
+		return -ENOMEM;
+	*out = names;
+	return kept;
+}
+
+void iommucfg_txn_list_free(char **names)
+{
+	size_t i;
+
+	for (i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+const char *iommucfg_txn_name(const struct iommucfg_txn *txn)
+{
+	return txn->name;
+}
+
+static const char *const state_names[] = {
+	[IOMMUCFG_STATE_GONE] = "gone",
+	[IOMMUCFG_STATE_STAGED] = "staged",
+	[IOMMUCFG_STATE_COMMITTING] = "committing",
+	[IOMMUCFG_STATE_UNCONFIRMED] = "unconfirmed",
+	[IOMMUCFG_STATE_COMMITTED] = "committed",
+	[IOMMUCFG_STATE_ROLLING_BACK] = "rolling-back",
+	[IOMMUCFG_STATE_ROLLED_BACK] = "rolled-back",
+	[IOMMUCFG_STATE_FAILED] = "failed",
+	[IOMMUCFG_STATE_UNKNOWN] = "unknown",
+};
+
+const char *iommucfg_state_name(enum iommucfg_state state)
+{
+	return state_names[state];
+}
+
+enum iommucfg_state iommucfg_txn_state(struct iommucfg_txn *txn)
+{
+	char word[32];
+	int state;
+
+	/* Removed under us: the open directory is empty then. */
+	if (ic_read_attr(txn->fd, "state", word, sizeof(word)) < 0)
+		return IOMMUCFG_STATE_GONE;
+	for (state = IOMMUCFG_STATE_STAGED; state < IOMMUCFG_STATE_UNKNOWN; state++)
+		if (!strcmp(word, state_names[state]))
+			return state;
+	return IOMMUCFG_STATE_UNKNOWN;
+}
+
+bool iommucfg_txn_abandoned(struct iommucfg_txn *txn)
+{
+	enum iommucfg_state state;
+	unsigned int pid, n;
+	int end = 0;
+
+	if (sscanf(txn->name, OWN_PREFIX "%u-%u%n", &pid, &n, &end) != 2 || txn->name[end])
+		return false;
+	state = iommucfg_txn_state(txn);
+	if (state != IOMMUCFG_STATE_STAGED && state != IOMMUCFG_STATE_COMMITTED &&
+	    state != IOMMUCFG_STATE_ROLLED_BACK)
+		return false;
+	/*
+	 * Both signs are needed: in another PID name space the maker may run
+	 * though its PID is not here, and it may not have the lock yet.
+	 */
+	if (!kill(pid, 0) || errno != ESRCH)
+		return false;
+	if (flock(txn->fd, LOCK_EX | LOCK_NB))
+		return false;
+	flock(txn->fd, LOCK_UN);
+	return true;
+}
+
+/* In one write: the kernel takes each write for a whole value. */
+static int write_attr(int dirfd, const char *path, const char *text)
+{
+	size_t length = strlen(text);
+	ssize_t n;
+	int fd, ret = 0;
+
+	fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, length);
+	if (n < 0)
+		ret = -errno;
+	else if ((size_t)n != length)
+		ret = -EPROTO;
+	close(fd);
+	return ret;
+}
+
+int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%" PRIu64 "\n", generation);
+	return write_attr(txn->fd, "expected_generation", buf);
+}
+
+int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%s%s%s\n", mask & IOMMUCFG_GUARD_NET ? "net" : "",
+		 mask == (IOMMUCFG_GUARD_NET | IOMMUCFG_GUARD_BLOCK) ? " " : "",
+		 mask & IOMMUCFG_GUARD_BLOCK ? "block" : "");
+	return write_attr(txn->fd, "allow_in_use", buf);
+}
+
+int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%ld\n", seconds);
+	return write_attr(txn->fd, "confirm_timeout", buf);
+}
+
+int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommucfg_type type)
+{
+	char path[32], word[32];
+	bool made;
+	int ret;
+
+	snprintf(path, sizeof(path), "%u", group);
+	made = !mkdirat(txn->fd, path, 0777);
+	if (!made && errno != EEXIST)
+		return -errno;
+	snprintf(path, sizeof(path), "%u/type", group);
+	snprintf(word, sizeof(word), "%s\n", iommucfg_type_name(type));
+	ret = write_attr(txn->fd, path, word);
+	if (ret && made)
+		iommucfg_txn_unstage(txn, group);
+	return ret;
+}
+
+int iommucfg_txn_unstage(struct iommucfg_txn *txn, unsigned int group)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%u", group);
+	return unlinkat(txn->fd, path, AT_REMOVEDIR) ? -errno : 0;
+}
+
+int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
+			    struct iommucfg_problems *problems)
+{
+	const struct iommucfg_change *change;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < plan->changes.n; i++) {
+		change = plan->changes.v[i];
+		ret = iommucfg_txn_stage(txn, change->group->number, change->to);
+		if (ret) {
+			struct ic_where where = {
+				.file = change->file, .line = change->line,
+				.rule = change->rule ? change->rule->name : NULL,
+				.group = change->group->number, .error = -ret,
+			};
+
+			ic_problem(problems, IOMMUCFG_REFUSED, "transaction", &where,
+				   "group %u cannot be staged: %s", change->group->number,
+				   ret == -ENOENT ? "it is not there any more" : strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
+int iommucfg_txn_check(struct iommucfg_txn *txn)
+{
+	return write_attr(txn->fd, "check", "1\n");
+}
+
+int iommucfg_txn_commit(struct iommucfg_txn *txn)
+{
+	return write_attr(txn->fd, "commit", "1\n");
+}
+
+int iommucfg_txn_confirm(struct iommucfg_txn *txn)
+{
+	return write_attr(txn->fd, "confirm", "1\n");
+}
+
+int iommucfg_txn_rollback(struct iommucfg_txn *txn)
+{
+	return write_attr(txn->fd, "rollback", "1\n");
+}
+
+int iommucfg_txn_forget(struct iommucfg_txn *txn)
+{
+	enum iommucfg_state state = iommucfg_txn_state(txn);
+	unsigned int *groups = NULL;
+	int n, i, ret;
+	char *path;
+
+	/* The kernel says the same, but only after its groups are out of sight. */
+	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_UNCONFIRMED ||
+	    state == IOMMUCFG_STATE_ROLLING_BACK)
+		return -EBUSY;
+	n = iommucfg_txn_groups(txn, &groups);
+	for (i = 0; i < n; i++)
+		iommucfg_txn_unstage(txn, groups[i]);
+	free(groups);
+	if (asprintf(&path, CONFIGFS_DIR "/%s", txn->name) < 0)
+		return -ENOMEM;
+	ret = unlinkat(txn->ctx->rootfd, path, AT_REMOVEDIR) ? -errno : 0;
+	free(path);
+	return ret;
+}
+
+int iommucfg_txn_progress(struct iommucfg_txn *txn, unsigned long *done, unsigned long *all)
+{
+	char buf[64];
+	ssize_t n;
+
+	n = ic_read_attr(txn->fd, "progress", buf, sizeof(buf));
+	if (n < 0)
+		return n;
+	return sscanf(buf, "%lu %lu", done, all) == 2 ? 0 : -EPROTO;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const unsigned int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+int iommucfg_txn_groups(struct iommucfg_txn *txn, unsigned int **out)
+{
+	size_t n = 0, cap = 0;
+	unsigned int *groups = NULL, number;
+	struct dirent *e;
+	DIR *dir;
+	int fd;
+
+	fd = openat(txn->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((e = readdir(dir))) {
+		if (!ic_canonical_decimal(e->d_name, &number))
+			continue;
+		if (IC_GROW(groups, n, cap)) {
+			free(groups);
+			closedir(dir);
+			return -ENOMEM;
+		}
+		groups[n++] = number;
+	}
+	closedir(dir);
+	if (n)
+		qsort(groups, n, sizeof(*groups), by_value);
+	*out = groups;
+	return n;
+}
+
+int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const char *attr,
+			    char *value, size_t size)
+{
+	char path[64], buf[4097];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%u/%s", group, attr);
+	n = ic_read_attr(txn->fd, path, buf, sizeof(buf));
+	if (n < 0)
+		return n;
+	buf[strcspn(buf, "\n")] = '\0';
+	snprintf(value, size, "%s", buf);
+	return 0;
+}

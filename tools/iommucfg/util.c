@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Small helpers: reading attributes, numbers, growing arrays. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* Makes room for one more element after the first @n. */
+int ic_grow(void **array, size_t n, size_t *cap, size_t size)
+{
+	size_t want;
+	void *p;
+
+	if (n < *cap)
+		return 0;
+	want = *cap ? *cap * 2 : 4;
+	p = reallocarray(*array, want, size);
+	if (!p)
+		return -ENOMEM;
+	*array = p;
+	*cap = want;
+	return 0;
+}
+
+int ic_strdup(char **copy, const char *text)
+{
+	*copy = text ? strdup(text) : NULL;
+	return text && !*copy ? -ENOMEM : 0;
+}
+
+/*
+ * Reads a small attribute, without the newline at its end. What does not fit
+ * is left out: callers give room for the longest value that means anything.
+ */
+ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
+{
+	size_t have = 0;
+	ssize_t n = 0;
+	int fd;
+
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (have < size - 1) {
+		n = read(fd, buf + have, size - 1 - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += n;
+	}
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	if (n < 0)
+		return n;
+	while (have && (buf[have - 1] == '\n' || buf[have - 1] == ' '))
+		have--;
+	buf[have] = '\0';
+	return have;
+}
+
+/* Reads the rest of @fd, but fails with -EFBIG above @max bytes. */
+int ic_slurp(int fd, size_t max, char **text, size_t *length)
+{
+	size_t have = 0, cap = 0;
+	char *buf = NULL, *p;
+	ssize_t n;
+
+	for (;;) {
+		if (have + 1 >= cap) {
+			cap = cap ? cap * 2 : 4096;
+			p = realloc(buf, cap);
+			if (!p) {
+				free(buf);
+				return -ENOMEM;
+			}
+			buf = p;
+		}
+		n = read(fd, buf + have, cap - have - 1);
+		if (n < 0) {
+			/* A handler that wants us to go on uses SA_RESTART. */
+			n = -errno;
+			free(buf);
+			return n;
+		}
+		if (!n)
+			break;
+		have += n;
+		if (have > max) {
+			free(buf);
+			return -EFBIG;
+		}
+	}
+	buf[have] = '\0';
+	*text = buf;
+	*length = have;
+	return 0;
+}
+
+/* Reads a whole file of the system, NULL where that is not possible. */
+char *ic_read_text(int dirfd, const char *path, int *error)
+{
+	char *text = NULL;
+	size_t length;
+	int fd, ret;
+
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		if (error)
+			*error = -errno;
+		return NULL;
+	}
+	ret = ic_slurp(fd, 64 << 20, &text, &length);
+	close(fd);
+	if (error)
+		*error = ret;
+	return ret ? NULL : text;
+}
+
+int ic_parse_number(const char *text, int base, unsigned long max, unsigned long *value)
+{
+	unsigned long n;
+	char *end;
+
+	if (*text == '-' || *text == '+' || *text == ' ' || *text == '\t')
+		return -EINVAL;
+	errno = 0;
+	n = strtoul(text, &end, base);
+	if (end == text || *end)
+		return -EINVAL;
+	if (errno || n > max)
+		return -ERANGE;
+	*value = n;
+	return 0;
+}
+
+bool ic_canonical_decimal(const char *text, unsigned int *value)
+{
+	unsigned long n;
+
+	if (*text < '0' || *text > '9' || (*text == '0' && text[1]))
+		return false;
+	if (ic_parse_number(text, 10, INT_MAX, &n))
+		return false;
+	*value = n;
+	return true;
+}
+
+const char *ic_basename(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/*
+ * Where a link in sysfs points to, as a path below /sys. Its text climbs from
+ * @base, the directory below /sys that it is in, to what both have in common,
+ * and goes down from there: no walk is needed, and a saved tree may stand
+ * anywhere. Without @base only the last part of the result is good.
+ */
+char *ic_sys_link(int dirfd, const char *path, const char *base)
+{
+	char target[PATH_MAX], *text;
+	const char *p = target, *up;
+	size_t length;
+	ssize_t n;
+
+	n = readlinkat(dirfd, path, target, sizeof(target) - 1);
+	if (n < 0)
+		return NULL;
+	target[n] = '\0';
+	up = strstr(target, "/sys/devices/");
+	if (up)
+		return strdup(up + strlen("/sys/"));
+	length = base ? strlen(base) : 0;
+	for (; !strncmp(p, "../", 3); p += 3) {
+		while (length && base[length - 1] != '/')
+			length--;
+		if (length)
+			length--;
+	}
+	if (asprintf(&text, "%.*s%s%s", (int)length, base ? base : "", length ? "/" : "", p) < 0)
+		return NULL;
+	return text;
+}
