@@ -1,0 +1,195 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What comes into use after the commit was let in, but before its release, is
+# seen all the same; and what is in use on the way back is not released.
+#
+# machines: vtd smmuv3
+# also: virtio-iommu amd
+# timeout: 180
+
+. /lab/lib.sh
+. /lab/tests/faults.sh
+
+edu_setup
+disk2=$(group_of disk2)
+nvme=$(dev disk2 0)
+nic=$(dev disk2 1)
+sriov=$(group_of sriov)
+vfs=$(dev sriov 0)
+before=$(groups_now "$edu" "$edu2" "$disk2")
+sriov_before=$(groups_now "$sriov")
+mkfs.ext4 -qF "/dev/$(wait_disk "$nvme")"
+mounted=/tmp/mnt
+mkdir -p $mounted
+
+# consumer_of ADDRESS: makes d its consumer, so that d's release goes before.
+consumer_of()
+{
+	edu_set "$d" supplier "$1"
+	unbind "$d"
+	bind "$d" edu_lab
+	edu_set "$d" supplier ""
+}
+
+# begin_late NAME GROUP: begins a commit whose release of that group waits for d's.
+begin_late()
+{
+	t=$(txn_new "$1")
+	stage "$t" "$edu" identity
+	stage "$t" "$2" identity
+	edu_set "$d" remove_hold 1
+	start "$1" "$t/commit"
+	wait_for 20 edu_doing "$d" remove && wait_for 20 unbound "$a" || bail "no release"
+}
+
+# cancelled NAME WHAT PATTERN: how each of them ends.
+cancelled()
+{
+	edu_set "$d" remove_hold 0
+	check_eq "$2: cancelled" "$(ended "$1")" ECANCELED
+	check_state "$2: state" "$t" staged
+	check_report "$2: report" "$t" "$3"
+	check_eq "$2: the managed consumer is bound again" "$(driver_of "$d")" edu_lab
+}
+
+consumer_of "$nvme"
+begin_late mounted "$disk2"
+disk=$(disk_of "$nvme")
+mount -t ext4 "/dev/$disk" $mounted || bail "no mount"
+echo hello > $mounted/file
+cancelled mounted "mounted meanwhile" "^$disk2 $nvme release EBUSY .*$disk is mounted"
+check_eq "the file system is whole" "$(cat $mounted/file)" hello
+check "and takes more" sh -c "echo more >> $mounted/file && sync"
+umount $mounted
+check_as_before "mounted meanwhile: as before" "$before" "$edu" "$edu2" "$disk2"
+check_eq "unmounted, the same transaction works" "$(write_errno "$t/commit" 1)" 0
+check_eq "type" "$(group_type "$disk2")" identity
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+consumer_of "$nvme"
+disk=$(wait_disk "$nvme")
+begin_late open "$disk2"
+pid=$(hold_open "/dev/$disk" rw)
+cancelled open "open meanwhile" "^$disk2 $nvme release EBUSY .*$disk is open"
+let_go "$pid"
+check_as_before "open meanwhile: as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+consumer_of "$nvme"
+wait_disk "$nvme" >/dev/null
+begin_late swap "$disk2"
+disk=$(disk_of "$nvme")
+mkswap "/dev/$disk" >/dev/null
+swapon "/dev/$disk"
+cancelled swap "swap meanwhile" "^$disk2 $nvme release EBUSY .*$disk is held"
+swapoff "/dev/$disk"
+check_as_before "swap meanwhile: as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+consumer_of "$nic"
+begin_late up "$disk2"
+eth=$(nic_of "$nic")
+ip link set "$eth" up
+cancelled up "interface up meanwhile" "^$disk2 $nic release EBUSY .*$eth is up"
+check_match "it is still up" "$(ip link show "$eth")" "[<,]UP[,>]"
+ip link set "$eth" down
+check_as_before "interface up meanwhile: as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+# Allowed from the start, nobody minds.
+consumer_of "$nic"
+t=$(txn_new allowed)
+stage "$t" "$disk2" identity
+echo net > "$t/allow_in_use"
+edu_set "$d" remove_hold 1
+start allowed "$t/commit"
+wait_for 20 edu_doing "$d" remove || bail "no release"
+ip link set "$(nic_of "$nic")" up
+edu_set "$d" remove_hold 0
+check_eq "an interface that is allowed to be up" "$(ended allowed)" 0
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+txn_end "$t"
+wait_nic "$nic" >/dev/null
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+
+consumer_of "$vfs"
+begin_late vfs "$sriov"
+echo 0 > /sys/bus/pci/drivers_autoprobe
+echo 2 > "/sys/bus/pci/devices/$vfs/sriov_numvfs"
+echo 1 > /sys/bus/pci/drivers_autoprobe
+cancelled vfs "VFs enabled meanwhile" "^$sriov $vfs release EBUSY .*virtual functions"
+check_eq "VFs enabled meanwhile: they are still there" \
+	"$(cat "/sys/bus/pci/devices/$vfs/sriov_numvfs")" 2
+echo 0 > "/sys/bus/pci/devices/$vfs/sriov_numvfs"
+check_eq "VFs enabled meanwhile: as before" "$(groups_now "$sriov")" "$sriov_before"
+txn_end "$t"
+edu_mend
+
+# What is in use on the way back: that group stays, the others go back.
+t=$(txn_new stays)
+stage "$t" "$edu" identity
+stage "$t" "$disk2" identity
+edu_set "$b" probe_hold 1
+edu_set "$b" probe_errors 1
+start stays "$t/commit"
+wait_for 20 edu_doing "$b" probe || bail "no probe"
+disk=$(wait_disk "$nvme") || bail "no disk"
+pid=$(hold_open "/dev/$disk" excl)
+edu_set "$b" probe_hold 0
+check_eq "a disk in use on the way back" "$(ended stays)" EIO
+check_state "state" "$t" failed
+check_report "the report names it" "$t" "^$disk2 $nvme restore EBUSY .*$disk"
+check_eq "its group stays as it is" "$(groups_now "$disk2")" \
+	"$(echo "$before" | sed -n "/^$disk2 /s/ $boot / identity /p")"
+check_status "status" "$t" "$disk2" failed
+check_eq "the other one is as before" "$(groups_now "$edu")" "$(echo "$before" | sed 1q)"
+check_status "status" "$t" "$edu" restored
+check_eq "the disk kept its name" "$(disk_of "$nvme")" "$disk"
+check_eq "rollback with the disk in use" "$(write_errno "$t/rollback" 1)" EBUSY
+check_state "touches nothing" "$t" failed
+let_go "$pid"
+check_eq "and without" "$(write_errno "$t/rollback" 1)" 0
+check_state "state" "$t" rolled-back
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+# The same with an interface that is up: restoring does not ask about it.
+t=$(txn_new net)
+stage "$t" "$edu" identity
+stage "$t" "$disk2" identity
+edu_set "$b" probe_hold 1
+edu_set "$b" probe_errors 1
+start net "$t/commit"
+wait_for 20 edu_doing "$b" probe || bail "no probe"
+ip link set "$(wait_nic "$nic")" up
+edu_set "$b" probe_hold 0
+check_eq "an interface up on the way back" "$(ended net)" ECANCELED
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+wait_nic "$nic" >/dev/null
+
+# The timer, with the disk in use.
+mkfs.ext4 -qF "/dev/$(wait_disk "$nvme")"
+t=$(txn_new timer)
+stage "$t" "$edu" identity
+stage "$t" "$disk2" identity
+echo 600 > "$t/confirm_timeout"
+check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+mount -t ext4 "/dev/$(wait_disk "$nvme")" $mounted || bail "no mount"
+check_eq "rollback by hand asks" "$(write_errno "$t/rollback" 1)" EBUSY
+check_state "state" "$t" unconfirmed
+echo 1 > "$t/confirm_timeout"
+check "the timer leaves a mounted disk alone" wait_for 30 is "$t/state" failed
+check_report "the report names it" "$t" "^$disk2 $nvme restore EBUSY .*mounted"
+check_eq "the other group is as before" "$(groups_now "$edu")" "$(echo "$before" | sed 1q)"
+check "the file system is whole" sh -c "echo more > $mounted/more && sync"
+umount $mounted
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+edu_end
+finish

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A driver for QEMU's edu device (1234:11e8) that does on request what real
+ * drivers do at the worst moment: takes its time, fails, defers, forbids
+ * unbinding, depends on another device, has children.
+ *
+ * What it is asked to do is kept by device name, apart from the device, so that it can be
+ * set while nothing is bound, and survives unbinding and unplugging:
+ *
+ * /sys/kernel/debug/edu_lab/
+ *   events			what happened, in order; a write empties it
+ *   link			write "CONSUMER SUPPLIER [WORD...]", see edu_lab_links.c
+ *   <device>/
+ *     probe_delay_ms		probe takes so much longer
+ *     remove_delay_ms		remove likewise
+ *     probe_hold		probe waits while this is not 0 (a minute at most)
+ *     remove_hold		remove likewise
+ *     probe_defers		so many probes to come end in EPROBE_DEFER; -1: all
+ *     probe_errors		so many probes to come fail; -1: all
+ *     probe_errno		what they fail with (5, EIO)
+ *     dma			0: do not try DMA in probe
+ *     child			1: probe makes a child device, which has a driver, too
+ *     supplier			the probes to come link to this device
+ *     doing			"probe", "remove" or "-": what the driver is in right now
+ *     probes, removes		how many of them ended well
+ */
+#ifndef EDU_LAB_H
+#define EDU_LAB_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct auxiliary_device;
+struct dentry;
+struct device;
+struct pci_dev;
+
+#define EDU_VENDOR	0x1234
+#define EDU_DEVICE	0x11e8
+
+struct edu_knobs {
+	struct list_head node;		/* edu_knobs_lock; never leaves before exit */
+	struct dentry *dir;
+	char name[32];
+	char supplier[64];		/* edu_knobs_lock */
+	const char *doing;		/* written by the one that probes or removes */
+	u32 probe_delay_ms;
+	u32 remove_delay_ms;
+	u32 probe_hold;
+	u32 remove_hold;
+	u32 probe_errno;
+	u32 dma;
+	u32 child;
+	atomic_t probe_defers;
+	atomic_t probe_errors;
+	atomic_t probes;
+	atomic_t removes;
+};
+
+extern struct dentry *edu_debugfs;
+
+/* edu_lab_knobs.c */
+struct edu_knobs *edu_knobs_get(const char *name);
+void edu_knobs_supplier(struct edu_knobs *knobs, char *buf, size_t size);
+void edu_pause(u32 delay_ms, const u32 *hold);
+bool edu_use_up(atomic_t *count);
+void edu_event(const struct device *dev, const char *what, int err);
+int edu_knobs_init(void);
+void edu_knobs_exit(void);
+
+/* edu_lab_dma.c */
+int edu_dma_check(struct pci_dev *pdev);
+
+/* edu_lab_links.c */
+int edu_link_supplier(struct device *consumer, const char *supplier);
+void edu_links_init(void);
+
+#endif
