@@ -1,0 +1,300 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# `make demo`: a walk through iommucfg, and at the end through the configfs files
+# below it, for a person who watches. Each step is checked as well: the demo ends
+# with status 1 at the first thing that is not as told.
+
+. /lab/lib.sh
+
+if [ "$LAB_COLOUR" = colour ]; then
+	bold=$(printf '\033[1m') dim=$(printf '\033[2m') green=$(printf '\033[32m')
+	red=$(printf '\033[31m') cyan=$(printf '\033[36m') off=$(printf '\033[0m')
+else
+	bold='' dim='' green='' red='' cyan='' off=''
+	export NO_COLOR=1
+fi
+
+# Not every sed knows it by number.
+esc=$(printf '\033')
+
+now()
+{
+	cut -d ' ' -f 1 /proc/uptime | tr -d .
+}
+
+# seconds START: what has passed since then, as "1.23 s".
+seconds()
+{
+	local ticks=$(($(now) - $1))
+	printf '%d.%02d s' $((ticks / 100)) $((ticks % 100))
+}
+
+step=0
+title()
+{
+	[ $step -eq 0 ] || step_over
+	step=$((step + 1))
+	step_start=$(now)
+	printf '\n%s%d. %s%s\n\n' "$bold" $step "$*" "$off"
+}
+
+step_over()
+{
+	printf '%s(step %d took %s)%s\n' "$dim" $step "$(seconds "$step_start")" "$off"
+}
+
+tell()
+{
+	printf '%s\n' "$@"
+}
+
+good()
+{
+	printf '%s✓ %s%s\n' "$green" "$*" "$off"
+}
+
+bad()
+{
+	printf '%s✗ %s%s\n' "$red" "$*" "$off"
+	cat "$CONFIGFS"/*/report 2>/dev/null
+	exit 1
+}
+
+# The commands get a terminal of their own, for colours, bars and questions. It
+# has a keyboard on which nobody types but type_in().
+export LC_ALL=C.UTF-8
+mkfifo /tmp/keyboard
+exec 7<> /tmp/keyboard
+
+# type_in TEXT PATTERN: answers a question once it has been asked, after a moment.
+type_in()
+{
+	(
+		wait_for 60 grep -q "$2" /tmp/typescript
+		sleep 2
+		echo "$1" >&7
+	) &
+}
+
+# do_it COMMAND: shows a command line, and runs it as if typed. Leaves $status, and
+# in /tmp/output what was on the screen.
+do_it()
+{
+	local start
+	printf '%s# %s%s\n' "$cyan" "$1" "$off"
+	printf '%s\n' "stty cols $LAB_COLUMNS rows 40" "$1" 'echo $? > /tmp/status' > /tmp/command
+	rm -f /tmp/status /tmp/typescript
+	start=$(now)
+	if [ "$LAB_COLOUR" = colour ]; then
+		script -q -c "sh /tmp/command" /dev/null <&7 | tee /tmp/typescript
+	else
+		script -q -c "sh /tmp/command" /dev/null <&7 > /tmp/typescript
+	fi
+	status=$(cat /tmp/status)
+	tr '\r' '\n' < /tmp/typescript | sed 's/'"$esc"'\[[0-9;]*[mK]//g' > /tmp/output
+	[ "$LAB_COLOUR" = colour ] || last_words
+	printf '%s(%s)%s\n' "$dim" "$(seconds "$start")" "$off"
+}
+
+# What a screen would show in the end, for who reads it in a file.
+last_words()
+{
+	sed 's/\r*$//; s/.*\r//; s/'"$esc"'\[[0-9;]*[mK]//g' /tmp/typescript
+}
+
+# must "what" GOT WANTED
+must()
+{
+	[ "$2" = "$3" ] || bad "$1: \"$2\" instead of \"$3\""
+	good "$1"
+}
+
+# must_exit WANTED "what it means": the exit status of the last command.
+must_exit()
+{
+	[ "$status" = "$1" ] || bad "exit status $status instead of $1 ($2)"
+	good "exit status $1: $2"
+}
+
+# must_say "what" PATTERN: the last command did.
+must_say()
+{
+	grep -qE -e "$2" /tmp/output || bad "$1: nothing like \"$2\" was said"
+	good "$1"
+}
+
+types()
+{
+	local name
+	for name in disk disk2 disk3; do
+		group_type "$(group_of $name)"
+	done | xargs
+}
+
+drivers()
+{
+	local name
+	for name in disk disk2 disk3; do
+		drivers_of "$(group_of $name)"
+	done | xargs
+}
+
+must_drivers()
+{
+	must "each of the $(drivers | wc -w) devices has the driver that it had" \
+		"$(drivers)" "$boot_drivers"
+}
+
+a=$(group_of disk) b=$(group_of disk2) c=$(group_of disk3)
+boot_types=$(types)
+boot_drivers=$(drivers)
+first=${boot_types%% *}
+changed="identity identity identity"
+mkdir -p /etc/demo
+cd /etc/demo || exit
+
+printf '%sIOMMU groups change their type while the machine runs: all or none%s\n\n' "$bold" "$off"
+tell "This is Linux $(uname -r) on a virtual machine with Intel VT-d: a distribution's" \
+	"kernel, and one module for it. Changing a type without that means unbinding drivers by" \
+	"hand, device by device, or a reboot."
+
+title "What is there"
+tell "Three groups, each with a disk and network cards. An IOMMU cannot tell the devices of a" \
+	"group apart, so they have one type together."
+do_it "iommucfg show $a $b $c"
+must_exit 0 "done"
+
+title "Data on the first disk, to see later whether it is still there"
+disk=/dev/$(wait_disk "$(dev disk 0)")
+do_it "pattern write $disk 16 2024"
+sum=$(tail -n 1 /tmp/output)
+must "16 MiB are on the disk; the number is their checksum" "$status" 0
+
+title "A policy, and what it would do"
+tell "It says what should be, by what stays the same at the next boot: here NVMe disks, in" \
+	"slots that are named by the way down to them."
+cat > fast.conf <<'END'
+rules = (
+  {
+    name = "fast";
+    match = { driver = "nvme"; path = "0000:00:02.*/00.0"; };
+    type = "identity";
+    required = true;      // an error if there is no such disk
+  }
+);
+END
+do_it "cat fast.conf"
+do_it "iommucfg plan fast.conf"
+must_exit 2 "there is something to change"
+must_say "each group has its reason: rule, file and line" "fast +fast.conf:2"
+must "nothing was touched" "$(types)" "$boot_types"
+
+title "From $first to identity: three groups, one transaction"
+tell "All drivers of all devices are released and bound again, side by side. If one device" \
+	"does not come back, everything goes back."
+do_it "modprobe iommu-configfs"
+do_it "iommucfg apply --yes fast.conf"
+must_exit 0 "done"
+must_say "with a bar that showed the way" '\[#*\.*\] [0-9]+ of [0-9]+ device steps'
+must "all three groups have the new type" "$(types)" "$changed"
+must_drivers
+do_it "iommucfg assert fast.conf"
+must_exit 0 "all is as the policy says (a line for a health check)"
+
+title "The data is still there, now without any translation"
+disk=/dev/$(wait_disk "$(dev disk 0)")
+do_it "pattern sum $disk 16"
+must "the checksum is the same" "$(tail -n 1 /tmp/output)" "$sum"
+
+title "A change that nobody confirms goes back by itself"
+tell "Who changes the card that carries the login wants a way back that needs no login. The" \
+	"command returns at once, and the kernel keeps the time: here four seconds."
+do_it "iommucfg set $a $first --confirm-timeout 4 --detach --yes --name try"
+must_exit 0 "done for now"
+must "unconfirmed" "$(cat $CONFIGFS/try/state)" unconfirmed
+tell "Nobody confirms, and no process of iommucfg runs any more ..."
+start=$(now)
+wait_for 60 is $CONFIGFS/try/state rolled-back
+printf '%s(%s)%s\n' "$dim" "$(seconds "$start")" "$off"
+must "the kernel took it back" "$(types)" "$changed"
+do_it "iommucfg confirm try"
+must_exit 4 "too late: everything is as before"
+must_drivers
+
+title "Undone by hand"
+do_it "iommucfg set $a $first $b DMA --confirm-timeout 60 --detach --yes --name back"
+must_exit 0 "done for now"
+do_it "iommucfg status"
+must_say "it waits for somebody's word" 'unconfirmed'
+do_it "iommucfg rollback back"
+must_exit 0 "done"
+must "all three groups are what they were" "$(types)" "$changed"
+
+title "Confirmed by hand"
+tell "At a terminal there is a question, with the seconds that are left to answer it."
+type_in y 'Keep these'
+do_it "iommucfg set $a $first $b $first $c $first --confirm-timeout 60 --yes"
+must_exit 0 "done, and it stays"
+must_say "it had asked" 'Keep these settings'
+must "all three groups are as at boot" "$(types)" "$boot_types"
+must_drivers
+
+title "Two rules that contradict each other"
+tell "One wants disks fast, one wants network cards held to their buffers. In one slot both" \
+	"are in one group. Nothing is guessed:"
+cat > careful.conf <<'END'
+rules = (
+  {
+    name = "careful network";
+    match = { class = "network"; path = "0000:00:02.0/*"; };
+    type = "DMA";
+  }
+);
+END
+do_it "cat careful.conf"
+do_it "iommucfg plan fast.conf careful.conf"
+must_exit 1 "the policy is to be mended"
+must_say "one side, with file and line" 'fast\.conf:2'
+must_say "the other" 'careful\.conf:2'
+must_say "and both devices" "$(dev disk 0).*$(dev disk 1)|$(dev disk 1).*$(dev disk 0)"
+
+title "What is in use is refused, with the reason"
+disk=/dev/$(wait_disk "$(dev disk 0)")
+mkdir -p /srv
+do_it "mkfs.ext4 -q $disk && mount -t ext4 $disk /srv"
+must "a file system on that disk is mounted" "$status" 0
+do_it "iommucfg apply --yes fast.conf"
+must_exit 3 "refused, nothing was touched"
+must_say "it names device and mount point" "$(dev disk 0).*/srv"
+must "the two groups that could change did not either" "$(types)" "$boot_types"
+tell "Or all but what is in use:"
+do_it "iommucfg apply --yes --skip-in-use fast.conf"
+must_exit 2 "done, but something is left to change"
+must "two groups have changed" "$(types)" "$first identity identity"
+do_it "umount /srv"
+do_it "iommucfg set $b $first $c $first --yes -q > /dev/null"
+must "and are back" "$(types)" "$boot_types"
+
+title "Below it: directories and files"
+tell "All that iommucfg does, a shell can do. A transaction is a directory; in it goes a" \
+	"directory for each group."
+cd $CONFIGFS || exit
+do_it "cd $CONFIGFS; mkdir demo demo/$a demo/$b demo/$c"
+do_it "for g in $a $b $c; do echo identity > demo/\$g/type; done"
+do_it "echo 1 > demo/check; cat demo/state"
+must_say "it would work, and nothing was touched" '^staged$'
+do_it "echo 1 > demo/commit; cat demo/state"
+must_say "committed" '^committed$'
+must "all three groups have the new type" "$(types)" "$changed"
+do_it "echo 1 > demo/rollback; cat demo/state"
+must_say "rolled back" '^rolled-back$'
+do_it "rmdir demo/$a demo/$b demo/$c demo"
+cd /
+
+title "Away without a trace"
+do_it "rmmod iommu_configfs"
+must "the module is unloaded" "$(ls -d /sys/module/iommu_configfs 2>/dev/null)" ""
+must "types and drivers are as at boot" "$(types) $(drivers)" "$boot_types $boot_drivers"
+step_over
+rm -rf /etc/demo

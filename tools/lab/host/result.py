@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a test's TAP and the kernel log beside it amount to."""
+
+import re
+
+# A line of the kernel log that fails a test. DMA faults are among them: a device
+# that still did DMA when its domain went away was not quiesced.
+BAD = re.compile('|'.join((
+    r'\bWARNING: ', r'\bBUG: ', r'\bBUG at ', r'\bOops\b', r'kernel BUG', r'Kernel panic',
+    r'possible (circular|recursive|irq) lock', r'inconsistent lock state',
+    r'possible deadlock', r'INFO: task .* blocked', r'INFO: .*self-detected stall',
+    r'INFO: .*detected stalls', r'suspicious RCU usage', r'soft lockup', r'hard LOCKUP',
+    r'KASAN', r'KFENCE', r'KCSAN', r'UBSAN', r'kmemleak: [1-9]', r'general protection fault',
+    r'unable to handle', r'refcount_t: ', r'list_(add|del) corruption',
+    r'sleeping function called', r'scheduling while atomic', r'DEBUG_LOCKS_WARN_ON',
+    r'held lock freed', r'ODEBUG', r'Bad page state', r'workqueue lockup',
+    r'INFO: (possible|trying to register|lockdep is turned off)', r'[Ii]nvalid wait context',
+    r'bad unlock balance', r'held when returning to user space', r'turning off the locking',
+    r'\bBUG [\w-]+ \(', r'(Poison|Redzone|[Pp]adding) overwritten', r'Object already free',
+    r'context switch within RCU', r'DMA-API: .*device driver',
+    r'DMAR: .*[Ff]ault', r'DMAR: QI', r'AMD-Vi: Event logged', r'virtio_iommu.*fault',
+    r'arm-smmu.*event 0x', r'[Uu]nhandled context fault',
+    r'EXT4-fs error', r'I/O error, dev',
+)))
+
+POINT = re.compile(r'(not )?ok\b *(\d+)? *(?:- )?(.*?)(?:\s*(?<!\\)# (SKIP|XFAIL|TODO)\b *(.*))?$',
+                   re.IGNORECASE)
+PLAN = re.compile(r'1\.\.(\d+)(?:\s*# SKIP\b *(.*))?$', re.IGNORECASE)
+
+
+class Tally:
+    """Numbers of passed, failed and skipped points."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, other):
+        """Adds another tally to this one."""
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        return f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped'
+
+
+class Result(Tally):
+    """One test's result, fed with lines as they come."""
+
+    def __init__(self, name, allow=None):
+        super().__init__()
+        self.name = name
+        self.points = []            # (ok, not ok or skip; description)
+        self.problems = []          # what is wrong beside single points
+        self.why_skipped = None
+        self._allow = re.compile(allow) if allow else None
+        self._plan = None
+        self._seen = 0
+        self.klog_hits = 0
+
+    def tap(self, line):
+        """A line that the test printed."""
+        match = PLAN.match(line)
+        if match:
+            if self._plan is not None:
+                self.problem('has two plan lines')
+            self._plan = int(match[1])
+            if self._plan == 0:
+                self.why_skipped = match[2] or 'no reason given'
+            return
+        if line.startswith('Bail out!'):
+            self.problem(line)
+            return
+        match = POINT.match(line)
+        if not match:
+            return
+        self._seen += 1
+        if match[2] and int(match[2]) != self._seen:
+            self.problem(f'point {match[2]} where {self._seen} was due')
+            self._seen = int(match[2])
+        # Only SKIP excuses: what is known to fail still fails.
+        if match[4] and match[4].upper() == 'SKIP' and not match[1]:
+            self.skipped += 1
+            self.points.append(('skip', match[3]))
+        elif match[1]:
+            self.failed += 1
+            self.points.append(('not ok', match[3]))
+        else:
+            self.passed += 1
+            self.points.append(('ok', match[3]))
+
+    def klog(self, line):
+        """A line of the kernel log; True if it is a bad one."""
+        if not BAD.search(line) or self._allow and self._allow.search(line):
+            return False
+        self.klog_hits += 1
+        if self.klog_hits == 1:
+            self.problem(f'kernel log: {line}')
+        return True
+
+    def problem(self, text):
+        """Something is wrong with the test as a whole: counts as a failed point."""
+        self.problems.append(text)
+        self.failed += 1
+
+    def end(self, status):
+        """The test ended with this exit status; None: it did not end by itself."""
+        if status is not None:
+            if self._plan is None:
+                self.problem('ended without its plan line')
+            elif self._plan != self._seen:
+                self.problem(f'planned {self._plan} points, {self._seen} seen')
+            elif self._plan == 0:
+                self.skipped += 1
+            if status and not self.failed:
+                self.problem(f'exit status {status}')
+
+    @property
+    def word(self):
+        """The kselftest line's beginning and end."""
+        if self.failed:
+            return 'not ok', ''
+        if not self.passed:
+            return 'ok', f' # SKIP {self.why_skipped or ""}'.rstrip()
+        return 'ok', ''
