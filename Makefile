@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door. `make demo` and `make check` need nothing but a Debian 12
+# machine and root: they set up what is missing.
+
+CACHE	:= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/iommu-configfs
+KDIR	?= $(CACHE)/kernels/stock/kdir
+MODULE	:= $(CURDIR)/drivers/iommu/configfs
+DESTDIR	?=
+MACHINE	?= vtd
+
+# Only the stock headers can be fetched; any other KDIR is the caller's.
+ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
+need-kdir := setup
+endif
+
+.PHONY: help setup modules tools demo check check-kernel check-series results series bench vm \
+	checkpatch sparse install clean
+
+help:
+	@echo 'make demo         watch groups change type on a virtual VT-d machine'
+	@echo 'make check        all tests; ends in "N passed, N failed, N skipped"'
+	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
+	@echo '                  with the module built in, and on arm64'
+	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
+	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
+	@echo
+	@echo 'make setup        install and fetch what building and testing need (root)'
+	@echo 'make modules      drivers/iommu/configfs/iommu-configfs.ko, for the kernel at'
+	@echo '                  KDIR=... (default: the stock kernel that the tests boot)'
+	@echo 'make tools        tools/iommucfg'
+	@echo 'make install      module (KDIR=... as above) and tools, below DESTDIR='
+	@echo 'make checkpatch   kernel style, --strict'
+	@echo 'make sparse       semantic checks'
+	@echo 'make series       the patches for the kernel tree, as mails (OUTPUT=dir)'
+	@echo 'make check-series each of them applied, built, and read by checkpatch'
+	@echo 'make results      bring the table in README.md up to date with the last runs'
+	@echo 'make clean        remove what was built here'
+	@echo
+	@echo 'A single test:    tools/lab/lab run MACHINE TEST...'
+
+setup:
+	@scripts/setup.sh
+
+modules: $(need-kdir)
+	$(MAKE) -C $(KDIR) M=$(MODULE) modules
+
+tools: setup
+	@$(MAKE) --no-print-directory -q -C tools/iommucfg all || \
+		$(MAKE) --no-print-directory -C tools/iommucfg all
+
+demo: setup tools
+	@tools/lab/lab demo
+
+check: setup tools
+	@scripts/check.sh lab unit guest
+
+check-kernel: setup tools
+	@scripts/check.sh guest-debug guest-arm64 guest-builtin
+
+series: setup
+	@scripts/series.sh $(OUTPUT)
+
+check-series: setup
+	@scripts/series.sh --check
+
+results:
+	@scripts/results.py README.md
+
+bench: setup
+	@tools/testing/bench/bench
+
+vm: setup tools
+	@tools/lab/lab shell $(MACHINE)
+
+checkpatch: setup
+	@scripts/checkpatch.sh drivers tools/testing/modules
+
+sparse: setup
+	@scripts/sparse.sh $(KDIR)
+
+install:
+	$(MAKE) -C $(KDIR) M=$(MODULE) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(MAKE) -C tools/iommucfg DESTDIR=$(DESTDIR) install
+
+clean:
+	rm -f $(foreach d,$(MODULE) tools/testing/modules, \
+		$(addprefix $(d)/,*.ko *.o *.mod *.mod.c .*.cmd .*.d .module-common.o \
+		Module.symvers modules.order))
+	$(MAKE) -C tools/iommucfg clean

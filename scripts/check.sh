@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check.sh PART...: runs the parts one after the other, whatever becomes of each,
+# and adds up their last lines "N passed, N failed, N skipped" to one, which is the
+# only such line.
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+
+# Where the module cannot be unloaded: that it is there, and each kind of thing once.
+builtin="boot kunit sysfs-hand commit refusals rollback together uevents file-transfer iommucfg"
+
+# What differs from one IOMMU to the next.
+short="boot sysfs-hand commit rollback in-place file-transfer"
+
+declare -A command=(
+	[amd]="tools/lab/lab run --keep amd $short"
+	[bench]="make --no-print-directory -C tools/iommucfg bench"
+	[checkpatch]="make --no-print-directory checkpatch"
+	[demo]="make --no-print-directory demo"
+	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
+	[guest]="tools/lab/lab run --without amd,virtio-iommu"
+	[guest-arm64]="env LAB_KERNEL=arm64 tools/lab/lab run"
+	[guest-builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $builtin"
+	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
+	[lab]="tools/lab/host/selftest.py"
+	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
+	[series]="make --no-print-directory check-series"
+	[sparse]="make --no-print-directory sparse"
+	[table]="scripts/results.py"
+	[unit]="make --no-print-directory -C tools/iommucfg check"
+	[unit-asan]="make --no-print-directory -C tools/iommucfg check-asan"
+	[virtio]="tools/lab/lab run --keep virtio-iommu $short"
+)
+# These either work or not.
+by_status=" bench demo fuzz modules table "
+one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+
+passed=0 failed=0 skipped=0
+out=$(mktemp)
+builder=''
+trap 'rm -f "$out"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
+
+# What kernels take long to build: it begins here, beside all that comes first. A
+# part that needs one waits for it, and tells it if the build has failed.
+kernels=()
+for part; do
+	case $part in
+	guest-?*) kernels+=("${part#guest-}") ;;
+	esac
+done
+if [ ${#kernels[@]} -gt 0 ]; then
+	# As a job of its own, so that all of it can be ended.
+	set -m
+	for kernel in "${kernels[@]}"; do
+		tools/lab/kernels/"$kernel"
+	done < /dev/null > /dev/null 2>&1 &
+	builder=$!
+	set +m
+fi
+
+for part; do
+	[ -n "${command[$part]-}" ] || { echo "check: no part \"$part\"" >&2; exit 1; }
+	echo "# $part: ${command[$part]}"
+	start=$SECONDS
+	${command[$part]} 2>&1 < /dev/null | tee "$out" | grep --line-buffered -vE "$one_tally"
+	status=${PIPESTATUS[0]}
+	if [[ $by_status == *" $part "* ]]; then
+		tally="$((status == 0)) passed, $((status != 0)) failed, 0 skipped"
+	else
+		tally=$(grep -E "$one_tally" "$out" | tail -n 1)
+	fi
+	if [ -n "$tally" ]; then
+		read -r p _ f _ s _ <<< "$tally"
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+		if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then
+			echo "# $part: exit status $status"
+			failed=$((failed + 1))
+		fi
+	else
+		tally="ended without a tally, exit status $status"
+		failed=$((failed + 1))
+	fi
+	echo "# $part: $tally ($((SECONDS - start)) s)"
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# into-tree.sh [-u] TREE [PART...]: puts the module into an unpacked kernel source
+# tree, or only the named parts, in this order:
+#
+#	core	what it needs of the IOMMU core: patches/linux-7.3
+#	code	drivers/iommu/configfs, with what hangs it into Kconfig and Makefile
+#	docs	ABI page, admin guide, MAINTAINERS
+#
+# -u: TREE has it already, bring the files that are copied up to date.
+#
+# The sources go in without their conditions on the kernel's version, which a
+# kernel tree does not have, and allocate by type, as older kernels cannot yet
+# and as this one's checkpatch wants it. Nothing is changed where one of the patches
+# does not apply.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+update=
+if [ "${1-}" = -u ]; then
+	update=1
+	shift
+fi
+
+die()
+{
+	echo "into-tree: $*" >&2
+	exit 1
+}
+
+[ $# -ge 1 ] || die "usage: into-tree.sh [-u] TREE [core|code|docs...]"
+tree=$1
+shift
+[ $# -gt 0 ] || set -- core code docs
+[ -f "$tree/drivers/iommu/iommu.c" ] || die "$tree is not a kernel source tree"
+command -v unifdef > /dev/null || die "please install: unifdef"
+
+# insert FILE BEFORE|AFTER LINE TEXT: unless the text is there already.
+insert()
+{
+	local file=$tree/$1 text=$4
+	if grep -qxF -- "${text%%$'\n'*}" "$file"; then
+		return
+	fi
+	TEXT=$text awk -v line="$3" -v where="$2" '
+		$0 == line && !done {
+			done = 1
+			print where == "before" ? ENVIRON["TEXT"] "\n" $0 : $0 "\n" ENVIRON["TEXT"]
+			next
+		}
+		{ print }
+		END { exit !done }' "$file" > "$file.new" || {
+		rm -f "$file.new"
+		die "$1 has no line \"$3\""
+	}
+	mv "$file.new" "$file"
+}
+
+core()
+{
+	local patch tmp
+	[ -z "$update" ] || return 0
+	tmp=$(mktemp -d)
+	# shellcheck disable=SC2064 # $tmp is gone when the trap runs
+	trap "rm -rf '$tmp'" RETURN
+	# Later patches build on earlier ones: try all of them on copies first.
+	sed -n 's,^+++ b/,,p' "$here"/patches/linux-7.3/*.patch | sort -u | while read -r file; do
+		install -D "$tree/$file" "$tmp/$file"
+	done
+	for patch in "$here"/patches/linux-7.3/*.patch; do
+		patch -s -f -p1 -d "$tmp" < "$patch" || die "${patch##*/} does not apply"
+	done
+	(cd "$tmp" && find . -type f ! -name '*.orig') | while read -r file; do
+		cp "$tmp/$file" "$tree/$file"
+	done
+}
+
+code()
+{
+	local dir=drivers/iommu/configfs file
+	local alloc='\<(kv?[mz]alloc)\(sizeof\((\*?[a-z_>.-]+)\)'
+	mkdir -p "$tree/$dir"
+	for file in "$here/$dir"/{Kconfig,Makefile,.kunitconfig,*.[ch]}; do
+		[ -e "$file" ] || continue
+		case ${file##*/} in
+		seam-sysfs.c | index.c | *.mod.c)
+			continue ;;
+		esac
+		# Status 1 says that something was left out.
+		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY "$file" |
+			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
+			> "$tree/$dir/new" || [ $? -eq 1 ]
+		cmp -s "$tree/$dir/new" "$tree/$dir/${file##*/}" ||
+			cp "$tree/$dir/new" "$tree/$dir/${file##*/}"
+	done
+	rm -f "$tree/$dir/new"
+	# shellcheck disable=SC2016 # the dollars are make's
+	insert drivers/iommu/Makefile after 'obj-$(CONFIG_AMD_IOMMU) += amd/' \
+		'obj-$(CONFIG_IOMMU_CONFIGFS) += configfs/'
+	insert drivers/iommu/Kconfig after 'source "drivers/iommu/arm/Kconfig"' \
+		'source "drivers/iommu/configfs/Kconfig"'
+}
+
+docs()
+{
+	local name email
+	# There it begins with the next release; outside of it there is more to say.
+	sed 's/^\(KernelVersion:.\).*/\17.4/' "$here/Documentation/ABI/testing/configfs-iommu" \
+		> "$tree/Documentation/ABI/testing/configfs-iommu"
+	sed '/^\.\. Not in the kernel tree: from here$/,/^\.\. to here\.$/d' \
+		"$here/Documentation/admin-guide/iommu-configfs.rst" | cat -s \
+		> "$tree/Documentation/admin-guide/iommu-configfs.rst"
+	insert Documentation/admin-guide/index.rst after '   cpu-load' '   iommu-configfs'
+	# Whoever sends the series is whom to ask about it.
+	name=$(git -C "$here" config user.name || echo "Your Name")
+	email=$(git -C "$here" config user.email || echo "you@example.org")
+	insert MAINTAINERS before 'IOMMU DMA-API LAYER' "IOMMU CONFIGFS INTERFACE
+M:	$name <$email>
+L:	iommu@lists.linux.dev
+S:	Maintained
+F:	Documentation/ABI/testing/configfs-iommu
+F:	Documentation/admin-guide/iommu-configfs.rst
+F:	drivers/iommu/configfs/
+"
+}
+
+for part; do
+	case $part in
+	core | code | docs)
+		"$part" ;;
+	*)
+		die "no part \"$part\"" ;;
+	esac
+done

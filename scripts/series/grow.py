@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""
+grow.py FINAL DEST MESSAGE... -- LAST: writes to DEST what the tree of FINAL holds by
+the patch LAST, one of MESSAGE.
+
+FINAL is a kernel tree with everything in it (scripts/into-tree.sh). A MESSAGE is the
+text of a commit and, below a line "---", what the patch adds. Each file comes with one
+patch, and what is named by a later patch is left out of it until then:
+
+    add FILE...                     the patch that FILE comes with; a pattern stands for
+                                    files that no other patch before it adds, or none
+    bring FILE NAME...              functions, structs, Kconfig symbols; with their
+                                    comments
+    rest FILE but NAME...           all that a file has, but for its head and NAME
+    line FILE [NAME]: TEXT          a line, within NAME where that is given
+    line FILE [NAME]: TEXT .. TEXT  all lines from the one to the other
+    was FILE [NAME]: TEXT => TEXT   the line reads as the second until then
+
+FILE is relative to drivers/iommu/configfs, or to the tree where it has a slash or is
+MAINTAINERS. TEXT is compared without the blanks around it and has to be there exactly
+once. An object is left out of the Makefile until its source is there.
+
+What does not fit fails, and so does a file that no patch adds: the sources change, and
+this has to follow. A patch all of whose files are patterns that match none is left out.
+"""
+
+import pathlib
+import re
+import sys
+
+MODULE = 'drivers/iommu/configfs'
+
+
+class Misfit(Exception):
+    """What a message says is not what there is."""
+
+
+def path_of(name):
+    return name if '/' in name or name == 'MAINTAINERS' else f'{MODULE}/{name}'
+
+
+class Patch:
+    """The directives of a message."""
+
+    def __init__(self, path):
+        self.name = path.name
+        self.adds, self.cuts = [], []
+        body = path.read_text().split('\n---\n', 1)
+        for text in (body[1] if len(body) == 2 else '').splitlines():
+            if text.strip() and not text.startswith('#'):
+                self.parse(text.strip())
+
+    def parse(self, text):
+        verb, rest = text.split(None, 1)
+        if verb == 'add':
+            self.adds += map(path_of, rest.split())
+        elif verb == 'bring':
+            file, *names = rest.split()
+            self.cuts += [(path_of(file), 'name', name, None, None) for name in names]
+        elif verb == 'rest':
+            file, names = rest.split(' but ')
+            self.cuts.append((path_of(file), 'rest', names.split(), None, None))
+        elif verb in ('line', 'was'):
+            where, what = rest.split(':', 1)
+            file, _, name = where.strip().partition(' ')
+            first, second = what.strip(), None
+            sign = ' .. ' if verb == 'line' else ' => '
+            if sign in what:
+                first, second = (part.strip() for part in what.split(sign))
+            self.cuts.append((path_of(file), verb, first, second, name.strip() or None))
+        else:
+            raise Misfit(f'{self.name}: no directive "{verb}"')
+
+
+def chunks(lines):
+    """Top-level pieces (first, end), parted by blank lines outside of braces."""
+    depth, start, comment = 0, None, False
+    for number, line in enumerate(lines):
+        code = re.sub(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])*\'|/\*.*?\*/', '', line)
+        if comment or '/*' in code:
+            comment = '*/' not in code
+        else:
+            depth += code.count('{') - code.count('}')
+        if start is None and line.strip():
+            start = number
+        if start is not None and not line.strip() and not depth and not comment:
+            yield start, number
+            start = None
+    if start is not None:
+        yield start, len(lines)
+
+
+def defines(lines, name):
+    """Is this the piece that defines a function, a type, a variable or a macro?"""
+    code = re.sub(r'/\*.*?\*/', '', '\n'.join(lines), flags=re.S).lstrip()
+    head = code.split('{')[0].split('=')[0]
+    if code.startswith('#define'):
+        return bool(re.match(rf'#define\s+{name}\b', code))
+    return bool(re.search(rf'\b{name}\s*\(', head) and ('{' in code or ';' not in code) or
+                re.match(rf'(static |const )*(struct|enum) {name} {{', code) or
+                re.search(rf'\b{name}(\[\])?\s*$', head.rstrip(' ;\n')))
+
+
+def kconfig(lines, name):
+    """The lines of a Kconfig symbol, with the blank one before them."""
+    first = lines.index(f'config {name}')
+    end = first + 1
+    while end < len(lines) and re.match(r'\s|$', lines[end]):
+        end += 1
+    while end > first and not lines[end - 1].strip():
+        end -= 1
+    return first, end
+
+
+class File:
+    """The lines of a file, with those that are not there yet."""
+
+    def __init__(self, path, text):
+        self.path, self.lines = path, text.splitlines()
+        self.gone, self.other = set(), {}
+
+    def piece(self, name):
+        if self.path.endswith('Kconfig'):
+            return kconfig(self.lines, name)
+        found = [c for c in chunks(self.lines) if defines(self.lines[slice(*c)], name)]
+        if len(found) != 1:
+            raise Misfit(f'{self.path}: {name} is defined {len(found)} times')
+        return found[0]
+
+    def find(self, text, first, end):
+        found = [n for n in range(first, end) if self.lines[n].strip() == text]
+        if len(found) != 1:
+            raise Misfit(f'{self.path}: "{text}" is there {len(found)} times')
+        return found[0]
+
+    def cut(self, kind, first, second, name):
+        if kind == 'name':
+            self.gone |= set(range(*self.piece(first)))
+            return
+        if kind == 'rest':
+            kept = {self.piece(n) for n in first} | {next(chunks(self.lines))}
+            for piece in set(chunks(self.lines)) - kept:
+                if not self.lines[piece[0]].startswith('#include'):
+                    self.gone |= set(range(*piece))
+            return
+        start, end = self.piece(name) if name else (0, len(self.lines))
+        number = self.find(first, start, end)
+        if kind == 'was':
+            self.other[number] = self.lines[number].replace(first, second)
+        elif second is None:
+            self.gone.add(number)
+        else:
+            last = next((n for n in range(number + 1, end)
+                         if self.lines[n].strip() == second), None)
+            if last is None:
+                raise Misfit(f'{self.path}: no "{second}" after "{first}"')
+            self.gone |= set(range(number, last + 1))
+
+    def text(self):
+        """What is left, without the blank lines that parted what is gone."""
+        out = []
+        for number, line in enumerate(self.lines):
+            if number in self.gone:
+                continue
+            line = self.other.get(number, line)
+            after_cut = number - 1 in self.gone
+            if not line.strip() and (not out or not out[-1].strip() or
+                                     after_cut and out[-1].endswith('{')):
+                continue
+            if line.strip() == '}' and out and not out[-1].strip():
+                out.pop()
+            out.append(line)
+        while out and not out[-1].strip():
+            out.pop()
+        return '\n'.join(out) + '\n'
+
+
+def makefile(text, later):
+    """Without the objects whose source comes later."""
+    def objects(match):
+        kept = [o for o in match[2].replace('\\\n', ' ').split()
+                if f'{MODULE}/{o[:-2]}.c' not in later]
+        out, line = [], match[1]
+        for obj in kept:
+            if len(line.expandtabs()) + len(obj) > 70:
+                out.append(line)
+                line = '\t\t   '
+            line += ' ' + obj
+        return ' \\\n'.join(out + [line]) if kept else ''
+    text = re.sub(r'^(\S+-\S+ \+?:?=)((?:[^\n]*\\\n)*[^\n]*\.o[^\n]*)$', objects, text,
+                  flags=re.M)
+    return re.sub(r'\n{3,}', '\n\n', text).rstrip('\n') + '\n'
+
+
+def expand(final, patches):
+    """Replaces patterns by files; what a patch without any brings is not looked for."""
+    taken = {path for patch in patches for path in patch.adds}
+    for patch in patches:
+        files = []
+        for path in patch.adds:
+            found = [path]
+            if '*' in path:
+                found = {str(p.relative_to(final)) for p in final.glob(path)} - taken
+            files += sorted(found)
+        if patch.adds and not files:
+            patch.cuts = []
+        patch.adds = files
+        taken |= set(files)
+
+
+def grow(final, dest, patches, last):
+    names = [p.name for p in patches]
+    if last not in names:
+        raise Misfit(f'no patch {last}')
+    upto = names.index(last)
+    expand(final, patches)
+    comes = {}
+    for number, patch in enumerate(patches):
+        for path in patch.adds:
+            if path in comes:
+                raise Misfit(f'{path} comes with {names[comes[path]]} and {patch.name}')
+            if not (final / path).is_file():
+                raise Misfit(f'{patch.name} adds {path}, which there is not')
+            comes[path] = number
+    for path in sorted((final / MODULE).iterdir()):
+        if f'{MODULE}/{path.name}' not in comes:
+            raise Misfit(f'no patch adds {MODULE}/{path.name}')
+
+    # What the messages up to this one bring is looked for as well.
+    files = {p: File(p, (final / p).read_text()) for p in comes}
+    for number, patch in enumerate(patches):
+        for path, kind, first, second, name in patch.cuts:
+            if path not in files:
+                raise Misfit(f'{patch.name}: no patch adds {path}')
+            file = files[path]
+            if number <= upto:
+                file = File(path, (final / path).read_text())
+            try:
+                file.cut(kind, first, second, name)
+            except Misfit as misfit:
+                raise Misfit(f'{patch.name}: {misfit}') from None
+
+    sources = {p for p, number in comes.items() if number <= upto}
+    for path in sources:
+        text = files[path].text() if files[path].gone or files[path].other else (
+            final / path).read_text()
+        if path == f'{MODULE}/Makefile' and set(comes) > sources:
+            text = makefile(text, set(comes) - sources)
+        (dest / path).parent.mkdir(parents=True, exist_ok=True)
+        (dest / path).write_text(text)
+
+
+def main():
+    final, dest, *messages, dashes, last = sys.argv[1:]
+    if dashes != '--':
+        sys.exit(__doc__)
+    try:
+        grow(pathlib.Path(final), pathlib.Path(dest),
+             [Patch(pathlib.Path(m)) for m in messages], last)
+    except Misfit as misfit:
+        sys.exit(f'series: {misfit}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Makes a Debian 12 machine ready for `make demo` and `make check`: installs the
+# packages that are missing and fetches the stock kernel into the cache.
+# Quick, and in no need of root or network, when all of it is there.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+
+# Building: module, tools, guest helpers.
+build=(
+	bc
+	bison
+	ccache
+	flex
+	gcc
+	gcc-aarch64-linux-gnu
+	libc6-dev
+	libc6-dev-arm64-cross
+	libcmocka-dev
+	libconfig-dev
+	libelf-dev
+	libjson-c-dev
+	libkmod-dev
+	libmount-dev
+	libpci-dev
+	libsmartcols-dev
+	libudev-dev
+	make
+	pahole
+	perl
+	pkg-config
+	sparse
+	unifdef
+	xz-utils
+)
+
+# The lab, and what it copies into its guests.
+lab=(
+	busybox-static
+	cpio
+	dmsetup
+	e2fsprogs
+	iproute2
+	kmod
+	mdadm
+	pci.ids
+	pciutils
+	python3
+	qemu-system-arm
+	qemu-system-x86
+)
+
+# The benchmark, and what it compares with.
+bench=(
+	driverctl
+	fio
+	gnuplot-nox
+)
+
+# The tests of tools/iommucfg and of the patch series.
+tests=(
+	clang
+	fuse3
+	git
+	libclang-rt-14-dev
+	libfuse3-dev
+	patch
+	python3-docutils
+	python3-jsonschema
+	valgrind
+)
+
+missing=()
+for package in "${build[@]}" "${lab[@]}" "${bench[@]}" "${tests[@]}"; do
+	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
+	[ "$status" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "setup: as root, please install: ${missing[*]}" >&2
+		exit 1
+	fi
+	echo "setup: installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update
+	log=$(mktemp)
+	if ! apt-get -qq -y install --no-install-recommends "${missing[@]}" > "$log" 2>&1; then
+		cat "$log" >&2
+		exit 1
+	fi
+	rm -f "$log"
+fi
+
+"$here/tools/lab/kernels/stock" >/dev/null
