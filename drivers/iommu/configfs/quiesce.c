@@ -43,15 +43,6 @@
 #define GONE_LOOKS	50
 #define GONE_LOOK_MS	20
 
-/* When somebody hears of a device lock that is not to be had. */
-#define LOCK_SLOW	(10 * HZ)
-
-static enum icfg_phase run_phase(const struct icfg_run *run,
-				 enum icfg_phase forwards)
-{
-	return run->backwards ? ICFG_RESTORE : forwards;
-}
-
 /*
  * Report a problem of a step. On the way there it turns the run around; on the
  * way back it marks the group, and the others go on.
@@ -65,7 +56,7 @@ void step_failed(struct icfg_target *t, struct icfg_dev *d,
 
 	va_start(args, fmt);
 	vaf.va = &args;
-	icfg_problem(t, d, run_phase(t->run, phase), err, "%pV", &vaf);
+	icfg_problem(t, d, icfg_run_phase(t->run, phase), err, "%pV", &vaf);
 	va_end(args);
 
 	if (t->run->backwards)
@@ -74,37 +65,11 @@ void step_failed(struct icfg_target *t, struct icfg_dev *d,
 		WRITE_ONCE(t->run->abort, true);
 }
 
-/**
- * icfg_device_lock - take the lock of a device, and tell when that takes long
- * @run: the run
- * @d: the device
- *
- * A remove() that hangs holds the lock of its device: the report says for
- * which device the run waits.
- */
-void icfg_device_lock(struct icfg_run *run, struct icfg_dev *d)
-{
-	unsigned long slow = jiffies + LOCK_SLOW;
-	unsigned int ms = 1;
-	bool told = false;
-
-	while (!device_trylock(d->dev)) {
-		if (!told && time_after(jiffies, slow)) {
-			icfg_problem(d->target, d, run_phase(run, ICFG_CHECK),
-				     -ETIMEDOUT,
-				     "waiting for over 10 s for a probe or remove that is under way");
-			told = true;
-		}
-		msleep(ms);
-		ms = min(ms * 2, 50U);
-	}
-}
-
 static void slow_release(struct icfg_step *step)
 {
 	struct icfg_dev *d = to_icfg_dev(step);
 
-	icfg_problem(d->target, d, run_phase(d->target->run, ICFG_RELEASE),
+	icfg_problem(d->target, d, icfg_run_phase(d->target->run, ICFG_RELEASE),
 		     -ETIMEDOUT, "waiting for over 10 s for driver %s to let go",
 		     d->drv_name ?: "-");
 }
@@ -113,7 +78,7 @@ static void slow_probe(struct icfg_step *step)
 {
 	struct icfg_dev *d = to_icfg_dev(step);
 
-	icfg_problem(d->target, d, run_phase(d->target->run, ICFG_PROBE),
+	icfg_problem(d->target, d, icfg_run_phase(d->target->run, ICFG_PROBE),
 		     -ETIMEDOUT, "waiting for over 10 s for driver %s to probe",
 		     d->drv_name ?: "-");
 }
@@ -122,7 +87,7 @@ static void slow_switch(struct icfg_step *step)
 {
 	struct icfg_target *t = to_icfg_target(step);
 
-	icfg_problem(t, NULL, run_phase(t->run, ICFG_SWITCH), -ETIMEDOUT,
+	icfg_problem(t, NULL, icfg_run_phase(t->run, ICFG_SWITCH), -ETIMEDOUT,
 		     "waiting for over 10 s for the domain to be attached");
 }
 
@@ -294,11 +259,10 @@ static int release_newcomers(struct icfg_run *run, struct icfg_target *t)
  */
 static bool leaves_one_out(struct icfg_target *t)
 {
-	enum icfg_type type = icfg_seat_type(t->group->seat);
 	struct icfg_dev *d;
 
 	if (!IS_ENABLED(CONFIG_IOMMU_DMA) ||
-	    (type != ICFG_DMA && type != ICFG_DMA_FQ))
+	    (t->now != ICFG_DMA && t->now != ICFG_DMA_FQ))
 		return false;
 
 	icfg_for_each_member(d, t)
@@ -309,7 +273,7 @@ static bool leaves_one_out(struct icfg_target *t)
 
 /*
  * Returns 0, -ECANCELED for a failure that is reported already, or the errno
- * to report.
+ * to report; with t->now what the group has then.
  */
 static int set_type(struct icfg_run *run, struct icfg_target *t,
 		    enum icfg_type type)
@@ -323,6 +287,7 @@ static int set_type(struct icfg_run *run, struct icfg_target *t,
 	for (;;) {
 		ret = icfg_should_fail() ? -ENOMEM :
 					   icfg_seat_set(t->group->seat, type);
+		t->now = icfg_seat_type(t->group->seat);
 		if (!ret && !in_place && leaves_one_out(t))
 			ret = -ENOMEM;
 		if ((ret == -EBUSY || (ret == -ENOMEM && run->backwards)) &&
@@ -354,7 +319,6 @@ static void switch_target(struct icfg_run *run, struct icfg_target *t)
 
 	WRITE_ONCE(t->touched, true);
 	ret = set_type(run, t, type);
-	t->now = icfg_seat_type(t->group->seat);
 	if (!ret && type != ICFG_AUTO && t->now != type)
 		ret = -EOPNOTSUPP;
 	trace_icfg_switch(t, type, ret);

@@ -4,8 +4,6 @@
 
 #include "run.h"
 
-void icfg_device_lock(struct icfg_run *run, struct icfg_dev *d);
-
 void icfg_release_devs(struct icfg_run *run,
 		       bool (*due)(const struct icfg_dev *d));
 void icfg_switch_targets(struct icfg_run *run,

@@ -8,7 +8,11 @@
  * while groups are switched side by side; everything else is set up by the one
  * thread that drives the run.
  */
+#include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/hash.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
@@ -17,8 +21,10 @@
 #include "kunit.h"
 #include "links.h"
 #include "lookup.h"
-#include "quiesce.h"
 #include "run.h"
+
+/* When somebody hears of a device lock that is not to be had. */
+#define LOCK_SLOW	(10 * HZ)
 
 /*
  * Want of memory refuses a run, and turns one around, but the way back does not
@@ -55,7 +61,6 @@ struct icfg_run *icfg_run_new(struct icfg_txn *txn)
 	run->allow = txn->allow;
 	run->confirm = txn->confirm_timeout;
 	mutex_init(&run->lock);
-	hash_init(run->by_dev);
 	INIT_LIST_HEAD(&run->devs);
 	INIT_LIST_HEAD(&run->target_steps);
 
@@ -63,10 +68,15 @@ struct icfg_run *icfg_run_new(struct icfg_txn *txn)
 		run->nr_targets++;
 	run->targets = kvcalloc(run->nr_targets, sizeof(*run->targets),
 				GFP_KERNEL);
-	if (!run->targets && run->nr_targets) {
-		kfree(run);
-		return NULL;
-	}
+	if (!run->targets && run->nr_targets)
+		goto err_free;
+
+	/* A group has some devices; a run of many groups has many. */
+	run->by_dev_bits = order_base_2(run->nr_targets) + 2;
+	run->by_dev = kvcalloc(1UL << run->by_dev_bits, sizeof(*run->by_dev),
+			       GFP_KERNEL);
+	if (!run->by_dev)
+		goto err_free;
 
 	t = run->targets;
 	list_for_each_entry(group, &txn->groups, node) {
@@ -81,6 +91,11 @@ struct icfg_run *icfg_run_new(struct icfg_txn *txn)
 		t++;
 	}
 	return run;
+
+err_free:
+	kvfree(run->targets);
+	kfree(run);
+	return NULL;
 }
 
 static void unpin(struct icfg_dev *d)
@@ -119,6 +134,7 @@ static void run_release(struct kref *ref)
 		icfg_rules_free(&t->rules);
 		config_item_put(&t->group->item);
 	}
+	kvfree(run->by_dev);
 	kvfree(run->targets);
 	mutex_destroy(&run->lock);
 	kfree(run);
@@ -136,11 +152,16 @@ void icfg_run_put(struct icfg_run *run)
 		kref_put(&run->ref, run_release);
 }
 
+static struct hlist_head *by_dev_head(struct icfg_run *run, struct device *dev)
+{
+	return &run->by_dev[hash_ptr(dev, run->by_dev_bits)];
+}
+
 struct icfg_dev *icfg_run_find(struct icfg_run *run, struct device *dev)
 {
 	struct icfg_dev *d;
 
-	hash_for_each_possible(run->by_dev, d, hash, (unsigned long)dev)
+	hlist_for_each_entry(d, by_dev_head(run, dev), hash)
 		if (d->dev == dev)
 			return d;
 	return NULL;
@@ -176,7 +197,7 @@ struct icfg_dev *icfg_run_add_dev(struct icfg_run *run,
 	icfg_step_init(&d->step);
 	d->target = target;
 	d->dev = get_device(dev);
-	hash_add(run->by_dev, &d->hash, (unsigned long)dev);
+	hlist_add_head(&d->hash, by_dev_head(run, dev));
 	list_add_tail(&d->step.node, &run->devs);
 	return d;
 }
@@ -225,6 +246,32 @@ int icfg_run_members(struct icfg_run *run, struct icfg_target *target)
 	target->members = 0;
 	return iommu_group_for_each_dev(target->group->group, target,
 					add_member);
+}
+
+/**
+ * icfg_device_lock - take the lock of a device, and tell when that takes long
+ * @run: the run
+ * @d: the device
+ *
+ * A remove() that hangs holds the lock of its device: the report says for
+ * which device the run waits.
+ */
+void icfg_device_lock(struct icfg_run *run, struct icfg_dev *d)
+{
+	unsigned long slow = jiffies + LOCK_SLOW;
+	unsigned int ms = 1;
+	bool told = false;
+
+	while (!device_trylock(d->dev)) {
+		if (!told && time_after(jiffies, slow)) {
+			icfg_problem(d->target, d, icfg_run_phase(run, ICFG_CHECK),
+				     -ETIMEDOUT,
+				     "waiting for over 10 s for a probe or remove that is under way");
+			told = true;
+		}
+		msleep(ms);
+		ms = min(ms * 2, 50U);
+	}
 }
 
 /**

@@ -3,7 +3,6 @@
 #define _ICFG_RUN_H
 
 #include <linux/device.h>
-#include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -111,7 +110,7 @@ struct icfg_dev {
  * @lock: protects @devs and @by_dev, which grow while groups are switched side
  *	by side, and the members of each target
  * @devs: the steps of struct icfg_dev
- * @by_dev: the same by device
+ * @by_dev: the same by device: a hash table of 1 << @by_dev_bits
  * @allow: ICFG_ALLOW_*, as of the start
  * @expected: the generation that it has to be, or 0
  * @confirm: the commit will wait to be confirmed
@@ -127,7 +126,8 @@ struct icfg_run {
 	struct list_head target_steps;
 	struct mutex lock;	/* protects @devs, @by_dev, the members */
 	struct list_head devs;
-	DECLARE_HASHTABLE(by_dev, 9);
+	struct hlist_head *by_dev;
+	unsigned int by_dev_bits;
 	unsigned int allow;
 	u64 expected;
 	bool confirm;
@@ -177,6 +177,13 @@ static inline bool icfg_dev_is_bound_again(const struct icfg_dev *d)
 	return READ_ONCE(d->dev->driver) == d->drv;
 }
 
+/* As what a step of a run is reported. */
+static inline enum icfg_phase icfg_run_phase(const struct icfg_run *run,
+					     enum icfg_phase forwards)
+{
+	return run->backwards ? ICFG_RESTORE : forwards;
+}
+
 #define icfg_for_each_member(d, t)				\
 	list_for_each_entry(d, &(t)->devs, in_target)
 
@@ -201,6 +208,7 @@ struct icfg_dev *icfg_run_add_dev(struct icfg_run *run,
 				  struct icfg_target *target,
 				  struct device *dev);
 void icfg_run_join(struct icfg_dev *d, struct icfg_target *target);
+void icfg_device_lock(struct icfg_run *run, struct icfg_dev *d);
 bool icfg_dev_is_gone(struct icfg_dev *d);
 
 __printf(5, 6)

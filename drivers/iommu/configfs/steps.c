@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Running steps side by side: each on a worker of its own as soon as those
- * that go before it are through, so that a run takes as long as its slowest
- * chain and not as the sum.
+ * Running steps side by side: each as soon as those that go before it are
+ * through, so that a run takes as long as its slowest chain and not as the sum.
  *
  * Owns the workqueue and the edges between steps. The edges change only while
  * nothing runs; while steps run, their counters are atomic and there is no
  * lock.
  *
  * The queue is not the async one: drivers' probes wait for async work
- * (wait_for_device_probe()), which must not mean waiting for themselves.
+ * (wait_for_device_probe()), which must not mean waiting for themselves. It is
+ * a per-CPU one, as the workqueue code then starts the next step whenever one
+ * sleeps, and not before: thousands of steps that are all ready to run would
+ * fight for the locks of the driver core and of sysfs.
  */
+#include <linux/cpumask.h>
 #include <linux/jiffies.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/isolation.h>
 #include <linux/slab.h>
 
 #include "kunit.h"
@@ -31,8 +36,7 @@ static struct workqueue_struct *steps_wq;
 
 int icfg_steps_init(void)
 {
-	steps_wq = alloc_workqueue("iommu-configfs", WQ_UNBOUND,
-				   WQ_UNBOUND_MAX_ACTIVE);
+	steps_wq = alloc_workqueue("iommu-configfs", WQ_PERCPU, WQ_MAX_ACTIVE);
 	return steps_wq ? 0 : -ENOMEM;
 }
 
@@ -41,12 +45,24 @@ void icfg_steps_exit(void)
 	destroy_workqueue(steps_wq);
 }
 
+/* Each time another one of those that are not isolated. */
+static int next_cpu(void)
+{
+	unsigned int cpu;
+
+	guard(rcu)();
+
+	cpu = cpumask_any_and_distribute(housekeeping_cpumask(HK_TYPE_DOMAIN),
+					 cpu_online_mask);
+	return cpu < nr_cpu_ids ? cpu : WORK_CPU_UNBOUND;
+}
+
 /* The steps of a KUnit test run in its own threads. */
 VISIBLE_IF_KUNIT void icfg_step_queue(struct icfg_step *step)
 {
 	KUNIT_STATIC_STUB_REDIRECT(icfg_step_queue, step);
 
-	queue_work(steps_wq, &step->work);
+	queue_work_on(next_cpu(), steps_wq, &step->work);
 }
 
 static void start_step(struct icfg_steps *steps, struct icfg_step *step)
