@@ -15,7 +15,7 @@
  */
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
-#include <linux/rcupdate.h>
+#include <linux/preempt.h>
 #include <linux/sched/isolation.h>
 #include <linux/slab.h>
 
@@ -50,7 +50,8 @@ static int next_cpu(void)
 {
 	unsigned int cpu;
 
-	guard(rcu)();
+	/* The masks are under RCU, and what counts around is this CPU's own. */
+	guard(preempt)();
 
 	cpu = cpumask_any_and_distribute(housekeeping_cpumask(HK_TYPE_DOMAIN),
 					 cpu_online_mask);

@@ -33,7 +33,7 @@ for type in identity DMA DMA-FQ auto; do
 	check_eq "$type: check" "$(write_errno "$t/check" 1)" 0
 	check_eq "$type: check touches nothing" "$(cat $CONFIGFS/generation)" "$generation"
 	check_eq "$type: commit" "$(write_errno "$t/commit" 1)" 0
-	check_eq "$type: report" "$(cat "$t/report")" ""
+	check_eq "$type: report" "$(report "$t")" ""
 	check_eq "$type: committed" "$(cat "$t/state")" committed
 	[ "$type" = auto ] || check_eq "$type: reads back" "$(group_type "$group")" "$type"
 	check_eq "$type: all drivers are back" "$(drivers_of "$group")" "$drivers"

@@ -112,7 +112,7 @@ for action in check commit confirm rollback; do
 	check_not "$action refuses it with a newline" sh -c "printf '1\\0\\n' > $t/$action" 2>/dev/null
 done
 check_eq "nothing came of these" "$(cat "$t/state") $(cat $CONFIGFS/generation)" "staged $generation"
-check_eq "and nothing is reported" "$(cat "$t/report")" ""
+check_eq "and nothing is reported" "$(report "$t")" ""
 
 # A text longer than a page is no word of any kind.
 big=$(printf '%5000s' '' | tr ' ' 1)

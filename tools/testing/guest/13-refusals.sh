@@ -39,7 +39,7 @@ both()
 # reports TXN WHAT REGEX
 reports()
 {
-	check_match "$2 is reported" "$(cat "$1/report")" "$3"
+	check_match "$2 is reported" "$(report "$1")" "$3"
 }
 
 echo > $EDU/events
@@ -47,7 +47,7 @@ echo > $EDU/events
 # EACCES: the first row, before the word and the state. The report stays as it was.
 t=$(txn_new caps)
 check_eq "something to report" "$(write_errno "$t/check" 1)" EINVAL
-report=$(cat "$t/report")
+report=$(report "$t")
 check_match "is reported" "$report" '^- - check EINVAL .'
 for action in check commit confirm rollback; do
 	for how in "-d sys_admin" "-d sys_rawio" "-U" "-d sys_admin -d sys_rawio"; do
@@ -57,12 +57,12 @@ for action in check commit confirm rollback; do
 		check_eq "$action with $how, a bad word" "$(try $how write "$t/$action" x)" EACCES
 	done
 	check_eq "$action of another user" "$(try -u 65534 write "$t/$action" 1)" EACCES
-	check_eq "$action: the report stays" "$(cat "$t/report")" "$report"
+	check_eq "$action: the report stays" "$(report "$t")" "$report"
 done
 # Who can open the file already is asked again when it writes.
 check_eq "the writer's capabilities count, whoever opened" \
 	"$(try -d sys_rawio run sh -c 'echo 1 >&3 && echo 0 || echo refused' 3> "$t/check" 2>/dev/null)" refused
-check_eq "the report stays then, too" "$(cat "$t/report")" "$report"
+check_eq "the report stays then, too" "$(report "$t")" "$report"
 
 # Staging needs file permissions only.
 for how in "-d sys_admin" "-d sys_rawio" "-U" "-d sys_admin -d sys_rawio"; do
@@ -94,7 +94,7 @@ for wrong in $((generation + 1)) 18446744073709551615; do
 done
 echo "$generation" > "$t/expected_generation"
 check_eq "with the right generation it passes" "$(write_errno "$t/check" 1)" 0
-check_eq "and reports nothing" "$(cat "$t/report")" ""
+check_eq "and reports nothing" "$(report "$t")" ""
 check_eq "0 is not checked" "$(echo 0 > "$t/expected_generation"; write_errno "$t/check" 1)" 0
 
 # ESTALE goes before what is staged, and both are reported.
@@ -121,7 +121,7 @@ check_eq "only that one is reported" "$(cut -d' ' -f1 "$t/report" | xargs)" "$ed
 check_eq "the other's status has no line" "$(cat "$t/$edu2/status")" staged
 echo identity > "$t/$edu/type"
 check_eq "corrected it passes" "$(write_errno "$t/check" 1)" 0
-check_eq "and its report is replaced" "$(cat "$t/report")" ""
+check_eq "and its report is replaced" "$(report "$t")" ""
 check_eq "also in status" "$(cat "$t/$edu/status")" staged
 check_eq "a check leaves the groups alone" "$(group_type "$edu") $(drivers_of "$edu")" "$was $before"
 check_eq "no driver was bothered by all of that" "$(cat $EDU/events)" ""
@@ -133,7 +133,7 @@ t=$(txn_new busy)
 stage "$t" "$nics" identity
 both "$t" EBUSY "an interface is up"
 reports "$t" "the interface" "^$nics $(dev vfio 0) check EBUSY .*$nic"
-check_eq "its group's status has the line" "$(sed 1d "$t/$nics/status")" "$(cat "$t/report")"
+check_eq "its group's status has the line" "$(sed 1d "$t/$nics/status")" "$(report "$t")"
 mkdir "$t/$edu"
 both "$t" EINVAL "no type and an interface that is up"
 reports "$t" "the interface all the same" "^$nics $(dev vfio 0) check EBUSY ."

@@ -95,7 +95,7 @@ check_eq "another transaction can be made and staged" "$(stage "$o" "$third" ide
 check_eq "and checked" "$(write_errno "$o/check" 1)" 0
 check_eq "one with the same group is refused" "$(rmdir "$o/$third"; stage "$o" "$group" identity
 	stage "$o" "$group2" identity; write_errno "$o/commit" 1)" EBUSY
-check_match "and told who has it" "$(cat "$o/report")" "^$group - check EBUSY .*\<forth\>"
+check_match "and told who has it" "$(report "$o")" "^$group - check EBUSY .*\<forth\>"
 check_eq "its check says the same" "$(write_errno "$o/check" 1)" EBUSY
 check_eq "the free group was not touched" "$(group_type "$group2")" "$was2"
 check_eq "it goes through with a free group" "$(rmdir "$o/$group"; write_errno "$o/commit" 1)" 0
@@ -146,7 +146,7 @@ check "unconfirmed: everything is readable" readable "$t"
 o=$(txn_new others)
 stage "$o" "$group" DMA
 check_eq "unconfirmed: no other transaction gets the group" "$(write_errno "$o/commit" 1)" EBUSY
-check_match "and is told who has it" "$(cat "$o/report")" "^$group - check EBUSY .*\<wait\>"
+check_match "and is told who has it" "$(report "$o")" "^$group - check EBUSY .*\<wait\>"
 check_eq "unconfirmed: rmdir of the group" "$(try rmdir "$t/$group")" 0
 check_eq "rmdir of the transaction, with no directory left" "$(try rmdir "$t")" EBUSY
 check_eq "a group out of sight is not free either" "$(write_errno "$o/commit" 1)" EBUSY
@@ -182,7 +182,7 @@ edu_set "$a" probe_errno 12
 generation=$(cat $CONFIGFS/generation)
 check_eq "a commit with a probe that fails" "$(write_errno "$t/commit" 1)" ECANCELED
 busy "$t" staged confirm rollback
-check_match "the report has the reason" "$(cat "$t/report")" "^$group $a probe ENOMEM ."
+check_match "the report has the reason" "$(report "$t")" "^$group $a probe ENOMEM ."
 check_eq "everything is as before" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
 check_eq "the generation stays raised" "$(cat $CONFIGFS/generation)" $((generation + 1))
 check_eq "the touched group is restored" "$(head -n 1 "$t/$group/status")" restored
@@ -204,7 +204,7 @@ check_eq "with the next commit both are staged" "$(cat "$t/$group/status" "$t/$g
 	"staged staged"
 edu_set "$a" probe_hold 0
 check_eq "a second try" "$(ended)" 0
-check_eq "with a new report" "$(cat "$t/report")" ""
+check_eq "with a new report" "$(report "$t")" ""
 check_eq "changed now" "$(cat "$t/$group/status") $(cat "$t/$group2/status")" "changed unchanged"
 
 # A transaction that goes forgets what it did, and changes no group.
@@ -245,14 +245,14 @@ edu_set "$a" probe_errors -1
 edu_set "$a" probe_errno 5
 check_eq "a commit whose restoring fails" "$(write_errno "$t/commit" 1)" EIO
 busy "$t" failed check commit confirm
-check_match "the report names group and device" "$(cat "$t/report")" "^$group $a restore EIO ."
+check_match "the report names group and device" "$(report "$t")" "^$group $a restore EIO ."
 check_eq "status" "$(head -n 1 "$t/$group/status")" failed
 check_eq "the other devices have their drivers" "$(drivers_of "$group")" \
 	"$(echo "$before" | sed "s/$a=edu_lab/$a=-/")"
 check_eq "the type is that of before" "$(group_type "$group")" "$was"
 check_eq "a rollback tries again, in vain" "$(write_errno "$t/rollback" 1)" EIO
 check_eq "failed again" "$(cat "$t/state")" failed
-check_match "and says what" "$(cat "$t/report")" "^$group $a restore EIO ."
+check_match "and says what" "$(report "$t")" "^$group $a restore EIO ."
 check_eq "rmdir of a failed transaction with groups" "$(try rmdir "$t")" ENOTEMPTY
 check_eq "rmdir of its group" "$(try rmdir "$t/$group")" 0
 edu_set "$a" probe_errors 0

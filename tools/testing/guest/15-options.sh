@@ -167,7 +167,7 @@ o=$(txn_new other)
 stage "$o" "$nics" identity
 echo "$at" > "$o/expected_generation"
 check_eq "who expected the old one is refused" "$(write_errno "$o/commit" 1)" ESTALE
-check_match "and told both numbers" "$(cat "$o/report")" "\<$((at + 1))\>.*\<$at\>|\<$at\>.*\<$((at + 1))\>"
+check_match "and told both numbers" "$(report "$o")" "\<$((at + 1))\>.*\<$at\>|\<$at\>.*\<$((at + 1))\>"
 txn_end "$o"
 check_eq "a rollback raises it by one" "$(write_errno "$t/rollback" 1) $(generation)" "0 $((at + 2))"
 txn_end "$t"

@@ -43,7 +43,7 @@ check "nobody confirms: it is undone" wait_for 60 is "$t/state" rolled-back
 check_eq "types" "$(group_type "$group") $(group_type "$nics")" "$was $was_nics"
 check_eq "drivers" "$(drivers_of "$group")" "$before"
 check_eq "status" "$(cat "$t/$group/status") $(cat "$t/$nics/status")" "restored restored"
-check_eq "nothing to report" "$(cat "$t/report")" ""
+check_eq "nothing to report" "$(report "$t")" ""
 check_eq "the generation tells of both" "$(cat $CONFIGFS/generation)" $((generation + 2))
 check_eq "a late confirm" "$(write_errno "$t/confirm" 1)" EBUSY
 check_eq "a rollback of what is undone" "$(write_errno "$t/rollback" 1)" EBUSY
@@ -141,7 +141,7 @@ pid=$(hold_open "/dev/$disk" excl)
 check "its disk is held when time is over" wait_for 60 is "$t/state" failed
 check_eq "that group stays" "$(group_type "$group") $(drivers_of "$group")" "identity $before"
 check_eq "and is failed" "$(head -n 1 "$t/$group/status")" failed
-check_match "the report says why" "$(cat "$t/report")" "^$group $disk_dev restore EBUSY .*$disk"
+check_match "the report says why" "$(report "$t")" "^$group $disk_dev restore EBUSY .*$disk"
 check_eq "the other is restored" "$(group_type "$nics") $(cat "$t/$nics/status")" "$was_nics restored"
 check "the disk was not taken from under its holder" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
 check_eq "a rollback asks, too" "$(write_errno "$t/rollback" 1)" EBUSY

@@ -64,8 +64,8 @@ generation=$(cat $CONFIGFS/generation)
 echo > $EDU/events
 check_eq "a rollback of a disk in use" "$(write_errno "$t/rollback" 1)" EBUSY
 check_eq "stays committed" "$(cat "$t/state")" committed
-check_match "names the disk" "$(cat "$t/report")" "^$disk_group $disk_dev check EBUSY .*$disk"
-check_match "and the interface" "$(cat "$t/report")" "^$disk_group $(dev disk 1) check EBUSY .*$nic"
+check_match "names the disk" "$(report "$t")" "^$disk_group $disk_dev check EBUSY .*$disk"
+check_match "and the interface" "$(report "$t")" "^$disk_group $(dev disk 1) check EBUSY .*$nic"
 check_eq "touches neither group" "$(group_type "$disk_group") $(group_type "$group")" "identity identity"
 check_eq "nor a driver" "$(cat $EDU/events)" ""
 check_eq "nor the generation" "$(cat $CONFIGFS/generation)" "$generation"
@@ -76,7 +76,7 @@ let_go "$pid"
 check_eq "one of the two is enough" "$(write_errno "$t/rollback" 1)" EBUSY
 ip link set "$nic" down
 check_eq "none: it goes through" "$(write_errno "$t/rollback" 1)" 0
-check_eq "the report is replaced" "$(cat "$t/report")" ""
+check_eq "the report is replaced" "$(report "$t")" ""
 check_eq "both are back" "$(group_type "$disk_group") $(group_type "$group")" "$was_disk $was"
 check_eq "with their drivers" "$(drivers_of "$disk_group") $(drivers_of "$group")" "$disk_before $before"
 wait_disk "$disk_dev" > /dev/null
@@ -104,7 +104,7 @@ stage "$o" "$group2" identity
 echo 600 > "$o/confirm_timeout"
 check_eq "another has a group, if only to keep it as it is" "$(write_errno "$o/commit" 1)" 0
 check_eq "a rollback is the second" "$(write_errno "$t/rollback" 1)" EBUSY
-check_match "its report names the first" "$(cat "$t/report")" "^$group2 - check EBUSY .*\<second\>"
+check_match "its report names the first" "$(report "$t")" "^$group2 - check EBUSY .*\<second\>"
 check_eq "the other group is not touched either" "$(cat "$t/state") $(group_type "$group")" "committed identity"
 check_eq "the other lets go" "$(write_errno "$o/confirm" 1)" 0
 check_eq "then it goes through" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
@@ -120,7 +120,7 @@ generation=$(cat $CONFIGFS/generation)
 echo > $EDU/events
 check_eq "somebody changed one of two" "$(write_errno "$t/rollback" 1)" ESTALE
 check_eq "stays committed" "$(cat "$t/state")" committed
-check_match "and says which" "$(cat "$t/report")" "^$group2 - check ESTALE ."
+check_match "and says which" "$(report "$t")" "^$group2 - check ESTALE ."
 check_eq "touches nothing" "$(group_type "$group") $(group_type "$group2") $(cat $EDU/events)" "identity DMA "
 check_eq "nor the generation" "$(cat $CONFIGFS/generation)" "$generation"
 check_eq "again" "$(write_errno "$t/rollback" 1)" ESTALE
@@ -138,7 +138,7 @@ echo 1 > "$t/confirm_timeout"
 check "the timer goes on" wait_for 60 is "$t/state" rolled-back
 check_eq "restores the other" "$(group_type "$group2")" "$was2"
 check_eq "leaves that one alone" "$(group_type "$group")" DMA
-check_match "and reports it" "$(cat "$t/report")" "^$group - restore ESTALE ."
+check_match "and reports it" "$(report "$t")" "^$group - restore ESTALE ."
 check_eq "the other's status" "$(cat "$t/$group2/status")" restored
 check_match "that one's status" "$(head -n 1 "$t/$group/status")" '^(unchanged|failed)$'
 by_hand "$group" "$was"
@@ -170,8 +170,8 @@ check_eq "the type is back" "$(group_type "$group")" "$was"
 check_eq "and leaves these devices as they are" "$(drivers_of "$group")" \
 	"$a=edu_lab_managed $b=- $c=edu_lab"
 check_eq "one with a driver of its own domain is not even released" "$(edu_get "$a" removes)" "$removes"
-check_match "the first is reported" "$(cat "$t/report")" "^$group $a restore E[A-Z]+ ."
-check_match "so is the second" "$(cat "$t/report")" "^$group $b restore E[A-Z]+ ."
+check_match "the first is reported" "$(report "$t")" "^$group $a restore E[A-Z]+ ."
+check_match "so is the second" "$(report "$t")" "^$group $b restore E[A-Z]+ ."
 check_eq "and no other" "$(wc -l < "$t/report")" 2
 check_eq "which is no failure" "$(cat "$t/state") $(head -n 1 "$t/$group/status")" "rolled-back restored"
 override "$a" ""
@@ -183,7 +183,7 @@ txn_end "$t"
 committed other
 override "$a" edu_lab_fixed
 check_eq "a driver that forbids unbinding came since" "$(write_errno "$t/rollback" 1)" EBUSY
-check_match "reported" "$(cat "$t/report")" "^$group $a check EBUSY .*edu_lab_fixed"
+check_match "reported" "$(report "$t")" "^$group $a check EBUSY .*edu_lab_fixed"
 check_eq "still committed, nothing touched" "$(cat "$t/state") $(group_type "$group2")" "committed identity"
 check_eq "the driver stays" "$(driver_of "$a")" edu_lab_fixed
 # It cannot be unbound but by taking it out; the module goes with all devices.
@@ -195,7 +195,7 @@ check_eq "the module is not pinned by a committed transaction" "$(drivers_of "$g
 check_eq "a rollback with the driver gone" "$(write_errno "$t/rollback" 1)" 0
 check_eq "switches" "$(group_type "$group") $(group_type "$group2")" "$was $was2"
 check_eq "leaves the devices unbound" "$(drivers_of "$group")" "$a=- $b=- $c=-"
-check_match "and reports each" "$(cat "$t/report")" "^$group $c restore E[A-Z]+ ."
+check_match "and reports each" "$(report "$t")" "^$group $c restore E[A-Z]+ ."
 check_eq "which is no failure" "$(cat "$t/state")" rolled-back
 txn_end "$t"
 

@@ -32,7 +32,7 @@ refused()
 	generation=$(cat $CONFIGFS/generation)
 	for action in check commit; do
 		check_eq "$1: $action" "$(write_errno "$t/$action" 1)" EBUSY
-		check_match "$1: $action says why" "$(cat "$t/report")" \
+		check_match "$1: $action says why" "$(report "$t")" \
 			"^[0-9]+ $2 check EBUSY .*\<($3)\>"
 	done
 	check_eq "$1: nothing touched" \
@@ -43,7 +43,7 @@ refused()
 # goes WHAT: it is not in use: a check passes.
 goes()
 {
-	check_eq "$1: passes" "$(write_errno "$t/check" 1) $(cat "$t/report")" "0 "
+	check_eq "$1: passes" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 }
 
 is_bound()
@@ -59,7 +59,7 @@ goes "nothing in use"
 mkfs.ext4 -q -F -O ^has_journal -E nodiscard "/dev/$disk" 16M || bail "no file system"
 mount -t ext4 "/dev/$disk" /mnt/a || bail "no mount"
 refused "mounted" "$dev" "$disk"
-check_match "mounted: the word is there" "$(cat "$t/report")" mounted
+check_match "mounted: the word is there" "$(report "$t")" mounted
 check_eq "mounted: what is allowed for interfaces does not matter" \
 	"$(echo net > "$t/allow_in_use"; write_errno "$t/check" 1)" EBUSY
 check_eq "mounted: block allows it" "$(echo "net block" > "$t/allow_in_use"; write_errno "$t/check" 1)" 0
@@ -135,7 +135,7 @@ check_pid=$!
 wait_for 5 grep -q msleep "/proc/$check_pid/stack"
 let_go "$pid"
 wait $check_pid
-check_eq "open for a moment: passes" "$(cat /tmp/rc) $(cat "$t/report")" "0 "
+check_eq "open for a moment: passes" "$(cat /tmp/rc) $(report "$t")" "0 "
 
 # Allowed: the commit takes a disk that is open.
 pid=$(hold_open "/dev/$disk" ro)
@@ -192,7 +192,7 @@ goes "both paths of a head that is not in use"
 mkfs.ext4 -q -F -O ^has_journal -E nodiscard "/dev/$disk" 16M
 mount -t ext4 "/dev/$disk" /mnt/a || bail "no mount"
 refused "the head is mounted" "$dev" "$disk"
-check_match "and the other path's line" "$(cat "$t/report")" "^[0-9]+ $(dev path1 0) check EBUSY .*$disk"
+check_match "and the other path's line" "$(report "$t")" "^[0-9]+ $(dev path1 0) check EBUSY .*$disk"
 umount /mnt/a
 pid=$(hold_open "/dev/$disk" excl)
 refused "the head is open" "$dev" "$disk"
@@ -224,7 +224,7 @@ pid=$(hold_open "/dev/$disk" excl)
 edu_set "$edu" remove_hold 0
 wait_for 30 test -s /tmp/rc
 check_eq "in use by the time of its release" "$(cat /tmp/rc) $(cat "$t/state")" "ECANCELED staged"
-check_match "is reported" "$(cat "$t/report")" "^$group $dev release EBUSY .*$disk"
+check_match "is reported" "$(report "$t")" "^$group $dev release EBUSY .*$disk"
 check "it was not taken" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
 check_eq "and all is as before" "$(group_type "$group") $(drivers_of "$group") $(driver_of "$edu")" \
 	"$was $before edu_lab"
@@ -250,8 +250,8 @@ pid=$(hold_open "/dev/$disk" excl)
 edu_set "$edu" probe_hold 0
 wait_for 30 test -s /tmp/rc
 check_eq "in use when the commit has to be undone" "$(cat /tmp/rc) $(cat "$t/state")" "EIO failed"
-check_match "is reported" "$(cat "$t/report")" "^$group $dev restore EBUSY .*$disk"
-check_match "with the reason for the undoing" "$(cat "$t/report")" "^$edu_group $edu probe EIO ."
+check_match "is reported" "$(report "$t")" "^$group $dev restore EBUSY .*$disk"
+check_match "with the reason for the undoing" "$(report "$t")" "^$edu_group $edu probe EIO ."
 check_eq "that group stays" "$(group_type "$group") $(head -n 1 "$t/$group/status")" "identity failed"
 check "the disk was not taken" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
 check_eq "the other is restored" \

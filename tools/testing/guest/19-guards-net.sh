@@ -20,7 +20,7 @@ refused()
 	generation=$(cat $CONFIGFS/generation)
 	for action in check commit; do
 		check_eq "$1: $action" "$(write_errno "$t/$action" 1)" EBUSY
-		check_match "$1: $action says why" "$(cat "$t/report")" "^$group $2 check EBUSY .*\<$3\>"
+		check_match "$1: $action says why" "$(report "$t")" "^$group $2 check EBUSY .*\<$3\>"
 	done
 	check_eq "$1: nothing touched" \
 		"$(cat "$t/state") $(group_type "$group") $(drivers_of "$group") $(cat $CONFIGFS/generation)" \
@@ -47,7 +47,7 @@ for name in disk bridge virtio vfio; do
 		"$(echo block > "$t/allow_in_use"; write_errno "$t/check" 1)" EBUSY
 	check_eq "$name: up: still up" "$(($(cat "/sys/class/net/$nic/flags") & 1))" 1
 	echo net > "$t/allow_in_use"
-	check_eq "$name: up: net allows it" "$(write_errno "$t/check" 1) $(cat "$t/report")" "0 "
+	check_eq "$name: up: net allows it" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 	ip link set "$nic" down
 	echo > "$t/allow_in_use"
 	check_eq "$name: down again: check" "$(write_errno "$t/check" 1)" 0

@@ -24,7 +24,7 @@ refused()
 		echo "$allow" > "$t/allow_in_use"
 		for action in check commit; do
 			check_eq "$1 ($allow): $action" "$(write_errno "$t/$action" 1)" EBUSY
-			check_match "$1 ($allow): $action says why" "$(cat "$t/report")" \
+			check_match "$1 ($allow): $action says why" "$(report "$t")" \
 				"^$group $2 check EBUSY .*$3"
 		done
 	done
@@ -40,7 +40,7 @@ was=$(group_type "$group")
 t=$(txn_new vfio)
 stage "$t" "$group" identity
 vfio_take vfio || bail "no vfio"
-check_eq "bound to vfio-pci, but owned by nobody: check" "$(write_errno "$t/check" 1) $(cat "$t/report")" "0 "
+check_eq "bound to vfio-pci, but owned by nobody: check" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 pid=$(hold_vfio "$group")
 refused "owned by VFIO" - "VFIO|user space"
 check_eq "the owner still has it" "$(hold_vfio "$group" 2>/dev/null)" EBUSY
@@ -60,7 +60,7 @@ check_eq "a rollback of an owned group" "$(write_errno "$t/rollback" 1)" EBUSY
 check_eq "touches nothing" "$(cat "$t/state") $(group_type "$group")" "committed identity"
 check_eq "also with everything allowed" \
 	"$(echo "net block" > "$t/allow_in_use"; write_errno "$t/rollback" 1)" EBUSY
-check_match "and says why" "$(cat "$t/report")" "^$group - check EBUSY ."
+check_match "and says why" "$(report "$t")" "^$group - check EBUSY ."
 let_go "$pid"
 check_eq "let go: it goes through" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
 txn_end "$t"
@@ -72,7 +72,7 @@ echo 5 > "$t/confirm_timeout"
 check_eq "a commit with a timer" "$(write_errno "$t/commit" 1)" 0
 pid=$(hold_vfio "$group")
 check "it comes due with an owner" wait_for 60 is "$t/state" failed
-check_match "and says why" "$(cat "$t/report")" "^$group - restore E[A-Z]+ ."
+check_match "and says why" "$(report "$t")" "^$group - restore E[A-Z]+ ."
 check_eq "the group stays" "$(group_type "$group")" identity
 let_go "$pid"
 check_eq "a rollback tries again" "$(write_errno "$t/rollback" 1) $(group_type "$group") $(cat "$t/state")" \
@@ -111,7 +111,7 @@ check_eq "without them it goes through" "$(write_errno "$t/commit" 1) $(group_ty
 echo 0 > /sys/bus/pci/drivers_autoprobe
 echo 1 > "/sys/bus/pci/devices/$dev/sriov_numvfs" || bail "no virtual function"
 check_eq "a rollback asks" "$(echo "net block" > "$t/allow_in_use"; write_errno "$t/rollback" 1)" EBUSY
-check_match "and says why" "$(cat "$t/report")" "^$group $dev check EBUSY ."
+check_match "and says why" "$(report "$t")" "^$group $dev check EBUSY ."
 echo 0 > "/sys/bus/pci/devices/$dev/sriov_numvfs"
 echo 1 > /sys/bus/pci/drivers_autoprobe
 check_eq "and goes through" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
@@ -154,7 +154,7 @@ check_eq "consumers that are not in use: check" "$(write_errno "$t/check" 1)" 0
 ip link set "$nic" up
 echo > $EDU/events
 check_eq "a consumer's consumer is running: check" "$(write_errno "$t/check" 1)" EBUSY
-check_match "names it" "$(cat "$t/report")" "check EBUSY .*$nic"
+check_match "names it" "$(report "$t")" "check EBUSY .*$nic"
 check_eq "and commit" "$(write_errno "$t/commit" 1) $(cat $EDU/events)" "EBUSY "
 echo net > "$t/allow_in_use"
 check_eq "it can be allowed" "$(write_errno "$t/commit" 1)" 0
@@ -172,7 +172,7 @@ t=$(txn_new fixed)
 stage "$t" "$group" identity
 override "$c" edu_lab_fixed
 check_eq "a consumer whose driver forbids unbinding" "$(write_errno "$t/check" 1)" EBUSY
-check_match "is named" "$(cat "$t/report")" " $c check EBUSY .*edu_lab_fixed"
+check_match "is named" "$(report "$t")" " $c check EBUSY .*edu_lab_fixed"
 echo > "/sys/bus/pci/devices/$c/driver_override"
 txn_end "$t"
 # The links go with the device in the middle; it comes back without them.

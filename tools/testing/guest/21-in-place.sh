@@ -60,7 +60,7 @@ for type in identity DMA DMA-FQ; do
 	check_eq "$type: check of a disk in use that has it already" "$(write_errno "$t/check" 1)" 0
 	traced commit
 	check_eq "$type: commit" "$(cat /tmp/rc)" 0
-	check_eq "$type: report" "$(cat "$t/report")" ""
+	check_eq "$type: report" "$(report "$t")" ""
 	check_eq "$type: unchanged" "$(cat "$t/$group/status")" unchanged
 	check_eq "$type: no driver is released, none probed" "$(released)" 0
 	check_eq "$type: no domain is attached" "$(grep -c attach_device /tmp/trace)" 0
@@ -95,14 +95,14 @@ t=$(txn_new confirm)
 stage "$t" "$group" DMA-FQ
 echo 600 > "$t/confirm_timeout"
 check_eq "with a confirm timeout the guards are asked, for the way back" "$(write_errno "$t/check" 1)" EBUSY
-check_match "the disk" "$(cat "$t/report")" "^$group $disk_dev check EBUSY .*$disk"
+check_match "the disk" "$(report "$t")" "^$group $disk_dev check EBUSY .*$disk"
 [ -z "$nic_dev" ] ||
-	check_match "the interface" "$(cat "$t/report")" "^$group $nic_dev check EBUSY ."
+	check_match "the interface" "$(report "$t")" "^$group $nic_dev check EBUSY ."
 check_eq "and refuse the commit" "$(write_errno "$t/commit" 1) $(group_type "$group")" "EBUSY DMA"
 echo 0 > "$t/confirm_timeout"
 check_eq "without one they are not" "$(write_errno "$t/check" 1)" 0
 traced commit
-check_eq "the commit goes through" "$(cat /tmp/rc) $(cat "$t/report")" "0 "
+check_eq "the commit goes through" "$(cat /tmp/rc) $(report "$t")" "0 "
 check_eq "the type" "$(group_type "$group")" DMA-FQ
 check_eq "in place" "$(cat "$t/$group/status")" in-place
 check_eq "no driver was released, none probed" "$(released)" 0

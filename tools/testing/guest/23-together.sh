@@ -80,7 +80,7 @@ for action in commit rollback; do
 		"$(if [ $action = commit ]; then echo identity identity; else echo "$was $was2"; fi)"
 	check_match "$action: progress tells of the releases" "$(cat "$t/progress")" '^5 10$'
 	hold probe 0
-	check_eq "$action: ends" "$(ended "$t") $(cat "$t/report")" "0 "
+	check_eq "$action: ends" "$(ended "$t") $(report "$t")" "0 "
 	check_eq "$action: progress" "$(cat "$t/progress")" "10 10"
 	check_eq "$action: drivers" "$(drivers_of "$group") $(drivers_of "$group2")" "$before $before2"
 done
@@ -140,7 +140,7 @@ for n in 1 2 3; do
 	check_eq "one of two commits of the same group" \
 		"$(printf '%s\n%s\n' "$(ended "$t")" "$(ended "$o")" | sort | xargs)" "0 EBUSY"
 	if [ "$(cat "$t/state")" = staged ]; then loser=$t winner=$o; else loser=$o winner=$t; fi
-	check_match "the other is told who" "$(cat "$loser/report")" "^$group - check EBUSY .*\<${winner##*/}\>"
+	check_match "the other is told who" "$(report "$loser")" "^$group - check EBUSY .*\<${winner##*/}\>"
 	write_errno "$winner/rollback" 1 > /dev/null
 	rmdir "$t/$group" "$o/$group" "$t" "$o"
 done
@@ -156,9 +156,9 @@ stage "$t" "$group2" identity
 now="$(drivers_of "$group") $(drivers_of "$group2")"
 check_match "one has none, one another" "$now" "$b=- $c=edu_lab_managed"
 check_eq "commit" "$(write_errno "$t/commit" 1) $(drivers_of "$group") $(drivers_of "$group2")" "0 $now"
-check_eq "none is no problem" "$(cat "$t/report")" ""
+check_eq "none is no problem" "$(report "$t")" ""
 check_eq "rollback" "$(write_errno "$t/rollback" 1) $(drivers_of "$group") $(drivers_of "$group2")" "0 $now"
-check_eq "none is no problem then" "$(cat "$t/report")" ""
+check_eq "none is no problem then" "$(report "$t")" ""
 edu_set "$a" probe_errors 1
 rmdir "$t/$group" "$t/$group2" "$t"
 t=$(txn_new drivers)
@@ -202,7 +202,7 @@ check_match "its group's status has it, too" "$(sed 1d "$t/$group/status")" "^$g
 edu_set "$a" probe_hold 0
 check_eq "it is no failure" "$(ended "$t") $(cat "$t/state") $(head -n 1 "$t/$group/status")" "0 committed changed"
 check "the report keeps it" named probe
-check_eq "back" "$(write_errno "$t/rollback" 1) $(cat "$t/report")" "0 "
+check_eq "back" "$(write_errno "$t/rollback" 1) $(report "$t")" "0 "
 txn_end "$t"
 edu_unload
 finish

@@ -62,7 +62,7 @@ check_eq "after resume" \
 	"$(trace_stop | sed -nE 's/.*(icfg_release|thaw_processes).*/\1/p' | uniq | xargs)" \
 	"thaw_processes icfg_release"
 check_eq "and restores" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
-check_eq "with nothing to report" "$(cat "$t/report")" ""
+check_eq "with nothing to report" "$(report "$t")" ""
 txn_end "$t"
 
 # A commit while the machine goes to sleep. Only the kernel runs then, but for a moment
@@ -73,7 +73,7 @@ rm -f /tmp/asked
 (
 	while [ ! -e /tmp/stop ]; do
 		rc=$(write_errno "$t/check" 1)
-		[ "$rc" = 0 ] || { echo "$rc $(cat "$t/report")" > /tmp/asked; break; }
+		[ "$rc" = 0 ] || { echo "$rc $(report "$t")" > /tmp/asked; break; }
 	done
 ) &
 n=0

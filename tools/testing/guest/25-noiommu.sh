@@ -20,7 +20,7 @@ done
 check_eq "a name that is none" "$(try mkdir "$t/05")" EINVAL
 for action in check commit; do
 	check_eq "$action of nothing" "$(write_errno "$t/$action" 1)" EINVAL
-	check_match "$action reports it" "$(cat "$t/report")" '^- - check EINVAL .'
+	check_match "$action reports it" "$(report "$t")" '^- - check EINVAL .'
 done
 for action in confirm rollback; do
 	check_eq "$action" "$(write_errno "$t/$action" 1)" EBUSY

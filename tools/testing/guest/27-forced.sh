@@ -23,7 +23,7 @@ for type in identity DMA-FQ; do
 	echo $type > "$t/$group/type"
 	for action in check commit; do
 		check_eq "$type: $action" "$(write_errno "$t/$action" 1)" EINVAL
-		check_match "$type: $action names a device and its type" "$(cat "$t/report")" \
+		check_match "$type: $action names a device and its type" "$(report "$t")" \
 			"^$group ($dev|$dev2) check EINVAL .*\<DMA\>"
 		check_match "$type: and the group's status does" "$(sed 1d "$t/$group/status")" \
 			"^$group ($dev|$dev2) check EINVAL .*\<DMA\>"
@@ -37,13 +37,13 @@ echo identity > "$t/$group/type"
 disk=$(wait_disk "$dev")
 pid=$(hold_open "/dev/$disk" excl)
 check_eq "in use besides" "$(write_errno "$t/check" 1)" EINVAL
-check_match "is reported" "$(cat "$t/report")" "^$group $dev check EBUSY .*$disk"
+check_match "is reported" "$(report "$t")" "^$group $dev check EBUSY .*$disk"
 
 # What the driver forces decides auto, and DMA is what the group has already.
 check_eq "the group has DMA" "$was" DMA
 for type in auto DMA; do
 	echo $type > "$t/$group/type"
-	check_eq "$type: check of a disk in use" "$(write_errno "$t/check" 1) $(cat "$t/report")" "0 "
+	check_eq "$type: check of a disk in use" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 done
 echo auto > "$t/$group/type"
 check_eq "auto: commit" "$(write_errno "$t/commit" 1) $(cat "$t/$group/status")" "0 unchanged"

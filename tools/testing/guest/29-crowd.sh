@@ -41,10 +41,10 @@ stage "$t" "$group" identity
 cat "$t/$group/devices" > /tmp/devices
 counts devices /tmp/devices "$members" '^pci [^ ]+ [^ ]+ any$'
 
-check_eq "commit" "$(write_errno "$t/commit" 1) $(cat "$t/report")" "0 "
+check_eq "commit" "$(write_errno "$t/commit" 1) $(report "$t")" "0 "
 check_eq "all of them have their drivers" "$(group_type "$group") $(drivers_of "$group")" "identity $before"
 check_eq "progress" "$(cat "$t/progress")" "$((2 * edus)) $((2 * edus))"
-check_eq "rollback" "$(write_errno "$t/rollback" 1) $(cat "$t/report")" "0 "
+check_eq "rollback" "$(write_errno "$t/rollback" 1) $(report "$t")" "0 "
 check_eq "all of them are back" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
 txn_end "$t"
 
@@ -69,7 +69,7 @@ check_eq "status: of the same problems" $(($(sed '1d;$d' /tmp/status | wc -l) + 
 for dir in $EDU/0000:*; do
 	echo 0 > "$dir/probe_errors"
 done
-check_eq "a rollback brings all of them back" "$(write_errno "$t/rollback" 1) $(cat "$t/report")" "0 "
+check_eq "a rollback brings all of them back" "$(write_errno "$t/rollback" 1) $(report "$t")" "0 "
 check_eq "all of them" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
 txn_end "$t"
 edu_unload

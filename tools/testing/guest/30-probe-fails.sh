@@ -36,7 +36,7 @@ check_eq "the types are still staged" "$(cat "$t/$edu/type" "$t/$edu2/type" | xa
 check "a type can be written again" sh -c "echo identity > $t/$edu/type"
 check_status "which stages the group" "$t" "$edu" staged
 check_eq "the next commit is done" "$(write_errno "$t/commit" 1)" 0
-check_eq "with an empty report" "$(cat "$t/report")" ""
+check_eq "with an empty report" "$(report "$t")" ""
 check_eq "both have the type" "$(cat "$SYS_GROUPS/$edu/type" "$SYS_GROUPS/$edu2/type" | xargs)" "identity identity"
 check_eq "it rolls back" "$(write_errno "$t/rollback" 1)" 0
 check_as_before "to what was" "$before" "$edu" "$edu2"

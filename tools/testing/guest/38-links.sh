@@ -64,7 +64,7 @@ for what in commit rollback; do
 	check_eq "$what: all are bound" "$(drivers_of "$edu") $(drivers_of "$edu2")" \
 		"$a=edu_lab $b=edu_lab $c=edu_lab $d=edu_lab $e=edu_lab"
 	check_eq "$what: the consumers' group keeps its type" "$(group_type "$edu2")" "$boot"
-	check_eq "$what: the report is empty" "$(cat "$t/report")" ""
+	check_eq "$what: the report is empty" "$(report "$t")" ""
 done
 check_as_before "as before" "$found" "$edu" "$edu2"
 txn_end "$t"

@@ -59,7 +59,7 @@ for ms in 0 500 900 950 980 1000 1010 1020 1050 1100 1300; do
 		;;
 	*)
 		not_ok "confirm at $ms ms: returned $result, state $state"
-		say "$(cat "$t/report")"
+		say "$(report "$t")"
 		;;
 	esac
 	txn_end "$t"
@@ -77,7 +77,7 @@ for ms in 0 900 980 1000 1020 1050 1100; do
 		;;
 	*)
 		not_ok "rollback at $ms ms: returned $result, state $state"
-		say "$(cat "$t/report")"
+		say "$(report "$t")"
 		;;
 	esac
 	txn_end "$t"

@@ -80,7 +80,7 @@ wait_nic "$(dev disk2 1)" >/dev/null
 # One commit to the type of the boot; each group can still be had.
 stage_edu mend "$boot" "$disk2"
 check_eq "one commit brings back all" "$(write_errno "$t/commit" 1)" 0
-check_eq "its report is empty" "$(cat "$t/report")" ""
+check_eq "its report is empty" "$(report "$t")" ""
 check_as_before "types and drivers are as before" "$before" "$edu" "$edu2" "$disk2"
 rmdir "$t"/*/ "$t"
 

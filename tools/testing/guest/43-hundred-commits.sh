@@ -40,7 +40,7 @@ while [ $n -lt 100 ]; do
 	result=$(write_errno "$t/commit" 1)
 	if [ "$result" != 0 ] || [ "$(group_type "$group")" != "$type" ]; then
 		failed=$((failed + 1))
-		say "commit $n to $type: $result, $(group_type "$group")" "$(cat "$t/report")"
+		say "commit $n to $type: $result, $(group_type "$group")" "$(report "$t")"
 		[ $failed -lt 5 ] || break
 	fi
 	n=$((n + 1))

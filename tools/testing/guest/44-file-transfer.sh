@@ -73,7 +73,7 @@ for type in identity DMA DMA-FQ auto; do
 		stage "$t" "$group" "$type"
 	done
 	check_eq "$type: all these groups in one commit" "$(write_errno "$t/commit" 1)" 0
-	check_eq "$type: report" "$(cat "$t/report")" ""
+	check_eq "$type: report" "$(report "$t")" ""
 	for group in $groups; do
 		[ "$type" = auto ] || check_eq "$type: group $group" "$(group_type "$group")" "$type"
 	done

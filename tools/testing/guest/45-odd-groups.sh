@@ -22,7 +22,7 @@ there_and_back()
 		stage "$t" "$group" identity
 	done
 	check_eq "$what: commit" "$(write_errno "$t/commit" 1)" 0
-	check_eq "$what: report" "$(cat "$t/report")" ""
+	check_eq "$what: report" "$(report "$t")" ""
 	check_eq "$what: types and drivers" "$(groups_now "$@")" \
 		"$(echo "$found" | awk '{ $2 = "identity"; print }')"
 	[ -z "$DISK" ] || wait_disk "$DISK" > /dev/null

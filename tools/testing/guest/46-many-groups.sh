@@ -62,7 +62,7 @@ let_go "$pid"
 
 # All of them.
 check_eq "nine groups in one commit" "$(write_errno "$t/commit" 1)" 0
-check_eq "report" "$(cat "$t/report")" ""
+check_eq "report" "$(report "$t")" ""
 check_eq "one generation" "$(cat $CONFIGFS/generation)" $((generation + 1))
 check_eq "all have type and drivers" "$(now)" "$(echo "$before" | awk '{ $2 = "identity"; print }')"
 for group in $groups; do

@@ -117,7 +117,7 @@ if [ -d "$DEBUG/failslab" ] && [ -e "$DEBUG/failslab/require-start" ]; then
 		if [ "$(groups_now "$edu" "$edu2")" != "$now" ]; then
 			other="$other $round:halves"
 			say "round $round, $result:" "$(groups_now "$edu" "$edu2")" "instead of" "$now" \
-				"$(cat "$t/report")"
+				"$(report "$t")"
 			edu_mend
 		fi
 		txn_end "$t"

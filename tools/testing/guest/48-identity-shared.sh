@@ -34,7 +34,7 @@ there_and_back()
 			[ "$(group_type "$2")" = identity ] &&
 			[ "$(write_errno "$t/rollback" 1)" = 0 ] || {
 			bad=$((bad + 1))
-			say "$1, round $round:" "$(cat "$t/report")"
+			say "$1, round $round:" "$(report "$t")"
 		}
 		txn_end "$t"
 	done

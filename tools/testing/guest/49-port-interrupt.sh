@@ -45,7 +45,7 @@ for type in identity DMA DMA-FQ; do
 	t=$(txn_new "port-$type")
 	stage "$t" "$group" $type
 	check_eq "$type: commit" "$(write_errno "$t/commit" 1)" 0
-	check_eq "$type: report" "$(cat "$t/report")" ""
+	check_eq "$type: report" "$(report "$t")" ""
 	check_eq "$type: it has it" "$(group_type "$group")" $type
 	rmdir "$t"/*/ "$t"
 	replug "$type"

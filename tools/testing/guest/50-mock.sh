@@ -34,7 +34,7 @@ for type in identity DMA identity DMA-FQ DMA auto; do
 	mock_count_anew
 	stage_mock types $type 0 1
 	check_eq "$type: commit" "$(write_errno "$t/commit" 1)" 0
-	check_eq "$type: report" "$(cat "$t/report")" ""
+	check_eq "$type: report" "$(report "$t")" ""
 	[ $type = auto ] || check_eq "$type: types and drivers" "$(mock_now 0 1)" "$(echo "$was" | awk -v type=$type '{ $2 = type; print }')"
 	check_eq "$type: each device was released and probed once" "$(mock_stat removes) $(mock_stat probes)" "8 8"
 	check_eq "$type: and is attached to it" "$(mock_types 0 1)" "$(group_type "$(mock_ids 0)") $(group_type "$(mock_ids 1)")"

@@ -44,7 +44,7 @@ for case in "3 5 EIO" "4 28 ENOSPC" "5 12 ENOMEM" "4 22 EINVAL" "3 19 ENODEV"; d
 	check_eq "$3 of mock.$1: the generation was raised" "$(cat $CONFIGFS/generation)" $((generation + 1))
 	check_not "$3 of mock.$1: no uevent tells of a change" grep -q IOMMU_TYPE= /tmp/uevents
 	mock_set "mock.$1" attach_errors_identity 0
-	check_eq "$3 of mock.$1: the next commit is done" "$(write_errno "$t/commit" 1) $(cat "$t/report")" "0 "
+	check_eq "$3 of mock.$1: the next commit is done" "$(write_errno "$t/commit" 1) $(report "$t")" "0 "
 	check_eq "$3 of mock.$1: and found" "$(mock_found)" identity
 	check_eq "$3 of mock.$1: rollback" "$(write_errno "$t/rollback" 1)" 0
 	check_mock_as_before "$3 of mock.$1: as before" "$before" 0 1 2

@@ -43,7 +43,7 @@ for type in identity DMA identity DMA-FQ DMA "$boot"; do
 	*)		how=changed ;;
 	esac
 	mock_count_anew
-	check_eq "$type: commit" "$(write_errno "$t/commit" 1) $(cat "$t/report")" "0 "
+	check_eq "$type: commit" "$(write_errno "$t/commit" 1) $(report "$t")" "0 "
 	check_eq "$type: the group is" "$(head -n 1 "$t/$g0/status")" $how
 	[ $how != changed ] ||
 		check_eq "$type: as its devices find" "$(mock_found 0) $(mock_found 1) $(mock_found 2)" "$type $type $type"

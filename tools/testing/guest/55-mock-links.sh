@@ -83,14 +83,14 @@ check_eq "the chain is three links" "$(links)" 3
 stage_mock chain identity 0
 for what in commit rollback; do
 	mock_count_anew
-	check_eq "$what" "$(write_errno "$t/$what" 1) $(cat "$t/report")" "0 "
+	check_eq "$what" "$(write_errno "$t/$what" 1) $(report "$t")" "0 "
 	check_eq "$what: all in order" "$(in_order)" 3
 	check_eq "$what: each went and came once" "$(mock_stat removes) $(mock_stat probes) $(mock_stat probes_failed)" "6 6 0"
 	check_eq "$what: all are bound" "$(mock_now 0 1 2 3 | cut -d ' ' -f 3-)" "$(echo "$all" | cut -d ' ' -f 3-)"
 	check_eq "$what: the consumers' groups keep their type" "$(group_type "$g1") $(group_type "$g2")" "$boot $boot"
 	check_eq "$what: and their devices find it" "$(mock_found 1) $(mock_found 2)" "$boot $boot"
 done
-check_eq "the report is empty" "$(cat "$t/report")" ""
+check_eq "the report is empty" "$(report "$t")" ""
 txn_end "$t"
 check_mock_as_before "as before" "$all" 0 1 2 3
 

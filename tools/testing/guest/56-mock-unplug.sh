@@ -284,7 +284,7 @@ held removing 1
 echo 1 > $MOCK/join
 check_eq "a newcomer is bound" "$(mock_get mock.9 driver) $(mock_get mock.9 found)" "mock $boot"
 mock_set mock.0 remove_hold 0
-check_eq "the commit takes it along" "$(ended go) $(cat "$t/report")" "0 "
+check_eq "the commit takes it along" "$(ended go) $(report "$t")" "0 "
 check_eq "it was released" "$(mock_get mock.9 removes) $(mock_get mock.9 driver)" "1 mock"
 check_eq "and finds the new type" "$(mock_get mock.9 found) $(mock_found 1)" "identity identity"
 check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0

@@ -53,7 +53,7 @@ mock_set all remove_hold 0
 check "all devices are in their probe at once" wait_for 60 is_stat probing 400
 check_eq "and all groups are switched" "$(grep -c 'type=identity$' $MOCK/groups)" 40
 mock_set all probe_hold 0
-check_eq "commit" "$(ended side) $(cat "$t/report")" "0 "
+check_eq "commit" "$(ended side) $(report "$t")" "0 "
 check_eq "progress" "$(cat "$t/progress")" "800 800"
 check_eq "releases, switches and probes" "$(phases)" apart
 check_eq "what the devices find" "$(mock_found)" identity

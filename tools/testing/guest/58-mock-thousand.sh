@@ -77,7 +77,7 @@ check_eq "all were touched" "$(statuses)" "1000 restored"
 # All of them.
 mock_count_anew
 generation=$(cat $CONFIGFS/generation)
-check_eq "all of them" "$(write_errno "$t/commit" 1) $(cat "$t/report")" "0 "
+check_eq "all of them" "$(write_errno "$t/commit" 1) $(report "$t")" "0 "
 check_eq "have the type" "$(types) $(mock_found)" "1000 identity identity"
 check_eq "each device went and came once" "$(mock_stat removes) $(mock_stat probes)" "2000 2000"
 check_eq "words" "$(statuses)" "1000 changed"
@@ -107,7 +107,7 @@ check "the last line counts the rest" [ $(($(sed '$d' /tmp/report | wc -l) + lef
 check_eq "each group says so itself" "$(statuses)" "1000 failed"
 check_eq "types are back all the same" "$(types)" "1000 $boot"
 mock_set all probe_errors 0
-check_eq "rollback brings all back" "$(write_errno "$t/rollback" 1) $(cat "$t/report")" "0 "
+check_eq "rollback brings all back" "$(write_errno "$t/rollback" 1) $(report "$t")" "0 "
 restored "all failed"
 check_eq "words" "$(statuses)" "1000 restored"
 (cd "$t" && echo "$ids" | xargs rmdir)

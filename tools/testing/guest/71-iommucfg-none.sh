@@ -10,16 +10,6 @@
 
 command -v iommucfg >/dev/null || skip_all "iommucfg is not built"
 
-# run WANTED "what" ARGUMENT...
-run()
-{
-	local wanted=$1 what=$2 code=0
-	shift 2
-	iommucfg "$@" >/tmp/out 2>/tmp/err </dev/null || code=$?
-	check_eq "$what" "$code" "$wanted"
-	[ "$code" = "$wanted" ] || say "$(cat /tmp/out /tmp/err)"
-}
-
 load_module
 echo 'default = "DMA";' >/tmp/policy
 run 1 "show" show

@@ -56,7 +56,7 @@ check_status()
 # check_report "what" TXN PATTERN: the report has such a line.
 check_report()
 {
-	check_match "$1" "$(cat "$2/report")" "$3"
+	check_match "$1" "$(report "$2")" "$3"
 }
 
 # has FILE PATTERN: for wait_for.

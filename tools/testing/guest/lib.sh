@@ -341,6 +341,25 @@ load_module()
 	[ -d "$CONFIGFS" ] || modprobe iommu-configfs
 }
 
+# report TXN: its lines, without those that only tell that something takes long: a slow
+# kernel on a busy host has them anywhere.
+report()
+{
+	grep -v ' ETIMEDOUT waiting for over 10 s ' "$1/report"
+}
+
+# ---------------------------------------------------------------- iommucfg
+
+# run WANTED "what" ARGUMENT...: iommucfg's exit code; output in /tmp/out and /tmp/err.
+run()
+{
+	local wanted=$1 what=$2 code=0
+	shift 2
+	iommucfg "$@" >/tmp/out 2>/tmp/err </dev/null || code=$?
+	check_eq "$what" "$code" "$wanted"
+	[ "$code" = "$wanted" ] || say "$(cat /tmp/out /tmp/err)"
+}
+
 # ---------------------------------------------------------------- held open
 
 # hold_open FILE [ro|rw|excl], hold_vfio GROUP: something keeps it until `kill` of
