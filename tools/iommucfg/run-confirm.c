@@ -37,12 +37,11 @@ int run_await_end(struct run *run)
 								       EXIT_DONE;
 		default:
 			/* Also in the kernel's hands a signal ends the waiting. */
-			if (signals_wait(200) &&
-			    iommucfg_txn_state(run->txn) == IOMMUCFG_STATE_UNCONFIRMED) {
-				signals_forget();
-				return run_roll_back(run);
-			}
+			if (!signals_wait(200))
+				break;
 			signals_forget();
+			if (iommucfg_txn_state(run->txn) == IOMMUCFG_STATE_UNCONFIRMED)
+				return run_roll_back(run);
 		}
 	}
 }

@@ -111,15 +111,21 @@ static struct txn *find(const char *name, size_t length)
 /* "/txn/group/file", each part where there is one */
 static int resolve(const char *path, struct txn **txn, struct group **group, const char **file)
 {
-	const char *p = path + 1, *slash = strchr(p, '/');
-	size_t length = slash ? (size_t)(slash - p) : strlen(p);
+	const char *p, *slash;
+	size_t length;
 	int i;
 
 	*txn = NULL;
 	*group = NULL;
 	*file = NULL;
+	/* Open, and removed meanwhile: libfuse has no name for it then. */
+	if (!path)
+		return -ENOENT;
+	p = path + 1;
 	if (!*p)
 		return 0;
+	slash = strchr(p, '/');
+	length = slash ? (size_t)(slash - p) : strlen(p);
 	*txn = find(p, length);
 	if (!*txn) {
 		*file = p;

@@ -405,7 +405,7 @@ def monitor_ends():
         p = h.start("monitor", "--json")
         assert "not loaded" in p.stderr.readline()
         p.send_signal(signal.SIGINT)
-        out, err = p.communicate(timeout=20)
+        out, err = p.communicate(timeout=120)
         if "cannot be received" in err:
             raise Skip("no netlink here")
         assert p.returncode == 0 and out == "", err
