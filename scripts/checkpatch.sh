@@ -19,7 +19,13 @@ fetch()
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 	# shellcheck disable=SC2064 # $tmp is gone when the trap runs
 	trap "rm -rf '$tmp'" EXIT
-	(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+	cd "$tmp"
+	# A list may name a version that the archive has replaced since; and mirrors have moments.
+	apt-get -qq -o APT::Sandbox::User=root download "$package" || {
+		apt-get -qq update
+		apt-get -qq -o APT::Sandbox::User=root download "$package"
+	}
+	cd - > /dev/null
 	mkdir "$tmp/checkpatch"
 	dpkg-deb --fsys-tarfile "$tmp"/*.deb 2>/dev/null | tar -xO "./usr/src/$package.tar.xz" |
 		tar -xJ -C "$tmp/checkpatch" --strip-components=2 --occurrence=1 \

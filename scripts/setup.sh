@@ -85,12 +85,16 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 	echo "setup: installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -qq update
 	log=$(mktemp)
-	if ! apt-get -qq -y install --no-install-recommends "${missing[@]}" > "$log" 2>&1; then
-		cat "$log" >&2
-		exit 1
-	fi
+	# A machine that has just started may be at its own updates, and mirrors have moments.
+	apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5)
+	for try in 1 2 3; do
+		"${apt[@]}" update > "$log" 2>&1 &&
+			"${apt[@]}" -y install --no-install-recommends "${missing[@]}" >> "$log" 2>&1 &&
+			break
+		[ $try -lt 3 ] || { cat "$log" >&2; exit 1; }
+		sleep 10
+	done
 	rm -f "$log"
 fi
 

@@ -28,18 +28,22 @@ class Wire:
         self._listen = socket.socket(socket.AF_UNIX)
         self._listen.bind(str(self.path))
         self._listen.listen(1)
-        self._listen.settimeout(10)
+        self._listen.settimeout(1)
         self.conn = None
         self._rest = b''
         self._log = open(log, 'wb', buffering=0) if log else None
 
-    def accept(self):
-        """Takes QEMU's connection."""
-        try:
-            self.conn, _ = self._listen.accept()
-        except socket.timeout:
-            raise GuestError(f'QEMU did not open {self.path.name}') from None
-        self._listen.close()
+    def accept(self, process):
+        """Takes QEMU's connection, for as long as it runs and a minute at most."""
+        for _ in range(60):
+            try:
+                self.conn, _ = self._listen.accept()
+                self._listen.close()
+                return
+            except socket.timeout:
+                if process.poll() is not None:
+                    break
+        raise GuestError(f'QEMU did not open {self.path.name}')
 
     def lines(self):
         """Reads what is there; returns whole lines, or None at the end."""
@@ -139,7 +143,7 @@ class Guest:
                 stdout=subprocess.DEVNULL if quiet else None, stderr=errors)
         try:
             for wire in self.wires.values():
-                wire.accept()
+                wire.accept(self._process)
         except GuestError as error:
             text = (logs / 'qemu.log').read_text(errors='replace').strip()
             raise GuestError(f'{error}: {text}' if text else str(error)) from None

@@ -110,11 +110,13 @@ class Machine:
         size = shutil.get_terminal_size()
         patience = math.ceil(self.patience_with(kernel))
         # Problems should show themselves: every message printed, a hang reported
-        # early, an oops final. The hardlockup detector needs a PMU that TCG lacks.
+        # early, an oops final. The hardlockup detector needs a PMU that TCG lacks. A host
+        # that stands still for half a minute is no stall of the guest's.
         return ' '.join(ARCHES[self.arch]['append'] + [
             'panic=-1', 'oops=panic', 'printk.devkmsg=on',
             f'sysctl.kernel.hung_task_timeout_secs={45 * patience}',
-            'watchdog_thresh=30', 'nokaslr',
+            f'rcupdate.rcu_cpu_stall_timeout={min(300, 60 * patience)}',
+            f'watchdog_thresh={min(60, 30 * patience)}', 'nokaslr',
             'loglevel=8 ignore_loglevel' if mode == 'tests' else 'quiet loglevel=4',
             f'lab.mode={mode}', f'lab.machine={self.name}', f'lab.patience={patience}',
             f'lab.columns={size.columns}', f'lab.rows={size.lines}',

@@ -73,10 +73,10 @@ txn_end "$t"
 # A longer one is not cut short by what was counted before.
 t=$(txn_new longer)
 stage "$t" "$group" identity
-echo 3 > "$t/confirm_timeout"
-check_eq "a commit that waits 3 s" "$(write_errno "$t/commit" 1)" 0
+echo 8 > "$t/confirm_timeout"
+check_eq "a commit that waits 8 s" "$(write_errno "$t/commit" 1)" 0
 check_eq "and then 600 s" "$(write_errno "$t/confirm_timeout" 600)" 0
-sleep 5
+sleep 10
 check_eq "still unconfirmed" "$(cat "$t/state")" unconfirmed
 check_eq "confirmed" "$(write_errno "$t/confirm" 1)" 0
 all_unprivileged "$t" committed

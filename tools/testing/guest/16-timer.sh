@@ -34,11 +34,12 @@ others()
 t=$(txn_new timer)
 stage "$t" "$group" identity
 stage "$t" "$nics" identity
-echo 2 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 generation=$(cat $CONFIGFS/generation)
 check_eq "a commit with a timeout" "$(write_errno "$t/commit" 1)" 0
 check_eq "its groups are changed" "$(group_type "$group") $(group_type "$nics")" "identity identity"
 check_eq "and say so" "$(cat "$t/$group/status") $(cat "$t/$nics/status")" "changed changed"
+echo 1 > "$t/confirm_timeout"
 check "nobody confirms: it is undone" wait_for 60 is "$t/state" rolled-back
 check_eq "types" "$(group_type "$group") $(group_type "$nics")" "$was $was_nics"
 check_eq "drivers" "$(drivers_of "$group")" "$before"
@@ -64,7 +65,11 @@ wait $pid
 others STOP
 # Only this shell and the sleep in it, which ask for nothing before it is over.
 sleep 10
-state=$(cat "$t/state")
+n=0
+while read -r state < "$t/state" && [ "$state" != rolled-back ] && [ $n -lt 60 ]; do
+	sleep 1
+	n=$((n + 1))
+done
 others CONT
 check_eq "with its process gone and all others stopped it is undone" "$state" rolled-back
 check_eq "the group is what it was" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
@@ -73,11 +78,11 @@ txn_end "$t"
 # Confirmed in time, it stays.
 t=$(txn_new stays)
 stage "$t" "$group" identity
-echo 3 > "$t/confirm_timeout"
+echo 8 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 check_eq "is confirmed" "$(write_errno "$t/confirm" 1)" 0
 check_eq "once" "$(write_errno "$t/confirm" 1)" EBUSY
-sleep 5
+sleep 10
 check_eq "and stays" "$(cat "$t/state") $(group_type "$group")" "committed identity"
 check_eq "until it is undone by hand" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
 txn_end "$t"
@@ -85,11 +90,11 @@ txn_end "$t"
 # Undone by hand, the timer has nothing left to do.
 t=$(txn_new hand)
 stage "$t" "$group" identity
-echo 3 > "$t/confirm_timeout"
+echo 8 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 check_eq "is undone by hand" "$(write_errno "$t/rollback" 1)" 0
 generation=$(cat $CONFIGFS/generation)
-sleep 5
+sleep 10
 check_eq "once" "$(cat "$t/state") $(cat $CONFIGFS/generation)" "rolled-back $generation"
 txn_end "$t"
 
@@ -120,11 +125,12 @@ wait_nic "$(dev vfio 0)" > /dev/null
 # The timer does not ask about interfaces.
 t=$(txn_new net)
 stage "$t" "$nics" identity
-echo 4 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 nic=$(wait_nic "$(dev vfio 0)")
 ip link set "$nic" up
 check_eq "an interface is up" "$(($(cat "/sys/class/net/$nic/flags") & 1))" 1
+echo 1 > "$t/confirm_timeout"
 check "the timer does not care" wait_for 60 is "$t/state" rolled-back
 check_eq "and restores" "$(group_type "$nics") $(cat "$t/$nics/status")" "$was_nics restored"
 txn_end "$t"
@@ -134,10 +140,11 @@ wait_nic "$(dev vfio 0)" > /dev/null
 t=$(txn_new disk)
 stage "$t" "$group" identity
 stage "$t" "$nics" identity
-echo 5 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 disk=$(wait_disk "$disk_dev")
 pid=$(hold_open "/dev/$disk" excl)
+echo 1 > "$t/confirm_timeout"
 check "its disk is held when time is over" wait_for 60 is "$t/state" failed
 check_eq "that group stays" "$(group_type "$group") $(drivers_of "$group")" "identity $before"
 check_eq "and is failed" "$(head -n 1 "$t/$group/status")" failed
@@ -155,12 +162,13 @@ txn_end "$t"
 # Unless block is allowed, which also counts when it is written meanwhile.
 t=$(txn_new allowed)
 stage "$t" "$group" identity
-echo 5 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 disk=$(wait_disk "$disk_dev")
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 disk=$(wait_disk "$disk_dev")
 pid=$(hold_open "/dev/$disk" rw)
 check_eq "block is allowed" "$(write_errno "$t/allow_in_use" block)" 0
+echo 1 > "$t/confirm_timeout"
 check "then the timer takes a disk that is open" wait_for 60 is "$t/state" rolled-back
 let_go "$pid"
 check_eq "and restores" "$(group_type "$group") $(drivers_of "$group")" "$was $before"

@@ -105,7 +105,7 @@ fi
 check_eq "with none it passes" "$(write_errno "$t/check" 1)" 0
 
 # Another network namespace is no hiding place.
-try run unshare -n sleep 60 &
+try run unshare -n sleep 600 &
 pid=$!
 wait_for 10 sh -c "[ \$(readlink /proc/$pid/ns/net) != \$(readlink /proc/self/ns/net) ]"
 ip link set "$nic" netns $pid

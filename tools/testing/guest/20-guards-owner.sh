@@ -68,9 +68,10 @@ txn_end "$t"
 # Owned when the timer is due: that group stays, and the state is failed.
 t=$(txn_new timer)
 stage "$t" "$group" identity
-echo 5 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit with a timer" "$(write_errno "$t/commit" 1)" 0
 pid=$(hold_vfio "$group")
+echo 1 > "$t/confirm_timeout"
 check "it comes due with an owner" wait_for 60 is "$t/state" failed
 check_match "and says why" "$(report "$t")" "^$group - restore E[A-Z]+ ."
 check_eq "the group stays" "$(group_type "$group")" identity

@@ -127,9 +127,10 @@ txn_end "$t"
 # With a timer, when nothing is in use.
 t=$(txn_new timer)
 stage "$t" "$group" DMA-FQ
-echo 2 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "in place with a timer" "$(write_errno "$t/commit" 1)" 0
 check_eq "says so" "$(cat "$t/$group/status")" in-place
+echo 1 > "$t/confirm_timeout"
 check "the timer takes it back" wait_for 60 is "$t/state" rolled-back
 check_eq "to what it was" "$(group_type "$group") $(drivers_of "$group")" "DMA $before"
 wait_disk "$disk_dev" > /dev/null || bail "no disk"

@@ -53,9 +53,10 @@ txn_end "$t"
 # stands still, and what comes due meanwhile runs after resume.
 t=$(txn_new waiting)
 stage "$t" "$group" identity
-echo 3 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "an unconfirmed commit" "$(write_errno "$t/commit" 1)" 0
 trace_start iommu_configfs power:suspend_resume
+echo 4 > "$t/confirm_timeout"
 check_eq "does not keep the machine from its sleep" "$(write_errno /sys/power/state freeze)" 0
 check "the timer runs" wait_for 60 is "$t/state" rolled-back
 check_eq "after resume" \

@@ -33,9 +33,17 @@ while [ -e /tmp/stress ]; do
 	rescan "$c"
 done 2> /dev/null &
 hand=$!
-hammer $SECONDS_LONG 4 8 "$edu" "$edu2" "$disk2" -- "$EDU/$a/probe_errors" 1 \
-	"$EDU/$d/probe_errors" 1 "$EDU/$e/probe_defers" 1 "$EDU/$d/probe_errors" 2 > /tmp/counts
-check_eq "every action ended as the interface has it" $? 0
+: > /tmp/counts
+rc=0
+for round in 1 2 3; do
+	hammer $SECONDS_LONG 4 8 "$edu" "$edu2" "$disk2" -- "$EDU/$a/probe_errors" 1 \
+		"$EDU/$d/probe_errors" 1 "$EDU/$e/probe_defers" 1 "$EDU/$d/probe_errors" 2 \
+		>> /tmp/counts || rc=$?
+	# Where the host stood still meanwhile, there was little time for it.
+	[ $(($(cat $CONFIGFS/generation) - generation)) -le 20 ] || break
+	say "round $round was a short one"
+done
+check_eq "every action ended as the interface has it" $rc 0
 say "$(cat /tmp/counts)"
 rm /tmp/stress
 wait $hand

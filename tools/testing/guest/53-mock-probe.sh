@@ -5,7 +5,7 @@
 # on a bus other than PCI, and in groups that mix them.
 #
 # machines: mock
-# timeout: 150
+# timeout: 200
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
@@ -73,6 +73,23 @@ start ever "$t/commit"
 check "the commit gives up" wait_for 60 has "$t/report" "^$g1 mock.3 probe EPROBE_DEFER "
 mock_set mock.3 probe_defers 0
 check_eq "and is cancelled" "$(ended ever)" ECANCELED
+check_mock_as_before "as before" "$before" 0 1 2
+txn_end "$t"
+
+# Slow is told, and is no failure: one that lets go late, one that probes late.
+stage_mock slow identity 0 1
+mock_set mock.1 remove_hold 1
+mock_set mock.4 probe_hold 1
+start slow "$t/commit"
+check "a slow release is told" wait_for 60 has "$t/report" \
+	"^$g0 mock.1 release ETIMEDOUT waiting for over 10 s "
+mock_set mock.1 remove_hold 0
+check "a slow probe is told" wait_for 60 has "$t/report" \
+	"^$g1 mock.4 probe ETIMEDOUT waiting for over 10 s "
+mock_set mock.4 probe_hold 0
+check_eq "they have their time" "$(ended slow) $(cat "$t/state") $(report "$t")" "0 committed "
+check_eq "and are told of once" "$(cut -d' ' -f2,3 "$t/report" | sort | uniq -d)" ""
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
 check_mock_as_before "as before" "$before" 0 1 2
 txn_end "$t"
 

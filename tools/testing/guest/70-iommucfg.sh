@@ -33,6 +33,12 @@ run 1 "set does not" set "$disk" DMA
 check_match "and says how to load it" "$(cat /tmp/err)" "modprobe iommu-configfs"
 load_module
 
+# listens PID: the kernel's events (protocol 15) go to that process.
+listens()
+{
+	awk -v pid="$1" '$2 == 15 && $3 == pid { found = 1 } END { exit !found }' /proc/net/netlink
+}
+
 # The main job.
 edu_setup
 before=$(groups_now "$disk" "$disk2")
@@ -53,14 +59,14 @@ check_eq "which prints nothing" "$(cat /tmp/out /tmp/err)" ""
 check_clean "plan"
 iommucfg monitor --json >/tmp/events 2>/dev/null &
 monitor=$!
-sleep 1
+check "monitor listens" wait_for 30 listens $monitor
 run 0 "apply" apply --json /tmp/policy
 check_match "is committed" "$(cat /tmp/out)" '"result": "committed"'
 check_eq "both have the type" "$(group_type "$disk") $(group_type "$disk2")" "identity identity"
 check_clean "apply"
 wait_disk "$dev" >/dev/null
 check_eq "the data is what it was" "$(sum "$(disk_of "$dev")" 8)" "$sum"
-sleep 1
+wait_for 30 grep -q "\"device\":\"$dev\"" /tmp/events
 kill -TERM $monitor
 wait $monitor
 check_eq "monitor ends well" $? 0
@@ -74,7 +80,7 @@ run 0 "show knows what is forced" show --json "$disk"
 check_match "of each device" "$(cat /tmp/out)" '"required_type": "any"'
 
 # By hand, with a confirm timeout.
-run 0 "set, detached" set "$dev" "$was" "$disk2" "$was" --detach --confirm-timeout 60
+run 0 "set, detached" set "$dev" "$was" "$disk2" "$was" --detach --confirm-timeout 600
 name=$(tail -n 1 /tmp/out)
 check_eq "the last line is the name" "$(cat "$CONFIGFS/$name/state")" unconfirmed
 run 3 "another one has to wait" set "$disk" DMA
@@ -86,7 +92,7 @@ check_match "shows it" "$(tr -d ' \n' </tmp/out)" "\"name\":\"$name\",\"state\":
 run 0 "rollback" rollback
 check_eq "goes back" "$(group_type "$disk")" identity
 check_clean "rollback"
-run 0 "set again" set "$disk" "$was" "$disk2" "$was" --detach --confirm-timeout 60 --name again
+run 0 "set again" set "$disk" "$was" "$disk2" "$was" --detach --confirm-timeout 600 --name again
 run 0 "confirm" confirm again
 check_clean "confirm"
 run 1 "which is unknown then" confirm again
@@ -97,7 +103,7 @@ run 4 "a confirm after the timer" confirm late
 check_clean "the late confirm"
 run 4 "waiting, and nobody confirms" set "$disk" identity --confirm-timeout 2
 check_clean "waiting"
-iommucfg set "$disk" identity --confirm-timeout 120 --name waits >/dev/null 2>&1 </dev/null &
+iommucfg set "$disk" identity --confirm-timeout 600 --name waits >/dev/null 2>&1 </dev/null &
 waiter=$!
 wait_for 60 is "$CONFIGFS/waits/state" unconfirmed
 run 0 "confirmed by another process" confirm waits
@@ -159,35 +165,41 @@ check_clean "mended"
 check_as_before "as before" "$before" "$edu" "$edu2"
 
 # Signals, and worse.
-edu_set "$a" probe_delay_ms 3000
+edu_set "$a" probe_hold 1
 iommucfg set "$edu" identity --name slow >/dev/null 2>/tmp/err </dev/null &
 pid=$!
 wait_for 30 edu_doing "$a" probe
 kill -TERM $pid
+wait_for 30 grep -q finishes /tmp/err
+edu_set "$a" probe_hold 0
 wait $pid
 check_eq "a signal during the commit lets it finish" $? 0
 check_eq "it is done" "$(group_type "$edu")" identity
+edu_set "$a" probe_hold 1
 iommucfg set "$edu" "$now" --name slow >/dev/null 2>/tmp/err </dev/null &
 pid=$!
 wait_for 30 edu_doing "$a" probe
 kill -TERM $pid
-usleep 300000
+wait_for 30 grep -q finishes /tmp/err
 kill -TERM $pid
+wait_for 30 grep -q leaving /tmp/err
+edu_set "$a" probe_hold 0
 wait $pid
 check_eq "a second one leaves" $? 143
 check_match "with the name" "$(cat /tmp/err)" "slow"
 wait_for 60 is "$CONFIGFS/slow/state" committed
 check_eq "the kernel has finished" "$(group_type "$edu")" "$now"
 run 0 "and it can be undone" rollback slow
+edu_set "$a" probe_hold 1
 iommucfg set "$edu" "$now" --name killed >/dev/null 2>&1 </dev/null &
 pid=$!
 wait_for 30 edu_doing "$a" probe
 kill -KILL $pid
 wait $pid
+edu_set "$a" probe_hold 0
 wait_for 60 is "$CONFIGFS/killed/state" committed
 check_eq "so it does when the command is killed" "$(group_type "$edu")" "$now"
 run 0 "forgotten" rollback --forget killed
-edu_set "$a" probe_delay_ms 0
 check_clean "at the end"
 check_as_before "at the end all is as before" "$before" "$edu" "$edu2"
 edu_end

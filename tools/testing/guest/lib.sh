@@ -128,16 +128,18 @@ check_match()
 # ---------------------------------------------------------------- waiting
 
 # wait_for SECONDS COMMAND...: until the command succeeds; 1 when time is over. A slow
-# machine or kernel gets longer.
+# machine or kernel gets longer; and where time jumps, as the host stood still, there are
+# two tries a second all the same.
 wait_for()
 {
-	local up end
+	local up end tries=$(($1 * 2))
 	read -r up _ < /proc/uptime
 	end=$((${up%.*} + $1 * ${LAB_PATIENCE:-1}))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		read -r up _ < /proc/uptime
-		[ "${up%.*}" -le "$end" ] || return 1
+		tries=$((tries - 1))
+		[ "${up%.*}" -le "$end" ] || [ $tries -gt 0 ] || return 1
 		usleep 20000
 	done
 }
@@ -170,10 +172,25 @@ host()
 	) 9<> "$LAB_HOST"
 }
 
-# unplug ID: takes a QEMU device (with all functions of its slot) from the machine.
+# del ID: asks for a QEMU device (with all functions of its slot) to go. While the slot's
+# driver is still busy with a plugging, QEMU takes no such request.
+del()
+{
+	local tries=30 said
+	until said=$(host device_del "$1" 2>&1); do
+		case $said in
+		*"guest is busy"*) [ $tries -gt 0 ] ;;
+		*) false ;;
+		esac || { echo "$said" >&2; return 1; }
+		tries=$((tries - 1))
+		sleep 1
+	done
+}
+
+# unplug ID: and waits until it is gone.
 unplug()
 {
-	host device_del "$1" && host wait_deleted "$1"
+	del "$1" && host wait_deleted "$1"
 }
 
 # ---------------------------------------------------------------- PCI and groups
@@ -538,5 +555,5 @@ lab_state()
 # disks and nothing changes any more (some drivers probe behind modprobe's back).
 lab_settle()
 {
-	machine settle 30
+	machine settle $((30 * ${LAB_PATIENCE:-1}))
 }

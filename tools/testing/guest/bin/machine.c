@@ -280,9 +280,12 @@ static int settle(int seconds)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
 	char *last = state(), *now;
-	int same = 0;
+	struct timespec start, up;
+	int same = 0, looks = 0;
 
-	for (int i = 0; i < seconds * 20; i++) {
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	/* Each look takes its time; and some are due, even if time jumps. */
+	do {
 		nanosleep(&pause, NULL);
 		now = state();
 		same = is_settled() && !strcmp(last, now) ? same + 1 : 0;
@@ -290,7 +293,8 @@ static int settle(int seconds)
 			return 0;
 		free(last);
 		last = now;
-	}
+		clock_gettime(CLOCK_MONOTONIC, &up);
+	} while (++looks < 4 * seconds || up.tv_sec - start.tv_sec < seconds);
 	return 1;
 }
 
