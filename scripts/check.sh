@@ -14,10 +14,16 @@ builtin="boot kunit sysfs-hand commit refusals rollback together uevents file-tr
 # What differs from one IOMMU to the next.
 short="boot sysfs-hand commit rollback in-place file-transfer"
 
+# What only a kernel with sanitizers and fault injection can tell, and the main job on it.
+sanitized="boot kunit commit injected identity-shared"
+inside="boot kunit commit"
+
 declare -A command=(
 	[amd]="tools/lab/lab run --keep amd $short"
 	[bench]="make --no-print-directory -C tools/iommucfg bench"
+	[builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $inside"
 	[checkpatch]="make --no-print-directory checkpatch"
+	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
 	[guest]="tools/lab/lab run --without amd,virtio-iommu"
@@ -27,6 +33,7 @@ declare -A command=(
 	[lab]="tools/lab/host/selftest.py"
 	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
 	[series]="make --no-print-directory check-series"
+	[smmuv3]="env LAB_KERNEL=arm64 tools/lab/lab run --keep smmuv3 $short"
 	[sparse]="make --no-print-directory sparse"
 	[table]="scripts/results.py"
 	[unit]="make --no-print-directory -C tools/iommucfg check"
@@ -46,9 +53,7 @@ trap 'rm -f "$out"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
 # part that needs one waits for it, and tells it if the build has failed.
 kernels=()
 for part; do
-	case $part in
-	guest-?*) kernels+=("${part#guest-}") ;;
-	esac
+	[[ ! ${command[$part]-} =~ LAB_KERNEL=([a-z0-9]+) ]] || kernels+=("${BASH_REMATCH[1]}")
 done
 if [ ${#kernels[@]} -gt 0 ]; then
 	# As a job of its own, so that all of it can be ended.

@@ -88,7 +88,8 @@ code()
 			continue ;;
 		esac
 		# Status 1 says that something was left out.
-		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY "$file" |
+		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY \
+			-DICFG_HAVE_DRIVER_DOMAIN "$file" |
 			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
 			> "$tree/$dir/new" || [ $? -eq 1 ]
 		cmp -s "$tree/$dir/new" "$tree/$dir/${file##*/}" ||

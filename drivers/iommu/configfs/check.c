@@ -108,6 +108,10 @@ static void check_fq(struct icfg_target *t)
 			    "its IOMMU cannot defer invalidation, which DMA-FQ needs");
 	else if (t->rules.fq == ICFG_YES && t->now == ICFG_DMA)
 		t->way = ICFG_WAY_IN_PLACE;
+	/* From DMA the core would bring up a queue in place, and ask nobody. */
+	else if (t->now == ICFG_DMA)
+		icfg_refuse(t, NULL, -EOPNOTSUPP,
+			    "it cannot be told whether its IOMMU can defer invalidation");
 }
 
 static bool goes_in_place(const struct icfg_dev *d)
@@ -220,6 +224,9 @@ int icfg_check_commit(struct icfg_run *run)
 			return ret;
 		t->was = icfg_seat_type(t->group->seat);
 		t->now = t->was;
+		icfg_for_each_member(d, t)
+			d->no_ops = icfg_target_is_translated(t) &&
+				    !icfg_dev_has_ops(d);
 		if (!t->members) {
 			icfg_refuse(t, NULL, -ENODEV, "the group has no device");
 			if (t->wanted != ICFG_NONE)
@@ -272,7 +279,7 @@ static int compare_dev(struct icfg_run *run, struct icfg_target *t,
 	char name[32] = "";
 	struct icfg_dev *d;
 
-	if (!old->drv_name || old->managed || icfg_dev_is_gone(old))
+	if (!old->drv_name || old->managed)
 		return 0;
 
 	scoped_guard(rcu) {
@@ -287,6 +294,8 @@ static int compare_dev(struct icfg_run *run, struct icfg_target *t,
 				     name, old->drv_name);
 		return 0;
 	}
+	if (icfg_dev_is_gone(old))
+		return 0;
 	if (!old->released) {
 		icfg_problem(t, old, ICFG_RESTORE, -ENOENT,
 			     "has lost driver %s since, and stays without",
@@ -374,8 +383,8 @@ static bool may_go_back(const struct icfg_dev *d)
 int icfg_check_rollback(struct icfg_run *run, struct icfg_run *undo,
 			enum icfg_asker asker)
 {
+	struct icfg_dev *d, *again;
 	struct icfg_target *t, *old;
-	struct icfg_dev *d;
 	int ret;
 
 	/* Both were made from the same list, which did not change since. */
@@ -387,6 +396,9 @@ int icfg_check_rollback(struct icfg_run *run, struct icfg_run *undo,
 	}
 	icfg_for_each_dev(d, undo) {
 		t = run->targets + (d->target - undo->targets);
+		again = icfg_run_find(run, d->dev);
+		if (again)
+			again->no_ops = d->no_ops;
 		ret = compare_dev(run, t, d);
 		if (ret)
 			return ret;

@@ -82,12 +82,29 @@ static enum icfg_maybe has_identity(struct device *dev)
 #endif
 }
 
+/*
+ * From 6.19 on, the IOMMU drivers that use the generic page table no longer
+ * report the capability, since all of their paging domains can do it.
+ */
+static enum icfg_maybe domain_grants_fq(struct iommu_domain *domain)
+{
+#ifdef ICFG_HAVE_GENERIC_PT
+	if (!domain || !(domain->type & __IOMMU_DOMAIN_PAGING))
+		return ICFG_MAYBE;
+	return iommupt_from_domain(domain) ? ICFG_YES : ICFG_NO;
+#else
+	return ICFG_NO;
+#endif
+}
+
 static enum icfg_maybe has_fq(struct device *dev)
 {
 	if (device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH))
 		return ICFG_YES;
-#ifdef ICFG_HAVE_GENERIC_PT
-	/* The paging domain may grant it; see icfg_domain_defers(). */
+#if defined(ICFG_HAVE_DRIVER_DOMAIN)
+	return domain_grants_fq(iommu_driver_get_domain_for_dev(dev));
+#elif defined(ICFG_HAVE_GENERIC_PT)
+	/* Not to be had here; see icfg_domain_defers(). */
 	return ICFG_MAYBE;
 #else
 	return ICFG_NO;
@@ -98,26 +115,15 @@ static enum icfg_maybe has_fq(struct device *dev)
  * icfg_domain_defers - does the paging domain of a device grant DMA-FQ?
  * @dev: a device whose lock is held, without its group's mutex
  *
- * From 6.19 on, the IOMMU drivers that use the generic page table no longer
- * report the capability, since all of their paging domains can do it. The
+ * For kernels that do not tell it for the asking under the group's mutex. The
  * domain is safe to look at only while a driver has the device: the core does
  * not exchange it below one.
  */
 enum icfg_maybe icfg_domain_defers(struct device *dev)
 {
-#ifdef ICFG_HAVE_GENERIC_PT
-	struct iommu_domain *domain;
-
 	if (!dev->driver)
 		return ICFG_MAYBE;
-
-	domain = iommu_get_domain_for_dev(dev);
-	if (!domain || !(domain->type & __IOMMU_DOMAIN_PAGING))
-		return ICFG_MAYBE;
-	return iommupt_from_domain(domain) ? ICFG_YES : ICFG_NO;
-#else
-	return ICFG_NO;
-#endif
+	return domain_grants_fq(iommu_get_domain_for_dev(dev));
 }
 
 void icfg_rules_init(struct icfg_rules *rules)
@@ -164,18 +170,14 @@ void icfg_rules_add(struct icfg_rules *rules, struct device *dev)
 
 	if (untrusted && type == ICFG_NONE)
 		type = ICFG_DMA;
-	if ((untrusted && type != ICFG_DMA) ||
-	    (untrusted && rules->forced == ICFG_IDENTITY))
-		rules->contradiction = true;
-
+	if (untrusted)
+		rules->untrusted = true;
 	/* Where members want different types, identity takes precedence. */
 	if (type != ICFG_NONE &&
-	    (rules->forced == ICFG_NONE || type == ICFG_IDENTITY)) {
-		if (rules->forced == ICFG_DMA && rules->forced_by &&
-		    is_untrusted(rules->forced_by))
-			rules->contradiction = true;
+	    (rules->forced == ICFG_NONE || type == ICFG_IDENTITY))
 		force(rules, type, dev);
-	}
+	if (rules->untrusted && rules->forced != ICFG_DMA)
+		rules->contradiction = true;
 }
 
 /**

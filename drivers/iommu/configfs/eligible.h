@@ -15,6 +15,7 @@ enum icfg_maybe {
 /**
  * struct icfg_rules - what the devices of a group allow it to be
  * @forced: the only type that they take, or ICFG_NONE where any will do
+ * @untrusted: there is a device that is not trusted
  * @contradiction: a device that is not trusted, in a group that its IOMMU
  *	driver forces to identity: the core takes no type at all
  * @forced_by: a device that forces it; a reference is held, or NULL
@@ -23,6 +24,7 @@ enum icfg_maybe {
  */
 struct icfg_rules {
 	enum icfg_type forced;
+	bool untrusted;
 	bool contradiction;
 	struct device *forced_by;
 	enum icfg_maybe identity;

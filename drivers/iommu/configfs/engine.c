@@ -83,6 +83,12 @@ static bool way_is_back(const struct icfg_target *t)
 	return t->back && !t->stuck;
 }
 
+/* What has a driver is there, and is not to be woken up to be asked. */
+static bool is_there(struct icfg_dev *d)
+{
+	return READ_ONCE(d->dev->driver) || !icfg_dev_is_gone(d);
+}
+
 /* Every group that was switched has its type, every device its driver. */
 static void verify(struct icfg_run *run)
 {
@@ -107,19 +113,21 @@ static void verify(struct icfg_run *run)
 	}
 
 	icfg_for_each_dev(d, run) {
-		if (!d->drv || icfg_dev_is_bound_again(d) ||
-		    (!d->along && (d->managed ||
-				   d->target->way != ICFG_WAY_RELEASE)))
+		if ((d->drv && icfg_dev_is_bound_again(d)) ||
+		    (!d->along && d->target->way != ICFG_WAY_RELEASE))
 			continue;
-		if (icfg_dev_is_gone(d)) {
+		if (is_there(d)) {
+			/* It had none, or one that was none of our business. */
+			if (!d->drv || (d->managed && !d->along))
+				continue;
+			icfg_problem(d->target, d, ICFG_VERIFY, -ENODEV,
+				     "does not have driver %s again",
+				     d->drv_name);
+		} else {
 			if (!d->member || d->below)
 				continue;
 			icfg_problem(d->target, d, ICFG_VERIFY, -ENODEV,
 				     "was unplugged meanwhile");
-		} else {
-			icfg_problem(d->target, d, ICFG_VERIFY, -ENODEV,
-				     "does not have driver %s again",
-				     d->drv_name);
 		}
 		run->abort = true;
 	}
@@ -214,6 +222,28 @@ static bool has_left(struct icfg_dev *d)
 	return false;
 }
 
+/* In which order do they go, and who goes along? */
+static void order_back(struct icfg_run *run)
+{
+	struct icfg_target *t;
+
+	if (!icfg_run_order(run, goes_back))
+		return;
+	icfg_for_each_target(t, run)
+		if (way_is_back(t))
+			stay(t, NULL, "no memory");
+}
+
+static bool any_stays(struct icfg_run *run)
+{
+	struct icfg_dev *d;
+
+	icfg_for_each_dev(d, run)
+		if (d->held || d->target->stuck)
+			return true;
+	return false;
+}
+
 /* Which groups need their type back, and may they be touched for it? */
 static void prepare_back(struct icfg_run *run)
 {
@@ -244,10 +274,7 @@ static void prepare_back(struct icfg_run *run)
 		if (err && err != -EBUSY)
 			stay(d->target, d, "no memory");
 	}
-	if (icfg_run_order(run, goes_back))
-		icfg_for_each_target(t, run)
-			if (way_is_back(t))
-				stay(t, NULL, "no memory");
+	order_back(run);
 
 	icfg_for_each_dev(d, run)
 		if (d->leaving && !has_left(d))
@@ -263,6 +290,9 @@ static void prepare_back(struct icfg_run *run)
 		      icfg_guard_block(d->dev, why) == -EBUSY)))
 			stay(d->target, d, why);
 	spread_holds(run);
+	/* What would have gone along with those that stay does not go. */
+	if (any_stays(run))
+		order_back(run);
 }
 
 /*

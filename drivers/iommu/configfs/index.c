@@ -7,7 +7,8 @@
  * devices take their hint with them when they go.
  *
  * index_lock protects the hints; it is taken inside of configfs' locks and
- * around the bus's own, for a look at all devices at the most.
+ * around the bus's own, for a look at all devices at the most. Who deletes a
+ * device takes it where no I/O may be begun, so no memory is waited for below it.
  */
 #include <linux/amba/bus.h>
 #include <linux/cdx/cdx_bus.h>
@@ -88,7 +89,7 @@ static int leave_hint(struct device *dev, void *data)
 
 	/* Without memory for it the next one who asks looks again. */
 	if (!xa_load(&hints, id) &&
-	    !xa_err(xa_store(&hints, id, dev, GFP_KERNEL)))
+	    !xa_err(xa_store(&hints, id, dev, GFP_NOIO)))
 		get_device(dev);
 	return 0;
 }
@@ -110,27 +111,23 @@ struct iommu_group *icfg_group_by_id(unsigned int id)
 }
 
 /*
- * Ahead of the IOMMU core, which takes the device out of its group then. The bus
- * has it no more: a look at all devices will not find it again.
+ * Ahead of the IOMMU core, which takes the device out of its group then, unless
+ * it has done so before, with the IOMMU itself. The bus has the device no more: a
+ * look at all devices will not find it again.
  */
 static int forget_device(struct notifier_block *nb, unsigned long action,
 			 void *data)
 {
-	struct iommu_group *group;
-	struct device *dev = data;
-	unsigned int id;
+	struct device *hint;
+	unsigned long id;
 
 	if (action != BUS_NOTIFY_REMOVED_DEVICE)
 		return NOTIFY_DONE;
-	group = iommu_group_get(dev);
-	if (!group)
-		return NOTIFY_DONE;
 
-	id = iommu_group_id(group);
-	iommu_group_put(group);
 	guard(mutex)(&index_lock);
-	if (xa_load(&hints, id) == dev)
-		drop_hint(id);
+	xa_for_each(&hints, id, hint)
+		if (hint == data)
+			drop_hint(id);
 	return NOTIFY_DONE;
 }
 

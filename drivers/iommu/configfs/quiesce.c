@@ -10,8 +10,6 @@
  */
 #include <linux/delay.h>
 #include <linux/device.h>
-#include <linux/dma-mapping.h>
-#include <linux/iommu-dma.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -255,18 +253,18 @@ static int release_newcomers(struct icfg_run *run, struct icfg_target *t)
 
 /*
  * Where the core cannot set a device up for a translated domain it says so in the
- * kernel log only, and leaves the device with DMA that the domain would stop.
+ * kernel log only, and leaves the device with DMA that the domain would stop. One
+ * that was so before is no worse off.
  */
 static bool leaves_one_out(struct icfg_target *t)
 {
 	struct icfg_dev *d;
 
-	if (!IS_ENABLED(CONFIG_IOMMU_DMA) ||
-	    (t->now != ICFG_DMA && t->now != ICFG_DMA_FQ))
+	if (!icfg_target_is_translated(t))
 		return false;
 
 	icfg_for_each_member(d, t)
-		if (!use_dma_iommu(d->dev) && !icfg_dev_is_gone(d))
+		if (!icfg_dev_has_ops(d) && !d->no_ops && !icfg_dev_is_gone(d))
 			return true;
 	return false;
 }

@@ -10,7 +10,9 @@
  */
 #include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/hash.h>
+#include <linux/iommu-dma.h>
 #include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/module.h>
@@ -475,6 +477,12 @@ void icfg_problem(struct icfg_target *t, struct icfg_dev *d,
 	icfg_report_add(&t->run->txn->report, t->group->id,
 			d ? dev_name(d->dev) : NULL, phase, err, "%pV", &vaf);
 	va_end(args);
+}
+
+/* Is it set up for DMA through a domain that translates? */
+bool icfg_dev_has_ops(const struct icfg_dev *d)
+{
+	return !IS_ENABLED(CONFIG_IOMMU_DMA) || use_dma_iommu(d->dev);
 }
 
 #ifdef CONFIG_PCI

@@ -78,6 +78,8 @@ struct icfg_target {
  * @released: we took the driver away and have not brought it back
  * @gone: it was unplugged, when last asked
  * @open: a disk below was open at the last look
+ * @no_ops: its group was translated at the start, but the core could not set it
+ *	up for that, and has only told so in the kernel log
  */
 struct icfg_dev {
 	struct icfg_step step;
@@ -97,6 +99,7 @@ struct icfg_dev {
 	bool released;
 	bool gone;
 	bool open;
+	bool no_ops;
 };
 
 /**
@@ -193,6 +196,12 @@ static inline bool icfg_step_is_held(const struct icfg_step *step)
 	return READ_ONCE(container_of(step, struct icfg_dev, step)->held);
 }
 
+/* Does it have a default domain that translates? */
+static inline bool icfg_target_is_translated(const struct icfg_target *t)
+{
+	return t->now == ICFG_DMA || t->now == ICFG_DMA_FQ;
+}
+
 struct icfg_run *icfg_run_new(struct icfg_txn *txn);
 struct icfg_run *icfg_run_get(struct icfg_run *run);
 void icfg_run_put(struct icfg_run *run);
@@ -209,6 +218,7 @@ struct icfg_dev *icfg_run_add_dev(struct icfg_run *run,
 				  struct device *dev);
 void icfg_run_join(struct icfg_dev *d, struct icfg_target *target);
 void icfg_device_lock(struct icfg_run *run, struct icfg_dev *d);
+bool icfg_dev_has_ops(const struct icfg_dev *d);
 bool icfg_dev_is_gone(struct icfg_dev *d);
 
 __printf(5, 6)

@@ -83,16 +83,14 @@ int icfg_seat_read(struct icfg_seat *seat, char *buf)
 {
 	const struct sysfs_ops *ops = get_ktype(seat->kobj)->sysfs_ops;
 	struct attribute *attr = seat->type->priv;
-	ssize_t len = -ENOMEM;
+	ssize_t len;
 	char *page;
 
-	/* sysfs_emit() insists on a page of its own. */
-	page = (char *)get_zeroed_page(GFP_KERNEL);
-	if (page) {
-		len = ops->show(seat->kobj, attr, page);
-		if (len >= ICFG_SEAT_WORD)
-			len = -EOVERFLOW;
-	}
+	/* sysfs_emit() insists on a page; a way back must not want for it. */
+	page = (char *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+	len = ops->show(seat->kobj, attr, page);
+	if (len >= ICFG_SEAT_WORD)
+		len = -EOVERFLOW;
 	strscpy(buf, len > 0 ? page : "unknown\n", ICFG_SEAT_WORD);
 	free_page((unsigned long)page);
 	return len < 0 ? len : 0;

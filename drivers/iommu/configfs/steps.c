@@ -45,17 +45,26 @@ void icfg_steps_exit(void)
 	destroy_workqueue(steps_wq);
 }
 
-/* Each time another one of those that are not isolated. */
+/*
+ * Each time another CPU of those that nobody wants to be left alone: some of
+ * them have a task that never gives way, and a step there would wait for ever.
+ * Called without preemption, as the mask is under RCU, and what counts around
+ * is this CPU's own.
+ */
 static int next_cpu(void)
 {
-	unsigned int cpu;
+	unsigned int tries, cpu;
 
-	/* The masks are under RCU, and what counts around is this CPU's own. */
-	guard(preempt)();
-
-	cpu = cpumask_any_and_distribute(housekeeping_cpumask(HK_TYPE_DOMAIN),
-					 cpu_online_mask);
-	return cpu < nr_cpu_ids ? cpu : WORK_CPU_UNBOUND;
+	for (tries = 0; tries < nr_cpu_ids; tries++) {
+		cpu = cpumask_any_and_distribute(housekeeping_cpumask(HK_TYPE_DOMAIN),
+						 cpu_online_mask);
+		if (cpu >= nr_cpu_ids)
+			break;
+		if (housekeeping_test_cpu(cpu, HK_TYPE_WQ) &&
+		    !cpu_is_isolated(cpu))
+			return cpu;
+	}
+	return WORK_CPU_UNBOUND;
 }
 
 /* The steps of a KUnit test run in its own threads. */
@@ -63,6 +72,8 @@ VISIBLE_IF_KUNIT void icfg_step_queue(struct icfg_step *step)
 {
 	KUNIT_STATIC_STUB_REDIRECT(icfg_step_queue, step);
 
+	/* Chosen and queued before the CPU could become an isolated one. */
+	guard(preempt)();
 	queue_work_on(next_cpu(), steps_wq, &step->work);
 }
 

@@ -299,7 +299,19 @@ nic_of()
 # wait_disk ADDRESS: waits for its disk and prints the name.
 wait_disk()
 {
-	wait_for 30 disk_of "$1" && disk_of "$1"
+	local disk
+	wait_for 30 disk_of "$1" && disk=$(disk_of "$1") || return 1
+	small_requests "$disk"
+	echo "$disk"
+}
+
+# QEMU's AHCI wants the table of a command in one piece, also where it crosses a page and
+# the IOMMU has the next page elsewhere. With eight segments at most none crosses one.
+small_requests()
+{
+	case $1 in
+	sd*) echo 32 > "/sys/block/$1/queue/max_sectors_kb" ;;
+	esac
 }
 
 # disk_dev NAME: the first device of a named group that has a disk.
