@@ -15,7 +15,7 @@ builtin="boot kunit sysfs-hand commit refusals rollback together uevents file-tr
 short="boot sysfs-hand commit rollback in-place file-transfer"
 
 # What only a kernel with sanitizers and fault injection can tell, and the main job on it.
-sanitized="boot kunit commit injected identity-shared"
+sanitized="boot commit injected identity-shared"
 inside="boot kunit commit"
 
 declare -A command=(
