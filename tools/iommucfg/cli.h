@@ -22,6 +22,8 @@ enum {
 
 struct cli {
 	const char *command;
+	const char *document;	/* where its name is not the command's */
+	char **argv;		/* as it was given */
 	const char *root;
 	bool json, quiet, color_off;
 	int verbose;
@@ -48,7 +50,7 @@ extern const struct command commands[];
 enum {
 	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_VERSION, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
-	OPT_SETTLE, OPT_NAME, OPT_FORGET,
+	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO,
 };
 
 #define CLI_SHORT	"hqv"
@@ -147,6 +149,8 @@ void progress_show(struct cli *cli, struct iommucfg_txn *txn);
 void progress_clear(void);
 
 /* run.c */
+#define DEFAULT_SETTLE	10
+
 struct run {
 	struct cli *cli;
 	struct iommucfg_topology *topology;
@@ -179,6 +183,12 @@ int run_roll_back(struct run *run);
 int run_await_end(struct run *run);
 void run_forget(struct run *run);
 
+#define RUN_MORE_LONG \
+	{ "detach", no_argument, NULL, OPT_DETACH }, \
+	{ "name", required_argument, NULL, OPT_NAME }, \
+	{ "settle", required_argument, NULL, OPT_SETTLE }, \
+	{ "yes", no_argument, NULL, OPT_YES }
+
 #define RUN_LONG \
 	{ "allow-in-use", required_argument, NULL, OPT_ALLOW_IN_USE }, \
 	{ "confirm-timeout", required_argument, NULL, OPT_CONFIRM_TIMEOUT }, \
@@ -196,5 +206,9 @@ int cmd_rollback(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_save(struct cli *cli, int argc, char **argv);
 int cmd_monitor(struct cli *cli, int argc, char **argv);
+int cmd_history(struct cli *cli, int argc, char **argv);
+
+/* cmd-rollback-to.c */
+int rollback_to(struct run *run, const char *entry);
 
 #endif

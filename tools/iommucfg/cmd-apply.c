@@ -5,17 +5,10 @@
 
 #include "cli.h"
 
-#define DEFAULT_SETTLE	10
-
 int cmd_apply(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_LONG, RUN_LONG,
-		{ "detach", no_argument, NULL, OPT_DETACH },
-		{ "name", required_argument, NULL, OPT_NAME },
-		{ "settle", required_argument, NULL, OPT_SETTLE },
-		{ "yes", no_argument, NULL, OPT_YES },
-		{ NULL, 0, NULL, 0 }
+		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
 	int opt, code, ret, allow_set = 0, timeout_set = 0, settle_set = 0;
 	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "cli.h"
+#include "history.h"
 
 /* The transaction that is named, or the only one. NULL after a problem. */
 static struct iommucfg_txn *find(struct cli *cli, const char *name)
@@ -167,6 +167,7 @@ static int act(struct cli *cli, const char *name,
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
 	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "";
 	struct iommucfg_txn *txn;
+	struct record *record;
 	int code;
 
 	code = cli_open(cli);
@@ -176,8 +177,11 @@ static int act(struct cli *cli, const char *name,
 	txn = code ? NULL : find(cli, name);
 	if (txn) {
 		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
+		/* To forget one changes nothing. */
+		record = action == forget ? NULL : record_begin(cli, txn);
 		code = action(cli, txn);
 		state = iommucfg_txn_state(txn);
+		record_end(record, found, result_of(code, done), code);
 		/* It is over, and this command has said so. */
 		if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
 		    state == IOMMUCFG_STATE_ROLLED_BACK)
@@ -214,20 +218,40 @@ int cmd_confirm(struct cli *cli, int argc, char **argv)
 int cmd_rollback(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_LONG, { "forget", no_argument, NULL, OPT_FORGET }, { NULL, 0, NULL, 0 }
+		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "forget", no_argument, NULL, OPT_FORGET },
+		{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 }
 	};
-	bool only_forget = false;
-	int opt, code;
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	bool only_forget = false, runs = false;
+	const char *to = NULL;
+	int opt, code, unused;
 
 	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
 		if (opt == OPT_FORGET) {
 			only_forget = true;
 			continue;
 		}
+		if (opt == OPT_TO) {
+			to = optarg;
+			continue;
+		}
+		code = run_option(&run, cli, opt, &unused, &unused, &unused);
+		if (code > 0)
+			return EXIT_BAD;
+		if (!code) {
+			runs = true;
+			continue;
+		}
 		code = cli_option(cli, opt, argv, options);
 		if (code >= 0)
 			return code;
 	}
+	if (to && (only_forget || argv[optind]))
+		return cli_usage(cli, "rollback takes a name or --to, not both");
+	if (to)
+		return rollback_to(&run, to);
+	if (runs)
+		return cli_usage(cli, "only rollback --to makes a plan and takes its options");
 	if (argc - optind > 1)
 		return cli_usage(cli, "rollback takes one name");
 	return act(cli, argv[optind], only_forget ? forget : rollback,

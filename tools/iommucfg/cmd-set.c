@@ -6,8 +6,6 @@
 
 #include "cli.h"
 
-#define DEFAULT_SETTLE	10
-
 static int parse_type(struct cli *cli, const char *word, enum iommucfg_type *type)
 {
 	static const char *const words[] = { "identity", "DMA", "DMA-FQ", "auto", NULL };
@@ -44,12 +42,7 @@ static int make_plan(struct run *run, struct iommucfg_target *targets, int n, ch
 int cmd_set(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_LONG, RUN_LONG,
-		{ "detach", no_argument, NULL, OPT_DETACH },
-		{ "name", required_argument, NULL, OPT_NAME },
-		{ "settle", required_argument, NULL, OPT_SETTLE },
-		{ "yes", no_argument, NULL, OPT_YES },
-		{ NULL, 0, NULL, 0 }
+		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
 	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
 	struct iommucfg_target *targets;

@@ -53,7 +53,10 @@ static const char help_confirm[] =
 	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n";
 static const char help_rollback[] =
 	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
-	"      --forget             only remove a transaction that is over\n";
+	"      --forget             only remove a transaction that is over\n"
+	"      --to ENTRY           change back to the types from before an entry of\n"
+	"                           \"iommucfg history\", by plan and apply; takes besides:\n"
+	HELP_RUN;
 static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
 	HELP_TABLE
@@ -64,5 +67,11 @@ static const char help_save[] =
 	"  -o, --output FILE        write FILE, as a whole or not at all\n";
 static const char help_monitor[] =
 	"Prints a line for each device whose group was changed, until interrupted.\n";
+
+static const char help_history[] =
+	"Shows what apply, set, confirm and rollback did: all, or the newest N entries.\n\n"
+	HELP_TABLE
+	"Columns: NAME ID TIME USER ACTION RESULT EXIT TRANSACTION COMMAND GROUP FROM TO\n"
+	"         DEVICES\n";
 
 #endif

@@ -10,7 +10,8 @@ struct json_object *json_document(struct cli *cli)
 	struct json_object *document = json_object_new_object();
 	char schema[64];
 
-	snprintf(schema, sizeof(schema), "iommucfg/%s/1", cli->command);
+	snprintf(schema, sizeof(schema), "iommucfg/%s/1",
+		 cli->document ? cli->document : cli->command);
 	json_object_object_add(document, "schema", json_object_new_string(schema));
 	return document;
 }

@@ -17,12 +17,15 @@ const struct command commands[] = {
 	{ "apply", "[FILE...]", "change it, in one transaction", cmd_apply, help_apply },
 	{ "set", "TARGET TYPE [TARGET TYPE...]", "change groups by hand", cmd_set, help_set },
 	{ "confirm", "[NAME]", "keep an unconfirmed change", cmd_confirm, help_confirm },
-	{ "rollback", "[NAME]", "undo a change", cmd_rollback, help_rollback },
+	{ "rollback", "[NAME] or --to ENTRY", "undo a change, or several", cmd_rollback,
+	  help_rollback },
 	{ "status", "[NAME]", "the transactions that are there", cmd_status, help_status },
 	{ "assert", "[FILE...]", "is all as the policy says? (exit status alone)", cmd_assert,
 	  help_assert },
 	{ "save", "", "the current types as a policy", cmd_save, help_save },
 	{ "monitor", "", "changes as they happen", cmd_monitor, help_monitor },
+	{ "history", "[N]", "what was done, by whom, and what came of it", cmd_history,
+	  help_history },
 	{ NULL, NULL, NULL, NULL, NULL }
 };
 
@@ -84,6 +87,7 @@ static int run(struct cli *cli, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct cli cli = { .root = getenv("IOMMUCFG_ROOT") };
+	char **copy;
 	int code;
 
 	setlocale(LC_ALL, "");
@@ -91,12 +95,17 @@ int main(int argc, char **argv)
 	/* A reader that goes away must not kill us in the middle of a change. */
 	signal(SIGPIPE, SIG_IGN);
 	cli.problems = iommucfg_problems_new();
-	if (!cli.problems)
+	/* getopt() changes the order, and the history wants to know. */
+	copy = calloc(argc + 1, sizeof(*copy));
+	if (!cli.problems || !copy)
 		return cli_nomem();
+	memcpy(copy, argv, argc * sizeof(*copy));
+	cli.argv = copy;
 	code = run(&cli, argc, argv);
 	cli_tell(&cli);
 	iommucfg_problems_free(cli.problems);
 	iommucfg_free(cli.ctx);
+	free(copy);
 	if (fflush(stdout) || ferror(stdout)) {
 		fputs("iommucfg: standard output cannot be written\n", stderr);
 		code = cli_worse(code, EXIT_BAD);

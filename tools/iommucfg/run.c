@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "history.h"
 
 /* Words with commas between them. */
 static int parse_allow(struct cli *cli, const char *text, int *mask)
@@ -326,6 +326,7 @@ int run_finish(struct run *run, int code)
 	if (!run->result)
 		run->result = result_of(code ? code : EXIT_BAD);
 	run_forget(run);
+	record_run(run, run->result, code);
 	cli_tell(cli);
 	if (run->plan) {
 		cli_tell_list(cli, iommucfg_plan_conflicts(run->plan));

@@ -214,6 +214,7 @@ def host(top):
             "     |-- 127.0.0.1\n        /32 host LOCAL\n")
     t.write("proc/net/if_inet6",
             "fe80000000000000505400fffe123456 02 40 20 80     eth0\n")
+    os.makedirs(f"{top}/var/lib")
     t.write("proc/sys/kernel/osrelease", "6.12.0-test\n")
     t.write("sys/devices/system/memory/block_size_bytes", "8000000\n")
     t.write("sys/devices/system/memory/memory63/state", "online\n")

@@ -117,7 +117,10 @@ def usage():
                      ["apply", "--settle"], ["apply", "--settle", "x"], ["confirm", "a", "b"],
                      ["apply", "--confirm-timeout", "604801"], ["apply", "--confirm-timeout=-1"],
                      ["apply", "--allow-in-use", "nets"], ["show", "-o"], ["show", "-x"],
-                     ["save", "x"], ["monitor", "x"], ["--rot", "x"]):
+                     ["save", "x"], ["monitor", "x"], ["--rot", "x"],
+                     ["history", "x"], ["history", "0"], ["history", "1", "2"],
+                     ["rollback", "--to"], ["rollback", "--to", "x"], ["rollback", "--yes"],
+                     ["rollback", "--to", "1", "name"], ["rollback", "--to", "1", "--forget"]):
             r = h.run(*args, code=1)
             assert not r.out and "--help" in r.err, r
         assert "did you mean \"apply\"" in h.run("aply").err
@@ -126,7 +129,7 @@ def usage():
         assert "did you mean \"net\"" in h.run("apply", "--allow-in-use", "nt").err
         assert h.run("--version", code=0).out.startswith("iommucfg ")
         for c in ("show", "check", "plan", "apply", "set", "confirm", "rollback", "status",
-                  "assert", "save", "monitor"):
+                  "assert", "save", "monitor", "history"):
             assert h.run(c, "--help", code=0).out.startswith(f"Usage: iommucfg {c}")
             assert c in h.run("--help", code=0).out
         assert h.run("--root", "/nonexistent/x", "show").code == 1
