@@ -249,7 +249,7 @@ int cli_number(struct cli *cli, const char *what, const char *text, long max, lo
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || n > max) {
-		cli_usage(cli, "%s takes seconds from 0 to %ld, not \"%s\"", what, max, text);
+		cli_usage(cli, "%s takes a number from 0 to %ld, not \"%s\"", what, max, text);
 		return -EINVAL;
 	}
 	*value = n;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "boot.h"
 #include "history.h"
 
 /* The transaction that is named, or the only one. NULL after a problem. */
@@ -202,14 +203,25 @@ static int act(struct cli *cli, const char *name,
 
 int cmd_confirm(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		CLI_LONG, { "boot", no_argument, NULL, OPT_BOOT }, { NULL, 0, NULL, 0 }
+	};
+	bool boot = false;
 	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		if (opt == OPT_BOOT) {
+			boot = true;
+			continue;
+		}
 		code = cli_option(cli, opt, argv, options);
 		if (code >= 0)
 			return code;
 	}
+	if (boot && argv[optind])
+		return cli_usage(cli, "confirm takes a name or --boot, not both");
+	if (boot)
+		return confirm_boot(cli);
 	if (argc - optind > 1)
 		return cli_usage(cli, "confirm takes one name");
 	return act(cli, argv[optind], confirm, "committed");

@@ -44,13 +44,18 @@ static const char help_plan[] =
 static const char help_assert[] =
 	"Exit status 0 if all is as the policy says, 2 if not.\n" HELP_FILES HELP_GUARDS;
 static const char help_apply[] =
-	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN;
+	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN
+	"      --only TARGET        only the group of this device, or with this number\n"
+	"      --boot               at boot: ask nothing, leave out what is in use, count the\n"
+	"                           tries of a policy that no boot has confirmed\n"
+	"      --tries N            so many boots may try it (3)\n";
 static const char help_set[] =
 	"Changes groups by hand; this does not survive a reboot. TARGET is a group if it is\n"
 	"all digits, else a device, whose group is meant. TYPE is identity, DMA, DMA-FQ or\n"
 	"auto.\n\n" HELP_RUN;
 static const char help_confirm[] =
-	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n";
+	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n\n"
+	"      --boot               this boot went well: keep the policy that it tried\n";
 static const char help_rollback[] =
 	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
 	"      --forget             only remove a transaction that is over\n"

@@ -200,6 +200,40 @@ out:
 	return ret;
 }
 
+/*
+ * What was done in the initramfs, whose /var is gone, is kept in /run until it
+ * can be written.
+ */
+int history_import(struct iommucfg *ctx)
+{
+	char *path, *text = NULL;
+	struct json_object *o;
+	int fd, ret = 0;
+	size_t length;
+	const char *p;
+
+	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(ctx)) < 0)
+		return -ENOMEM;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(path);
+	if (fd < 0)
+		return 0;
+	text = state_read(fd, HISTORY, &ret);
+	ret = 0;
+	for (p = text; p && *p && !ret; p += length + (p[length] == '\n')) {
+		length = strcspn(p, "\n");
+		o = parse(p, length);
+		if (o)
+			ret = history_append(ctx, o);
+		json_object_put(o);
+	}
+	if (text && !ret)
+		unlinkat(fd, HISTORY, 0);
+	free(text);
+	close(fd);
+	return ret;
+}
+
 static void bad_line(struct cli *cli, const char *name, unsigned int line, bool torn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "history", EINVAL,

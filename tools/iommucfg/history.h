@@ -7,6 +7,7 @@
 
 /* history.c */
 int history_append(struct iommucfg *ctx, struct json_object *entry);
+int history_import(struct iommucfg *ctx);
 struct json_object *history_read(struct cli *cli);
 long history_id(struct json_object *entry);
 
@@ -18,6 +19,7 @@ char *state_read(int dirfd, const char *name, int *error);
 struct record;
 struct record *record_begin(struct cli *cli, struct iommucfg_txn *txn);
 void record_end(struct record *record, const char *name, const char *result, int code);
+void record_other(struct cli *cli, const char *result, int code);
 void record_run(struct run *run, const char *result, int code);
 
 #endif

@@ -4,6 +4,7 @@
 #define IOMMUCFG_INTERNAL_H
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -187,7 +188,11 @@ int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severi
 	       const char *kind, const struct ic_where *where, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems);
+void ic_problems_keep(struct iommucfg_problems *problems, long group);
 int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from);
+
+/* policy-write.c */
+void ic_put_word(FILE *f, const char *text, bool glob);
 
 /* pcipath.c */
 char *ic_pci_path(const char *syspath);

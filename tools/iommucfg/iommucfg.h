@@ -454,6 +454,16 @@ int iommucfg_policy_read_file(struct iommucfg_policy *policy, const char *path,
 int iommucfg_policy_read_system(struct iommucfg_policy *policy,
 				struct iommucfg_problems *problems);
 
+/**
+ * iommucfg_policy_text() - a policy as one text
+ * @policy: policy, whatever files it was read from
+ * @text: set to the text, to be released with free()
+ *
+ * What reads it gets the same rules, default and options. Policies that differ
+ * in comments, layout and files alone have the same text.
+ */
+int iommucfg_policy_text(const struct iommucfg_policy *policy, char **text);
+
 /** iommucfg_policy_num_rules() - rules, in reading order */
 size_t iommucfg_policy_num_rules(const struct iommucfg_policy *policy);
 
@@ -563,6 +573,14 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
  * stage but not act.
  */
 int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_plan_restrict() - leave out all but one group
+ * @plan: loses its other changes, and what it had to say of other groups or of
+ *	none (such as rules that are required)
+ * @group: of the plan's topology
+ */
+void iommucfg_plan_restrict(struct iommucfg_plan *plan, const struct iommucfg_group *group);
 
 /** iommucfg_plan_free() - release a plan */
 void iommucfg_plan_free(struct iommucfg_plan *plan);

@@ -22,6 +22,11 @@ static const char *const match_keys[] = {
 	[IC_NUM_KEYS] = NULL
 };
 
+const char *ic_match_key(int key)
+{
+	return match_keys[key];
+}
+
 /*
  * Calls @one for a single value, or for each of an array [ ] or list ( ).
  * Inside of them a setting has no name: @what is the key's.

@@ -24,6 +24,7 @@ const char *ic_meant(char *buf, size_t size, const char *word, const char *const
 const char *ic_setting_kind(const struct config_setting_t *s);
 
 /* policy-match.c */
+const char *ic_match_key(int key);
 void ic_parse_match(struct ic_parse *p, struct iommucfg_rule *rule,
 		    const struct config_setting_t *s);
 int ic_parse_values(struct ic_parse *p, const struct config_setting_t *s,

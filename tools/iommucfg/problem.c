@@ -121,6 +121,20 @@ int iommucfg_problems_append(struct iommucfg_problems *to, const struct iommucfg
 	return ret;
 }
 
+/* Takes out whatever is not about this group. */
+void ic_problems_keep(struct iommucfg_problems *problems, long group)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < problems->n; i++) {
+		if (problems->v[i].group == group)
+			problems->v[n++] = problems->v[i];
+		else
+			problem_clear(&problems->v[i]);
+	}
+	problems->n = n;
+}
+
 size_t iommucfg_problems_count(const struct iommucfg_problems *problems)
 {
 	return problems ? problems->n : 0;

@@ -181,6 +181,13 @@ void record_run(struct run *run, const char *result, int code)
 	    *run->transaction ? run->transaction : NULL, result, code);
 }
 
+/* What concerns no group. */
+void record_other(struct cli *cli, const char *result, int code)
+{
+	if (!geteuid())
+		put(cli, NULL, json_problems(cli->problems), NULL, result, code);
+}
+
 /* Takes down the types of a transaction's groups before something is done to it. */
 struct record *record_begin(struct cli *cli, struct iommucfg_txn *txn)
 {

@@ -10,20 +10,6 @@
 
 #include "internal.h"
 
-/* A word in quotes; globs are escaped for fnmatch, then all for libconfig. */
-static void put_word(FILE *f, const char *text, bool glob)
-{
-	fputc('"', f);
-	for (; *text; text++) {
-		if (glob && strchr("*?[\\", *text))
-			fputs("\\\\", f);
-		if (*text == '"' || *text == '\\')
-			fputc('\\', f);
-		fputc(*text, f);
-	}
-	fputc('"', f);
-}
-
 static void put_paths(FILE *f, const struct iommucfg_group *group)
 {
 	size_t i;
@@ -31,7 +17,7 @@ static void put_paths(FILE *f, const struct iommucfg_group *group)
 	fputs("path = [ ", f);
 	for (i = 0; i < group->num_devices; i++) {
 		fputs(i ? ", " : "", f);
-		put_word(f, iommucfg_device_path(group->devices[i]), true);
+		ic_put_word(f, iommucfg_device_path(group->devices[i]), true);
 	}
 	fputs(" ];", f);
 }
@@ -74,7 +60,7 @@ static void put_group(FILE *f, const struct iommucfg_group *group, bool first)
 	for (i = 0; i < group->num_devices; i++)
 		put_comment(f, group->devices[i]);
 	fputs("  { name = ", f);
-	put_word(f, iommucfg_device_path(group->devices[0]), false);
+	ic_put_word(f, iommucfg_device_path(group->devices[0]), false);
 	fputs(";\n    match = { ", f);
 	put_paths(f, group);
 	put_ids(f, group, "vendor", iommucfg_device_vendor);

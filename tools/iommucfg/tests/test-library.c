@@ -187,6 +187,51 @@ static void test_roots(void **state)
 	iommucfg_txn_list_free(NULL);
 }
 
+/* What is read from the text of a policy gives the same text. */
+static void test_policy_text(void **state)
+{
+	static const char *const policies[] = {
+		"", "default = \"DMA-FQ\";", "options = { settle = 0; allow_in_use = [ ]; };",
+		"rules = ( { name = \"a\\\"\\\\b\\x01\\n\xc3\xa9\"; match = { device = \"01:00.[0-1]\"; "
+		"bus = \"pci\"; path = ( \"00:1c.4/*\", \"x\\\\\\\\*\" ); }; type = \"DMA\"; priority = -3; } );",
+		"rules = ( { name = \"b\"; match = { vendor = ( \"8086\", 0x10de ); device_id = 0; "
+		"subsystem_vendor = 1; subsystem_device = 65535; class = ( \"0108\", \"02\", "
+		"\"storage\", \"030200\" ); driver = [ \"a\", \"b\" ]; removable = false; }; "
+		"type = \"identity\"; required = true; } ); options = { confirm_timeout = 60; "
+		"allow_in_use = [ \"block\", \"net\" ]; };",
+	};
+	struct iommucfg_policy *a, *b;
+	char *first, *second;
+	struct iommucfg *ctx;
+	size_t i, n, j;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&ctx, NULL), 0);
+	for (i = 0; i < sizeof(policies) / sizeof(*policies); i++) {
+		assert_int_equal(iommucfg_policy_new(ctx, &a), 0);
+		assert_int_equal(iommucfg_policy_new(ctx, &b), 0);
+		assert_int_equal(iommucfg_policy_read_buffer(a, "a", policies[i],
+							     strlen(policies[i]), NULL), 0);
+		assert_int_equal(iommucfg_policy_text(a, &first), 0);
+		assert_int_equal(iommucfg_policy_read_buffer(b, "b", first, strlen(first), NULL),
+				 0);
+		assert_int_equal(iommucfg_policy_text(b, &second), 0);
+		assert_string_equal(first, second);
+		n = iommucfg_policy_num_rules(a);
+		assert_int_equal(n, iommucfg_policy_num_rules(b));
+		for (j = 0; j < n; j++)
+			assert_string_equal(iommucfg_rule_name(iommucfg_policy_rule(a, j)),
+					    iommucfg_rule_name(iommucfg_policy_rule(b, j)));
+		assert_int_equal(iommucfg_policy_allow_in_use(a), iommucfg_policy_allow_in_use(b));
+		assert_int_equal(iommucfg_policy_settle(a), iommucfg_policy_settle(b));
+		free(first);
+		free(second);
+		iommucfg_policy_free(a);
+		iommucfg_policy_free(b);
+	}
+	iommucfg_free(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_pci_path), cmocka_unit_test(test_short_pci),
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_atomic),
 		cmocka_unit_test(test_problems), cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_policy_text),
 	};
 
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL);

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Boot counting, as boot loaders do it. A policy that no boot has confirmed yet
+ * is on trial: each boot that applies it takes one of its tries, and when none
+ * is left the last confirmed policy is applied instead, or none where there is
+ * none. Late in a boot that went well "iommucfg confirm --boot" makes the policy
+ * on trial the confirmed one.
+ *
+ * In /var/lib/iommucfg:
+ *
+ *   good.conf	the last confirmed policy, as one file
+ *   boot	the policy on trial: its text, the tries that are left, the boot
+ *		that took the last one, and whether it came to be applied
+ *
+ * Both are replaced as a whole (a new file, synced, renamed, the directory
+ * synced), so a power cut leaves the old or the new one. These are the writes of
+ * a boot, and what a cut after each leaves:
+ *
+ *   1. boot: a try less, not applied. Then the types are changed.
+ *	A cut: the types are gone with the power. The try is gone, too: perhaps
+ *	it was the policy that took the machine down.
+ *   2. boot: applied. A cut: as above.
+ *   3. good.conf: the policy on trial. A cut: policy and good.conf are the same,
+ *	so the next boot takes it as confirmed, and removes boot.
+ *   4. boot is removed. A cut before that has reached the disk: see 3.
+ *
+ * A policy is in one of these files with all that it has or not at all, so no
+ * boot gets half of one. Before 1 a cut changes nothing. What may be left
+ * besides is a temporary file beside one of them, which nobody reads.
+ *
+ * The initramfs has no /var yet, and to reach it takes drivers of just the
+ * devices whose groups it wants to switch. So the image has copies of all three,
+ * policy, good.conf and boot, as they were when it was built, and decides by
+ * them in the same way; what it writes is in memory and goes. The counting is
+ * done by the same command when the root file system is there: it takes the try,
+ * and changes whatever was decided differently now and is not in use. So:
+ *
+ *   - A new policy gets into the image when the image is built, with all tries.
+ *   - Confirming it needs no new image: it has the same policy, as one on trial.
+ *   - When the tries are used up the image still tries: only what the running
+ *     system can change falls back, until the image is built anew. That is done
+ *     at once (iommucfg-image.path), so it costs one boot more than the tries.
+ *   - A boot that does not even get to the root file system cannot be counted,
+ *     as there is nothing to write on. For that there are the kernel parameters
+ *     iommucfg=good and iommucfg=off, and older entries of the boot loader.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "history.h"
+
+struct trial {
+	char *policy, *boot_id;
+	long tries_left;
+	bool applied;
+};
+
+static void warn(struct cli *cli, const char *name, int error)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "boot", -error, "%s/%s: %s",
+			      iommucfg_root(cli->ctx), name, strerror(-error));
+}
+
+static char *read_below(struct cli *cli, const char *name)
+{
+	char *path, *text;
+	int fd, error;
+
+	fd = asprintf(&path, "%s/", iommucfg_root(cli->ctx)) < 0 ? -1 :
+	     open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	free(path);
+	text = state_read(fd, name, &error);
+	close(fd);
+	return text;
+}
+
+/* Of several the last one counts, as with the kernel's own. */
+enum boot_word boot_word(struct cli *cli)
+{
+	char *line = read_below(cli, "proc/cmdline"), *word, *save;
+	enum boot_word found = BOOT_WORD_NONE;
+
+	for (word = line ? strtok_r(line, " \t\n", &save) : NULL; word;
+	     word = strtok_r(NULL, " \t\n", &save)) {
+		if (strncmp(word, "iommucfg=", 9))
+			continue;
+		word += 9;
+		found = BOOT_WORD_NONE;
+		if (!strcmp(word, "off"))
+			found = BOOT_WORD_OFF;
+		else if (!strcmp(word, "good"))
+			found = BOOT_WORD_GOOD;
+		else
+			iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "boot", EINVAL,
+					      "the kernel parameter iommucfg= takes \"off\" and \"good\", not \"%s\": ignored",
+					      word);
+	}
+	free(line);
+	return found;
+}
+
+/* The boot that we are in; "" where there is no telling. */
+static char *this_boot(struct cli *cli)
+{
+	char *text = read_below(cli, "proc/sys/kernel/random/boot_id");
+
+	if (!text)
+		return strdup("");
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static void trial_clear(struct trial *trial)
+{
+	free(trial->policy);
+	free(trial->boot_id);
+	*trial = (struct trial){ 0 };
+}
+
+static char *get_text(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(o, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return NULL;
+	return strdup(json_object_get_string(value));
+}
+
+/* 0, -ENOENT where no policy is on trial, -EINVAL for what we did not write. */
+static int trial_read(int dirfd, struct trial *trial)
+{
+	struct json_object *o, *value;
+	char *text;
+	int ret;
+
+	*trial = (struct trial){ 0 };
+	text = state_read(dirfd, "boot", &ret);
+	if (!text)
+		return ret;
+	o = json_tokener_parse(text);
+	free(text);
+	if (json_object_is_type(o, json_type_object)) {
+		trial->policy = get_text(o, "policy");
+		trial->boot_id = get_text(o, "boot_id");
+		if (json_object_object_get_ex(o, "tries_left", &value))
+			trial->tries_left = json_object_get_int64(value);
+		if (json_object_object_get_ex(o, "applied", &value))
+			trial->applied = json_object_get_boolean(value);
+	}
+	json_object_put(o);
+	if (trial->policy && trial->boot_id && trial->tries_left >= 0)
+		return 0;
+	trial_clear(trial);
+	return -EINVAL;
+}
+
+static int write_below(struct cli *cli, const char *name, const char *text)
+{
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s/%s", iommucfg_root(cli->ctx), name) < 0)
+		return -ENOMEM;
+	ret = iommucfg_write_atomic(path, text, strlen(text));
+	free(path);
+	return ret;
+}
+
+static int trial_write(struct cli *cli, const struct trial *trial)
+{
+	struct json_object *o = json_object_new_object();
+	int ret;
+
+	json_object_object_add(o, "tries_left", json_object_new_int64(trial->tries_left));
+	json_object_object_add(o, "applied", json_object_new_boolean(trial->applied));
+	json_object_object_add(o, "boot_id", json_text(trial->boot_id));
+	json_object_object_add(o, "policy", json_object_new_string(trial->policy));
+	ret = write_below(cli, "var/lib/iommucfg/boot",
+			  json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+							 JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+	return ret;
+}
+
+static void trial_remove(int dirfd)
+{
+	if (!unlinkat(dirfd, "boot", 0))
+		fsync(dirfd);
+}
+
+/* Takes a try. Where that cannot be written it is said, and not counted. */
+static void take_try(struct cli *cli, const struct trial *old, const char *policy,
+		     const char *boot_id, long tries)
+{
+	struct trial trial = {
+		.policy = (char *)policy, .boot_id = (char *)boot_id,
+		.tries_left = (old->policy ? old->tries_left : tries) - 1,
+	};
+	int ret;
+
+	ret = trial_write(cli, &trial);
+	if (ret)
+		warn(cli, "var/lib/iommucfg/boot", ret);
+	else
+		cli_note(cli, "the policy is on trial: %ld %s left after this one",
+			 trial.tries_left, trial.tries_left == 1 ? "try" : "tries");
+}
+
+/*
+ * What this boot gets, @policy being the text of the system's. With @good the
+ * confirmed one is wanted in any case. *@fallback is the text of the confirmed
+ * one where it is to be applied, or NULL where there is none.
+ */
+enum boot_choice boot_choose(struct cli *cli, const char *policy, long tries, bool good,
+			     char **fallback)
+{
+	enum boot_choice choice = BOOT_TRIAL;
+	char *confirmed = NULL, *boot_id;
+	struct trial trial = { 0 };
+	int dirfd, ret = 0;
+
+	*fallback = NULL;
+	dirfd = state_open(cli->ctx, true);
+	if (dirfd < 0) {
+		/* Nothing is known, and nothing can be counted. */
+		warn(cli, "var/lib/iommucfg", dirfd);
+		return good ? BOOT_FALLBACK : BOOT_TRIAL;
+	}
+	confirmed = state_read(dirfd, "good.conf", &ret);
+	if (!confirmed && ret != -ENOENT)
+		warn(cli, "var/lib/iommucfg/good.conf", ret);
+	if (confirmed && policy && !strcmp(confirmed, policy)) {
+		trial_remove(dirfd);
+		free(confirmed);
+		close(dirfd);
+		return BOOT_CONFIRMED;
+	}
+	ret = trial_read(dirfd, &trial);
+	if (ret && ret != -ENOENT)
+		warn(cli, "var/lib/iommucfg/boot", ret);
+	/* That was another policy's trial. */
+	if (!ret && (!policy || strcmp(trial.policy, policy)))
+		trial_clear(&trial);
+	boot_id = this_boot(cli);
+	if (good) {
+		choice = BOOT_FALLBACK;
+	} else if (!trial.policy || !*boot_id || strcmp(trial.boot_id, boot_id)) {
+		if (trial.policy && !trial.tries_left)
+			choice = BOOT_FALLBACK;
+		else
+			take_try(cli, &trial, policy, boot_id, tries);
+	}
+	if (choice == BOOT_FALLBACK) {
+		*fallback = confirmed;
+		confirmed = NULL;
+	}
+	free(boot_id);
+	trial_clear(&trial);
+	free(confirmed);
+	close(dirfd);
+	return choice;
+}
+
+/* The policy on trial has been applied in this boot: now it can be confirmed. */
+void boot_applied(struct cli *cli, const char *policy)
+{
+	struct trial trial;
+	int dirfd, ret;
+
+	dirfd = state_open(cli->ctx, false);
+	if (dirfd < 0)
+		return;
+	ret = trial_read(dirfd, &trial);
+	if (!ret && !trial.applied && !strcmp(trial.policy, policy)) {
+		trial.applied = true;
+		ret = trial_write(cli, &trial);
+		if (ret)
+			warn(cli, "var/lib/iommucfg/boot", ret);
+	}
+	trial_clear(&trial);
+	close(dirfd);
+}
+
+static int refuse(struct cli *cli, const char *why)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "boot", EBUSY,
+			      "the policy on trial is not confirmed: %s", why);
+	return EXIT_REFUSED;
+}
+
+static int make_good(struct cli *cli, int dirfd, const struct trial *trial, const char *boot_id)
+{
+	int ret;
+
+	if (strcmp(trial->boot_id, boot_id))
+		return refuse(cli, trial->tries_left ? "this boot has not tried it" :
+			      "its tries are used up, and this boot has not tried it");
+	if (!trial->applied)
+		return refuse(cli, "it could not be applied in this boot");
+	ret = write_below(cli, "var/lib/iommucfg/good.conf", trial->policy);
+	if (ret) {
+		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "boot", -ret,
+				      "%s/var/lib/iommucfg/good.conf: %s",
+				      iommucfg_root(cli->ctx), strerror(-ret));
+		return EXIT_BAD;
+	}
+	trial_remove(dirfd);
+	cli_note(cli, "the policy of this boot is confirmed");
+	return EXIT_DONE;
+}
+
+/* This boot went well. Returns an exit code. */
+int boot_confirm(struct cli *cli)
+{
+	struct trial trial = { 0 };
+	int dirfd, ret, code;
+	char *boot_id;
+
+	dirfd = state_open(cli->ctx, false);
+	ret = dirfd < 0 ? dirfd : trial_read(dirfd, &trial);
+	if (ret == -ENOENT) {
+		cli_note(cli, "no policy is on trial");
+		code = EXIT_DONE;
+	} else if (ret) {
+		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "boot", -ret,
+				      "%s/var/lib/iommucfg/boot: %s", iommucfg_root(cli->ctx),
+				      strerror(-ret));
+		code = EXIT_BAD;
+	} else {
+		boot_id = this_boot(cli);
+		code = make_good(cli, dirfd, &trial, boot_id ? boot_id : "");
+		free(boot_id);
+	}
+	trial_clear(&trial);
+	if (dirfd >= 0)
+		close(dirfd);
+	return code;
+}
+
+/*
+ * Leaves the policy that the machine is under where devices that come later
+ * find it: somebody may be editing the one in /etc.
+ */
+void boot_in_force(struct cli *cli, const char *policy)
+{
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(cli->ctx)) < 0)
+		return;
+	mkdir(path, 0755);
+	free(path);
+	ret = write_below(cli, "run/iommucfg/policy.conf", policy);
+	/* Without /run no device is told of later, either. */
+	if (ret && ret != -ENOENT)
+		warn(cli, "run/iommucfg/policy.conf", ret);
+}

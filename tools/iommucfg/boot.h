@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The policy that is tried at boot, and the one that is known to be good. */
+#ifndef IOMMUCFG_BOOT_H
+#define IOMMUCFG_BOOT_H
+
+#include "cli.h"
+
+#define BOOT_TRIES	3
+
+/* What the kernel's command line says of us. */
+enum boot_word {
+	BOOT_WORD_NONE,
+	BOOT_WORD_OFF,		/* iommucfg=off: leave everything alone */
+	BOOT_WORD_GOOD,		/* iommucfg=good: the last confirmed policy */
+};
+
+enum boot_choice {
+	BOOT_CONFIRMED,		/* the policy is the confirmed one: nothing to count */
+	BOOT_TRIAL,		/* it is tried, and that has been counted */
+	BOOT_FALLBACK,		/* it has been tried too often: the good one */
+};
+
+/* boot.c */
+enum boot_word boot_word(struct cli *cli);
+enum boot_choice boot_choose(struct cli *cli, const char *policy, long tries, bool good,
+			     char **fallback);
+void boot_applied(struct cli *cli, const char *policy);
+int boot_confirm(struct cli *cli);
+void boot_in_force(struct cli *cli, const char *policy);
+
+/* kmsg.c */
+void kmsg(struct cli *cli, int level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* cmd-apply-boot.c, cmd-confirm-boot.c */
+int apply_boot(struct run *run, long tries);
+int confirm_boot(struct cli *cli);
+
+#endif

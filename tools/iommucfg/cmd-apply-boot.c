@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * iommucfg apply --boot: in the initramfs, and again when the root file system
+ * can be written. Nobody is there to ask, and nothing in use is taken away. An
+ * error leaves the machine as it is, and says so where it will be seen.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot.h"
+#include "history.h"
+
+/* syslog's, as the kernel takes them */
+enum { LEVEL_ERROR = 3, LEVEL_WARNING = 4, LEVEL_NOTICE = 5 };
+
+/* 1 where there is no policy: that is not wrong on a machine that boots. */
+static int read_policy(struct cli *cli, struct iommucfg_policy *policy)
+{
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	size_t n;
+	int ret;
+
+	if (!problems)
+		return -ENOMEM;
+	ret = iommucfg_policy_read_system(policy, problems);
+	n = iommucfg_problems_count(problems);
+	/* A file that is missing has a name, a policy that is missing has none. */
+	if (ret == -ENOENT && n == 1 && !iommucfg_problem_file(iommucfg_problems_get(problems, 0)))
+		ret = 1;
+	else
+		iommucfg_problems_append(cli->problems, problems);
+	iommucfg_problems_free(problems);
+	return ret;
+}
+
+static void loud_list(struct cli *cli, const struct iommucfg_problems *problems)
+{
+	const struct iommucfg_problem *p;
+	const char *file;
+	size_t i;
+
+	for (i = 0; i < iommucfg_problems_count(problems); i++) {
+		p = iommucfg_problems_get(problems, i);
+		file = iommucfg_problem_file(p);
+		if (file)
+			kmsg(cli, iommucfg_problem_severity(p) == IOMMUCFG_WARNING ?
+			     LEVEL_WARNING : LEVEL_ERROR, "%s:%d: %s", file,
+			     iommucfg_problem_line(p), iommucfg_problem_message(p));
+		else
+			kmsg(cli, iommucfg_problem_severity(p) == IOMMUCFG_WARNING ?
+			     LEVEL_WARNING : LEVEL_ERROR, "%s", iommucfg_problem_message(p));
+	}
+}
+
+static void loud_skipped(struct run *run)
+{
+	const struct iommucfg_change *change;
+	const struct iommucfg_group *group;
+	size_t i;
+
+	for (i = 0; run->plan && i < iommucfg_plan_num_skipped(run->plan); i++) {
+		change = iommucfg_plan_skipped(run->plan, i);
+		group = iommucfg_change_group(change);
+		iommucfg_problems_add(run->cli->problems, IOMMUCFG_WARNING, "in-use", EBUSY,
+				      "group %u is in use and stays %s: the policy wants %s",
+				      iommucfg_group_number(group),
+				      iommucfg_group_type_text(group),
+				      iommucfg_type_name(iommucfg_change_to(change)));
+	}
+}
+
+/* All that went wrong, into the kernel's log. */
+static void loud(struct run *run, int code)
+{
+	struct cli *cli = run->cli;
+
+	loud_skipped(run);
+	loud_list(cli, cli->problems);
+	if (run->plan) {
+		loud_list(cli, iommucfg_plan_conflicts(run->plan));
+		loud_list(cli, iommucfg_plan_problems(run->plan));
+	}
+	if (code == EXIT_BROKEN)
+		kmsg(cli, LEVEL_ERROR, "the policy could not be applied, nor undone in full: see \"iommucfg status\"");
+	else if (code && code != EXIT_CHANGE)
+		kmsg(cli, LEVEL_ERROR, "the policy was NOT applied: all groups keep the types that they have");
+	else if (run->plan && iommucfg_plan_num_changes(run->plan))
+		kmsg(cli, LEVEL_NOTICE, "groups changed by the policy: %zu",
+		     iommucfg_plan_num_changes(run->plan));
+}
+
+static void say_fallback(struct cli *cli, bool asked, bool there)
+{
+	if (asked && there)
+		iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "boot", 0,
+				      "iommucfg=good: the last confirmed policy is applied");
+	else if (asked)
+		iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "boot", ENOENT,
+				      "iommucfg=good: no policy was ever confirmed, so none is applied");
+	else
+		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "boot", ECANCELED,
+				      "no boot with the policy was confirmed, and its tries are used up: %s; change the policy, or remove %s/var/lib/iommucfg/boot to try it again",
+				      there ? "the last confirmed one is applied instead" :
+					      "no policy is applied, as none was ever confirmed",
+				      iommucfg_root(cli->ctx));
+}
+
+/* Plans and carries out @policy; returns the exit code. */
+static int carry_out(struct run *run, struct iommucfg_policy *policy)
+{
+	int code, ret = 0;
+
+	run->options = (struct iommucfg_plan_options){ .skip_in_use = true };
+	run->yes = true;
+	if (iommucfg_policy_settle(policy) >= 0)
+		run->settle = iommucfg_policy_settle(policy);
+	code = run_prepare(run);
+	if (run->topology)
+		ret = iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan);
+	if (ret) {
+		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
+				      "no plan could be made: %s", strerror(-ret));
+		code = EXIT_BAD;
+	}
+	return run_judge(run, code);
+}
+
+/* The confirmed policy, or none. */
+static int fall_back(struct run *run, struct iommucfg_policy **policy, const char *text,
+		     bool asked)
+{
+	struct cli *cli = run->cli;
+	int code = EXIT_DONE;
+	char *name;
+
+	say_fallback(cli, asked, text);
+	if (!text) {
+		run->result = "nothing-to-do";
+		return EXIT_CHANGE;
+	}
+	iommucfg_policy_free(*policy);
+	*policy = NULL;
+	if (asprintf(&name, "%s/var/lib/iommucfg/good.conf", iommucfg_root(cli->ctx)) < 0)
+		return cli_nomem();
+	if (iommucfg_policy_new(cli->ctx, policy))
+		code = cli_nomem();
+	else if (iommucfg_policy_read_buffer(*policy, name, text, strlen(text), cli->problems))
+		code = EXIT_BAD;
+	free(name);
+	if (!code)
+		code = carry_out(run, *policy);
+	if (code == EXIT_DONE || code == EXIT_CHANGE)
+		boot_in_force(cli, text);
+	/* What the policy in /etc says is not so. */
+	return cli_worse(code, EXIT_CHANGE);
+}
+
+static int try_policy(struct run *run, struct iommucfg_policy **policy, bool good, long tries)
+{
+	struct cli *cli = run->cli;
+	char *text, *fallback;
+	int code;
+
+	/* With a policy that is wrong the good one must still be had. */
+	text = NULL;
+	if (!good && iommucfg_policy_text(*policy, &text))
+		return cli_nomem();
+	switch (boot_choose(cli, text, tries, good, &fallback)) {
+	case BOOT_FALLBACK:
+		code = fall_back(run, policy, fallback, good);
+		break;
+	default:
+		code = carry_out(run, *policy);
+		if (code == EXIT_DONE || code == EXIT_CHANGE) {
+			boot_applied(cli, text);
+			boot_in_force(cli, text);
+		}
+	}
+	free(fallback);
+	free(text);
+	return code;
+}
+
+int apply_boot(struct run *run, long tries)
+{
+	enum boot_word word = boot_word(run->cli);
+	struct iommucfg_policy *policy = NULL;
+	struct cli *cli = run->cli;
+	int code, ret;
+
+	if (cli_need_root(cli))
+		return run_finish(run, EXIT_BAD);
+	if (word == BOOT_WORD_OFF) {
+		kmsg(cli, LEVEL_NOTICE, "iommucfg=off: the policy is ignored");
+		cli_note(cli, "iommucfg=off: the policy is ignored");
+		run->result = "nothing-to-do";
+		return run_finish(run, EXIT_DONE);
+	}
+	history_import(cli->ctx);
+	if (iommucfg_policy_new(cli->ctx, &policy))
+		return cli_nomem();
+	ret = word == BOOT_WORD_GOOD ? 0 : read_policy(cli, policy);
+	if (ret > 0) {
+		cli_note(cli, "there is no policy");
+		run->result = "nothing-to-do";
+		code = EXIT_DONE;
+	} else if (ret) {
+		code = EXIT_BAD;
+	} else {
+		code = try_policy(run, &policy, word == BOOT_WORD_GOOD, tries);
+	}
+	loud(run, code);
+	code = run_finish(run, code);
+	iommucfg_policy_free(policy);
+	return code;
+}

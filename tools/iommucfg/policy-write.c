@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A policy as one text, whatever files it was read from: a snapshot to go back
+ * to, and the same text for the same rules, whatever comments stand between
+ * them. What is read from it is the same policy but for the places of its rules.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "internal.h"
+#include "policy-parse.h"
+
+/* A word in quotes; globs are escaped for fnmatch, then all for libconfig. */
+void ic_put_word(FILE *f, const char *text, bool glob)
+{
+	fputc('"', f);
+	for (; *text; text++) {
+		if (glob && strchr("*?[\\", *text))
+			fputs("\\\\", f);
+		if ((unsigned char)*text < ' ' || *text == 0x7f) {
+			fprintf(f, "\\x%02x", *text);
+			continue;
+		}
+		if (*text == '"' || *text == '\\')
+			fputc('\\', f);
+		fputc(*text, f);
+	}
+	fputc('"', f);
+}
+
+static void put_value(FILE *f, enum ic_key key, const struct ic_value *value)
+{
+	if (value->word)
+		ic_put_word(f, value->word, false);
+	else if (key == IC_KEY_CLASS)
+		fprintf(f, "\"%0*lx\"", value->digits, value->number);
+	else if (key == IC_KEY_REMOVABLE)
+		fputs(value->number ? "true" : "false", f);
+	else
+		fprintf(f, "0x%04lx", value->number);
+}
+
+static void put_rule(FILE *f, const struct iommucfg_rule *rule)
+{
+	size_t i;
+	int key;
+
+	fputs("  { name = ", f);
+	ic_put_word(f, rule->name, false);
+	fputs(";\n    match = {", f);
+	for (key = 0; key < IC_NUM_KEYS; key++) {
+		if (!rule->match[key].n)
+			continue;
+		fprintf(f, " %s = [ ", ic_match_key(key));
+		for (i = 0; i < rule->match[key].n; i++) {
+			fputs(i ? ", " : "", f);
+			put_value(f, key, &rule->match[key].v[i]);
+		}
+		fputs(" ];", f);
+	}
+	fprintf(f, " };\n    type = \"%s\";", iommucfg_type_name(rule->type));
+	if (rule->priority)
+		fprintf(f, " priority = %d;", rule->priority);
+	if (rule->required)
+		fputs(" required = true;", f);
+	fputs(" }", f);
+}
+
+static void put_options(FILE *f, const struct iommucfg_policy *policy)
+{
+	const char *comma = "";
+
+	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0)
+		return;
+	fputs("options = {", f);
+	if (policy->confirm_timeout >= 0)
+		fprintf(f, " confirm_timeout = %ld;", policy->confirm_timeout);
+	if (policy->settle >= 0)
+		fprintf(f, " settle = %ld;", policy->settle);
+	if (policy->allow >= 0) {
+		fputs(" allow_in_use = [", f);
+		if (policy->allow & IOMMUCFG_GUARD_NET) {
+			fputs(" \"net\"", f);
+			comma = ",";
+		}
+		if (policy->allow & IOMMUCFG_GUARD_BLOCK)
+			fprintf(f, "%s \"block\"", comma);
+		fputs(" ];", f);
+	}
+	fputs(" };\n", f);
+}
+
+int iommucfg_policy_text(const struct iommucfg_policy *policy, char **text)
+{
+	size_t i, length;
+	FILE *f;
+
+	f = open_memstream(text, &length);
+	if (!f)
+		return -ENOMEM;
+	fputs("// A policy as iommucfg read it. It will be written anew: change\n"
+	      "// /etc/iommucfg.conf and /etc/iommucfg.d instead.\n\nrules = (\n", f);
+	for (i = 0; i < policy->num_rules; i++) {
+		fputs(i ? ",\n" : "", f);
+		put_rule(f, policy->rules[i]);
+	}
+	fprintf(f, "\n);\ndefault = \"%s\";\n", policy->def == IOMMUCFG_TYPE_NONE ? "keep" :
+		iommucfg_type_name(policy->def));
+	put_options(f, policy);
+	if (fclose(f)) {
+		free(*text);
+		return -ENOMEM;
+	}
+	return 0;
+}

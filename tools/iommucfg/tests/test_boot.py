@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What is applied at boot, counted, confirmed, and gone back from.
+
+	test_boot.py IOMMUCFG STANDIN [NAME...]
+
+A boot is played: other types by default, another boot_id, and the same /var.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from harness import GPU, Host, main, test
+
+DMA = GPU.replace("identity", "DMA")
+BAD = "rules = ( { nam = 1; } );\n"
+
+
+class Machine(Host):
+    def __enter__(self):
+        super().__enter__()
+        for d in ("dev", "run", "etc/iommucfg.d", "proc/sys/kernel/random"):
+            os.makedirs(f"{self.root}/{d}", exist_ok=True)
+        self.boots = 0
+        self.boot()
+        return self
+
+    def write(self, path, text):
+        with open(f"{self.root}/{path}", "w") as f:
+            f.write(text)
+
+    def read(self, path):
+        try:
+            with open(f"{self.root}/{path}") as f:
+                return f.read()
+        except FileNotFoundError:
+            return None
+
+    def etc(self, text):
+        self.write("etc/iommucfg.conf", text)
+
+    def boot(self, cmdline="ro quiet"):
+        self.boots += 1
+        self.write("proc/sys/kernel/random/boot_id", f"boot-{self.boots}\n")
+        self.write("proc/cmdline", cmdline + "\n")
+        self.write("dev/kmsg", "")
+        self.write("sys/kernel/iommu_groups/1/type", "DMA-FQ\n")
+        shutil.rmtree(f"{self.root}/run/iommucfg", ignore_errors=True)
+
+    def kmsg(self):
+        return self.read("dev/kmsg")
+
+    def state(self):
+        text = self.read("var/lib/iommucfg/boot")
+        return text and json.loads(text)
+
+    def good(self):
+        return self.read("var/lib/iommucfg/good.conf")
+
+
+@test
+def nothing_to_do():
+    with Machine(True) as h:
+        d = h.json("apply", "--boot", code=0)
+        assert d["result"] == "nothing-to-do" and d["problems"] == []
+        assert not os.listdir(f"{h.root}/var/lib")
+        # A link to nothing is a policy that is missing.
+        os.symlink("nothere", f"{h.root}/etc/iommucfg.conf")
+        assert "No such file" in h.run("apply", "--boot", code=1).err
+        assert "NOT applied" in h.kmsg()
+
+
+@test
+def trial_and_confirmation():
+    with Machine(True) as h:
+        h.etc(GPU)
+        r = h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity" and "2 tries left" in r.err, r
+        assert "changed by the policy: 1" in h.kmsg()
+        s = h.state()
+        assert (s["tries_left"], s["applied"], s["boot_id"]) == (2, True, "boot-1") and not h.good()
+        # Once more in the same boot takes no other try.
+        assert h.json("apply", "--boot", code=0)["result"] == "nothing-to-do"
+        assert h.state() == s
+        d = h.json("confirm", "--boot", code=0)
+        assert d["result"] == "committed" and h.state() is None and h.good() == s["policy"]
+        h.run("check", f"{h.root}/var/lib/iommucfg/good.conf", code=0)
+        assert "no policy is on trial" in h.run("confirm", "--boot", code=0).err
+        # Nothing is counted from now on, nor for another comment.
+        for text in (GPU, "# as it should be\n" + GPU):
+            h.etc(text)
+            h.boot()
+            h.run("apply", "--boot", code=0)
+            assert h.type(1) == "identity" and h.state() is None
+        assert [x["command"][3:] for x in h.json("history")["entries"]][:2] == [
+            ["apply", "--boot"], ["confirm", "--json", "--boot"]]
+
+
+@test
+def falls_back():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        h.run("confirm", "--boot", code=0)
+        h.etc(DMA)
+        for left in (2, 1, 0):
+            h.boot()
+            h.run("apply", "--boot", code=0)
+            assert h.type(1) == "DMA" and h.state()["tries_left"] == left
+        for _ in range(2):
+            h.boot()
+            d = h.json("apply", "--boot", code=2)
+            assert h.type(1) == "identity" and d["result"] == "committed", d
+            assert any("tries are used up" in x["message"] for x in d["problems"])
+            assert re.search("<3>iommucfg: .*used up", h.kmsg()), h.kmsg()
+            # What this boot did not try it cannot confirm.
+            assert "used up" in h.run("confirm", "--boot", code=3).err
+            assert h.read("run/iommucfg/policy.conf") == h.good()
+        # Another policy is another trial, and the old one is forgotten.
+        h.etc(GPU.replace("identity", "DMA-FQ"))
+        h.boot()
+        h.run("apply", "--boot", code=0)
+        assert h.state()["tries_left"] == 2 and h.type(1) == "DMA-FQ"
+        h.etc(DMA)
+        h.run("apply", "--boot", code=0)
+        assert h.state()["tries_left"] == 2 and h.type(1) == "DMA"
+        # Back to the confirmed one: no trial at all.
+        h.etc(GPU)
+        h.boot()
+        h.run("apply", "--boot", code=0)
+        assert h.state() is None and h.type(1) == "identity"
+
+
+@test
+def falls_back_to_nothing():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", "--tries", "1", code=0)
+        h.boot()
+        d = h.json("apply", "--boot", "--tries", "1", code=2)
+        assert h.type(1) == "DMA-FQ" and d["result"] == "nothing-to-do"
+        assert "none was ever confirmed" in h.kmsg()
+        # As the message says.
+        os.unlink(f"{h.root}/var/lib/iommucfg/boot")
+        h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity"
+
+
+@test
+def kernel_parameters():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.boot("ro iommucfg=off quiet")
+        assert "ignored" in h.run("apply", "--boot", code=0).err
+        assert h.type(1) == "DMA-FQ" and h.state() is None and "off" in h.kmsg()
+        assert h.json("apply", "--boot", code=0)["result"] == "nothing-to-do"
+        h.boot("iommucfg=good")
+        d = h.json("apply", "--boot", code=2)
+        assert d["result"] == "nothing-to-do" and "ever confirmed" in d["problems"][0]["message"]
+        h.boot("iommucfg=off iommucfg=of noiommucfg=off")
+        assert "takes \"off\" and \"good\"" in h.run("apply", "--boot", code=0).err
+        assert h.type(1) == "identity"
+        h.run("confirm", "--boot", code=0)
+        for text in (DMA, BAD):
+            h.etc(text)
+            h.boot("iommucfg=good")
+            h.run("apply", "--boot", code=2)
+            assert h.type(1) == "identity" and h.state() is None
+        # By hand the parameter means nothing.
+        h.boot("iommucfg=off")
+        h.etc(DMA)
+        h.run("apply", code=0)
+        assert h.type(1) == "DMA"
+
+
+@test
+def errors_leave_the_machine_alone():
+    for text, word in ((BAD, "nam"), ("rules = (", "syntax"),
+                       ('rules = ( { name = "a"; match = { vendor = 0xdead; }; type = "DMA"; required = true; },'
+                        '{ name = "b"; match = { vendor = 0x10de; }; type = "DMA"; } );', "required"),
+                       ('rules = ( { name = "a"; match = { driver = "nvidia"; }; type = "identity"; },'
+                        '{ name = "b"; match = { class = "network"; }; type = "DMA"; } );', "conflict")):
+        with Machine(True) as h:
+            h.etc(text)
+            r = h.run("apply", "--boot", code=1)
+            assert word in r.err and h.type(1) == "DMA-FQ", r
+            assert re.search(f"<3>iommucfg: .*etc/iommucfg.conf:1: .*{word}", h.kmsg()), h.kmsg()
+            assert "<3>iommucfg: the policy was NOT applied" in h.kmsg()
+            assert h.transactions() == [] and not h.read("run/iommucfg/policy.conf")
+            # Such a policy is never confirmed.
+            h.run("confirm", "--boot")
+            assert not h.good()
+    with Machine() as h:
+        h.etc(GPU)
+        assert "modprobe" in h.run("apply", "--boot", code=1).err and "modprobe" in h.kmsg()
+
+
+@test
+def failed_commit_is_not_confirmed():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.control("commit", "ECANCELED\n1 0000:01:00.0 probe ENODEV no\n")
+        h.run("apply", "--boot", code=4)
+        assert "NOT applied" in h.kmsg() and h.state()["applied"] is False
+        assert "could not be applied" in h.run("confirm", "--boot", code=3).err
+        h.control("commit", "EIO\n1 0000:01:00.0 restore EIO no\n")
+        h.run("apply", "--boot", code=5)
+        assert "nor undone" in h.kmsg()
+
+
+@test
+def in_use_is_left_alone():
+    with Machine(True) as h:
+        h.etc('rules = ( { name = "a"; match = { driver = [ "nvme", "nvidia" ]; }; type = "DMA"; } );\n'
+              'options = { allow_in_use = [ "net", "block" ]; confirm_timeout = 60; };\n')
+        d = h.json("apply", "--boot", code=2)
+        assert d["result"] == "committed" and [c["group"] for c in d["changes"]] == [1]
+        assert [c["group"] for c in d["skipped"]] == [2, 9] and h.transactions() == []
+        assert "<4>iommucfg: group 2 is in use and stays DMA-FQ: the policy wants DMA" in h.kmsg()
+        h.run("confirm", "--boot", code=0)
+
+
+@test
+def initramfs_then_root():
+    with Machine(True) as h, Machine() as image:
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        h.run("confirm", "--boot", code=0)
+        h.etc(DMA)
+        # The image is built: policy and state as they are now.
+        shutil.copytree(f"{h.root}/etc", f"{image.root}/etc", dirs_exist_ok=True)
+        shutil.copytree(f"{h.root}/var", f"{image.root}/var", dirs_exist_ok=True)
+        for left in (2, 1, 0, None):
+            # First the copies in memory, under the same kernel; what is written goes.
+            h.boot()
+            keep = {n: h.read(n) for n in ("var/lib/iommucfg/boot", "var/lib/iommucfg/good.conf")}
+            shutil.move(f"{h.root}/var", f"{h.dir}/var")
+            shutil.copytree(f"{image.root}/var", f"{h.root}/var")
+            h.run("apply", "--boot", code=0)
+            assert h.type(1) == "DMA"
+            os.makedirs(f"{h.root}/run/iommucfg", exist_ok=True)
+            shutil.copy(f"{h.root}/var/lib/iommucfg/history", f"{h.root}/run/iommucfg/history")
+            shutil.rmtree(f"{h.root}/var")
+            shutil.move(f"{h.dir}/var", f"{h.root}/var")
+            assert keep == {n: h.read(n) for n in keep}
+            # Then the root: counts, and changes what is different.
+            n = len(h.json("history")["entries"])
+            r = h.run("apply", "--boot", code=2 if left is None else 0)
+            assert len(h.json("history")["entries"]) > n and not h.read("run/iommucfg/history")
+            assert h.state()["tries_left"] == (left or 0), r
+            assert h.type(1) == ("identity" if left is None else "DMA")
+        ids = [x["id"] for x in h.json("history")["entries"]]
+        assert ids == list(range(1, len(ids) + 1))
+
+
+@test
+def state_that_is_rubbish():
+    with Machine(True) as h:
+        h.etc(GPU)
+        os.mkdir(f"{h.root}/var/lib/iommucfg")
+        for text in ("", "{", "[]", "{}", '{"tries_left": -1, "policy": "", "boot_id": ""}', "\0" * 99):
+            h.boot()
+            h.write("var/lib/iommucfg/boot", text)
+            r = h.run("apply", "--boot", code=0)
+            assert "var/lib/iommucfg/boot: Invalid" in r.err and h.state()["tries_left"] == 2, r
+        h.write("var/lib/iommucfg/boot", "{")
+        h.run("confirm", "--boot", code=1)
+        h.write("var/lib/iommucfg/good.conf", "rubbish")
+        h.boot("iommucfg=good")
+        assert "good.conf:1" in h.run("apply", "--boot", code=1).err and h.type(1) == "DMA-FQ"
+        assert "NOT applied" in h.kmsg()
+        # Where nothing can be counted, the policy is applied all the same.
+        shutil.rmtree(f"{h.root}/var")
+        h.boot()
+        r = h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity" and "warning" in r.err
+
+
+@test
+def killed_at_any_moment():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        h.run("confirm", "--boot", code=0)
+        good = h.good()
+        h.etc(DMA)
+        h.boot()
+        h.run("apply", "--boot", code=0)
+        policies = {good, h.state()["policy"]}
+        for n in range(24):
+            h.boot()
+            p = h.start("apply", "--boot", "--tries", "100")
+            time.sleep(n * 0.0015)
+            p.send_signal(signal.SIGKILL)
+            p.communicate()
+            # The kernel finishes what it began; what is left in its tree goes with a boot.
+            for name in h.transactions():
+                h.run("rollback", name)
+                h.run("rollback", "--forget", name)
+            p = h.start("confirm", "--boot")
+            time.sleep(n * 0.0007)
+            p.send_signal(signal.SIGKILL)
+            p.communicate()
+            assert h.good() in policies
+            assert h.state() is None or h.state()["policy"] in policies
+            if h.good() != good:
+                h.write("var/lib/iommucfg/good.conf", good)
+
+
+@test
+def in_force():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        force = f"{h.root}/run/iommucfg/policy.conf"
+        assert h.read("run/iommucfg/policy.conf") == h.state()["policy"]
+        # Somebody is at work in /etc, and a device comes.
+        h.etc(BAD)
+        h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+        h.write("sys/kernel/iommu_groups/7/type", "DMA\n")
+        d = h.json("apply", "--yes", "--skip-in-use", "--only", "0000:01:00.0", force, code=0)
+        assert [c["group"] for c in d["changes"]] == [1] and h.type(7) == "DMA"
+        h.run("apply", "--only", "nosuch", force, code=1)
+        assert h.json("apply", "--only", "7", force, code=0)["result"] == "nothing-to-do"
+        # What is wrong elsewhere does not concern it.
+        p = h.policy('rules = ( { name = "a"; match = { driver = "nvidia"; }; type = "identity"; },'
+                     '{ name = "b"; match = { class = "network"; }; type = "DMA"; },'
+                     '{ name = "c"; match = { bus = "platform"; }; type = "DMA-FQ"; },'
+                     '{ name = "d"; match = { vendor = 0xdead; }; type = "DMA"; required = true; } );')
+        h.run("apply", p, code=1)
+        h.run("apply", "--only", "1", p, code=1)
+        assert h.json("apply", "--only", "7", p, code=0)["conflicts"] == []
+        assert h.type(7) == "DMA-FQ"
+        assert h.read("run/iommucfg/policy.conf") == h.state()["policy"]
+        h.etc(DMA)
+        h.run("apply", code=0)
+        assert '"DMA"' in h.read("run/iommucfg/policy.conf")
+
+
+@test
+def usage():
+    with Machine() as h:
+        for args in (["--boot", "x"], ["--boot", "--only", "1"], ["--boot", "--detach"],
+                     ["--boot", "--confirm-timeout", "1"], ["--tries", "3"],
+                     ["--boot", "--tries", "101"], ["--only"]):
+            assert "--help" in h.run("apply", *args, code=1).err, args
+        assert "--help" in h.run("confirm", "--boot", "x", code=1).err
+
+
+if __name__ == "__main__":
+    sys.exit(main("boot"))
