@@ -209,6 +209,9 @@ int cmd_save(struct cli *cli, int argc, char **argv);
 int cmd_monitor(struct cli *cli, int argc, char **argv);
 int cmd_history(struct cli *cli, int argc, char **argv);
 
+/* image.c */
+void image_check(struct cli *cli);
+
 /* cmd-rollback-to.c */
 int rollback_to(struct run *run, const char *entry);
 

@@ -76,6 +76,9 @@ int cmd_check(struct cli *cli, int argc, char **argv)
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
 	code = cli_read_policy(cli, policy, argc - optind, argv + optind) ? EXIT_BAD : EXIT_DONE;
+	/* Files that are named need not be those that are in the image. */
+	if (optind == argc)
+		image_check(cli);
 	cli_tell(cli);
 	if (cli->json) {
 		code = cli_worse(code, print_json(cli, policy, !code));

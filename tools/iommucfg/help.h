@@ -34,7 +34,8 @@ static const char help_show[] =
 	"Columns: NAME GROUP TYPE DEVICE BUS DRIVER REQUIRED PATH IDS CLASS VENDOR MODEL\n"
 	"         DESCRIPTION REMOVABLE IN-USE\n";
 static const char help_check[] =
-	"Reads the policy alone and says every error in it. Needs no IOMMU.\n" HELP_FILES;
+	"Reads the policy alone and says every error in it. Needs no IOMMU.\n"
+	"Warns where the running kernel's initramfs image is older than the policy.\n" HELP_FILES;
 static const char help_plan[] =
 	"Says what would change, why, which drivers go away for a moment, and what is in\n"
 	"use. Changes nothing. Exit status 2 if there is something to change.\n" HELP_FILES

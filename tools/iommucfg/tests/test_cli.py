@@ -287,6 +287,48 @@ def check_errors():
 
 
 @test
+def check_old_image():
+    with Host() as h:
+        etc, conf = f"{h.root}/etc/iommucfg.d", f"{h.root}/etc/iommucfg.conf"
+        os.makedirs(etc)
+        os.makedirs(f"{h.root}/boot")
+        for path in (conf, f"{etc}/a.conf", f"{etc}/b.conf~"):
+            with open(path, "w") as f:
+                f.write("")
+            os.utime(path, (1000, 1000))
+        os.utime(etc, (1000, 1000))
+        assert h.json("check", code=0)["problems"] == []
+        for name in ("initrd.img-6.12.0-test", "initramfs-6.12.0-test.img"):
+            image = f"{h.root}/boot/{name}"
+            for other in ("initrd.img-6.11.0", "initramfs-linux.img"):
+                with open(f"{h.root}/boot/{other}", "w") as f:
+                    f.write("")
+            with open(image, "w") as f:
+                f.write("")
+            os.utime(image, (1500, 1500))
+            assert h.json("check", code=0)["problems"] == []
+            for touched in (conf, f"{etc}/a.conf", etc):
+                os.utime(touched, ns=(10**9, 1500 * 10**9 + 1))
+                (x,) = h.json("check", code=0)["problems"]
+                assert x["kind"] == "boot" and image in x["message"] and touched in x["message"], x
+                r = h.run("check", code=0)
+                assert "warning" in r.err and "update-initramfs" in r.err
+                os.utime(touched, (1000, 1000))
+            os.utime(f"{etc}/b.conf~", (2000, 2000))
+            # Of files that are named nobody knows whether they are in it.
+            os.utime(conf, (2000, 2000))
+            assert h.json("check", conf, code=0)["problems"] == []
+            # A link that is newer may have led elsewhere.
+            os.utime(conf, (1000, 1000))
+            os.rename(conf, f"{h.dir}/real.conf")
+            os.symlink(f"{h.dir}/real.conf", conf)
+            assert conf in h.json("check", code=0)["problems"][0]["message"]
+            os.unlink(conf)
+            os.rename(f"{h.dir}/real.conf", conf)
+            os.unlink(image)
+
+
+@test
 def save_round_trip():
     with Host() as h:
         p = h.policy(h.run("save", code=0).out)
