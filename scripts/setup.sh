@@ -26,6 +26,7 @@ build=(
 	libmount-dev
 	libpci-dev
 	libsmartcols-dev
+	libsystemd-dev
 	libudev-dev
 	make
 	pahole

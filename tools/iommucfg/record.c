@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "history.h"
+#include "journal.h"
 
 struct record {
 	struct cli *cli;
@@ -156,6 +157,7 @@ static void put(struct cli *cli, struct json_object *plan, struct json_object *p
 	json_object_object_add(o, "plan", plan);
 	json_object_object_add(o, "problems", problems);
 	ret = history_append(cli->ctx, o);
+	journal_entry(cli, o);
 	json_object_put(o);
 	if (ret)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "history", -ret,

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Sourced by dracut: it must neither exit nor change the shell's arguments.
+iommucfg_boot() {
+	local word
+	for word in $(cat /proc/cmdline); do
+		[ "$word" != iommucfg=off ] || return 0
+	done
+	[ -e /etc/iommucfg.conf ] || [ -L /etc/iommucfg.conf ] ||
+		[ -n "$(ls /etc/iommucfg.d 2>/dev/null)" ] || return 0
+
+	modprobe -q configfs || :
+	modprobe -q iommu-configfs || :
+	[ -d /sys/kernel/config/iommu ] || mount -t configfs none /sys/kernel/config || :
+	# What goes wrong is in the kernel's log, and no reason not to boot.
+	@BINDIR@/iommucfg apply --boot >/dev/null || :
+	# This /var goes: the history is taken over when there is another.
+	if [ -e /var/lib/iommucfg/history ]; then
+		mkdir -p /run/iommucfg
+		cp /var/lib/iommucfg/history /run/iommucfg/history
+	fi
+	return 0
+}
+iommucfg_boot

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What is installed for the boot, run where it is installed.
+
+	test_install.py IOMMUCFG STANDIN [NAME...]
+
+The host's tree becomes the root directory of the scripts (chroot, in a mount
+namespace of their own), with the stand-in for the kernel's interface below, and
+the machine's programs and libraries beside.
+"""
+import glob
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+from harness import GPU, IOMMUCFG, HERE, Host, Skip, main, test
+
+DMA = GPU.replace("identity", "DMA")
+
+
+class Installed(Host):
+    def __init__(self):
+        super().__init__(True)
+        self.linked = subprocess.run(["ldd", IOMMUCFG], capture_output=True, text=True).stdout
+        if not self.linked or "libasan" in self.linked:
+            raise Skip("the command as it is built here does not run in a bare directory")
+        if shutil.which("unshare") is None or os.geteuid() or \
+           subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+            raise Skip("needs a mount namespace")
+
+    def __enter__(self):
+        super().__enter__()
+        subprocess.run(["make", "-s", "-C", f"{HERE}/..", f"O={os.path.dirname(IOMMUCFG)}",
+                        f"DESTDIR={self.root}", "DRACUTDIR=/usr/local/dracut", "install"],
+                       check=True, stdout=subprocess.DEVNULL)
+        self.binds = ["/usr/bin"] + glob.glob("/usr/lib64") + glob.glob("/usr/lib/*-linux-gnu*")
+        for path in self.binds + glob.glob("/lib/*-linux-gnu*"):
+            os.makedirs(f"{self.root}{path}", exist_ok=True)
+        self.binds += glob.glob("/lib/*-linux-gnu*")
+        os.symlink("usr/bin", f"{self.root}/bin")
+        os.symlink("usr/lib64", f"{self.root}/lib64")
+        for d in ("dev", "run", "sbin", "tmp", "boot", "proc/sys/kernel/random"):
+            os.makedirs(f"{self.root}/{d}", exist_ok=True)
+        self.write("dev/null", "")
+        self.write("dev/kmsg", "")
+        self.write("proc/cmdline", "ro quiet\n")
+        self.write("proc/sys/kernel/random/boot_id", "boot-1\n")
+        self.program("sbin/modprobe", 'echo "$@" >>/tmp/modprobe')
+        return self
+
+    def write(self, path, text):
+        path = f"{self.root}/{path}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+
+    def read(self, path):
+        with open(f"{self.root}/{path}") as f:
+            return f.read()
+
+    def program(self, path, text):
+        self.write(path, f"#!/bin/sh\n{text}\n")
+        os.chmod(f"{self.root}/{path}", 0o755)
+
+    def inside(self, command, code=0, **env):
+        binds = " && ".join(f"mount --bind {p} {self.root}{p}" for p in self.binds)
+        p = subprocess.run(["unshare", "-m", "sh", "-c",
+                            f"{binds} && exec chroot {self.root} /bin/sh -c \"$1\"", "sh", command],
+                           capture_output=True, text=True, timeout=120,
+                           env=dict(env, PATH="/usr/local/sbin:/sbin:/usr/sbin:/usr/bin:/bin"))
+        assert p.returncode == code, p
+        return p
+
+
+def early(h, run):
+    """What the scripts of both kinds of initramfs do."""
+    # Without a policy nothing is touched, and no module loaded.
+    h.inside(run)
+    assert not os.path.exists(f"{h.root}/tmp/modprobe")
+    h.write("etc/iommucfg.conf", GPU)
+    h.write("proc/cmdline", "ro iommucfg=off\n")
+    h.inside(run)
+    assert not os.path.exists(f"{h.root}/tmp/modprobe") and h.type(1) == "DMA-FQ"
+    h.write("proc/cmdline", "ro\n")
+    p = h.inside(run)
+    assert h.type(1) == "identity" and "iommu-configfs" in h.read("tmp/modprobe"), p
+    assert p.stdout == "" and "changed by the policy: 1" in h.read("dev/kmsg")
+    # It is in /run for when there is another /var.
+    (entry,) = h.read("run/iommucfg/history").splitlines()
+    assert json.loads(entry)["result"] == "committed"
+    shutil.rmtree(f"{h.root}/var/lib/iommucfg")
+    h.inside("iommucfg apply --boot")
+    assert h.read("var/lib/iommucfg/history") == entry + "\n"
+    # An error is no reason not to boot.
+    h.write("etc/iommucfg.conf", "rubbish")
+    h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+    assert "iommucfg.conf:1" in h.inside(run).stderr
+    assert "NOT applied" in h.read("dev/kmsg") and h.type(1) == "DMA"
+
+
+@test
+def initramfs_tools_script():
+    with Installed() as h:
+        script = "/usr/share/initramfs-tools/scripts/init-top/iommucfg"
+        assert h.inside(f"{script} prereqs").stdout == "\n"
+        early(h, script)
+
+
+@test
+def initramfs_tools_order():
+    # As mkinitramfs sorts those that do not depend on each other.
+    if not shutil.which("tsort"):
+        raise Skip("needs tsort")
+    names = ["all_generic_ide", "blacklist", "iommucfg", "keymap", "udev"]
+    out = subprocess.run(["tsort"], input="".join(f"{n} {n}\n" for n in names), text=True,
+                         capture_output=True, check=True).stdout.split()
+    assert out.index("iommucfg") < out.index("udev"), out
+
+
+@test
+def initramfs_tools_hook():
+    with Installed() as h:
+        h.write("usr/share/initramfs-tools/hook-functions",
+                'copy_exec() { mkdir -p "$DESTDIR${1%/*}"; cp "$1" "$DESTDIR$1"; }\n'
+                'manual_add_modules() { echo "$@" >>"$DESTDIR/modules"; }\n')
+        run = "/usr/share/initramfs-tools/hooks/iommucfg"
+        assert h.inside(f"{run} prereqs").stdout == "\n"
+        os.mkdir(f"{h.root}/tmp/a")
+        h.inside(run, DESTDIR="/tmp/a")
+        assert os.access(f"{h.root}/tmp/a/usr/local/sbin/iommucfg", os.X_OK)
+        assert "iommu-configfs" in h.read("tmp/a/modules")
+        assert os.path.isdir(f"{h.root}/tmp/a/var/lib/iommucfg")
+        h.write("etc/iommucfg.conf", GPU)
+        h.write("etc/iommucfg.d/a.conf", "default = \"keep\";")
+        h.write("etc/iommucfg.d/a.conf~", "")
+        h.inside("iommucfg apply --boot; iommucfg confirm --boot")
+        h.write("etc/iommucfg.conf", DMA)
+        h.inside("iommucfg apply --boot")
+        os.mkdir(f"{h.root}/tmp/b")
+        assert h.inside(run, DESTDIR="/tmp/b").stderr == ""
+        for name in ("etc/iommucfg.conf", "etc/iommucfg.d/a.conf", "var/lib/iommucfg/good.conf",
+                     "var/lib/iommucfg/boot"):
+            assert h.read(f"tmp/b/{name}") == h.read(name), name
+        assert os.listdir(f"{h.root}/tmp/b/etc/iommucfg.d") == ["a.conf"]
+        assert not os.path.exists(f"{h.root}/tmp/b/var/lib/iommucfg/history")
+        # A wrong policy does not stop the image from being built.
+        os.unlink(f"{h.root}/etc/iommucfg.conf")
+        os.symlink("nothere", f"{h.root}/etc/iommucfg.conf")
+        os.mkdir(f"{h.root}/tmp/c")
+        assert "policy is wrong" in h.inside(run, DESTDIR="/tmp/c").stderr
+        assert os.path.islink(f"{h.root}/tmp/c/etc/iommucfg.conf")
+
+
+@test
+def dracut_script():
+    with Installed() as h:
+        early(h, "set -eu; x=1; . /usr/local/dracut/iommucfg-boot.sh; [ $x = 1 ]")
+
+
+@test
+def dracut_module():
+    with Installed() as h:
+        h.write("etc/iommucfg.conf", GPU)
+        os.mkdir(f"{h.root}/tmp/i")
+        p = h.inside("""cat >/tmp/d <<'END'
+require_binaries() { command -v "$1" >/dev/null; }
+instmods() { echo "modules $*"; }
+inst_multiple() { echo "programs $*"; }
+inst_hook() { echo "hook $*"; }
+moddir=/usr/local/dracut initdir=/tmp/i
+. $moddir/module-setup.sh
+check && depends && installkernel && install
+END
+bash -eu /tmp/d""")
+        assert "iommu-configfs" in p.stdout and "/usr/local/sbin/iommucfg" in p.stdout
+        assert "hook pre-udev 10 /usr/local/dracut/iommucfg-boot.sh" in p.stdout, p
+        assert h.read("tmp/i/etc/iommucfg.conf") == GPU
+        assert os.path.isdir(f"{h.root}/tmp/i/var/lib/iommucfg")
+
+
+@test
+def image_is_built_when_it_is_old():
+    with Installed() as h:
+        run = "/usr/local/lib/iommucfg/update-image"
+        h.write("etc/iommucfg.conf", GPU)
+        h.inside(run)
+        image = f"{h.root}/boot/initrd.img-6.12.0-test"
+        h.write("boot/initrd.img-6.12.0-test", "")
+
+        def built(name, code=0):
+            for path in glob.glob(f"{h.root}/etc/iommucfg*/*") + glob.glob(f"{h.root}/etc/iommucfg*") + \
+                    glob.glob(f"{h.root}/var/lib/iommucfg/*"):
+                os.utime(path, (1000, 1000))
+            os.utime(image, (2000, 2000))
+            if name:
+                os.utime(f"{h.root}/{name}", (3000, 3000))
+            with open(f"{h.root}/tmp/built", "w"):
+                pass
+            h.inside(run, code)
+            return h.read("tmp/built")
+
+        assert built("etc/iommucfg.conf", 1) == ""
+        h.program("sbin/dracut", 'echo "dracut $*" >/tmp/built')
+        assert built("etc/iommucfg.conf") == \
+            "dracut --force /boot/initrd.img-6.12.0-test 6.12.0-test\n"
+        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
+        h.write("etc/iommucfg.d/a.conf", "")
+        h.write("var/lib/iommucfg/boot", '{\n  "tries_left":10,\n  "applied":false }')
+        h.write("var/lib/iommucfg/good.conf", "")
+        for name in ("etc/iommucfg.conf", "etc/iommucfg.d", "etc/iommucfg.d/a.conf",
+                     "var/lib/iommucfg/good.conf"):
+            assert built(name) == "-u -k 6.12.0-test\n", name
+        assert built(None) == "" and built("var/lib/iommucfg/boot") == ""
+        # As the command writes it when the last try is gone.
+        os.unlink(f"{h.root}/var/lib/iommucfg/boot")
+        os.unlink(f"{h.root}/etc/iommucfg.d/a.conf")
+        h.inside("iommucfg apply --boot --tries 2")
+        assert built("var/lib/iommucfg/boot") == ""
+        h.write("proc/sys/kernel/random/boot_id", "boot-2\n")
+        h.inside("iommucfg apply --boot --tries 2")
+        assert built("var/lib/iommucfg/boot") == "-u -k 6.12.0-test\n"
+
+
+@test
+def journal():
+    with Installed() as h:
+        if "libsystemd" not in h.linked:
+            raise Skip("built without libsystemd")
+        os.makedirs(f"{h.root}/run/systemd/journal")
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        s.bind(f"{h.root}/run/systemd/journal/socket")
+        s.settimeout(10)
+        h.inside("iommucfg set --yes --name night 1 DMA")
+        messages = [dict(line.split("=", 1) for line in s.recv(65536).decode().splitlines())
+                    for _ in range(2)]
+        m = messages[0]
+        assert m["MESSAGE"] == "set: committed, 1 group planned" and m["PRIORITY"] == "5", m
+        assert m["IOMMUCFG_TRANSACTION"] == "night" and m["IOMMUCFG_RESULT"] == "committed"
+        assert m["IOMMUCFG_HISTORY"] == "1" and len(m["MESSAGE_ID"]) == 32
+        m = messages[1]
+        assert (m["IOMMUCFG_GROUP"], m["IOMMUCFG_FROM"], m["IOMMUCFG_TO"]) == ("1", "DMA-FQ", "DMA")
+        assert m["IOMMUCFG_DEVICES"] == "0000:01:00.0 0000:01:00.1", m
+        h.inside("iommucfg set 2 DMA", code=3)
+        m = s.recv(65536).decode()
+        assert "PRIORITY=3\n" in m and "IOMMUCFG_RESULT=refused\n" in m, m
+        # A tree that is not the machine's is nothing to its journal.
+        h.run("set", "1", "identity", code=0)
+        s.setblocking(False)
+        try:
+            raise AssertionError(s.recv(65536))
+        except BlockingIOError:
+            pass
+
+
+@test
+def units():
+    with Installed() as h:
+        if not shutil.which("systemd-analyze"):
+            raise Skip("needs systemd-analyze")
+        d = f"{h.root}/usr/local/lib/systemd/system"
+        names = sorted(os.listdir(d))
+        assert names == ["iommucfg-confirm.service", "iommucfg-device@.service",
+                         "iommucfg-image.path", "iommucfg-image.service", "iommucfg.service"]
+        for name in names:
+            with open(f"{d}/{name}") as f:
+                text = f.read()
+            # It looks whether the programs are there: they are below the tree.
+            assert "@" not in text.replace("modprobe@", "").replace("device@", ""), text
+            with open(f"{d}/{name}", "w") as f:
+                f.write(text.replace("/usr/local/", f"{h.root}/usr/local/"))
+        p = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes",
+                            *(f"{d}/{n}" for n in names)], capture_output=True, text=True)
+        if "Failed to" in p.stderr and "manager" in p.stderr:
+            raise Skip("systemd-analyze does not run here")
+        ours = [line for line in p.stderr.splitlines() if "iommucfg" in line]
+        assert not ours, p.stderr
+        with open(f"{h.root}/usr/local/lib/udev/rules.d/79-iommucfg.rules") as f:
+            assert "iommucfg-device@%k.service" in f.read()
+
+
+@test
+def command_of_the_device_unit():
+    with Installed() as h:
+        h.write("etc/iommucfg.conf", GPU)
+        h.inside("iommucfg apply --boot")
+        h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+        with open(f"{h.root}/usr/local/lib/systemd/system/iommucfg-device@.service") as f:
+            (line,) = [x for x in f.read().splitlines() if x.startswith("ExecStart=")]
+        h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
+        assert h.type(1) == "identity"
+
+
+if __name__ == "__main__":
+    sys.exit(main("install"))
