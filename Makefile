@@ -14,7 +14,7 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools demo check check-kernel check-series results series bench vm \
+.PHONY: help setup modules tools deb demo check check-kernel check-series results series bench vm \
 	checkpatch sparse install clean
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make modules      drivers/iommu/configfs/iommu-configfs.ko, for the kernel at'
 	@echo '                  KDIR=... (default: the stock kernel that the tests boot)'
 	@echo 'make tools        tools/iommucfg'
+	@echo 'make deb          Debian packages (OUTPUT=dir, default: packages)'
 	@echo 'make install      module (KDIR=... as above) and tools, below DESTDIR='
 	@echo 'make checkpatch   kernel style, --strict'
 	@echo 'make sparse       semantic checks'
@@ -48,6 +49,9 @@ modules: $(need-kdir)
 tools: setup
 	@$(MAKE) --no-print-directory -q -C tools/iommucfg all || \
 		$(MAKE) --no-print-directory -C tools/iommucfg all
+
+deb: setup
+	@scripts/deb.sh $(or $(OUTPUT),packages)
 
 demo: setup tools
 	@tools/lab/lab demo

@@ -23,6 +23,7 @@ declare -A command=(
 	[bench]="make --no-print-directory -C tools/iommucfg bench"
 	[builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $inside"
 	[checkpatch]="make --no-print-directory checkpatch"
+	[deb]="scripts/deb.sh"
 	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"

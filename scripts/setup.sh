@@ -60,6 +60,13 @@ bench=(
 	gnuplot-nox
 )
 
+# The Debian packages.
+packages=(
+	debhelper
+	dh-dkms
+	lintian
+)
+
 # The tests of tools/iommucfg and of the patch series.
 tests=(
 	clang
@@ -74,7 +81,7 @@ tests=(
 )
 
 missing=()
-for package in "${build[@]}" "${lab[@]}" "${bench[@]}" "${tests[@]}"; do
+for package in "${build[@]}" "${lab[@]}" "${bench[@]}" "${packages[@]}" "${tests[@]}"; do
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
 	[ "$status" = installed ] || missing+=("$package")
 done
