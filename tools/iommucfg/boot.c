@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Boot counting, as boot loaders do it. A policy that no boot has confirmed yet
- * is on trial: each boot that applies it takes one of its tries, and when none
- * is left the last confirmed policy is applied instead, or none where there is
- * none. Late in a boot that went well "iommucfg confirm --boot" makes the policy
- * on trial the confirmed one.
+ * is on trial: each boot that is about to apply it takes one of its tries (one that
+ * finds it wrong, or has no module, does not), and when none is left the last
+ * confirmed policy is applied instead, or none where there is none. Late in a boot
+ * that went well "iommucfg confirm --boot" makes the policy on trial the confirmed
+ * one.
  *
  * In /var/lib/iommucfg:
  *
@@ -107,6 +108,19 @@ enum boot_word boot_word(struct cli *cli)
 	return found;
 }
 
+/* The kernel that saves the memory of one that crashed has other things to do. */
+bool boot_is_kdump(struct cli *cli)
+{
+	bool is = false;
+	char *path;
+
+	if (asprintf(&path, "%s/proc/vmcore", iommucfg_root(cli->ctx)) >= 0) {
+		is = !access(path, F_OK);
+		free(path);
+	}
+	return is;
+}
+
 /* The boot that we are in; "" where there is no telling. */
 static char *this_boot(struct cli *cli)
 {
@@ -197,77 +211,97 @@ static void trial_remove(int dirfd)
 		fsync(dirfd);
 }
 
-/* Takes a try. Where that cannot be written it is said, and not counted. */
-static void take_try(struct cli *cli, const struct trial *old, const char *policy,
-		     const char *boot_id, long tries)
+/* What is known of the trial of a policy; empty where it has had none. */
+static void trial_of(struct cli *cli, int dirfd, const char *policy, struct trial *trial)
 {
-	struct trial trial = {
-		.policy = (char *)policy, .boot_id = (char *)boot_id,
-		.tries_left = (old->policy ? old->tries_left : tries) - 1,
-	};
 	int ret;
 
-	ret = trial_write(cli, &trial);
-	if (ret)
+	ret = trial_read(dirfd, trial);
+	if (ret && ret != -ENOENT)
 		warn(cli, "var/lib/iommucfg/boot", ret);
-	else
-		cli_note(cli, "the policy is on trial: %ld %s left after this one",
-			 trial.tries_left, trial.tries_left == 1 ? "try" : "tries");
+	/* That was another policy's. */
+	if (!ret && strcmp(trial->policy, policy))
+		trial_clear(trial);
+}
+
+/* Has this boot taken its try? Where there is no telling one boot from another, no. */
+static bool is_tried(struct cli *cli, const struct trial *trial)
+{
+	char *boot_id = this_boot(cli);
+	bool same = boot_id && *boot_id && !strcmp(trial->boot_id, boot_id);
+
+	free(boot_id);
+	return same;
 }
 
 /*
  * What this boot gets, @policy being the text of the system's. With @good the
- * confirmed one is wanted in any case. *@fallback is the text of the confirmed
- * one where it is to be applied, or NULL where there is none.
+ * confirmed one is wanted in any case, and there need be no other. *@fallback
+ * is the text of the confirmed one where it is to be applied, or NULL where
+ * there is none.
  */
-enum boot_choice boot_choose(struct cli *cli, const char *policy, long tries, bool good,
-			     char **fallback)
+enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, char **fallback)
 {
-	enum boot_choice choice = BOOT_TRIAL;
-	char *confirmed = NULL, *boot_id;
+	enum boot_choice choice = good ? BOOT_FALLBACK : BOOT_TRIAL;
 	struct trial trial = { 0 };
-	int dirfd, ret = 0;
+	char *confirmed;
+	int dirfd, ret;
 
 	*fallback = NULL;
-	dirfd = state_open(cli->ctx, true);
+	dirfd = state_open(cli->ctx, false);
 	if (dirfd < 0) {
-		/* Nothing is known, and nothing can be counted. */
-		warn(cli, "var/lib/iommucfg", dirfd);
-		return good ? BOOT_FALLBACK : BOOT_TRIAL;
+		if (dirfd != -ENOENT)
+			warn(cli, "var/lib/iommucfg", dirfd);
+		return choice;
 	}
 	confirmed = state_read(dirfd, "good.conf", &ret);
 	if (!confirmed && ret != -ENOENT)
 		warn(cli, "var/lib/iommucfg/good.conf", ret);
-	if (confirmed && policy && !strcmp(confirmed, policy)) {
+	if (!good && confirmed && !strcmp(confirmed, policy)) {
 		trial_remove(dirfd);
-		free(confirmed);
-		close(dirfd);
-		return BOOT_CONFIRMED;
-	}
-	ret = trial_read(dirfd, &trial);
-	if (ret && ret != -ENOENT)
-		warn(cli, "var/lib/iommucfg/boot", ret);
-	/* That was another policy's trial. */
-	if (!ret && (!policy || strcmp(trial.policy, policy)))
-		trial_clear(&trial);
-	boot_id = this_boot(cli);
-	if (good) {
-		choice = BOOT_FALLBACK;
-	} else if (!trial.policy || !*boot_id || strcmp(trial.boot_id, boot_id)) {
-		if (trial.policy && !trial.tries_left)
+		choice = BOOT_CONFIRMED;
+	} else if (!good) {
+		trial_of(cli, dirfd, policy, &trial);
+		if (trial.policy && !trial.tries_left && !is_tried(cli, &trial))
 			choice = BOOT_FALLBACK;
-		else
-			take_try(cli, &trial, policy, boot_id, tries);
+		trial_clear(&trial);
 	}
-	if (choice == BOOT_FALLBACK) {
+	if (choice == BOOT_FALLBACK)
 		*fallback = confirmed;
-		confirmed = NULL;
-	}
-	free(boot_id);
-	trial_clear(&trial);
-	free(confirmed);
+	else
+		free(confirmed);
 	close(dirfd);
 	return choice;
+}
+
+/*
+ * Takes a try, once in a boot, before anything is changed. Where that cannot be
+ * written it is said, and not counted.
+ */
+void boot_try(struct cli *cli, const char *policy, long tries)
+{
+	struct trial old = { 0 }, trial = { .policy = (char *)policy };
+	int dirfd, ret;
+
+	dirfd = state_open(cli->ctx, true);
+	if (dirfd < 0) {
+		warn(cli, "var/lib/iommucfg", dirfd);
+		return;
+	}
+	trial_of(cli, dirfd, policy, &old);
+	if (!old.policy || !is_tried(cli, &old)) {
+		trial.tries_left = (old.policy ? old.tries_left : tries) - 1;
+		trial.boot_id = this_boot(cli);
+		ret = trial.boot_id ? trial_write(cli, &trial) : -ENOMEM;
+		free(trial.boot_id);
+		if (ret)
+			warn(cli, "var/lib/iommucfg/boot", ret);
+		else
+			cli_note(cli, "the policy is on trial: %ld %s left after this one",
+				 trial.tries_left, trial.tries_left == 1 ? "try" : "tries");
+	}
+	trial_clear(&old);
+	close(dirfd);
 }
 
 /* The policy on trial has been applied in this boot: now it can be confirmed. */

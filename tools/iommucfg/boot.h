@@ -16,14 +16,15 @@ enum boot_word {
 
 enum boot_choice {
 	BOOT_CONFIRMED,		/* the policy is the confirmed one: nothing to count */
-	BOOT_TRIAL,		/* it is tried, and that has been counted */
+	BOOT_TRIAL,		/* it is tried, which is to be counted */
 	BOOT_FALLBACK,		/* it has been tried too often: the good one */
 };
 
 /* boot.c */
 enum boot_word boot_word(struct cli *cli);
-enum boot_choice boot_choose(struct cli *cli, const char *policy, long tries, bool good,
-			     char **fallback);
+bool boot_is_kdump(struct cli *cli);
+enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, char **fallback);
+void boot_try(struct cli *cli, const char *policy, long tries);
 void boot_applied(struct cli *cli, const char *policy);
 int boot_confirm(struct cli *cli);
 void boot_in_force(struct cli *cli, const char *policy);

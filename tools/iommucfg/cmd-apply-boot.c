@@ -106,8 +106,18 @@ static void say_fallback(struct cli *cli, bool asked, bool there)
 				      iommucfg_root(cli->ctx));
 }
 
-/* Plans and carries out @policy; returns the exit code. */
-static int carry_out(struct run *run, struct iommucfg_policy *policy)
+static bool is_wrong(const struct iommucfg_plan *plan)
+{
+	return !plan || iommucfg_problems_count(iommucfg_plan_conflicts(plan)) ||
+	       iommucfg_problems_at_least(iommucfg_plan_problems(plan), IOMMUCFG_ERROR);
+}
+
+/*
+ * Plans and carries out @policy; returns the exit code. If it is on trial, with
+ * the text @trial, that is counted before it can do any harm.
+ */
+static int carry_out(struct run *run, struct iommucfg_policy *policy, const char *trial,
+		     long tries)
 {
 	int code, ret = 0;
 
@@ -123,6 +133,8 @@ static int carry_out(struct run *run, struct iommucfg_policy *policy)
 				      "no plan could be made: %s", strerror(-ret));
 		code = EXIT_BAD;
 	}
+	if (trial && !code && !is_wrong(run->plan))
+		boot_try(run->cli, trial, tries);
 	return run_judge(run, code);
 }
 
@@ -149,7 +161,7 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 		code = EXIT_BAD;
 	free(name);
 	if (!code)
-		code = carry_out(run, *policy);
+		code = carry_out(run, *policy, NULL, 0);
 	if (code == EXIT_DONE || code == EXIT_CHANGE)
 		boot_in_force(cli, text);
 	/* What the policy in /etc says is not so. */
@@ -159,6 +171,7 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 static int try_policy(struct run *run, struct iommucfg_policy **policy, bool good, long tries)
 {
 	struct cli *cli = run->cli;
+	enum boot_choice choice;
 	char *text, *fallback;
 	int code;
 
@@ -166,12 +179,11 @@ static int try_policy(struct run *run, struct iommucfg_policy **policy, bool goo
 	text = NULL;
 	if (!good && iommucfg_policy_text(*policy, &text))
 		return cli_nomem();
-	switch (boot_choose(cli, text, tries, good, &fallback)) {
-	case BOOT_FALLBACK:
+	choice = boot_choose(cli, text, good, &fallback);
+	if (choice == BOOT_FALLBACK) {
 		code = fall_back(run, policy, fallback, good);
-		break;
-	default:
-		code = carry_out(run, *policy);
+	} else {
+		code = carry_out(run, *policy, choice == BOOT_TRIAL ? text : NULL, tries);
 		if (code == EXIT_DONE || code == EXIT_CHANGE) {
 			boot_applied(cli, text);
 			boot_in_force(cli, text);
@@ -187,13 +199,15 @@ int apply_boot(struct run *run, long tries)
 	enum boot_word word = boot_word(run->cli);
 	struct iommucfg_policy *policy = NULL;
 	struct cli *cli = run->cli;
+	const char *why;
 	int code, ret;
 
 	if (cli_need_root(cli))
 		return run_finish(run, EXIT_BAD);
-	if (word == BOOT_WORD_OFF) {
-		kmsg(cli, LEVEL_NOTICE, "iommucfg=off: the policy is ignored");
-		cli_note(cli, "iommucfg=off: the policy is ignored");
+	if (word == BOOT_WORD_OFF || boot_is_kdump(cli)) {
+		why = word == BOOT_WORD_OFF ? "iommucfg=off" : "a kernel that saves a crash";
+		kmsg(cli, LEVEL_NOTICE, "%s: the policy is ignored", why);
+		cli_note(cli, "%s: the policy is ignored", why);
 		run->result = "nothing-to-do";
 		return run_finish(run, EXIT_DONE);
 	}

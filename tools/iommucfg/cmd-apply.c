@@ -32,81 +32,116 @@ static void note_in_force(struct run *run, const struct iommucfg_policy *policy,
 	free(text);
 }
 
-int cmd_apply(struct cli *cli, int argc, char **argv)
+/* What the command line says, beside the options of a run. */
+struct asked {
+	const char *only;
+	const char *by_hand;	/* something that makes no sense at boot */
+	bool boot;
+	long tries;
+	int allow_set, timeout_set, settle_set;
+};
+
+/* An option of apply alone: 0 if taken, 1 if wrong, -1 if not one. */
+static int own_option(struct asked *asked, struct cli *cli, int opt)
+{
+	switch (opt) {
+	case OPT_BOOT:
+		asked->boot = true;
+		return 0;
+	case OPT_ONLY:
+		asked->only = optarg;
+		asked->by_hand = "--only";
+		return 0;
+	case OPT_TRIES:
+		return cli_number(cli, "--tries", optarg, 100, &asked->tries) ? 1 : 0;
+	default:
+		return -1;
+	}
+}
+
+/* -1 to go on, else the exit code. */
+static int read_options(struct run *run, struct asked *asked, int argc, char **argv)
 {
 	static const struct option options[] = {
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "boot", no_argument, NULL, OPT_BOOT },
 		{ "only", required_argument, NULL, OPT_ONLY },
 		{ "tries", required_argument, NULL, OPT_TRIES }, { NULL, 0, NULL, 0 }
 	};
-	int opt, code, ret, allow_set = 0, timeout_set = 0, settle_set = 0;
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
-	const char *only = NULL, *other = NULL;
-	struct iommucfg_policy *policy;
-	bool boot = false;
-	long tries = 0;
+	struct cli *cli = run->cli;
+	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = run_option(&run, cli, opt, &allow_set, &timeout_set, &settle_set);
+		code = run_option(run, cli, opt, &asked->allow_set, &asked->timeout_set,
+				  &asked->settle_set);
+		if (!code && opt != OPT_YES && opt != OPT_SKIP_IN_USE)
+			asked->by_hand = "the options of a change by hand";
+		if (code < 0)
+			code = own_option(asked, cli, opt);
 		if (code > 0)
 			return EXIT_BAD;
-		if (!code && !(opt == OPT_YES || opt == OPT_SKIP_IN_USE))
-			other = "the options of a change by hand";
-		if (opt == OPT_BOOT) {
-			boot = true;
+		if (!code)
 			continue;
-		}
-		if (opt == OPT_ONLY) {
-			only = optarg;
-			continue;
-		}
-		if (opt == OPT_TRIES) {
-			if (cli_number(cli, "--tries", optarg, 100, &tries))
-				return EXIT_BAD;
-			continue;
-		}
-		if (code < 0 && (code = cli_option(cli, opt, argv, options)) >= 0)
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
 			return code;
 	}
-	if (boot && (other || only || argv[optind]))
+	if (argv[optind])
+		asked->by_hand = "a FILE";
+	if (asked->boot && asked->by_hand)
 		return cli_usage(cli, "--boot goes with the system's policy, not with %s",
-				 other ? other : only ? "--only" : "a FILE");
-	if (tries && !boot)
+				 asked->by_hand);
+	if (asked->tries && !asked->boot)
 		return cli_usage(cli, "--tries goes with --boot");
-	code = cli_open(cli);
+	return -1;
+}
+
+/* Plans and carries out what has been read. */
+static int carry_out(struct run *run, const struct asked *asked, struct iommucfg_policy *policy)
+{
+	int code, ret = 0;
+
+	if (!asked->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
+		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
+	if (!asked->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
+		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+	if (!asked->settle_set && iommucfg_policy_settle(policy) >= 0)
+		run->settle = iommucfg_policy_settle(policy);
+	code = run_prepare(run);
+	if (run->topology)
+		ret = iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan);
+	if (ret) {
+		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
+				      "no plan could be made: %s", strerror(-ret));
+		code = EXIT_BAD;
+	}
+	return run_judge(run, cli_worse(code, restrict_to(run, asked->only)));
+}
+
+int cmd_apply(struct cli *cli, int argc, char **argv)
+{
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	struct iommucfg_policy *policy;
+	struct asked asked = { 0 };
+	int code, ret;
+
+	code = read_options(&run, &asked, argc, argv);
+	if (code < 0)
+		code = cli_open(cli);
 	if (code >= 0)
 		return code;
-	if (boot) {
-		signals_catch();
-		return apply_boot(&run, tries ? tries : BOOT_TRIES);
-	}
+	signals_catch();
+	if (asked.boot)
+		return apply_boot(&run, asked.tries ? asked.tries : BOOT_TRIES);
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
-	signals_catch();
 	ret = cli_read_policy(cli, policy, argc - optind, argv + optind);
 	if (ret == -EINTR) {
 		code = run_interrupted(&run);
 	} else if (ret) {
 		code = EXIT_BAD;
 	} else {
-		if (!allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
-			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-		if (!timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
-			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
-		if (!settle_set && iommucfg_policy_settle(policy) >= 0)
-			run.settle = iommucfg_policy_settle(policy);
-		code = run_prepare(&run);
-		ret = 0;
-		if (run.topology)
-			ret = iommucfg_plan_policy(run.topology, policy, &run.options, &run.plan);
-		if (ret) {
-			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
-					      "no plan could be made: %s", strerror(-ret));
-			code = EXIT_BAD;
-		}
-		code = cli_worse(code, restrict_to(&run, only));
-		code = run_judge(&run, code);
-		if (!only && optind == argc)
+		code = carry_out(&run, &asked, policy);
+		if (!asked.only && optind == argc)
 			note_in_force(&run, policy, code);
 	}
 	code = run_finish(&run, code);

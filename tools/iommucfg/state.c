@@ -9,33 +9,35 @@
 
 #include "history.h"
 
-#define STATE_PARENT	"/var/lib"
-#define STATE_NAME	"iommucfg"
 /* Far above what is written here. */
 #define STATE_FILE_MAX	(64 << 20)
 
-/*
- * The directory, or a negative errno. Only the last part of the path is made:
- * where there is no /var/lib nothing would be kept.
- */
+/* /var/lib/iommucfg, made where it is not there; or a negative errno. */
 int state_open(struct iommucfg *ctx, bool create)
 {
-	int parent, fd, ret;
+	static const char *const parts[] = { "var", "lib", "iommucfg" };
+	int fd, next, ret;
 	char *path;
+	size_t i;
 
-	if (asprintf(&path, "%s" STATE_PARENT, iommucfg_root(ctx)) < 0)
+	if (asprintf(&path, "%s/", iommucfg_root(ctx)) < 0)
 		return -ENOMEM;
-	parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = parent < 0 ? -errno : 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(path);
-	if (ret)
-		return ret;
-	if (create && !mkdirat(parent, STATE_NAME, 0755))
-		fsync(parent);
-	fd = openat(parent, STATE_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = fd < 0 ? -errno : fd;
-	close(parent);
-	return ret;
+	if (fd < 0)
+		return -errno;
+	for (i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		/* A name that the disk has not got would take the file with it. */
+		if (create && !mkdirat(fd, parts[i], 0755))
+			fsync(fd);
+		next = openat(fd, parts[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		ret = -errno;
+		close(fd);
+		if (next < 0)
+			return ret;
+		fd = next;
+	}
+	return fd;
 }
 
 /* The text of a file in it; NULL with *@error set where there is none. */

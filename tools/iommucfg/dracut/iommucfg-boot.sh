@@ -18,7 +18,7 @@ iommucfg_boot() {
 	# This /var goes: the history is taken over when there is another.
 	if [ -e /var/lib/iommucfg/history ]; then
 		mkdir -p /run/iommucfg
-		cp /var/lib/iommucfg/history /run/iommucfg/history
+		cat /var/lib/iommucfg/history >/run/iommucfg/history
 	fi
 	return 0
 }

@@ -171,6 +171,12 @@ def kernel_parameters():
             h.boot("iommucfg=good")
             h.run("apply", "--boot", code=2)
             assert h.type(1) == "identity" and h.state() is None
+        # Nor has the kernel that saves a crash to do with it.
+        h.etc(GPU)
+        h.boot()
+        h.write("proc/vmcore", "")
+        assert "crash" in h.run("apply", "--boot", code=0).err and h.type(1) == "DMA-FQ"
+        os.unlink(f"{h.root}/proc/vmcore")
         # By hand the parameter means nothing.
         h.boot("iommucfg=off")
         h.etc(DMA)
@@ -192,12 +198,14 @@ def errors_leave_the_machine_alone():
             assert re.search(f"<3>iommucfg: .*etc/iommucfg.conf:1: .*{word}", h.kmsg()), h.kmsg()
             assert "<3>iommucfg: the policy was NOT applied" in h.kmsg()
             assert h.transactions() == [] and not h.read("run/iommucfg/policy.conf")
-            # Such a policy is never confirmed.
-            h.run("confirm", "--boot")
+            # Such a policy does no harm, so it takes no try, and is never confirmed.
+            assert h.state() is None
+            h.run("confirm", "--boot", code=0)
             assert not h.good()
     with Machine() as h:
         h.etc(GPU)
         assert "modprobe" in h.run("apply", "--boot", code=1).err and "modprobe" in h.kmsg()
+        assert h.state() is None
 
 
 @test
@@ -276,6 +284,7 @@ def state_that_is_rubbish():
         assert "NOT applied" in h.kmsg()
         # Where nothing can be counted, the policy is applied all the same.
         shutil.rmtree(f"{h.root}/var")
+        h.write("var", "")
         h.boot()
         r = h.run("apply", "--boot", code=0)
         assert h.type(1) == "identity" and "warning" in r.err

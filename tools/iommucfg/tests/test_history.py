@@ -45,7 +45,15 @@ def empty():
         r = h.run("history", code=0)
         assert r.out == "" and "empty" in r.err
         shutil.rmtree(f"{h.root}/var")
-        assert entries(h) == []
+        assert entries(h) == [] and not os.path.exists(f"{h.root}/var")
+
+
+@test
+def directory_is_made():
+    with Host(True) as h:
+        shutil.rmtree(f"{h.root}/var")
+        assert h.json("set", "1", "DMA", code=0)["problems"] == []
+        assert [x["id"] for x in entries(h)] == [1]
 
 
 @test
@@ -165,8 +173,10 @@ def not_writable_is_a_warning():
         assert "not in the history" not in h.run("-q", "set", "1", "DMA", code=0).err
         h.json("history", code=1)
         shutil.rmtree(f"{h.root}/var")
+        with open(f"{h.root}/var", "w"):
+            pass
         d = h.json("set", "1", "identity", "--detach", "--confirm-timeout", "60", code=0)
-        assert d["result"] == "unconfirmed" and d["problems"][0]["errno"] == "ENOENT"
+        assert d["result"] == "unconfirmed" and d["problems"][0]["errno"] == "ENOTDIR"
         assert h.json("confirm", code=0)["problems"][0]["kind"] == "history"
 
 
