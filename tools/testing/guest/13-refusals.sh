@@ -141,32 +141,41 @@ reports "$t" "the group without a type" "^$edu - check EINVAL ."
 rmdir "$t/$edu"
 
 # ENODEV: a group whose devices are all gone. It keeps its number meanwhile.
-slot=$(behind 0000:00:03.5)
-check "a NIC is plugged into the empty slot" host device_add e1000e,id=hot0,bus=rp13
-wait_for 30 test -e "/sys/bus/pci/devices/$slot/driver" || bail "no hotplug"
-hot=$(group_of "$slot")
-stage "$t" "$hot" identity
-check_match "its device is listed" "$(cat "$t/$hot/devices")" "^pci $slot e1000e any$"
-unplug hot0 || bail "no unplug"
-check_eq "then it has none" "$(cat "$t/$hot/devices")" ""
-both "$t" ENODEV "a group without devices, and an interface that is up"
-reports "$t" "the empty group" "^$hot - check ENODEV ."
-reports "$t" "the interface as well" "^$nics $(dev vfio 0) check EBUSY ."
-rmdir "$t/$nics"
-both "$t" ENODEV "a group without devices"
-mkdir "$t/$edu"
-both "$t" EINVAL "no type, and a group without devices"
-reports "$t" "the empty group" "^$hot - check ENODEV ."
-reports "$t" "the group without a type" "^$edu - check EINVAL ."
-rmdir "$t/$edu"
-echo $(($(cat $CONFIGFS/generation) + 1)) > "$t/expected_generation"
-both "$t" ESTALE "a wrong generation, and a group without devices"
-reports "$t" "the empty group" "^$hot - check ENODEV ."
-check "another is plugged in" host device_add e1000e,id=hot1,bus=rp13
-wait_for 30 test -e "/sys/bus/pci/devices/$slot/driver" || bail "no hotplug"
-check_not "it does not get the number of a staged group" [ "$(group_of "$slot")" = "$hot" ]
-both "$t" ESTALE "the number is still empty"
-unplug hot1
+emptied()
+{
+	slot=$(behind 0000:00:03.5)
+	check "a NIC is plugged into the empty slot" host device_add e1000e,id=hot0,bus=rp13
+	wait_for 30 test -e "/sys/bus/pci/devices/$slot/driver" || bail "no hotplug"
+	hot=$(group_of "$slot")
+	stage "$t" "$hot" identity
+	check_match "its device is listed" "$(cat "$t/$hot/devices")" "^pci $slot e1000e any$"
+	unplug hot0 || bail "no unplug"
+	check_eq "then it has none" "$(cat "$t/$hot/devices")" ""
+	both "$t" ENODEV "a group without devices, and an interface that is up"
+	reports "$t" "the empty group" "^$hot - check ENODEV ."
+	reports "$t" "the interface as well" "^$nics $(dev vfio 0) check EBUSY ."
+	rmdir "$t/$nics"
+	both "$t" ENODEV "a group without devices"
+	mkdir "$t/$edu"
+	both "$t" EINVAL "no type, and a group without devices"
+	reports "$t" "the empty group" "^$hot - check ENODEV ."
+	reports "$t" "the group without a type" "^$edu - check EINVAL ."
+	rmdir "$t/$edu"
+	echo $(($(cat $CONFIGFS/generation) + 1)) > "$t/expected_generation"
+	both "$t" ESTALE "a wrong generation, and a group without devices"
+	reports "$t" "the empty group" "^$hot - check ENODEV ."
+	check "another is plugged in" host device_add e1000e,id=hot1,bus=rp13
+	wait_for 30 test -e "/sys/bus/pci/devices/$slot/driver" || bail "no hotplug"
+	check_not "it does not get the number of a staged group" [ "$(group_of "$slot")" = "$hot" ]
+	both "$t" ESTALE "the number is still empty"
+	unplug hot1
+}
+if [ -e /sys/bus/pci/devices/0000:00:03.5 ]; then
+	emptied
+else
+	skip "a group without devices" "the machine has no empty slot"
+	rmdir "$t/$nics"
+fi
 txn_end "$t"
 ip link set "$nic" down
 

@@ -106,8 +106,10 @@ txn_end "$t"
 txn_end "$old"
 
 # Different groups at once.
+other=DMA
+[ "$boot" != DMA ] || other=identity
 one left "$edu" identity
-one right "$edu2" DMA
+one right "$edu2" "$other"
 knobs 1 remove_hold "$a" "$d"
 start left "$CONFIGFS/left/commit"
 start right "$CONFIGFS/right/commit"
@@ -119,14 +121,14 @@ check_eq "the one is done" "$(ended right)" 0
 check_state "while the other runs" $CONFIGFS/left committing
 edu_set "$a" remove_hold 0
 check_eq "then that is, too" "$(ended left)" 0
-check_eq "types" "$(group_type "$edu") $(group_type "$edu2")" "identity DMA"
+check_eq "types" "$(group_type "$edu") $(group_type "$edu2")" "identity $other"
 txn_end $CONFIGFS/left
 txn_end $CONFIGFS/right
 check_as_before "as before" "$before" "$edu" "$edu2"
 
 # Both expect the same generation: one of them gets it.
 one left "$edu" identity
-one right "$edu2" DMA
+one right "$edu2" "$other"
 cat $CONFIGFS/generation > $CONFIGFS/left/expected_generation
 cat $CONFIGFS/generation > $CONFIGFS/right/expected_generation
 start left "$CONFIGFS/left/commit"
