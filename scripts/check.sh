@@ -14,8 +14,9 @@ builtin="boot kunit sysfs-hand commit refusals rollback together uevents file-tr
 # What differs from one IOMMU to the next.
 short="boot sysfs-hand commit rollback in-place file-transfer"
 
-# What only a kernel with sanitizers and fault injection can tell, and the main job on it.
-sanitized="boot commit injected identity-shared"
+# The main job on the kernel with sanitizers, which takes its time for everything; and
+# with the module inside.
+sanitized="boot commit identity-shared"
 inside="boot kunit commit"
 
 declare -A command=(
