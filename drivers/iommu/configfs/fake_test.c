@@ -217,6 +217,11 @@ static void dev_release(struct device *dev)
 	kfree(d);
 }
 
+static bool translates(const struct fake_group *group)
+{
+	return group->type == ICFG_DMA || group->type == ICFG_DMA_FQ;
+}
+
 /* @drv: what it is bound to, or NULL; @group, @parent: or NULL */
 struct fake_dev *fake_dev_add(struct fake *fake, struct fake_group *group,
 			      struct device_driver *drv,
@@ -256,6 +261,8 @@ struct fake_dev *fake_dev_add(struct fake *fake, struct fake_group *group,
 		ret = iommu_group_add_device(group->group, &d->dev);
 		KUNIT_ASSERT_EQ(fake->test, ret, 0);
 		d->dev.iommu = &d->iommu;
+		if (translates(group))
+			dev_set_dma_iommu(&d->dev);
 	}
 	return d;
 }
@@ -367,7 +374,6 @@ static int may_set(struct fake_group *group, bool in_place)
 /* The core sets each device up for translated DMA, and hides where it cannot. */
 static void set_up(struct fake_group *group)
 {
-	bool dma = group->type == ICFG_DMA || group->type == ICFG_DMA_FQ;
 	struct fake *fake = group->fake;
 	unsigned int i;
 
@@ -376,7 +382,7 @@ static void set_up(struct fake_group *group)
 
 		if (dev->iommu_group != group->group)
 			continue;
-		if (dma && !fails(fake, FAKE_SET_UP))
+		if (translates(group) && !fails(fake, FAKE_SET_UP))
 			dev_set_dma_iommu(dev);
 		else
 			dev_clear_dma_iommu(dev);
