@@ -214,10 +214,14 @@ check_eq "and waits to be confirmed" "$(cat "$a/state")" unconfirmed
 check_eq "$n groups, each with two problems" "$(write_errno "$t/commit" 1)" EINVAL
 cat "$t/report" > /tmp/report
 say "$(wc -l < /tmp/report) lines, $(wc -c < /tmp/report) bytes"
-left=$(sed -n '$s/[^0-9]*\([0-9][0-9]*\).*/\1/p' /tmp/report)
-check "the last line counts what is left out" [ "$(($(wc -l < /tmp/report) - 1 + left))" = $((2 * n)) ]
-check_eq "no line is cut" "$(sed '$d' /tmp/report | grep -cvE "$LINE")" 0
-check_not "the last line is no problem of its own" sh -c "tail -n 1 /tmp/report | grep -qE '$LINE'"
+if [ $n -gt 20 ]; then
+	left=$(sed -n '$s/[^0-9]*\([0-9][0-9]*\).*/\1/p' /tmp/report)
+	check "the last line counts what is left out" [ "$(($(wc -l < /tmp/report) - 1 + left))" = $((2 * n)) ]
+	check_eq "no line is cut" "$(sed '$d' /tmp/report | grep -cvE "$LINE")" 0
+	check_not "the last line is no problem of its own" sh -c "tail -n 1 /tmp/report | grep -qE '$LINE'"
+else
+	skip "a report that is longer than a page" "the machine has $n groups only"
+fi
 check_match "a group's status has all of its own" "$(wc -l < "$t/$group/status")" '^3$'
 check_eq "undone" "$(write_errno "$a/rollback" 1)" 0
 txn_end "$a"
