@@ -7,7 +7,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -53,19 +52,14 @@ int ic_links_read(struct iommucfg_topology *topology)
 {
 	struct dirent *e;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	if (topology->links_read)
 		return 0;
 	topology->links_read = true;
-	fd = openat(topology->ctx->sysfd, "class/devlink", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
+	dir = ic_opendirat(topology->ctx->sysfd, "class/devlink");
+	if (!dir)
+		return errno == ENOMEM ? -ENOMEM : 0;
 	while (!ret && (e = readdir(dir)))
 		if (*e->d_name != '.')
 			ret = read_link(topology, dirfd(dir), e->d_name);
@@ -115,7 +109,7 @@ static int above_head(const struct iommucfg_topology *topology, const char *sysp
 	char *subsystem, *controller, *slash;
 	struct dirent *e;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	subsystem = strdup(syspath);
 	if (!subsystem)
@@ -124,11 +118,8 @@ static int above_head(const struct iommucfg_topology *topology, const char *sysp
 	slash = strchr(slash + strlen("/nvme-subsystem/"), '/');
 	if (slash)
 		*slash = '\0';
-	fd = openat(topology->ctx->sysfd, subsystem, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+	dir = ic_opendirat(topology->ctx->sysfd, subsystem);
 	if (!dir) {
-		if (fd >= 0)
-			close(fd);
 		free(subsystem);
 		return 0;
 	}

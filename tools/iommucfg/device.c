@@ -2,7 +2,6 @@
 /* What one device is; attributes that few ask for are read on demand. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -212,19 +211,14 @@ unsigned long long ic_memory_end(struct iommucfg *ctx)
 	char buf[32];
 	struct dirent *e;
 	DIR *dir;
-	int fd;
 
 	if (ic_read_attr(ctx->sysfd, "devices/system/memory/block_size_bytes", buf,
 			 sizeof(buf)) <= 0 ||
 	    ic_parse_number(buf, 16, ~0UL, &size))
 		return 0;
-	fd = openat(ctx->sysfd, "devices/system/memory", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(ctx->sysfd, "devices/system/memory");
+	if (!dir)
 		return 0;
-	}
 	while ((e = readdir(dir))) {
 		if (strncmp(e->d_name, "memory", 6) ||
 		    ic_parse_number(e->d_name + 6, 10, ~0UL, &index))

@@ -3,6 +3,7 @@
 #ifndef IOMMUCFG_INTERNAL_H
 #define IOMMUCFG_INTERNAL_H
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,7 @@ struct iommucfg_plan {
 /* util.c */
 #define IC_GROW(array, n, cap) ic_grow((void **)&(array), (n), &(cap), sizeof(*(array)))
 int ic_grow(void **array, size_t n, size_t *cap, size_t size);
+DIR *ic_opendirat(int dirfd, const char *path);
 ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size);
 char *ic_read_text(int dirfd, const char *path, int *error);
 int ic_slurp(int fd, size_t max, char **text, size_t *length);

@@ -5,7 +5,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libmount/libmount.h>
 #include <limits.h>
 #include <stdio.h>
@@ -57,17 +56,11 @@ static int read_blocks(struct blocks *blocks)
 {
 	struct dirent *e;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
-	fd = openat(blocks->topology->ctx->sysfd, "class/block",
-		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
+	dir = ic_opendirat(blocks->topology->ctx->sysfd, "class/block");
+	if (!dir)
+		return errno == ENOMEM ? -ENOMEM : 0;
 	while (!ret && (e = readdir(dir)))
 		if (*e->d_name != '.')
 			ret = read_block(blocks, dirfd(dir), e->d_name);
@@ -138,7 +131,7 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 	struct dirent *e;
 	size_t i;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	for (i = 0; i < block->above.n && !ret; i++)
 		ret = ic_use_add(block->above.v[i], kind, block->name, IOMMUCFG_GUARD_BLOCK, false,
@@ -146,13 +139,9 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 	if (ret || block->above.n || depth > MAX_STACK)
 		return ret;
 	snprintf(path, sizeof(path), "%s/slaves", block->syspath);
-	fd = openat(blocks->topology->ctx->sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(blocks->topology->ctx->sysfd, path);
+	if (!dir)
 		return 0;
-	}
 	dm_label(blocks, block->name, label, sizeof(label));
 	while (!ret && (e = readdir(dir))) {
 		slave = *e->d_name == '.' ? NULL : by_name(blocks, e->d_name);
@@ -228,16 +217,12 @@ static int use_holders(const struct blocks *blocks, const struct block *block)
 	struct dirent *e;
 	const char *kind;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	snprintf(path, sizeof(path), "%s/holders", block->syspath);
-	fd = openat(blocks->topology->ctx->sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(blocks->topology->ctx->sysfd, path);
+	if (!dir)
 		return 0;
-	}
 	while (!ret && (e = readdir(dir))) {
 		if (*e->d_name == '.')
 			continue;

@@ -5,7 +5,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -46,7 +45,6 @@ static void look(struct face *face, const char *name, int depth)
 	struct dirent *e;
 	size_t i;
 	DIR *dir;
-	int fd;
 
 	for (i = 0; (address = ic_netinfo_address(face->info, name, i)); i++)
 		say(face, "", address);
@@ -55,13 +53,9 @@ static void look(struct face *face, const char *name, int depth)
 	if (depth > MAX_STACK)
 		return;
 	snprintf(path, sizeof(path), "class/net/%s", name);
-	fd = openat(face->ctx->sysfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(face->ctx->sysfd, path);
+	if (!dir)
 		return;
-	}
 	while ((e = readdir(dir)))
 		if (!strncmp(e->d_name, "upper_", 6)) {
 			say(face, "below ", e->d_name + 6);
@@ -109,16 +103,11 @@ int ic_use_net(struct iommucfg_topology *topology)
 	struct ic_netinfo *info;
 	struct dirent *e;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
-	fd = openat(topology->ctx->sysfd, "class/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
+	dir = ic_opendirat(topology->ctx->sysfd, "class/net");
+	if (!dir)
+		return errno == ENOMEM ? -ENOMEM : 0;
 	info = ic_netinfo_read(topology->ctx);
 	if (!info)
 		ret = -ENOMEM;

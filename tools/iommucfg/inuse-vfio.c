@@ -2,7 +2,6 @@
 /* Groups and devices that user space owns through VFIO, and which process. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -52,17 +51,13 @@ static int look_at_process(struct iommucfg_topology *topology, int procfd, const
 	struct dirent *e;
 	ssize_t n;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	snprintf(path, sizeof(path), "%.20s/fd", pid);
-	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		/* Somebody else's, or gone. */
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(procfd, path);
+	/* Somebody else's, or gone. */
+	if (!dir)
 		return 0;
-	}
 	while (!ret && (e = readdir(dir))) {
 		n = readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
 		if (n <= 10 || strncmp(link, "/dev/vfio/", 10))
@@ -81,7 +76,7 @@ int ic_use_vfio(struct iommucfg_topology *topology)
 	struct dirent *e;
 	size_t i;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	/* Going through all processes takes long, and is seldom needed. */
 	for (i = 0; i < topology->num_devices; i++)
@@ -89,13 +84,9 @@ int ic_use_vfio(struct iommucfg_topology *topology)
 			break;
 	if (i == topology->num_devices)
 		return 0;
-	fd = openat(topology->ctx->rootfd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	dir = ic_opendirat(topology->ctx->rootfd, "proc");
+	if (!dir)
 		return 0;
-	}
 	while (!ret && (e = readdir(dir)))
 		if (*e->d_name >= '1' && *e->d_name <= '9')
 			ret = look_at_process(topology, dirfd(dir), e->d_name);

@@ -48,16 +48,13 @@ static char *device_syspath(struct iommucfg *ctx, int dirfd, const char *name,
 	char *syspath, *link, *path, base[64];
 	struct dirent *e;
 	DIR *dir;
-	int fd, base_fd;
+	int base_fd;
 
 	snprintf(base, sizeof(base), "kernel/iommu_groups/%u/devices", group);
 	syspath = ic_sys_link(dirfd, name, base);
 	if (syspath)
 		return syspath;
-	fd = openat(ctx->sysfd, "bus", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir && fd >= 0)
-		close(fd);
+	dir = ic_opendirat(ctx->sysfd, "bus");
 	while (dir && !syspath && (e = readdir(dir))) {
 		if (*e->d_name == '.' || asprintf(&link, "bus/%s/devices/%s", e->d_name, name) < 0)
 			continue;

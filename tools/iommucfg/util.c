@@ -31,6 +31,19 @@ int ic_strdup(char **copy, const char *text)
 	return text && !*copy ? -ENOMEM : 0;
 }
 
+/* A directory below another one; NULL with errno where it cannot be read. */
+DIR *ic_opendirat(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0) {
+		close(fd);
+		errno = ENOMEM;
+	}
+	return dir;
+}
+
 /*
  * Reads a small attribute, without the newline at its end. What does not fit
  * is left out: callers give room for the longest value that means anything.

@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -41,19 +40,13 @@ static int count_class(struct iommucfg_witness *w, const char *class, size_t off
 	char *syspath;
 	size_t i;
 	DIR *dir;
-	int fd, ret = 0;
+	int ret = 0;
 
 	for (i = 0; i < w->n; i++)
 		*(size_t *)((char *)&w->tallies[i] + offset) = 0;
-	fd = openat(topology->ctx->sysfd, class, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
+	dir = ic_opendirat(topology->ctx->sysfd, class);
+	if (!dir)
+		return errno == ENOMEM ? -ENOMEM : 0;
 	while (!ret && (e = readdir(dir))) {
 		syspath = *e->d_name == '.' ? NULL : ic_sys_link(dirfd(dir), e->d_name, class);
 		if (!syspath)
