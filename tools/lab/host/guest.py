@@ -7,7 +7,9 @@ sockets that we listen on and QEMU connects to, so that nothing is lost at start
 """
 
 import json
+import os
 import pathlib
+import re
 import selectors
 import shutil
 import socket
@@ -18,6 +20,25 @@ import time
 
 class GuestError(Exception):
     """The guest could not be started, or QEMU ended unexpectedly."""
+
+
+def threads(arch):
+    """How TCG runs the CPUs: a thread for each ("multi"), or one for all ("single").
+
+    Before QEMU 8.2, when one CPU changed the memory map (by a BAR that moves, by a
+    device that comes), the others had the new map at once, and their TLBs, which hold
+    indices into it, until a moment later: in between, what they wrote to a device's
+    registers went to another device, or nowhere. Seen as disks that lose a command,
+    interprocessor interrupts that never arrive, and assertions in QEMU; mended by
+    "softmmu: Use async_run_on_cpu in tcg_commit". With one thread there is no in between.
+    """
+    asked = os.environ.get('LAB_TCG')
+    if asked:
+        return asked
+    told = subprocess.run([f'qemu-system-{arch}', '--version'], check=False, text=True,
+                          stdout=subprocess.PIPE).stdout
+    version = re.search(r'version (\d+)\.(\d+)', told)
+    return 'multi' if version and (int(version[1]), int(version[2])) >= (8, 2) else 'single'
 
 
 class Wire:
@@ -110,7 +131,8 @@ class Guest:
         def chardev(name):
             return ['-chardev', f'socket,id={name},path={self.wires[name].path}']
 
-        args = [f'qemu-system-{self.machine.arch}', '-accel', 'tcg,thread=multi',
+        args = [f'qemu-system-{self.machine.arch}', '-accel',
+                f'tcg,thread={self.machine.threads or threads(self.machine.arch)}',
                 '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
                 '-m', self.machine.memory, '-smp', str(self.machine.cpus),
                 '-kernel', str(kernel / 'vmlinuz'), '-initrd', str(initrd),
@@ -160,7 +182,7 @@ class Guest:
         """Waits at most so long for something to happen; False: QEMU is gone."""
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
-            self._monitor(self._later.pop(0)[1])
+            self._change(self._later.pop(0)[1])
         if self._later:
             seconds = min(seconds, self._later[0][0] - now)
         for key, _ in self._selector.select(max(seconds, 0)):
@@ -198,7 +220,7 @@ class Guest:
             if command == 'device_del':
                 self._deleted.discard(args[0])
             line = ' '.join(args if command == 'monitor' else words)
-            text = self._monitor(line).strip()
+            text = self._change(line).strip()
             # The monitor tells errors by words only.
             if text and command != 'monitor':
                 return 'error ' + ' '.join(text.split())
@@ -245,6 +267,15 @@ class Guest:
         if 'error' in message:
             return message['error']['desc']
         return message['return']
+
+    def _change(self, line):
+        """A monitor command that may change the machine: while its CPUs stand still, for
+        the reason that threads() gives."""
+        self._qmp('stop')
+        try:
+            return self._monitor(line)
+        finally:
+            self._qmp('cont')
 
     def close(self, patience=0):
         """Clears up; QEMU has so many seconds to end by itself."""

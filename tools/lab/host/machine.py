@@ -35,6 +35,7 @@ class Machine:
         self.arch = 'x86_64'
         self.memory = '1G'
         self.cpus = 2
+        self.threads = None     # of TCG, if the machine cannot do with guest.threads()
         self.patience = 1       # deadlines are so many times as long
         self.append = []
         self.modules = []
@@ -56,7 +57,7 @@ class Machine:
             raise MachineError(f'{name}: unknown arch "{self.arch}"')
 
     def _keyword(self, where, key, args):
-        if key in ('arch', 'memory'):
+        if key in ('arch', 'memory', 'threads'):
             setattr(self, key, args[0])
         elif key in ('cpus', 'patience'):
             setattr(self, key, int(args[0]))
