@@ -71,12 +71,13 @@ other()
 plug()
 {
 	local slot
-	host device_add "e1000e,id=nic$1,romfile=,bus=rp$1,addr=0.1" 2> /dev/null &&
+	host device_add "e1000e,id=nic$1,romfile=,bus=rp$1,addr=0.1,multifunction=on" 2> /dev/null &&
 		host device_add "nvme,id=nvme$1,drive=nvme$(($1 - 1)),serial=nvme$1,bus=rp$1,addr=0.0,multifunction=on" ||
 		bail "group $1 cannot be plugged in"
 	slot=$(printf '0000:%02x:00' "$1")
 	echo "disk$1 $slot.0=nvme $slot.1=e1000e" >> /lab/groups
 	wait_for 30 disk_of "$slot.0" && wait_for 30 nic_of "$slot.1" || bail "group $1 does not come up"
+	[ "$(group_of "$slot.0")" = "$(group_of "$slot.1")" ] || bail "group $1 is two groups"
 }
 
 unplug_all()
