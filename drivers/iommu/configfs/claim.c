@@ -88,6 +88,38 @@ void icfg_unclaim(struct icfg_txn *txn)
 			xa_erase(&claims, id);
 }
 
+/* Has groups for a moment, while a standing rule is fulfilled. */
+static struct icfg_txn standing = {
+	.dir.cg_item.ci_name = "standing",
+};
+
+/**
+ * icfg_claim_moment - claim a group for a moment, and for no transaction
+ * @id: its number
+ * @who: ICFG_CLAIM_WHO bytes for the name of the transaction that has it
+ *
+ * Returns false where one has it, or where there is no memory.
+ */
+bool icfg_claim_moment(unsigned int id, char *who)
+{
+	struct icfg_txn *other;
+
+	guard(mutex)(&claim_lock);
+
+	if (!xa_insert(&claims, id, &standing, GFP_KERNEL))
+		return true;
+	other = xa_load(&claims, id);
+	strscpy(who, other ? icfg_txn_name(other) : "-", ICFG_CLAIM_WHO);
+	return false;
+}
+
+void icfg_unclaim_moment(unsigned int id)
+{
+	guard(mutex)(&claim_lock);
+
+	xa_erase(&claims, id);
+}
+
 u64 icfg_generation(void)
 {
 	guard(mutex)(&claim_lock);

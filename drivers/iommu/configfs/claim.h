@@ -8,6 +8,12 @@ void icfg_claim_look(struct icfg_run *run);
 void icfg_claim(struct icfg_run *run);
 void icfg_unclaim(struct icfg_txn *txn);
 
+/* Room for the name of a transaction. */
+#define ICFG_CLAIM_WHO	(ICFG_NAME_MAX + 1)
+
+bool icfg_claim_moment(unsigned int id, char *who);
+void icfg_unclaim_moment(unsigned int id);
+
 u64 icfg_generation(void);
 bool icfg_generation_raise(u64 expected);
 

@@ -19,6 +19,7 @@
 #include "eligible.h"
 #include "face.h"
 #include "report.h"
+#include "standing.h"
 #include "txn.h"
 
 /* Room kept for the line that counts the devices left out. */
@@ -473,6 +474,7 @@ int icfg_face_init(void)
 {
 	config_group_init(&icfg_subsys.su_group);
 	mutex_init(&icfg_subsys.su_mutex);
+	icfg_standing_face_init(&icfg_subsys.su_group);
 	return configfs_register_subsystem(&icfg_subsys);
 }
 

@@ -10,43 +10,15 @@
  * around the bus's own, for a look at all devices at the most. Who deletes a
  * device takes it where no I/O may be begun, so no memory is waited for below it.
  */
-#include <linux/amba/bus.h>
-#include <linux/cdx/cdx_bus.h>
 #include <linux/cleanup.h>
-#include <linux/fsl/mc.h>
-#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
-#include <linux/host1x_context_bus.h>
-#endif
+#include <linux/device.h>
+#include <linux/iommu.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
-#include <linux/pci.h>
-#include <linux/platform_device.h>
 #include <linux/xarray.h>
 
+#include "buses.h"
 #include "seam.h"
-
-/*
- * The buses whose devices the IOMMU core probes, as in iommu.c: no others can
- * be in a group with a default domain.
- */
-static const struct bus_type * const iommu_buses[] = {
-	&platform_bus_type,
-#ifdef CONFIG_PCI
-	&pci_bus_type,
-#endif
-#ifdef CONFIG_ARM_AMBA
-	&amba_bustype,
-#endif
-#ifdef CONFIG_FSL_MC_BUS
-	&fsl_mc_bus_type,
-#endif
-#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
-	&host1x_context_device_bus_type,
-#endif
-#ifdef CONFIG_CDX_BUS
-	&cdx_bus_type,
-#endif
-};
 
 static DEFINE_MUTEX(index_lock);
 /* A device of a group, with a reference, by the group's number. */
@@ -97,7 +69,6 @@ static int leave_hint(struct device *dev, void *data)
 struct iommu_group *icfg_group_by_id(unsigned int id)
 {
 	struct iommu_group *group;
-	size_t i;
 
 	guard(mutex)(&index_lock);
 
@@ -105,8 +76,7 @@ struct iommu_group *icfg_group_by_id(unsigned int id)
 	if (group)
 		return group;
 
-	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++)
-		bus_for_each_dev(iommu_buses[i], NULL, NULL, leave_hint);
+	icfg_buses_visit(leave_hint);
 	return follow_hint(id);
 }
 
@@ -131,38 +101,19 @@ static int forget_device(struct notifier_block *nb, unsigned long action,
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block forget_blocks[ARRAY_SIZE(iommu_buses)];
+static struct notifier_block forget_blocks[ICFG_BUSES_MAX];
 
 int icfg_seam_init(void)
 {
-	size_t i;
-	int ret;
-
-	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++) {
-		forget_blocks[i] = (struct notifier_block){
-			.notifier_call	= forget_device,
-			.priority	= 1,
-		};
-		ret = bus_register_notifier(iommu_buses[i], &forget_blocks[i]);
-		if (ret)
-			goto err_unregister;
-	}
-	return 0;
-
-err_unregister:
-	while (i--)
-		bus_unregister_notifier(iommu_buses[i], &forget_blocks[i]);
-	return ret;
+	return icfg_buses_watch(forget_blocks, forget_device, 1);
 }
 
 void icfg_seam_exit(void)
 {
 	struct device *dev;
 	unsigned long id;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++)
-		bus_unregister_notifier(iommu_buses[i], &forget_blocks[i]);
+	icfg_buses_unwatch(forget_blocks);
 	xa_for_each(&hints, id, dev)
 		put_device(dev);
 	xa_destroy(&hints);

@@ -7,6 +7,7 @@
 #include <linux/crash_dump.h>
 #include <linux/module.h>
 
+#include "arrive.h"
 #include "claim.h"
 #include "face.h"
 #include "fault.h"
@@ -42,12 +43,17 @@ static int __init icfg_init(void)
 	ret = icfg_gate_init();
 	if (ret)
 		goto err_txn;
-	ret = icfg_face_init();
+	ret = icfg_arrive_init();
 	if (ret)
 		goto err_gate;
+	ret = icfg_face_init();
+	if (ret)
+		goto err_arrive;
 	icfg_fault_init();
 	return 0;
 
+err_arrive:
+	icfg_arrive_exit();
 err_gate:
 	icfg_gate_exit();
 err_txn:
@@ -63,6 +69,7 @@ static void __exit icfg_exit(void)
 {
 	icfg_fault_exit();
 	icfg_face_exit();
+	icfg_arrive_exit();
 	icfg_gate_exit();
 	icfg_txn_exit();
 	icfg_steps_exit();

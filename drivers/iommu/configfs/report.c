@@ -49,6 +49,25 @@ void icfg_report_clear(struct icfg_report *report)
 		kfree(line);
 }
 
+/* Forget the oldest lines until there are no more than @count. */
+void icfg_report_keep(struct icfg_report *report, unsigned int count)
+{
+	struct report_line *line, *next;
+	LIST_HEAD(old);
+
+	scoped_guard(spinlock, &report->lock) {
+		list_for_each_entry_safe(line, next, &report->lines, node) {
+			if (report->count <= count)
+				break;
+			list_move(&line->node, &old);
+			report->count--;
+		}
+	}
+
+	list_for_each_entry_safe(line, next, &old, node)
+		kfree(line);
+}
+
 /* "EBUSY" for -EBUSY, as %pe has it, without the minus. */
 static const char *errno_name(int err, char *buf, size_t size)
 {

@@ -33,6 +33,7 @@ struct icfg_report {
 
 void icfg_report_init(struct icfg_report *report);
 void icfg_report_clear(struct icfg_report *report);
+void icfg_report_keep(struct icfg_report *report, unsigned int count);
 __printf(6, 7)
 void icfg_report_add(struct icfg_report *report, int group, const char *device,
 		     enum icfg_phase phase, int err, const char *fmt, ...);

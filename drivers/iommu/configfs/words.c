@@ -14,9 +14,6 @@
 
 #include "words.h"
 
-/* The longest name of a transaction. */
-#define ICFG_NAME_MAX	64
-
 static const char * const type_words[] = {
 	[ICFG_NONE]	= "none",
 	[ICFG_AUTO]	= "auto",
@@ -74,13 +71,14 @@ const char *icfg_phase_word(enum icfg_phase phase)
 	return phase_words[phase];
 }
 
-static bool is_word(const char *buf, size_t count, const char *word)
+/* True if the @count bytes of @buf are @word, and no more. */
+bool icfg_is_word(const char *buf, size_t count, const char *word)
 {
 	return count == strlen(word) && !memcmp(buf, word, count);
 }
 
 /* The length of a line without the newline that may end it. */
-static size_t line_len(const char *buf, size_t count)
+size_t icfg_line_len(const char *buf, size_t count)
 {
 	return count && buf[count - 1] == '\n' ? count - 1 : count;
 }
@@ -94,11 +92,11 @@ static size_t line_len(const char *buf, size_t count)
  */
 enum icfg_type icfg_type_from_word(const char *buf, size_t count)
 {
-	size_t len = line_len(buf, count);
+	size_t len = icfg_line_len(buf, count);
 	enum icfg_type type;
 
 	for (type = ICFG_AUTO; type < ICFG_OTHER; type++)
-		if (is_word(buf, len, type_words[type]))
+		if (icfg_is_word(buf, len, type_words[type]))
 			return type;
 	return ICFG_OTHER;
 }
@@ -106,7 +104,7 @@ enum icfg_type icfg_type_from_word(const char *buf, size_t count)
 /* 0 if @buf is the "1" that starts an action, else -EINVAL. */
 int icfg_parse_one(const char *buf, size_t count)
 {
-	return is_word(buf, line_len(buf, count), "1") ? 0 : -EINVAL;
+	return icfg_is_word(buf, icfg_line_len(buf, count), "1") ? 0 : -EINVAL;
 }
 
 /* A type for a group: not "none", which only a new group has. */
@@ -122,15 +120,15 @@ int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow)
 	unsigned int bits = 0;
 	size_t len;
 
-	for (count = line_len(buf, count); count; buf += len, count -= len) {
+	for (count = icfg_line_len(buf, count); count; buf += len, count -= len) {
 		const char *space = memchr(buf, ' ', count);
 
 		len = space ? space - buf : count;
 		if (!len)
 			len = 1;
-		else if (is_word(buf, len, "net"))
+		else if (icfg_is_word(buf, len, "net"))
 			bits |= ICFG_ALLOW_NET;
-		else if (is_word(buf, len, "block"))
+		else if (icfg_is_word(buf, len, "block"))
 			bits |= ICFG_ALLOW_BLOCK;
 		else
 			return -EINVAL;
@@ -175,6 +173,6 @@ bool icfg_name_ok(const char *name)
 		    (!isalnum(name[len]) && !strchr("._-", name[len])))
 			return false;
 
-	/* "standing" is kept for policy that outlives transactions. */
+	/* "standing" is a directory of its own. */
 	return len && len <= ICFG_NAME_MAX && strcmp(name, "standing");
 }

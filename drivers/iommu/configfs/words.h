@@ -56,6 +56,9 @@ enum icfg_phase {
 	ICFG_RESTORE,
 };
 
+/* The longest name of a transaction, without its NUL. */
+#define ICFG_NAME_MAX	64
+
 /* What an operator lets a commit take away, as bits of allow_in_use. */
 #define ICFG_ALLOW_NET		BIT(0)
 #define ICFG_ALLOW_BLOCK	BIT(1)
@@ -65,6 +68,8 @@ const char *icfg_state_word(enum icfg_state state);
 const char *icfg_status_word(enum icfg_status status);
 const char *icfg_phase_word(enum icfg_phase phase);
 
+size_t icfg_line_len(const char *buf, size_t count);
+bool icfg_is_word(const char *buf, size_t count, const char *word);
 enum icfg_type icfg_type_from_word(const char *buf, size_t count);
 int icfg_parse_one(const char *buf, size_t count);
 int icfg_parse_wanted(const char *buf, size_t count, enum icfg_type *type);
