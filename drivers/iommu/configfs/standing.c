@@ -16,6 +16,7 @@
 
 #include "standing.h"
 
+/* Protects the rules and their list. */
 DEFINE_MUTEX(icfg_standing_lock);
 static LIST_HEAD(rules);
 
