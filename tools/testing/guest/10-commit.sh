@@ -26,7 +26,7 @@ for type in identity DMA DMA-FQ auto; do
 	t=$(txn_new "t$n")
 	check "$type: staged" stage "$t" "$group" "$type"
 	check_eq "$type: current_type" "$(cat "$t/$group/current_type")" "$was"
-	check_eq "$type: status" "$(cat "$t/$group/status")" staged
+	check_eq "$type: status" "$(status "$t" "$group")" staged
 	check_eq "$type: state" "$(cat "$t/state")" staged
 	check_eq "$type: progress" "$(cat "$t/progress")" "0 0"
 	# Nobody opens the disk for two seconds on end, and the NICs are down.

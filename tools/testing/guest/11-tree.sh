@@ -104,7 +104,7 @@ done
 check_eq "a group's files" "$(entries "$t/$group")" \
 	"current_type=444 devices=444 status=444 type=644"
 check_eq "type at first" "$(cat "$t/$group/type")" none
-check_eq "status at first" "$(cat "$t/$group/status")" staged
+check_eq "status at first" "$(status "$t" "$group")" staged
 for file in current_type devices status; do
 	check_eq "$file cannot be written" "$(write_errno "$t/$group/$file" DMA)" EACCES
 done

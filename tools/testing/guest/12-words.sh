@@ -60,7 +60,7 @@ refuses "$type" none "none$nl" dma Identity IDENTITY dma-fq DMA_FQ DMA-Fq Auto "
 	"DMA$nl$nl" "${nl}DMA" "DMA DMA" "DMA,auto" DMAx D "$nl" " " unmanaged blocked 1 "DMA$tab"
 refuses_nul "$type" 'DMA\0'
 refuses_nul "$type" 'DMA\0\n'
-check_eq "a write of no type leaves status" "$(cat "$t/$group/status")" staged
+check_eq "a write of no type leaves status" "$(status "$t" "$group")" staged
 
 # Options
 takes "$t/confirm_timeout" 1

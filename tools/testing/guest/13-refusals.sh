@@ -118,11 +118,11 @@ check_eq "the status word stays" "$(head -n 1 "$t/$edu/status")" staged
 stage "$t" "$edu2" identity
 both "$t" EINVAL "one of two has no type"
 check_eq "only that one is reported" "$(cut -d' ' -f1 "$t/report" | xargs)" "$edu"
-check_eq "the other's status has no line" "$(cat "$t/$edu2/status")" staged
+check_eq "the other's status has no line" "$(status "$t" "$edu2")" staged
 echo identity > "$t/$edu/type"
 check_eq "corrected it passes" "$(write_errno "$t/check" 1)" 0
 check_eq "and its report is replaced" "$(report "$t")" ""
-check_eq "also in status" "$(cat "$t/$edu/status")" staged
+check_eq "also in status" "$(status "$t" "$edu")" staged
 check_eq "a check leaves the groups alone" "$(group_type "$edu") $(drivers_of "$edu")" "$was $before"
 check_eq "no driver was bothered by all of that" "$(cat $EDU/events)" ""
 txn_end "$t"

@@ -168,7 +168,7 @@ write_errno "$t/commit" 1 > /dev/null
 check_eq "a rollback of an unconfirmed commit" "$(write_errno "$t/rollback" 1)" 0
 busy "$t" rolled-back check commit confirm rollback
 check_eq "the type is back" "$(group_type "$group") $(drivers_of "$group")" "$was $before"
-check_eq "its status" "$(cat "$t/$group/status")" restored
+check_eq "its status" "$(status "$t" "$group")" restored
 check_eq "ENOTEMPTY, as the group has its directory" "$(try rmdir "$t")" ENOTEMPTY
 check_eq "rmdir of the group" "$(try rmdir "$t/$group")" 0
 check_eq "then of the transaction" "$(try rmdir "$t")" 0
@@ -187,13 +187,13 @@ check_eq "everything is as before" "$(group_type "$group") $(drivers_of "$group"
 check_eq "the generation stays raised" "$(cat $CONFIGFS/generation)" $((generation + 1))
 check_eq "the touched group is restored" "$(head -n 1 "$t/$group/status")" restored
 check_match "and has the reason" "$(sed 1d "$t/$group/status")" "^$group $a probe ENOMEM ."
-check_eq "the other is unchanged" "$(cat "$t/$group2/status")" unchanged
+check_eq "the other is unchanged" "$(status "$t" "$group2")" unchanged
 check_eq "check leaves the words alone" "$(write_errno "$t/check" 1)
-$(cat "$t/$group/status") $(cat "$t/$group2/status")" "0
+$(status "$t" "$group") $(status "$t" "$group2")" "0
 restored unchanged"
 check_eq "a type can be written" "$(write_errno "$t/$group/type" identity)" 0
-check_eq "which makes it staged" "$(cat "$t/$group/status")" staged
-check_eq "and not the other" "$(cat "$t/$group2/status")" unchanged
+check_eq "which makes it staged" "$(status "$t" "$group")" staged
+check_eq "and not the other" "$(status "$t" "$group2")" unchanged
 check_eq "options can be written" "$(write_errno "$t/confirm_timeout" 0)" 0
 check_eq "groups can be added" "$(try mkdir "$t/$third")" 0
 check_eq "and taken out" "$(try rmdir "$t/$third")" 0
@@ -205,7 +205,7 @@ check_eq "with the next commit both are staged" "$(cat "$t/$group/status" "$t/$g
 edu_set "$a" probe_hold 0
 check_eq "a second try" "$(ended)" 0
 check_eq "with a new report" "$(report "$t")" ""
-check_eq "changed now" "$(cat "$t/$group/status") $(cat "$t/$group2/status")" "changed unchanged"
+check_eq "changed now" "$(status "$t" "$group") $(status "$t" "$group2")" "changed unchanged"
 
 # A transaction that goes forgets what it did, and changes no group.
 check_eq "the committed one has directories" "$(try rmdir "$t")" ENOTEMPTY

@@ -152,10 +152,10 @@ t=$(txn_new counts)
 check_eq "a refusal leaves it" "$(write_errno "$t/commit" 1) $(generation)" "EINVAL $at"
 stage "$t" "$group" "$was"
 check_eq "an all-unchanged commit leaves it" "$(write_errno "$t/commit" 1) $(generation)" "0 $at"
-check_eq "it says so" "$(cat "$t/$group/status")" unchanged
+check_eq "it says so" "$(status "$t" "$group")" unchanged
 check_eq "and is committed" "$(cat "$t/state")" committed
 check_eq "its rollback leaves it" "$(write_errno "$t/rollback" 1) $(generation)" "0 $at"
-check_eq "and says so, too" "$(cat "$t/$group/status")" unchanged
+check_eq "and says so, too" "$(status "$t" "$group")" unchanged
 txn_end "$t"
 t=$(txn_new counts)
 stage "$t" "$group" identity

@@ -38,12 +38,12 @@ echo 600 > "$t/confirm_timeout"
 generation=$(cat $CONFIGFS/generation)
 check_eq "a commit with a timeout" "$(write_errno "$t/commit" 1)" 0
 check_eq "its groups are changed" "$(group_type "$group") $(group_type "$nics")" "identity identity"
-check_eq "and say so" "$(cat "$t/$group/status") $(cat "$t/$nics/status")" "changed changed"
+check_eq "and say so" "$(status "$t" "$group") $(status "$t" "$nics")" "changed changed"
 echo 1 > "$t/confirm_timeout"
 check "nobody confirms: it is undone" wait_for 60 is "$t/state" rolled-back
 check_eq "types" "$(group_type "$group") $(group_type "$nics")" "$was $was_nics"
 check_eq "drivers" "$(drivers_of "$group")" "$before"
-check_eq "status" "$(cat "$t/$group/status") $(cat "$t/$nics/status")" "restored restored"
+check_eq "status" "$(status "$t" "$group") $(status "$t" "$nics")" "restored restored"
 check_eq "nothing to report" "$(report "$t")" ""
 check_eq "the generation tells of both" "$(cat $CONFIGFS/generation)" $((generation + 2))
 check_eq "a late confirm" "$(write_errno "$t/confirm" 1)" EBUSY
@@ -105,7 +105,7 @@ echo 1 > "$t/confirm_timeout"
 generation=$(cat $CONFIGFS/generation)
 check_eq "nothing to change, with a timeout" "$(write_errno "$t/commit" 1)" 0
 check "its time passes, too" wait_for 60 is "$t/state" rolled-back
-check_eq "with nothing touched" "$(cat $CONFIGFS/generation) $(cat "$t/$group/status")" \
+check_eq "with nothing touched" "$(cat $CONFIGFS/generation) $(status "$t" "$group")" \
 	"$generation unchanged"
 txn_end "$t"
 
@@ -132,7 +132,7 @@ ip link set "$nic" up
 check_eq "an interface is up" "$(($(cat "/sys/class/net/$nic/flags") & 1))" 1
 echo 1 > "$t/confirm_timeout"
 check "the timer does not care" wait_for 60 is "$t/state" rolled-back
-check_eq "and restores" "$(group_type "$nics") $(cat "$t/$nics/status")" "$was_nics restored"
+check_eq "and restores" "$(group_type "$nics") $(status "$t" "$nics")" "$was_nics restored"
 txn_end "$t"
 wait_nic "$(dev vfio 0)" > /dev/null
 
@@ -149,7 +149,7 @@ check "its disk is held when time is over" wait_for 60 is "$t/state" failed
 check_eq "that group stays" "$(group_type "$group") $(drivers_of "$group")" "identity $before"
 check_eq "and is failed" "$(head -n 1 "$t/$group/status")" failed
 check_match "the report says why" "$(report "$t")" "^$group $disk_dev restore EBUSY .*$disk"
-check_eq "the other is restored" "$(group_type "$nics") $(cat "$t/$nics/status")" "$was_nics restored"
+check_eq "the other is restored" "$(group_type "$nics") $(status "$t" "$nics")" "$was_nics restored"
 check "the disk was not taken from under its holder" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
 check_eq "a rollback asks, too" "$(write_errno "$t/rollback" 1)" EBUSY
 check_eq "and stays failed" "$(cat "$t/state")" failed

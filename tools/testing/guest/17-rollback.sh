@@ -110,7 +110,7 @@ check_eq "the other lets go" "$(write_errno "$o/confirm" 1)" 0
 check_eq "then it goes through" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
 txn_end "$t"
 check_eq "what the other kept has been changed behind its back, but not by it" \
-	"$(write_errno "$o/rollback" 1) $(cat "$o/$group2/status")" "0 unchanged"
+	"$(write_errno "$o/rollback" 1) $(status "$o" "$group2")" "0 unchanged"
 txn_end "$o"
 
 # A type that was changed since: committed and unconfirmed are refused.
@@ -139,7 +139,7 @@ check "the timer goes on" wait_for 60 is "$t/state" rolled-back
 check_eq "restores the other" "$(group_type "$group2")" "$was2"
 check_eq "leaves that one alone" "$(group_type "$group")" DMA
 check_match "and reports it" "$(report "$t")" "^$group - restore ESTALE ."
-check_eq "the other's status" "$(cat "$t/$group2/status")" restored
+check_eq "the other's status" "$(status "$t" "$group2")" restored
 check_match "that one's status" "$(head -n 1 "$t/$group/status")" '^(unchanged|failed)$'
 by_hand "$group" "$was"
 txn_end "$t"

@@ -47,7 +47,7 @@ check_eq "the owner still has it" "$(hold_vfio "$group" 2>/dev/null)" EBUSY
 # It needs nothing that it has already.
 o=$(txn_new same)
 stage "$o" "$group" "$was"
-check_eq "an owned group that has its type is left alone" "$(write_errno "$o/commit" 1) $(cat "$o/$group/status")" \
+check_eq "an owned group that has its type is left alone" "$(write_errno "$o/commit" 1) $(status "$o" "$group")" \
 	"0 unchanged"
 txn_end "$o"
 let_go "$pid"

@@ -61,7 +61,7 @@ for type in identity DMA DMA-FQ; do
 	traced commit
 	check_eq "$type: commit" "$(cat /tmp/rc)" 0
 	check_eq "$type: report" "$(report "$t")" ""
-	check_eq "$type: unchanged" "$(cat "$t/$group/status")" unchanged
+	check_eq "$type: unchanged" "$(status "$t" "$group")" unchanged
 	check_eq "$type: no driver is released, none probed" "$(released)" 0
 	check_eq "$type: no domain is attached" "$(grep -c attach_device /tmp/trace)" 0
 	check_eq "$type: the disk is the same" "$(inode_of_disk)" "$inode"
@@ -104,7 +104,7 @@ check_eq "without one they are not" "$(write_errno "$t/check" 1)" 0
 traced commit
 check_eq "the commit goes through" "$(cat /tmp/rc) $(report "$t")" "0 "
 check_eq "the type" "$(group_type "$group")" DMA-FQ
-check_eq "in place" "$(cat "$t/$group/status")" in-place
+check_eq "in place" "$(status "$t" "$group")" in-place
 check_eq "no driver was released, none probed" "$(released)" 0
 check_match "but the group was switched" "$(cat /tmp/trace)" "icfg_switch: transaction=confirm group=$group type=DMA-FQ .*err=0"
 check_eq "it counts" "$(cat $CONFIGFS/generation)" $((generation + 1))
@@ -119,7 +119,7 @@ let_go "$pid"
 [ -z "$nic_dev" ] || ip link set "$(nic_of "$nic_dev")" down
 check_eq "with nothing in use it goes through" "$(write_errno "$t/rollback" 1)" 0
 check_eq "the type is back" "$(group_type "$group") $(drivers_of "$group")" "DMA $before"
-check_eq "restored" "$(cat "$t/$group/status")" restored
+check_eq "restored" "$(status "$t" "$group")" restored
 wait_disk "$disk_dev" > /dev/null || bail "no disk"
 [ -z "$nic_dev" ] || wait_nic "$nic_dev" > /dev/null
 txn_end "$t"
@@ -129,7 +129,7 @@ t=$(txn_new timer)
 stage "$t" "$group" DMA-FQ
 echo 600 > "$t/confirm_timeout"
 check_eq "in place with a timer" "$(write_errno "$t/commit" 1)" 0
-check_eq "says so" "$(cat "$t/$group/status")" in-place
+check_eq "says so" "$(status "$t" "$group")" in-place
 echo 1 > "$t/confirm_timeout"
 check "the timer takes it back" wait_for 60 is "$t/state" rolled-back
 check_eq "to what it was" "$(group_type "$group") $(drivers_of "$group")" "DMA $before"

@@ -89,7 +89,7 @@ echo 600 > "$t/confirm_timeout"
 uevents_start /tmp/uevents
 write_errno "$t/commit" 1 > /tmp/rc
 check "events came" wait_for 10 grep -q IOMMU_TYPE= /tmp/uevents
-check_eq "then the state can be read" "$(cat "$t/state") $(cat "$t/$edu/status") $(cat "$t/$edu/current_type")" \
+check_eq "then the state can be read" "$(cat "$t/state") $(status "$t" "$edu") $(cat "$t/$edu/current_type")" \
 	"unconfirmed changed identity"
 check_eq "an unconfirmed commit has them, too" "$(ours)" "$(want identity look "$edu")"
 uevents_start /tmp/uevents
@@ -138,7 +138,7 @@ check_eq "strict" "$(write_errno "$t/commit" 1)" 0
 o=$(txn_new place)
 stage "$o" "$edu" DMA-FQ
 uevents_start /tmp/uevents
-check_eq "in place" "$(write_errno "$o/commit" 1) $(cat "$o/$edu/status")" "0 in-place"
+check_eq "in place" "$(write_errno "$o/commit" 1) $(status "$o" "$edu")" "0 in-place"
 check_eq "has one per device" "$(ours)" "$(want DMA-FQ place "$edu")"
 txn_end "$o"
 txn_end "$t"

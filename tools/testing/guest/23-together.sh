@@ -173,7 +173,7 @@ bind "$b" edu_lab
 for dev in "$a" "$b" "$c"; do unbind "$dev"; done
 t=$(txn_new none)
 stage "$t" "$group" identity
-check_eq "a group without drivers" "$(write_errno "$t/commit" 1) $(group_type "$group") $(cat "$t/$group/status")" \
+check_eq "a group without drivers" "$(write_errno "$t/commit" 1) $(group_type "$group") $(status "$t" "$group")" \
 	"0 identity changed"
 check_eq "gets none" "$(drivers_of "$group") $(cat "$t/progress")" "$a=- $b=- $c=- 0 0"
 check_eq "and goes back" "$(write_errno "$t/rollback" 1) $(group_type "$group") $(drivers_of "$group")" \

@@ -46,7 +46,7 @@ for type in auto DMA; do
 	check_eq "$type: check of a disk in use" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 done
 echo auto > "$t/$group/type"
-check_eq "auto: commit" "$(write_errno "$t/commit" 1) $(cat "$t/$group/status")" "0 unchanged"
+check_eq "auto: commit" "$(write_errno "$t/commit" 1) $(status "$t" "$group")" "0 unchanged"
 let_go "$pid"
 txn_end "$t"
 finish

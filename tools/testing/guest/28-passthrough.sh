@@ -19,7 +19,7 @@ pid=$(hold_open "/dev/$disk" excl)
 t=$(txn_new auto)
 stage "$t" "$group" auto
 check_eq "auto is there already: check of a disk in use" "$(write_errno "$t/check" 1)" 0
-check_eq "commit" "$(write_errno "$t/commit" 1) $(cat "$t/$group/status")" "0 unchanged"
+check_eq "commit" "$(write_errno "$t/commit" 1) $(status "$t" "$group")" "0 unchanged"
 check_eq "nothing was touched" "$(cat $CONFIGFS/generation)" "$generation"
 let_go "$pid"
 txn_end "$t"
@@ -33,7 +33,7 @@ for type in DMA DMA-FQ; do
 	disk=$(wait_disk "$dev") || bail "no disk"
 	o=$(txn_new back)
 	stage "$o" "$group" auto
-	check_eq "$type: auto goes back" "$(write_errno "$o/commit" 1) $(cat "$o/$group/status")" "0 changed"
+	check_eq "$type: auto goes back" "$(write_errno "$o/commit" 1) $(status "$o" "$group")" "0 changed"
 	check_eq "$type: to identity" "$(group_type "$group") $(drivers_of "$group")" "identity $before"
 	disk=$(wait_disk "$dev") || bail "no disk"
 	check_eq "$type: the data is what it was" "$(sum "$disk" 8)" "$wrote"

@@ -65,7 +65,7 @@ check_state "the state is" "$t" failed
 check_report "the probe is reported" "$t" "^$edu $b probe EIO "
 check_report "and the restore" "$t" "^$edu $b restore EIO "
 check_status "its group has failed" "$t" "$edu" failed
-check_match "and says why" "$(cat "$t/$edu/status")" "^$edu $b restore EIO "
+check_match "and says why" "$(status "$t" "$edu")" "^$edu $b restore EIO "
 check_status "the other one has not" "$t" "$edu2" restored
 check_eq "the other devices have their drivers" "$(drivers_of "$edu") $(drivers_of "$edu2")" \
 	"$a=edu_lab $b=- $c=edu_lab $d=edu_lab $e=edu_lab"

@@ -377,6 +377,12 @@ report()
 	grep -v ' ETIMEDOUT waiting for over 10 s ' "$1/report"
 }
 
+# status TXN GROUP: the same of a group's status.
+status()
+{
+	grep -v ' ETIMEDOUT waiting for over 10 s ' "$1/$2/status"
+}
+
 # ---------------------------------------------------------------- iommucfg
 
 # run WANTED "what" ARGUMENT...: iommucfg's exit code; output in /tmp/out and /tmp/err.
