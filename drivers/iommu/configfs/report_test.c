@@ -230,6 +230,24 @@ static void page_sizes(struct kunit *test)
 	}
 }
 
+/* The oldest go. */
+static void only_the_newest(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	int i;
+
+	icfg_report_keep(&f->report, 0);
+	for (i = 0; i < 5; i++)
+		icfg_report_add(&f->report, i, NULL, ICFG_CHECK, -EBUSY, "why");
+	icfg_report_keep(&f->report, 5);
+	KUNIT_EXPECT_EQ(test, count_lines(show(test, ICFG_NO_GROUP, 0)), 5);
+	icfg_report_keep(&f->report, 2);
+	KUNIT_EXPECT_STREQ(test, show(test, ICFG_NO_GROUP, 0),
+			   "3 - check EBUSY why\n4 - check EBUSY why\n");
+	icfg_report_keep(&f->report, 0);
+	KUNIT_EXPECT_STREQ(test, show(test, ICFG_NO_GROUP, 0), "");
+}
+
 /* A short line after one that did not fit is left out too: order is kept. */
 static void order(struct kunit *test)
 {
@@ -268,6 +286,7 @@ static void too_many(struct kunit *test)
 }
 
 static struct kunit_case report_cases[] = {
+	KUNIT_CASE(only_the_newest),
 	KUNIT_CASE(empty),
 	KUNIT_CASE(lines),
 	KUNIT_CASE(errno_names),
