@@ -129,7 +129,7 @@ static void pattern_lists(struct kunit *test)
 		const char *device;
 		const char *modalias;
 		bool fits;
-	} cases[] = {
+	} tries[] = {
 		{ "0000:01:00.0", NULL, true },
 		{ "0000:01:00", NULL, false },
 		{ "0000:0?:*", NULL, true },
@@ -147,9 +147,9 @@ static void pattern_lists(struct kunit *test)
 	struct icfg_rule *rule, *due;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		rule = make(test, cases[i].device, cases[i].modalias);
-		due = cases[i].fits ? rule : NULL;
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		rule = make(test, tries[i].device, tries[i].modalias);
+		due = tries[i].fits ? rule : NULL;
 		KUNIT_EXPECT_PTR_EQ_MSG(test, counts(test), due, "case %zu", i);
 		f->nr_rules--;
 		icfg_rule_drop(rule);
