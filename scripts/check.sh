@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# check.sh PART...: runs the parts one after the other, whatever becomes of each,
-# and adds up their last lines "N passed, N failed, N skipped" to one, which is the
-# only such line.
+# check.sh PART[+PART...]...: runs the parts one after the other, those with a "+" between
+# them side by side, whatever becomes of each, and adds up their last lines "N passed,
+# N failed, N skipped" to one, which is the only such line.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
@@ -28,7 +28,7 @@ declare -A command=(
 	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
-	[guest]="tools/lab/lab run --without amd,virtio-iommu"
+	[guest]="tools/lab/lab run -j2 --without amd,virtio-iommu"
 	[guest-arm64]="env LAB_KERNEL=arm64 tools/lab/lab run"
 	[guest-builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $builtin"
 	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
@@ -47,14 +47,16 @@ by_status=" bench demo fuzz modules table "
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 passed=0 failed=0 skipped=0
-out=$(mktemp)
+tmp=$(mktemp -d)
 builder=''
-trap 'rm -f "$out"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
+trap 'rm -rf "$tmp"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
 
 # What kernels take long to build: it begins here, beside all that comes first. A
 # part that needs one waits for it, and tells it if the build has failed.
 kernels=()
-for part; do
+IFS=' +' read -ra names <<< "$*"
+for part in "${names[@]}"; do
+	[ -n "${command[$part]-}" ] || { echo "check: no part \"$part\"" >&2; exit 1; }
 	[[ ! ${command[$part]-} =~ LAB_KERNEL=([a-z0-9]+) ]] || kernels+=("${BASH_REMATCH[1]}")
 done
 if [ ${#kernels[@]} -gt 0 ]; then
@@ -67,16 +69,24 @@ if [ ${#kernels[@]} -gt 0 ]; then
 	set +m
 fi
 
-for part; do
-	[ -n "${command[$part]-}" ] || { echo "check: no part \"$part\"" >&2; exit 1; }
-	echo "# $part: ${command[$part]}"
-	start=$SECONDS
+# run_part PART: its output, but for its tally, which goes to FILE after its exit status.
+run_part()
+{
+	local part=$1 tally=$2 out status
+	out=$(mktemp)
 	${command[$part]} 2>&1 < /dev/null | tee "$out" | grep --line-buffered -vE "$one_tally"
 	status=${PIPESTATUS[0]}
+	echo "$status $(grep -E "$one_tally" "$out" | tail -n 1)" > "$tally"
+	rm -f "$out"
+}
+
+# count PART SECONDS: adds up what run_part left.
+count()
+{
+	local part=$1 status tally p f s _
+	read -r status tally < "$tmp/$part"
 	if [[ $by_status == *" $part "* ]]; then
 		tally="$((status == 0)) passed, $((status != 0)) failed, 0 skipped"
-	else
-		tally=$(grep -E "$one_tally" "$out" | tail -n 1)
 	fi
 	if [ -n "$tally" ]; then
 		read -r p _ f _ s _ <<< "$tally"
@@ -89,7 +99,29 @@ for part; do
 		tally="ended without a tally, exit status $status"
 		failed=$((failed + 1))
 	fi
-	echo "# $part: $tally ($((SECONDS - start)) s)"
+	echo "# $part: $tally ($2 s)"
+}
+
+for parts; do
+	start=$SECONDS
+	if [[ $parts != *+* ]]; then
+		echo "# $parts: ${command[$parts]}"
+		run_part "$parts" "$tmp/$parts"
+		count "$parts" $((SECONDS - start))
+		continue
+	fi
+	# Side by side; each one's output stays together.
+	running=()
+	for part in ${parts//+/ }; do
+		{ run_part "$part" "$tmp/$part" > "$tmp/$part.out"; echo $((SECONDS - start)) > "$tmp/$part.took"; } &
+		running+=($!)
+	done
+	wait "${running[@]}"
+	for part in ${parts//+/ }; do
+		echo "# $part: ${command[$part]}"
+		cat "$tmp/$part.out"
+		count "$part" "$(cat "$tmp/$part.took")"
+	done
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"

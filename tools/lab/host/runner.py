@@ -133,6 +133,9 @@ class Output:
         """A line; of a result if there is a word."""
         if self._kept is not None:
             self._kept.append((text, word))
+            if word:
+                # Meanwhile, for who waits.
+                print(f'# {word} {text}', flush=True)
             return
         if word:
             Output.count += 1
