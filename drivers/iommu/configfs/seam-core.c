@@ -7,6 +7,7 @@
  * A seat is the group itself, of which it is a reference. Takes no lock; the
  * core takes the group's mutex.
  */
+#include <linux/array_size.h>
 #include <linux/err.h>
 #include <linux/module.h>
 
@@ -55,23 +56,34 @@ void icfg_seat_put(struct icfg_seat *seat)
 	iommu_group_put(to_group(seat));
 }
 
-/* The words of the group's sysfs file "type". */
-static const char *type_word(int type)
+/* What the core calls the types that can be asked for; 0 leaves it to the core. */
+static const unsigned int domain_types[] = {
+	[ICFG_AUTO]	= 0,
+	[ICFG_IDENTITY]	= IOMMU_DOMAIN_IDENTITY,
+	[ICFG_DMA]	= IOMMU_DOMAIN_DMA,
+	[ICFG_DMA_FQ]	= IOMMU_DOMAIN_DMA_FQ,
+};
+
+static enum icfg_type from_domain_type(int domain_type)
 {
-	switch (type) {
-	case IOMMU_DOMAIN_BLOCKED:
+	enum icfg_type type;
+
+	for (type = ICFG_IDENTITY; type < ARRAY_SIZE(domain_types); type++)
+		if (domain_type == domain_types[type])
+			return type;
+	return ICFG_OTHER;
+}
+
+/* The words of the group's sysfs file "type". */
+static const char *type_word(int domain_type)
+{
+	enum icfg_type type = from_domain_type(domain_type);
+
+	if (type == ICFG_OTHER && domain_type == IOMMU_DOMAIN_BLOCKED)
 		return "blocked";
-	case IOMMU_DOMAIN_IDENTITY:
-		return "identity";
-	case IOMMU_DOMAIN_UNMANAGED:
+	if (type == ICFG_OTHER && domain_type == IOMMU_DOMAIN_UNMANAGED)
 		return "unmanaged";
-	case IOMMU_DOMAIN_DMA:
-		return "DMA";
-	case IOMMU_DOMAIN_DMA_FQ:
-		return "DMA-FQ";
-	default:
-		return "unknown";
-	}
+	return icfg_type_word(type);
 }
 
 int icfg_seat_read(struct icfg_seat *seat, char *buf)
@@ -86,41 +98,16 @@ enum icfg_type icfg_seat_type(struct icfg_seat *seat)
 {
 	KUNIT_STATIC_STUB_REDIRECT(icfg_seat_type, seat);
 
-	switch (iommu_group_default_type(to_group(seat))) {
-	case IOMMU_DOMAIN_IDENTITY:
-		return ICFG_IDENTITY;
-	case IOMMU_DOMAIN_DMA:
-		return ICFG_DMA;
-	case IOMMU_DOMAIN_DMA_FQ:
-		return ICFG_DMA_FQ;
-	default:
-		return ICFG_OTHER;
-	}
+	return from_domain_type(iommu_group_default_type(to_group(seat)));
 }
 
 int icfg_seat_set(struct icfg_seat *seat, enum icfg_type type)
 {
-	unsigned int domain_type;
-
 	KUNIT_STATIC_STUB_REDIRECT(icfg_seat_set, seat, type);
 
-	switch (type) {
-	case ICFG_AUTO:
-		domain_type = 0;
-		break;
-	case ICFG_IDENTITY:
-		domain_type = IOMMU_DOMAIN_IDENTITY;
-		break;
-	case ICFG_DMA:
-		domain_type = IOMMU_DOMAIN_DMA;
-		break;
-	case ICFG_DMA_FQ:
-		domain_type = IOMMU_DOMAIN_DMA_FQ;
-		break;
-	default:
+	if (type == ICFG_NONE || type >= ARRAY_SIZE(domain_types))
 		return -EINVAL;
-	}
-	return iommu_group_set_default_type(to_group(seat), domain_type);
+	return iommu_group_set_default_type(to_group(seat), domain_types[type]);
 }
 
 MODULE_IMPORT_NS("IOMMU_CONFIGFS");
