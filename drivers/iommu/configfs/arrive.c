@@ -12,7 +12,9 @@
  */
 #include <linux/cleanup.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/iommu.h>
+#include <linux/iommu-dma.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -35,8 +37,12 @@ static bool standing;
 module_param(standing, bool, 0444);
 MODULE_PARM_DESC(standing, "Take standing rules for devices to come");
 
-/* As many lines as the report keeps. */
+/* As many lines as the report keeps, if they fit a page. */
 #define KEPT_LINES	32
+
+/* A PCI reset elsewhere in the group takes a moment, and the bus waits for us. */
+#define SWITCH_TRIES	5
+#define RETRY_MS	20
 
 /**
  * struct verdict - what the rules have for a group
@@ -48,6 +54,7 @@ MODULE_PARM_DESC(standing, "Take standing rules for devices to come");
  * @rival_dev: the device that @rival is for; a reference is held
  * @bound: a device whose driver uses the default domain, or NULL; a reference is
  *	held
+ * @port: a device whose driver does not, or NULL; a reference is held
  */
 struct verdict {
 	struct kobj_uevent_env *env;
@@ -57,6 +64,7 @@ struct verdict {
 	struct icfg_rule *rival;
 	struct device *rival_dev;
 	struct device *bound;
+	struct device *port;
 };
 
 static struct icfg_report problems;
@@ -83,19 +91,25 @@ complain(struct iommu_group *group, struct device *dev, enum icfg_phase phase,
 
 	va_start(args, fmt);
 	vaf.va = &args;
-	dev_warn(dev, "iommu group %d keeps its type: %pV\n", id, &vaf);
+	dev_warn_ratelimited(dev, "iommu group %d: %pV\n", id, &vaf);
 	va_end(args);
 }
 
-/* A driver's module is freed only a grace period after its unbinding. */
-static bool is_bound(struct device *dev)
+/* Keep a reference to the first device that has a driver, of each kind. */
+static void note_driver(struct verdict *v, struct device *dev)
 {
 	const struct device_driver *drv;
+	struct device **which;
 
+	/* A driver's module is freed only a grace period after its unbinding. */
 	guard(rcu)();
 
 	drv = READ_ONCE(dev->driver);
-	return drv && !icfg_driver_manages_dma(drv);
+	if (!drv)
+		return;
+	which = icfg_driver_manages_dma(drv) ? &v->port : &v->bound;
+	if (!*which)
+		*which = get_device(dev);
 }
 
 /* Called with the group's mutex held, for each of its devices. */
@@ -105,8 +119,7 @@ static int consider(struct device *dev, void *data)
 	struct icfg_rule *rule;
 
 	icfg_rules_add(&v->allowed, dev);
-	if (!v->bound && is_bound(dev))
-		v->bound = get_device(dev);
+	note_driver(v, dev);
 
 	rule = icfg_standing_rule(dev, v->env);
 	if (!rule || (v->rule && rule->priority < v->rule->priority))
@@ -125,33 +138,97 @@ static int consider(struct device *dev, void *data)
 	return 0;
 }
 
-/* True if the devices allow the type, as far as that is known beforehand. */
-static bool is_allowed(struct iommu_group *group, struct verdict *v,
-		       enum icfg_type now)
+/* Devices that came into the group later have its type, allowed or not. */
+static bool is_ruled_out(struct iommu_group *group, struct verdict *v)
 {
 	const struct icfg_rules *allowed = &v->allowed;
 	enum icfg_type type = v->rule->type;
-	const char *word = icfg_type_word(type);
 
-	if (allowed->contradiction ||
-	    (allowed->forced != ICFG_NONE && type != allowed->forced)) {
-		complain(group, v->dev, ICFG_CHECK, -EINVAL,
-			 "%s of standing rule %s is ruled out: device %s needs %s",
-			 word, rule_name(v->rule),
-			 allowed->forced_by ? dev_name(allowed->forced_by) : "-",
-			 icfg_type_word(allowed->forced));
+	if (!allowed->contradiction &&
+	    (allowed->forced == ICFG_NONE || type == allowed->forced))
 		return false;
-	}
-	/* From DMA the core would bring up a queue in place, and ask nobody. */
-	if ((type == ICFG_IDENTITY && allowed->identity == ICFG_NO) ||
-	    (type == ICFG_DMA_FQ && (allowed->fq == ICFG_NO ||
-				     (allowed->fq != ICFG_YES && now == ICFG_DMA)))) {
-		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
-			 "its IOMMU does not give %s, which standing rule %s has",
-			 word, rule_name(v->rule));
-		return false;
-	}
+	complain(group, v->dev, ICFG_CHECK, -EINVAL,
+		 "%s of standing rule %s is ruled out: device %s needs %s%s",
+		 icfg_type_word(type), rule_name(v->rule),
+		 allowed->forced_by ? dev_name(allowed->forced_by) : "-",
+		 icfg_type_word(allowed->forced),
+		 allowed->contradiction ? ", and one that is not trusted DMA" : "");
 	return true;
+}
+
+/* Why the group cannot be touched; there is something to change. */
+static bool is_refused(struct iommu_group *group, struct verdict *v,
+		       enum icfg_type now)
+{
+	enum icfg_type type = v->rule->type;
+	enum icfg_maybe fq = v->allowed.fq;
+
+	if (v->bound)
+		complain(group, v->dev, ICFG_CHECK, -EBUSY,
+			 "device %s has its driver already",
+			 dev_name(v->bound));
+	else if (v->port && icfg_keeps_msi(v->port))
+		complain(group, v->dev, ICFG_CHECK, -EBUSY,
+			 "the interrupts of device %s go through this group",
+			 dev_name(v->port));
+	else if (iommu_group_dma_owner_claimed(group))
+		complain(group, v->dev, ICFG_CHECK, -EBUSY,
+			 "the group is owned by user space (VFIO, iommufd)");
+	else if (now == ICFG_OTHER)
+		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
+			 "its present type could not be put back");
+	else if (type == ICFG_IDENTITY && v->allowed.identity == ICFG_NO)
+		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
+			 "its IOMMU has no identity domain, for standing rule %s",
+			 rule_name(v->rule));
+	else if (type == ICFG_DMA_FQ && fq == ICFG_NO)
+		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
+			 "its IOMMU cannot defer invalidation, for standing rule %s",
+			 rule_name(v->rule));
+	/* From DMA the core would bring up a queue in place, and ask nobody. */
+	else if (type == ICFG_DMA_FQ && fq == ICFG_MAYBE && now == ICFG_DMA)
+		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
+			 "it cannot be told whether its IOMMU can defer invalidation, for standing rule %s",
+			 rule_name(v->rule));
+	else
+		return false;
+	return true;
+}
+
+/* Called with the group's mutex held: 1 for a device that was not set up. */
+static int is_left_out(struct device *dev, void *data)
+{
+	return IS_ENABLED(CONFIG_IOMMU_DMA) && !use_dma_iommu(dev);
+}
+
+/*
+ * Returns 0 or the errno; @now is the type after it. Where the core cannot set a
+ * device up for a translated domain it says so in the kernel log only.
+ */
+static int set_type(struct iommu_group *group, struct icfg_seat *seat,
+		    enum icfg_type type, enum icfg_type *now)
+{
+	const struct cred *creds;
+	int tries = 0;
+	int err;
+
+	/* The core asks who sets a type, and who plugs in need not be allowed to. */
+	creds = override_creds(kernel_cred());
+	for (;;) {
+		err = icfg_seat_set(seat, type);
+		if (err != -EBUSY || ++tries == SWITCH_TRIES)
+			break;
+		msleep(RETRY_MS);
+	}
+	revert_creds(creds);
+
+	*now = icfg_seat_type(seat);
+	if (!err && *now != type)
+		return -EOPNOTSUPP;
+	if (!err && (type == ICFG_DMA || type == ICFG_DMA_FQ) &&
+	    iommu_group_for_each_dev(group, NULL, is_left_out))
+		return -ENOMEM;
+	return err;
 }
 
 /* The group is claimed and has no driver. */
@@ -159,35 +236,28 @@ static bool switch_to(struct iommu_group *group, struct verdict *v,
 		      struct icfg_seat *seat, enum icfg_type was)
 {
 	enum icfg_type type = v->rule->type;
-	const struct cred *creds;
 	enum icfg_type now;
 	int err;
 
-	/* The core asks who sets a type, and who plugs in need not be allowed to. */
-	creds = override_creds(kernel_cred());
-	err = icfg_seat_set(seat, type);
-	now = icfg_seat_type(seat);
-	if (!err && now != type)
-		icfg_seat_set(seat, was);
-	revert_creds(creds);
-
-	if (err) {
-		complain(group, v->dev, ICFG_SWITCH, err,
-			 "the IOMMU core refuses %s of standing rule %s",
+	err = set_type(group, seat, type, &now);
+	if (!err) {
+		dev_info(v->dev, "iommu group %d from %s to %s by standing rule %s\n",
+			 iommu_group_id(group), icfg_type_word(was),
 			 icfg_type_word(type), rule_name(v->rule));
-		return false;
+		return true;
 	}
-	if (now != type) {
-		complain(group, v->dev, ICFG_VERIFY, -EIO,
-			 "%s of standing rule %s came out as %s",
-			 icfg_type_word(type), rule_name(v->rule),
-			 icfg_type_word(now));
-		return false;
+
+	complain(group, v->dev, now == was ? ICFG_SWITCH : ICFG_VERIFY, err,
+		 "%s of standing rule %s comes out as %s", icfg_type_word(type),
+		 rule_name(v->rule), icfg_type_word(now));
+	if (now != was) {
+		err = set_type(group, seat, was, &now);
+		if (err)
+			complain(group, v->dev, ICFG_RESTORE, err,
+				 "the group had %s and has %s",
+				 icfg_type_word(was), icfg_type_word(now));
 	}
-	dev_info(v->dev, "iommu group %d from %s to %s by standing rule %s\n",
-		 iommu_group_id(group), icfg_type_word(was),
-		 icfg_type_word(type), rule_name(v->rule));
-	return true;
+	return false;
 }
 
 /* Do what the rules have for the group. Returns true if it has its type. */
@@ -197,6 +267,7 @@ static bool fulfil(struct iommu_group *group, struct verdict *v)
 	struct icfg_seat *seat;
 	enum icfg_type was;
 	bool done = false;
+	int err;
 
 	if (v->rival) {
 		complain(group, v->dev, ICFG_CHECK, -EINVAL,
@@ -208,6 +279,8 @@ static bool fulfil(struct iommu_group *group, struct verdict *v)
 	}
 	if (v->rule->type == ICFG_AUTO)
 		return true;
+	if (is_ruled_out(group, v))
+		return false;
 
 	seat = icfg_seat_get(group);
 	if (IS_ERR(seat)) {
@@ -219,18 +292,13 @@ static bool fulfil(struct iommu_group *group, struct verdict *v)
 	was = icfg_seat_type(seat);
 	if (was == v->rule->type) {
 		done = true;
-	} else if (v->bound) {
-		complain(group, v->dev, ICFG_CHECK, -EBUSY,
-			 "device %s has its driver already", dev_name(v->bound));
-	} else if (was == ICFG_OTHER) {
-		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
-			 "its present type could not be put back");
-	} else if (is_allowed(group, v, was)) {
-		if (icfg_claim_moment(iommu_group_id(group), who)) {
+	} else if (!is_refused(group, v, was)) {
+		err = icfg_claim_moment(iommu_group_id(group), who);
+		if (!err) {
 			done = switch_to(group, v, seat, was);
 			icfg_unclaim_moment(iommu_group_id(group));
 		} else {
-			complain(group, v->dev, ICFG_CHECK, -EBUSY,
+			complain(group, v->dev, ICFG_CHECK, err,
 				 "transaction %s has this group", who);
 		}
 	}
@@ -250,11 +318,14 @@ static void arrive(struct device *dev, struct iommu_group *group)
 	}
 
 	scoped_guard(mutex, &icfg_standing_lock) {
-		iommu_group_for_each_dev(group, &v, consider);
+		/* What is there already gives no reason to change anything. */
+		if (icfg_standing_rule(dev, v.env))
+			iommu_group_for_each_dev(group, &v, consider);
 		if (v.rule && fulfil(group, &v))
 			v.rule->hits++;
 	}
 
+	put_device(v.port);
 	put_device(v.bound);
 	put_device(v.rival_dev);
 	put_device(v.dev);

@@ -4,13 +4,15 @@
  * know of each other.
  *
  * claim_lock protects both; it is taken inside of everything else, and nothing
- * sleeps for long under it.
+ * sleeps for long under it. Whoever claims waits for a standing rule that is just
+ * being fulfilled.
  */
 #include <linux/mutex.h>
 #include <linux/xarray.h>
 
 #include "check.h"
 #include "claim.h"
+#include "standing.h"
 
 static DEFINE_MUTEX(claim_lock);
 /* The running or unconfirmed transaction that has a group, by its number. */
@@ -45,6 +47,8 @@ static bool all_free(struct icfg_run *run)
  */
 void icfg_claim_look(struct icfg_run *run)
 {
+	/* No rule has a group for a moment. */
+	guard(mutex)(&icfg_standing_lock);
 	guard(mutex)(&claim_lock);
 
 	all_free(run);
@@ -60,6 +64,8 @@ void icfg_claim(struct icfg_run *run)
 {
 	struct icfg_target *t;
 
+	/* No rule has a group for a moment. */
+	guard(mutex)(&icfg_standing_lock);
 	scoped_guard(mutex, &claim_lock) {
 		if (!all_free(run))
 			return;
@@ -89,28 +95,31 @@ void icfg_unclaim(struct icfg_txn *txn)
 }
 
 /* Has groups for a moment, while a standing rule is fulfilled. */
-static struct icfg_txn standing = {
-	.dir.cg_item.ci_name = "standing",
-};
+static struct icfg_txn standing;
 
 /**
  * icfg_claim_moment - claim a group for a moment, and for no transaction
  * @id: its number
  * @who: ICFG_CLAIM_WHO bytes for the name of the transaction that has it
  *
- * Returns false where one has it, or where there is no memory.
+ * The caller holds icfg_standing_lock until it has given the group back: whoever
+ * claims groups for a transaction waits for that.
+ *
+ * Returns 0, -EBUSY where a transaction has the group, or -ENOMEM.
  */
-bool icfg_claim_moment(unsigned int id, char *who)
+int icfg_claim_moment(unsigned int id, char *who)
 {
 	struct icfg_txn *other;
+	int ret;
+
+	lockdep_assert_held(&icfg_standing_lock);
 
 	guard(mutex)(&claim_lock);
 
-	if (!xa_insert(&claims, id, &standing, GFP_KERNEL))
-		return true;
-	other = xa_load(&claims, id);
+	ret = xa_insert(&claims, id, &standing, GFP_KERNEL);
+	other = ret ? xa_load(&claims, id) : NULL;
 	strscpy(who, other ? icfg_txn_name(other) : "-", ICFG_CLAIM_WHO);
-	return false;
+	return ret;
 }
 
 void icfg_unclaim_moment(unsigned int id)

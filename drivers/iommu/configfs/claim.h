@@ -11,7 +11,7 @@ void icfg_unclaim(struct icfg_txn *txn);
 /* Room for the name of a transaction. */
 #define ICFG_CLAIM_WHO	(ICFG_NAME_MAX + 1)
 
-bool icfg_claim_moment(unsigned int id, char *who);
+int icfg_claim_moment(unsigned int id, char *who);
 void icfg_unclaim_moment(unsigned int id);
 
 u64 icfg_generation(void);

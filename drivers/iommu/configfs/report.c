@@ -49,19 +49,29 @@ void icfg_report_clear(struct icfg_report *report)
 		kfree(line);
 }
 
-/* Forget the oldest lines until there are no more than @count. */
+/**
+ * icfg_report_keep - forget the oldest lines
+ * @report: the report
+ * @count: how many to keep at most; fewer if they do not fit a page
+ */
 void icfg_report_keep(struct icfg_report *report, unsigned int count)
 {
 	struct report_line *line, *next;
+	size_t size = 0;
 	LIST_HEAD(old);
 
 	scoped_guard(spinlock, &report->lock) {
+		list_for_each_entry(line, &report->lines, node)
+			size += strlen(line->text) + 1;
 		list_for_each_entry_safe(line, next, &report->lines, node) {
-			if (report->count <= count)
+			if (report->count <= count &&
+			    size <= ICFG_TEXT_MAX - REPORT_TAIL)
 				break;
+			size -= strlen(line->text) + 1;
 			list_move(&line->node, &old);
 			report->count--;
 		}
+		report->lost = 0;
 	}
 
 	list_for_each_entry_safe(line, next, &old, node)

@@ -246,6 +246,17 @@ static void only_the_newest(struct kunit *test)
 			   "3 - check EBUSY why\n4 - check EBUSY why\n");
 	icfg_report_keep(&f->report, 0);
 	KUNIT_EXPECT_STREQ(test, show(test, ICFG_NO_GROUP, 0), "");
+
+	/* And the oldest, where they do not fit a page. */
+	for (i = 0; i < 50; i++)
+		icfg_report_add(&f->report, i, NULL, ICFG_CHECK, -EBUSY,
+				"%0100d", i);
+	icfg_report_keep(&f->report, 50);
+	/* Each is 118 bytes with its newline. */
+	KUNIT_EXPECT_EQ(test, count_lines(show(test, ICFG_NO_GROUP, 0)),
+			(ICFG_TEXT_MAX - TAIL) / 118);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->page, "\n49 - "));
+	KUNIT_EXPECT_NULL(test, strstr(f->page, "left out"));
 }
 
 /* A short line after one that did not fit is left out too: order is kept. */

@@ -68,8 +68,12 @@ static ssize_t store_patterns(char ***where, const char *page, size_t count)
 
 	if (!icfg_capable())
 		return -EACCES;
-	/* No NUL within: what is behind it would be lost in silence. */
-	if (strlen(page) != count)
+	/*
+	 * What is longer comes in pieces, each of which would be the whole list. What is
+	 * behind a NUL would be lost in silence.
+	 */
+	if (strlen(page) != count ||
+	    (count == ICFG_TEXT_MAX - 1 && page[count - 1] != '\n'))
 		return -EINVAL;
 	patterns = argv_split(GFP_KERNEL, page, &words);
 	if (!patterns)

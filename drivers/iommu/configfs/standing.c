@@ -9,11 +9,10 @@
 #include <linux/cleanup.h>
 #include <linux/glob.h>
 #include <linux/kobject.h>
-#include <linux/pci.h>
-#include <linux/platform_device.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "buses.h"
 #include "standing.h"
 
 /* Protects the rules and their list. */
@@ -30,7 +29,8 @@ struct icfg_rule *icfg_rule_new(void)
 		return NULL;
 
 	INIT_LIST_HEAD(&rule->node);
-	rule->bus = IS_ENABLED(CONFIG_PCI) ? &pci_bus_type : &platform_bus_type;
+	rule->bus = icfg_bus_by_name("pci", strlen("pci")) ?:
+		    icfg_bus_by_name("platform", strlen("platform"));
 	rule->device = argv_split(GFP_KERNEL, "*", NULL);
 	rule->modalias = argv_split(GFP_KERNEL, "*", NULL);
 	if (!rule->device || !rule->modalias) {

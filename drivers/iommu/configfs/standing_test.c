@@ -31,14 +31,15 @@ static const struct bus_type mute_bus = {
 };
 
 struct fixture {
-	struct device dev;
+	struct device *dev;
 	struct kobj_uevent_env env;
 	struct icfg_rule *rules[4];
 	unsigned int nr_rules;
 };
 
-static void no_release(struct device *dev)
+static void free_device(struct device *dev)
 {
+	kfree(dev);
 }
 
 static int standing_init(struct kunit *test)
@@ -47,12 +48,15 @@ static int standing_init(struct kunit *test)
 
 	if (!f)
 		return -ENOMEM;
+	f->dev = kzalloc(sizeof(*f->dev), GFP_KERNEL);
+	if (!f->dev)
+		return -ENOMEM;
 	test->priv = f;
-	device_initialize(&f->dev);
-	f->dev.bus = &talking_bus;
-	f->dev.release = no_release;
-	dev_set_drvdata(&f->dev, "test:v0001d0002");
-	return dev_set_name(&f->dev, "0000:01:00.0");
+	device_initialize(f->dev);
+	f->dev->bus = &talking_bus;
+	f->dev->release = free_device;
+	dev_set_drvdata(f->dev, "test:v0001d0002");
+	return dev_set_name(f->dev, "0000:01:00.0");
 }
 
 static void standing_exit(struct kunit *test)
@@ -65,15 +69,16 @@ static void standing_exit(struct kunit *test)
 		icfg_rule_drop(f->rules[f->nr_rules]);
 		icfg_rule_free(f->rules[f->nr_rules]);
 	}
-	put_device(&f->dev);
+	put_device(f->dev);
 }
 
-static char **patterns(struct kunit *test, const char *text)
+static void set_patterns(struct kunit *test, char ***where, const char *text)
 {
 	char **split = argv_split(GFP_KERNEL, text, NULL);
 
 	KUNIT_ASSERT_NOT_NULL(test, split);
-	return split;
+	argv_free(*where);
+	*where = split;
 }
 
 /* One more rule, for every device of the bus unless patterns are given. */
@@ -81,22 +86,19 @@ static struct icfg_rule *make(struct kunit *test, const char *device,
 			      const char *modalias)
 {
 	struct fixture *f = test->priv;
-	struct icfg_rule *rule = icfg_rule_new();
+	struct icfg_rule *rule;
 
-	KUNIT_ASSERT_NOT_NULL(test, rule);
 	KUNIT_ASSERT_LT(test, f->nr_rules, ARRAY_SIZE(f->rules));
-	f->rules[f->nr_rules++] = rule;
-	icfg_rule_add(rule);
-	rule->bus = f->dev.bus;
+	rule = icfg_rule_new();
+	KUNIT_ASSERT_NOT_NULL(test, rule);
+	rule->bus = f->dev->bus;
 	rule->type = ICFG_IDENTITY;
-	if (device) {
-		argv_free(rule->device);
-		rule->device = patterns(test, device);
-	}
-	if (modalias) {
-		argv_free(rule->modalias);
-		rule->modalias = patterns(test, modalias);
-	}
+	icfg_rule_add(rule);
+	f->rules[f->nr_rules++] = rule;
+	if (device)
+		set_patterns(test, &rule->device, device);
+	if (modalias)
+		set_patterns(test, &rule->modalias, modalias);
 	return rule;
 }
 
@@ -106,7 +108,7 @@ static struct icfg_rule *counts(struct kunit *test)
 
 	guard(mutex)(&icfg_standing_lock);
 
-	return icfg_standing_rule(&f->dev, &f->env);
+	return icfg_standing_rule(f->dev, &f->env);
 }
 
 static void only_with_a_type(struct kunit *test)
@@ -162,12 +164,12 @@ static void no_modalias(struct kunit *test)
 	struct fixture *f = test->priv;
 	struct icfg_rule *rule = make(test, NULL, NULL);
 
-	dev_set_drvdata(&f->dev, NULL);
+	dev_set_drvdata(f->dev, NULL);
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), rule);
 	make(test, NULL, "?*")->priority = 1;
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), rule);
 
-	f->dev.bus = &mute_bus;
+	f->dev->bus = &mute_bus;
 	KUNIT_EXPECT_NULL(test, counts(test));
 	rule->bus = &mute_bus;
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), rule);
@@ -182,9 +184,9 @@ static void removable(struct kunit *test)
 	yes->removable = ICFG_REMOVABLE_YES;
 	no->removable = ICFG_REMOVABLE_NO;
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), no);
-	dev_set_removable(&f->dev, DEVICE_FIXED);
+	dev_set_removable(f->dev, DEVICE_FIXED);
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), no);
-	dev_set_removable(&f->dev, DEVICE_REMOVABLE);
+	dev_set_removable(f->dev, DEVICE_REMOVABLE);
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), yes);
 }
 

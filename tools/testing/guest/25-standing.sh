@@ -5,7 +5,7 @@
 # has them; and what is in the way is told, and left as it is.
 #
 # machines: vtd smmuv3
-# also: virtio-iommu amd
+# also: amd
 # timeout: 180
 
 . /lab/lib.sh
@@ -93,6 +93,9 @@ check_eq "blanks are one" "$(echo "  a   b  " > "$STANDING/r/device"; cat "$STAN
 long=$(printf '%04094d' 0)
 check_eq "4095 bytes with the newline" "$(write_errno "$STANDING/r/modalias" "$long")" 0
 check_eq "read back" "$(cat "$STANDING/r/modalias")" "$long"
+check_eq "and no more: the rest would be a list of its own" \
+	"$(write_errno "$STANDING/r/modalias" "${long}0")" EINVAL
+check_eq "which leaves what there was" "$(cat "$STANDING/r/modalias")" "$long"
 for file in bus device modalias removable priority type; do
 	check_eq "$file without CAP_SYS_RAWIO" \
 		"$(try -d sys_rawio write "$STANDING/r/$file" x)" EACCES
@@ -188,6 +191,17 @@ check_eq "unless it has the type" "$(hits late)" 1
 no_rules
 edu_unload
 
+# A device that no rule is for, in a group with one that has a rule by now.
+remove "$e"
+now=$(group_type "$(group_of "$d")")
+[ "$now" = "$other" ] && also=$third || also=$other
+rule before "$also" device "$d"
+comes_alone=$(hits before)
+rescan "$d"
+check_eq "what is there already gives no reason" \
+	"$(group_type "$(group_of "$d")") $comes_alone $(hits before)" "$now 0 0"
+no_rules
+
 # A group that a transaction has.
 edu2=$(group_of edu2)
 t=$(txn_new holds)
@@ -204,6 +218,21 @@ txn_end "$t"
 comes "$e"
 check_eq "and then the rule holds" "$(group_type "$(group_of "$e")") $(hits comes)" "$third 1"
 no_rules
+
+# A group that user space has.
+group=$(group_of edu2)
+if [ "$boot" = DMA-FQ ] && override "$d" vfio-pci && holder=$(hold_vfio "$group"); then
+	remove "$e"
+	rule taken identity device "$e"
+	rescan "$d"
+	check_eq "an owned group is left alone" "$(group_type "$group") $(hits taken)" "$boot 0"
+	check_told "and it is told" "^$group $e check EBUSY .*owned by user space"
+	let_go "$holder"
+	override "$d" ""
+	no_rules
+else
+	skip "an owned group" "the machine has no VFIO here"
+fi
 
 # For real: plugged in.
 if [ -d "/sys/bus/pci/devices/0000:00:03.5" ] && has_group edu && ! grep -q smmu /proc/cmdline; then
