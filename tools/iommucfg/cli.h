@@ -119,6 +119,7 @@ struct json_object *json_number(long number);
 struct json_object *json_uses(const struct iommucfg_device *device);
 void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems);
 struct json_object *json_problems(const struct iommucfg_problems *problems);
+struct json_object *json_report(const struct iommucfg_problems *report);
 struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 			      const char *transaction, const char *result);
 int json_print(struct json_object *document, bool pretty);
