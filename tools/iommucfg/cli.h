@@ -177,6 +177,9 @@ int run_finish(struct run *run, int code);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
 
+/* run-standing.c */
+void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);
+
 /* run-commit.c, run-confirm.c */
 int run_commit(struct run *run);
 int run_settle(struct run *run);
