@@ -87,7 +87,7 @@ static struct json_object *json_rule(struct cli *cli, const char *name)
 			if (COL_BUS + i == COL_DEVICE || COL_BUS + i == COL_MODALIAS)
 				v = words(value);
 			else if (COL_BUS + i == COL_PRIORITY || COL_BUS + i == COL_HITS)
-				v = json_number(strtol(value, NULL, 10));
+				v = json_object_new_int64(strtoll(value, NULL, 10));
 			else
 				v = json_text(value);
 			free(value);

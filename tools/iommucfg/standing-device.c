@@ -24,26 +24,35 @@ static bool is_pci(const char *path)
 	return length && path[length] == ':';
 }
 
-/* The bus behind a PCI device that the path @above leads to. */
-static int bus_behind(struct iommucfg *ctx, const char *name, const char *above,
-		      unsigned long *bus)
-{
-	static const char base[] = "bus/pci/devices";
-	char link[sizeof(base) + 64], attr[sizeof(link) + 32], buf[16], *syspath, *path;
-	int ret = -ENOENT;
+#define PCI_DEVICES	"bus/pci/devices"
 
-	snprintf(link, sizeof(link), "%s/%s", base, name);
-	syspath = ic_sys_link(ctx->sysfd, link, base);
-	path = syspath ? ic_pci_path(syspath) : NULL;
-	if (path && !strcmp(path, above)) {
-		snprintf(attr, sizeof(attr), "%s/secondary_bus_number", link);
-		if (ic_read_attr(ctx->sysfd, attr, buf, sizeof(buf)) > 0 &&
-		    !ic_parse_number(buf, 10, 0xff, bus) && *bus)
-			ret = 0;
-	}
-	free(path);
+/* 1 where the PCI device of that name is at that path, 0 at another one, -1 not there. */
+static int is_at(struct iommucfg *ctx, const char *name, const char *path)
+{
+	char link[sizeof(PCI_DEVICES) + 32], *syspath, *own;
+	int ret = -1;
+
+	snprintf(link, sizeof(link), PCI_DEVICES "/%s", name);
+	syspath = ic_sys_link(ctx->sysfd, link, PCI_DEVICES);
+	own = syspath ? ic_pci_path(syspath) : NULL;
+	if (own)
+		ret = !strcmp(own, path);
+	free(own);
 	free(syspath);
 	return ret;
+}
+
+/* The bus behind a bridge; 0 where there is none. */
+static unsigned long bus_behind(struct iommucfg *ctx, const char *name)
+{
+	char attr[sizeof(PCI_DEVICES) + 64], buf[16];
+	unsigned long bus;
+
+	snprintf(attr, sizeof(attr), PCI_DEVICES "/%s/secondary_bus_number", name);
+	if (ic_read_attr(ctx->sysfd, attr, buf, sizeof(buf)) <= 0 ||
+	    ic_parse_number(buf, 10, 0xff, &bus))
+		return 0;
+	return bus;
 }
 
 /* The name that a device at the end of @path would have; lower case. */
@@ -59,15 +68,20 @@ static int name_at(struct iommucfg *ctx, char *path, char *name, size_t size, st
 		return -EINVAL;
 	}
 	snprintf(name, size, "%.*s", (int)length, path);
+	/* The bus that it begins with is behind a bridge. */
+	if (!is_at(ctx, name, name)) {
+		ic_gap_set(gap, "\"%s\" %s", path, bad);
+		return -EINVAL;
+	}
 	for (; slash; slash = next) {
 		*slash = '\0';
-		if (bus_behind(ctx, name, path, &bus)) {
-			*slash = '/';
+		bus = is_at(ctx, name, path) > 0 ? bus_behind(ctx, name) : 0;
+		*slash = '/';
+		if (!bus) {
 			ic_gap_set(gap, "\"%s\": no bridge of that path is there that has a bus behind it",
 				   path);
 			return -ENOENT;
 		}
-		*slash = '/';
 		next = strchr(slash + 1, '/');
 		length = next ? (size_t)(next - slash - 1) : strlen(slash + 1);
 		/* The domain is that of the bridge. */

@@ -140,13 +140,13 @@ char *ic_kernel_glob(const char *glob, bool lower, bool dashes)
 			if (!put_class(&to, p, end, lower))
 				goto none;
 			p = end;
-		} else if (isspace((unsigned char)*p) || (*p == '\\' && !p[1])) {
+		} else if (isspace((unsigned char)*p) || *p == '[' || (*p == '\\' && !p[1])) {
+			/* Of what is not closed the two think differently. */
 			goto none;
 		} else if (dashes && *p == '_') {
 			to = stpcpy(to, "[-_]");
 			p++;
 		} else {
-			/* A '[' that is no class: both take it as it is. */
 			if (*p == '\\')
 				*to++ = *p++;
 			if (isspace((unsigned char)*p))

@@ -97,7 +97,7 @@ def names_of_devices():
         h.becomes('bus = "pci"; device = "10000:E1:0[A-F].0";', any_pci("*", "10000:e1:0[a-f].0"))
         h.becomes('bus = "platform"; device = [ "b.ARM[^x]", "a\\\\*" ];',
                   ("platform", "a\\* b.ARM[!x]", "*", "any"))
-        h.becomes('bus = "pci"; device = "0000:0[1:00.0";', any_pci("*", "0000:0[1:00.0"))
+        h.becomes('bus = "pci"; device = "0000:0[1:00.0";', warn="no pattern such as")
         h.becomes('bus = "pci"; device = [ "a b", "0000:02:*" ];', any_pci("*", "0000:02:*"),
                   warn="stands only in part")
         h.becomes('bus = "pci"; device = "[[:alpha:]]*";', warn="does not stand for devices to come")
@@ -170,6 +170,12 @@ def paths():
         # No bus behind it, or none of that path.
         h.becomes('path = "0000:00:02.0/00.0";', warn="no bridge of that path")
         h.becomes('path = "0000:00:1c.4/0.0";', warn="is no path")
+        # There is a device of that name, but its path is another one.
+        with open(f"{port}/0000:01:00.0/secondary_bus_number", "w") as f:
+            f.write("27\n")
+        h.becomes('path = "0000:01:00.0/00.0";', warn="is no path")
+        h.becomes('path = "0000:01:00.0";', warn="is no path")
+        h.becomes('path = "0000:00:02.0/00.0/00.0";', warn="no bridge of that path")
         # On other buses it is the name.
         h.becomes('path = "arm-smmu.0.auto";', ("platform", "arm-smmu.0.auto", "*", "any"))
         h.becomes('path = "ACPI0003:*";', ("platform", "ACPI0003:*", "*", "any"))
@@ -177,6 +183,8 @@ def paths():
         h.becomes('path = "0000:00:1c.4/00.0"; device = "0000:1A:*";', any_pci("*", "0000:1a:00.0"))
         h.becomes('path = "0000:00:1c.4/00.0"; device = "0000:1b:*";')
         h.becomes('path = "arm*"; device = "*.auto"; bus = "platform";', warn="at once")
+        h.becomes('path = "arm*"; device = [ "x", "arm-x", "*" ]; bus = "platform";',
+                  ("platform", "arm* arm-x", "*", "any"))
 
 
 @test
@@ -435,8 +443,8 @@ def detached_is_not_filled():
         r = h.run("apply", "--detach", h.policy(GPU.replace("identity", "DMA")), code=0)
         assert [x["type"] for x in h.standing().values()] == ["DMA"] and "next" not in r.err
         h.control("no-standing")
-        r = h.run("apply", "--detach", "--confirm-timeout", "900", p, code=0)
-        assert "standing" not in r.err
+        r = h.run("apply", "--detach", "--confirm-timeout", "900", h.policy(GPU), code=0)
+        assert h.transactions() != [] and "standing" not in r.err
 
 
 @test
