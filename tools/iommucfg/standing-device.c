@@ -26,18 +26,17 @@ static bool is_pci(const char *path)
 
 #define PCI_DEVICES	"bus/pci/devices"
 
-/* 1 where the PCI device of that name is at that path, 0 at another one, -1 not there. */
-static int is_at(struct iommucfg *ctx, const char *name, const char *path)
+/* Is there a PCI device of that name, and behind a bridge? */
+static bool is_below(struct iommucfg *ctx, const char *name)
 {
-	char link[sizeof(PCI_DEVICES) + 32], *syspath, *own;
-	int ret = -1;
+	char link[sizeof(PCI_DEVICES) + 32], *syspath, *path;
+	bool ret;
 
 	snprintf(link, sizeof(link), PCI_DEVICES "/%s", name);
 	syspath = ic_sys_link(ctx->sysfd, link, PCI_DEVICES);
-	own = syspath ? ic_pci_path(syspath) : NULL;
-	if (own)
-		ret = !strcmp(own, path);
-	free(own);
+	path = syspath ? ic_pci_path(syspath) : NULL;
+	ret = path && strcmp(path, name);
+	free(path);
 	free(syspath);
 	return ret;
 }
@@ -56,27 +55,26 @@ static unsigned long bus_behind(struct iommucfg *ctx, const char *name)
 }
 
 /* The name that a device at the end of @path would have; lower case. */
-static int name_at(struct iommucfg *ctx, char *path, char *name, size_t size, struct ic_gap *gap)
+static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t size,
+		   struct ic_gap *gap)
 {
 	const char *devfn, *bad = "is no path from a root bus";
-	char *slash = strchr(path, '/'), *next, above[32];
+	const char *slash = strchr(path, '/'), *next;
 	size_t length = slash ? (size_t)(slash - path) : strlen(path);
 	unsigned long bus;
+	char below[32];
 
 	if (!ic_pci_address(path, length, &devfn) || length >= size) {
 		ic_gap_set(gap, "\"%s\" %s", path, bad);
 		return -EINVAL;
 	}
 	snprintf(name, size, "%.*s", (int)length, path);
-	/* The bus that it begins with is behind a bridge. */
-	if (!is_at(ctx, name, name)) {
+	if (is_below(ctx, name)) {
 		ic_gap_set(gap, "\"%s\" %s", path, bad);
 		return -EINVAL;
 	}
 	for (; slash; slash = next) {
-		*slash = '\0';
-		bus = is_at(ctx, name, path) > 0 ? bus_behind(ctx, name) : 0;
-		*slash = '/';
+		bus = bus_behind(ctx, name);
 		if (!bus) {
 			ic_gap_set(gap, "\"%s\": no bridge of that path is there that has a bus behind it",
 				   path);
@@ -85,14 +83,14 @@ static int name_at(struct iommucfg *ctx, char *path, char *name, size_t size, st
 		next = strchr(slash + 1, '/');
 		length = next ? (size_t)(next - slash - 1) : strlen(slash + 1);
 		/* The domain is that of the bridge. */
-		if ((size_t)snprintf(above, sizeof(above), "%.*s:%02lx:%.*s",
+		if ((size_t)snprintf(below, sizeof(below), "%.*s:%02lx:%.*s",
 				     (int)strcspn(name, ":"), name, bus, (int)length,
 				     slash + 1) >= size || length != 4 ||
-		    !ic_pci_address(above, strlen(above), &devfn)) {
+		    !ic_pci_address(below, strlen(below), &devfn)) {
 			ic_gap_set(gap, "\"%s\" %s", path, bad);
 			return -EINVAL;
 		}
-		strcpy(name, above);
+		strcpy(name, below);
 	}
 	return 0;
 }
