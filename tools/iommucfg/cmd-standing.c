@@ -146,7 +146,7 @@ static int read_rules(struct cli *cli, char ***names, struct iommucfg_problems *
 	if (n >= 0)
 		return EXIT_DONE;
 	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -n,
-			      n == -ENOENT ? "the kernel module is older than its standing rules: it has none" :
+			      n == -ENOENT ? "the kernel module has no standing rules: it must be loaded with standing=1, and not be older than they are" :
 			      "the standing rules cannot be read: %s", strerror(-n));
 	return EXIT_BAD;
 }

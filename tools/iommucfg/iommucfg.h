@@ -811,8 +811,8 @@ int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const 
  * fails before leaves the rules as they were. Needs root.
  *
  * Return: how many of the kernel's rules were made, changed or removed;
- * -EOPNOTSUPP, with no problem added, where there is no module, or one that has no
- * standing rules; or the errno of the step that failed.
+ * -EOPNOTSUPP, with no problem added, where there is no module, or one that was
+ * loaded without standing=1, or is older; or the errno of the step that failed.
  */
 int iommucfg_standing_sync(const struct iommucfg_policy *policy,
 			   struct iommucfg_problems *problems);
@@ -823,7 +823,7 @@ int iommucfg_standing_sync(const struct iommucfg_policy *policy,
  * @names: set to an array ended by NULL, to be released with
  *	iommucfg_standing_list_free()
  *
- * Return: how many, -ENOENT where the module has no standing rules, or another
+ * Return: how many, -ENOENT where the kernel has no standing rules, or another
  * negative errno.
  */
 int iommucfg_standing_list(struct iommucfg *ctx, char ***names);

@@ -34,7 +34,7 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 	}
 	n = iommucfg_standing_sync(policy, cli->problems);
 	if (n == -EOPNOTSUPP)
-		cli_debug(cli, "the kernel module has no standing rules for devices to come");
+		cli_debug(cli, "the kernel module has no standing rules for devices to come: it is not loaded with standing=1");
 	else if (n >= 0)
 		cli_debug(cli, "standing rules for devices to come that were made, changed or removed: %d",
 			  n);

@@ -7,8 +7,10 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "standing.h"
 
@@ -136,6 +138,12 @@ static bool has_pci_key(const struct iommucfg_rule *rule)
 	return false;
 }
 
+/* A kernel without PCI takes no rule for it, and will have no such device. */
+static bool has_bus(struct iommucfg *ctx, enum ic_bus bus)
+{
+	return bus != IC_BUS_PCI || !faccessat(ctx->sysfd, "bus/pci", F_OK, 0);
+}
+
 static bool on_bus(const struct iommucfg_rule *rule, enum ic_bus bus)
 {
 	const struct ic_values *values = &rule->match[IC_KEY_BUS];
@@ -185,7 +193,7 @@ static int translate_rule(const struct iommucfg_rule *rule, const struct maker *
 
 	check_buses(rule, gap);
 	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++) {
-		if (!on_bus(rule, bus))
+		if (!on_bus(rule, bus) || !has_bus(aliases->ctx, bus))
 			continue;
 		devices = modaliases = (struct ic_words){ 0 };
 		ret = ic_standing_devices(aliases->ctx, rule, bus, &devices, gap);
@@ -270,7 +278,8 @@ int ic_standing_translate(const struct iommucfg_policy *policy, struct ic_standi
 	}
 	ret = translate_all(policy, standings, rules, &aliases, problems);
 	for (bus = 0; bus < IC_NUM_BUSES && policy->def != IOMMUCFG_TYPE_NONE && !ret; bus++)
-		ret = make(&last, bus, "*", "*");
+		if (has_bus(policy->ctx, bus))
+			ret = make(&last, bus, "*", "*");
 	ic_aliases_clear(&aliases);
 	free(rules);
 	return ret;
