@@ -119,6 +119,7 @@ struct json_object *json_number(long number);
 struct json_object *json_uses(const struct iommucfg_device *device);
 void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems);
 struct json_object *json_problems(const struct iommucfg_problems *problems);
+struct json_object *json_report(const struct iommucfg_problems *report);
 struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 			      const char *transaction, const char *result);
 int json_print(struct json_object *document, bool pretty);
@@ -176,6 +177,9 @@ int run_finish(struct run *run, int code);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
 
+/* run-standing.c */
+void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);
+
 /* run-commit.c, run-confirm.c */
 int run_commit(struct run *run);
 int run_settle(struct run *run);
@@ -204,6 +208,7 @@ int cmd_apply(struct cli *cli, int argc, char **argv);
 int cmd_set(struct cli *cli, int argc, char **argv);
 int cmd_confirm(struct cli *cli, int argc, char **argv);
 int cmd_rollback(struct cli *cli, int argc, char **argv);
+int cmd_standing(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_save(struct cli *cli, int argc, char **argv);
 int cmd_monitor(struct cli *cli, int argc, char **argv);

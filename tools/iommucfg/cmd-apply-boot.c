@@ -135,7 +135,9 @@ static int carry_out(struct run *run, struct iommucfg_policy *policy, const char
 	}
 	if (trial && !code && !is_wrong(run->plan))
 		boot_try(run->cli, trial, tries);
-	return run_judge(run, code);
+	code = run_judge(run, code);
+	run_standing(run, policy, code);
+	return code;
 }
 
 /* The confirmed policy, or none. */
@@ -147,17 +149,19 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 	char *name;
 
 	say_fallback(cli, asked, text);
-	if (!text) {
-		run->result = "nothing-to-do";
-		return EXIT_CHANGE;
-	}
 	iommucfg_policy_free(*policy);
 	*policy = NULL;
+	if (iommucfg_policy_new(cli->ctx, policy))
+		return cli_nomem();
+	if (!text) {
+		run->result = "nothing-to-do";
+		/* The initramfs may have tried it, and left its rules. */
+		run_standing(run, *policy, EXIT_CHANGE);
+		return EXIT_CHANGE;
+	}
 	if (asprintf(&name, "%s/var/lib/iommucfg/good.conf", iommucfg_root(cli->ctx)) < 0)
 		return cli_nomem();
-	if (iommucfg_policy_new(cli->ctx, policy))
-		code = cli_nomem();
-	else if (iommucfg_policy_read_buffer(*policy, name, text, strlen(text), cli->problems))
+	if (iommucfg_policy_read_buffer(*policy, name, text, strlen(text), cli->problems))
 		code = EXIT_BAD;
 	free(name);
 	if (!code)

@@ -141,6 +141,9 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		code = EXIT_BAD;
 	} else {
 		code = carry_out(&run, &asked, policy);
+		/* A part of the groups is none of the policy. */
+		if (!asked.only)
+			run_standing(&run, policy, code);
 		if (!asked.only && optind == argc)
 			note_in_force(&run, policy, code);
 	}

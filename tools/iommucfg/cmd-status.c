@@ -72,25 +72,14 @@ static struct json_object *attr(struct iommucfg_txn *txn, unsigned int group, co
 	return json_text(value);
 }
 
-static struct json_object *json_report(struct iommucfg_txn *txn)
+static struct json_object *report_of(struct iommucfg_txn *txn)
 {
-	struct json_object *array = json_object_new_array(), *o;
 	struct iommucfg_problems *report = iommucfg_problems_new();
-	const struct iommucfg_problem *p;
-	size_t i;
+	struct json_object *array;
 
 	if (report)
 		iommucfg_txn_report(txn, IOMMUCFG_WARNING, report);
-	for (i = 0; i < iommucfg_problems_count(report); i++) {
-		p = iommucfg_problems_get(report, i);
-		o = json_object_new_object();
-		json_object_object_add(o, "group", json_number(iommucfg_problem_group(p)));
-		json_object_object_add(o, "device", json_text(iommucfg_problem_device(p)));
-		json_object_object_add(o, "phase", json_text(iommucfg_problem_phase(p)));
-		json_object_object_add(o, "errno", json_text(iommucfg_problem_errno(p)));
-		json_object_object_add(o, "message", json_text(iommucfg_problem_message(p)));
-		json_object_array_add(array, o);
-	}
+	array = json_report(report);
 	iommucfg_problems_free(report);
 	return array;
 }
@@ -115,7 +104,7 @@ static struct json_object *json_txn(struct iommucfg_txn *txn)
 	json_object_object_add(o, "state",
 			       json_text(iommucfg_state_name(iommucfg_txn_state(txn))));
 	json_object_object_add(o, "groups", array);
-	json_object_object_add(o, "report", json_report(txn));
+	json_object_object_add(o, "report", report_of(txn));
 	return o;
 }
 

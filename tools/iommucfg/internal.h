@@ -177,6 +177,7 @@ struct iommucfg_plan {
 int ic_grow(void **array, size_t n, size_t *cap, size_t size);
 DIR *ic_opendirat(int dirfd, const char *path);
 ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size);
+int ic_write_attr(int dirfd, const char *path, const char *text);
 char *ic_read_text(int dirfd, const char *path, int *error);
 int ic_slurp(int fd, size_t max, char **text, size_t *length);
 int ic_parse_number(const char *text, int base, unsigned long max, unsigned long *value);
@@ -184,6 +185,9 @@ bool ic_canonical_decimal(const char *text, unsigned int *value);
 const char *ic_basename(const char *path);
 char *ic_sys_link(int dirfd, const char *path, const char *base);
 int ic_strdup(char **copy, const char *text);
+int ic_list_directories(int dirfd, const char *path, int (*wanted)(const struct dirent *e),
+			char ***names);
+void ic_free_names(char **names);
 
 /* problem.c */
 int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severity,
@@ -198,6 +202,7 @@ void ic_put_word(FILE *f, const char *text, bool glob);
 
 /* pcipath.c */
 char *ic_pci_path(const char *syspath);
+bool ic_pci_address(const char *text, size_t length, const char **devfn);
 bool ic_is_short_pci(const char *name);
 
 /* modalias.c, names.c */

@@ -201,7 +201,7 @@ enum iommucfg_severity iommucfg_problem_severity(const struct iommucfg_problem *
  *
  * Return: "policy", "required", "conflict", "type", "in-use",
  * "default-route", "transaction", "bounce", "kernel", "system", "settle",
- * or what iommucfg_problems_add() was given.
+ * "standing", or what iommucfg_problems_add() was given.
  */
 const char *iommucfg_problem_kind(const struct iommucfg_problem *problem);
 
@@ -796,6 +796,60 @@ int iommucfg_txn_groups(struct iommucfg_txn *txn, unsigned int **groups);
  */
 int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const char *attr,
 			    char *value, size_t size);
+
+/* Standing rules --------------------------------------------------------- */
+
+/**
+ * iommucfg_standing_sync() - have devices to come get their types by a policy
+ * @policy: what the kernel's standing rules shall say from now on: they are made,
+ *	and all others are removed, whoever made them
+ * @problems: warnings of kind "standing": each rule of the policy that the kernel
+ *	cannot have, or only in part, and the step that failed
+ *
+ * Only what differs is written; where nothing does, nothing is. Rules that are new
+ * begin to count when all of them are there, and old ones go after that: what
+ * fails before leaves the rules as they were. Needs root.
+ *
+ * Return: how many of the kernel's rules were made, changed or removed;
+ * -EOPNOTSUPP, with no problem added, where there is no module, or one that was
+ * loaded without standing=1, or is older; or the errno of the step that failed.
+ */
+int iommucfg_standing_sync(const struct iommucfg_policy *policy,
+			   struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_standing_list() - the names of the kernel's standing rules, sorted
+ * @ctx: context
+ * @names: set to an array ended by NULL, to be released with
+ *	iommucfg_standing_list_free()
+ *
+ * Return: how many, -ENOENT where the kernel has no standing rules, or another
+ * negative errno.
+ */
+int iommucfg_standing_list(struct iommucfg *ctx, char ***names);
+
+/** iommucfg_standing_list_free() - release what iommucfg_standing_list() gave */
+void iommucfg_standing_list_free(char **names);
+
+/**
+ * iommucfg_standing_attr() - one file of a standing rule
+ * @name: the rule
+ * @attr: "bus", "device", "modalias", "removable", "priority", "type" or "hits"
+ * @value: set to its text, without the newline, to be released with free()
+ *
+ * Return: 0, -ENOENT where there is no such rule or file, or the errno of reading it.
+ */
+int iommucfg_standing_attr(struct iommucfg *ctx, const char *name, const char *attr,
+			   char **value);
+
+/**
+ * iommucfg_standing_report() - devices that did not get what a standing rule says
+ * @problems: gets one per line, as iommucfg_txn_report() has them
+ *
+ * Return: how many were added, or a negative errno.
+ */
+int iommucfg_standing_report(struct iommucfg *ctx, enum iommucfg_severity severity,
+			     struct iommucfg_problems *problems);
 
 /* Verification and saving ------------------------------------------------ */
 

@@ -101,6 +101,26 @@ struct json_object *json_problems(const struct iommucfg_problems *problems)
 	return array;
 }
 
+/* The lines of a report of the kernel's, as problems have them. */
+struct json_object *json_report(const struct iommucfg_problems *report)
+{
+	struct json_object *array = json_object_new_array(), *o;
+	const struct iommucfg_problem *p;
+	size_t i;
+
+	for (i = 0; i < iommucfg_problems_count(report); i++) {
+		p = iommucfg_problems_get(report, i);
+		o = json_object_new_object();
+		json_object_object_add(o, "group", json_number(iommucfg_problem_group(p)));
+		json_object_object_add(o, "device", json_text(iommucfg_problem_device(p)));
+		json_object_object_add(o, "phase", json_text(iommucfg_problem_phase(p)));
+		json_object_object_add(o, "errno", json_text(iommucfg_problem_errno(p)));
+		json_object_object_add(o, "message", json_text(iommucfg_problem_message(p)));
+		json_object_array_add(array, o);
+	}
+	return array;
+}
+
 static struct json_object *json_change(const struct iommucfg_change *change)
 {
 	const struct iommucfg_group *group = iommucfg_change_group(change);

@@ -20,6 +20,8 @@ const struct command commands[] = {
 	{ "rollback", "[NAME] or --to ENTRY", "undo a change, or several", cmd_rollback,
 	  help_rollback },
 	{ "status", "[NAME]", "the transactions that are there", cmd_status, help_status },
+	{ "standing", "", "the kernel's rules for devices that come later", cmd_standing,
+	  help_standing },
 	{ "assert", "[FILE...]", "is all as the policy says? (exit status alone)", cmd_assert,
 	  help_assert },
 	{ "save", "", "the current types as a policy", cmd_save, help_save },

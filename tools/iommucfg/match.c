@@ -32,7 +32,7 @@ int ic_class_of_word(const char *word)
 }
 
 /* Modules and drivers: the kernel takes '-' and '_' for the same. */
-static bool same_driver(const char *a, const char *b)
+bool ic_same_driver(const char *a, const char *b)
 {
 	for (; *a && *b; a++, b++)
 		if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
@@ -50,9 +50,9 @@ static int driver_matches(struct iommucfg_device *device, const char *word)
 	char **module;
 
 	if (device->driver)
-		return same_driver(device->driver, word);
+		return ic_same_driver(device->driver, word);
 	if (iommucfg_device_driver_override(device))
-		return same_driver(device->override, word);
+		return ic_same_driver(device->override, word);
 	if (!device->modules_read) {
 		device->modules_read = true;
 		alias = iommucfg_device_modalias(device);
@@ -60,7 +60,7 @@ static int driver_matches(struct iommucfg_device *device, const char *word)
 			device->modules = ic_modalias_modules(device->ctx, alias);
 	}
 	for (module = device->modules; module && *module; module++)
-		if (same_driver(*module, word))
+		if (ic_same_driver(*module, word))
 			return 1;
 	return 0;
 }

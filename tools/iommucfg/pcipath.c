@@ -11,7 +11,7 @@
 #include "internal.h"
 
 /* "0000:00:1c.4"; the domain may have more digits (VMD has five) */
-static bool pci_address(const char *text, size_t length, const char **devfn)
+bool ic_pci_address(const char *text, size_t length, const char **devfn)
 {
 	unsigned int domain, bus, device, function;
 	int n = 0;
@@ -45,7 +45,7 @@ char *ic_pci_path(const char *syspath)
 		if (!strncmp(p, "pci", 3) && length > 3 && isxdigit((unsigned char)p[3])) {
 			/* A root bus; one may be below a PCI device (VMD). */
 			end = out;
-		} else if (pci_address(p, length, &devfn)) {
+		} else if (ic_pci_address(p, length, &devfn)) {
 			if (end == out) {
 				memcpy(end, p, length);
 				end += length;
@@ -61,7 +61,7 @@ char *ic_pci_path(const char *syspath)
 	}
 	/* The device itself must be what the path ends in. */
 	p = ic_basename(syspath);
-	if (end == out || !pci_address(p, strlen(p), &devfn)) {
+	if (end == out || !ic_pci_address(p, strlen(p), &devfn)) {
 		free(out);
 		return NULL;
 	}

@@ -83,8 +83,12 @@ static int add_line(struct iommucfg_problems *problems, enum iommucfg_severity s
 	return ret ? ret : 1;
 }
 
-static int add_lines(struct iommucfg_problems *problems, enum iommucfg_severity severity,
-		     char *text, size_t from, bool *full)
+/*
+ * Adds the lines of a report that are not among the problems from index @from on,
+ * and says in *@full whether there is more than it has.
+ */
+int ic_report_lines(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+		    char *text, size_t from, bool *full)
 {
 	char *line, *save;
 	int ret;
@@ -112,7 +116,7 @@ static int add_status(struct iommucfg_txn *txn, unsigned int group,
 	text = ic_read_text(txn->fd, path, NULL);
 	rest = text ? strchr(text, '\n') : NULL;
 	if (rest)
-		ret = add_lines(problems, severity, rest + 1, from, &full);
+		ret = ic_report_lines(problems, severity, rest + 1, from, &full);
 	free(text);
 	return ret;
 }
@@ -129,7 +133,7 @@ int iommucfg_txn_report(struct iommucfg_txn *txn, enum iommucfg_severity severit
 	text = ic_read_text(txn->fd, "report", &ret);
 	if (!text)
 		return ret;
-	ret = add_lines(problems, severity, text, from, &full);
+	ret = ic_report_lines(problems, severity, text, from, &full);
 	free(text);
 	if (ret)
 		return ret;

@@ -140,46 +140,14 @@ static int is_transaction(const struct dirent *e)
 	return *e->d_name != '.' && strcmp(e->d_name, "standing");
 }
 
-int iommucfg_txn_list(struct iommucfg *ctx, char ***out)
+int iommucfg_txn_list(struct iommucfg *ctx, char ***names)
 {
-	struct dirent **entries = NULL;
-	char **names;
-	struct stat st;
-	int fd, n, i, kept = 0;
-
-	fd = openat(ctx->rootfd, CONFIGFS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = scandirat(fd, ".", &entries, is_transaction, alphasort);
-	if (n < 0) {
-		n = -errno;
-		close(fd);
-		return n;
-	}
-	names = calloc(n + 1, sizeof(*names));
-	for (i = 0; i < n; i++) {
-		if (names && !fstatat(fd, entries[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-		    S_ISDIR(st.st_mode)) {
-			names[kept] = strdup(entries[i]->d_name);
-			kept += !!names[kept];
-		}
-		free(entries[i]);
-	}
-	free(entries);
-	close(fd);
-	if (!names)
-		return -ENOMEM;
-	*out = names;
-	return kept;
+	return ic_list_directories(ctx->rootfd, CONFIGFS_DIR, is_transaction, names);
 }
 
 void iommucfg_txn_list_free(char **names)
 {
-	size_t i;
-
-	for (i = 0; names && names[i]; i++)
-		free(names[i]);
-	free(names);
+	ic_free_names(names);
 }
 
 const char *iommucfg_txn_name(const struct iommucfg_txn *txn)
@@ -242,31 +210,12 @@ bool iommucfg_txn_abandoned(struct iommucfg_txn *txn)
 	return true;
 }
 
-/* In one write: the kernel takes each write for a whole value. */
-static int write_attr(int dirfd, const char *path, const char *text)
-{
-	size_t length = strlen(text);
-	ssize_t n;
-	int fd, ret = 0;
-
-	fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, length);
-	if (n < 0)
-		ret = -errno;
-	else if ((size_t)n != length)
-		ret = -EPROTO;
-	close(fd);
-	return ret;
-}
-
 int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation)
 {
 	char buf[32];
 
 	snprintf(buf, sizeof(buf), "%" PRIu64 "\n", generation);
-	return write_attr(txn->fd, "expected_generation", buf);
+	return ic_write_attr(txn->fd, "expected_generation", buf);
 }
 
 int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask)
@@ -276,7 +225,7 @@ int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask)
 	snprintf(buf, sizeof(buf), "%s%s%s\n", mask & IOMMUCFG_GUARD_NET ? "net" : "",
 		 mask == (IOMMUCFG_GUARD_NET | IOMMUCFG_GUARD_BLOCK) ? " " : "",
 		 mask & IOMMUCFG_GUARD_BLOCK ? "block" : "");
-	return write_attr(txn->fd, "allow_in_use", buf);
+	return ic_write_attr(txn->fd, "allow_in_use", buf);
 }
 
 int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds)
@@ -284,7 +233,7 @@ int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds)
 	char buf[32];
 
 	snprintf(buf, sizeof(buf), "%ld\n", seconds);
-	return write_attr(txn->fd, "confirm_timeout", buf);
+	return ic_write_attr(txn->fd, "confirm_timeout", buf);
 }
 
 int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommucfg_type type)
@@ -299,7 +248,7 @@ int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommuc
 		return -errno;
 	snprintf(path, sizeof(path), "%u/type", group);
 	snprintf(word, sizeof(word), "%s\n", iommucfg_type_name(type));
-	ret = write_attr(txn->fd, path, word);
+	ret = ic_write_attr(txn->fd, path, word);
 	if (ret && made)
 		iommucfg_txn_unstage(txn, group);
 	return ret;
@@ -341,22 +290,22 @@ int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan
 
 int iommucfg_txn_check(struct iommucfg_txn *txn)
 {
-	return write_attr(txn->fd, "check", "1\n");
+	return ic_write_attr(txn->fd, "check", "1\n");
 }
 
 int iommucfg_txn_commit(struct iommucfg_txn *txn)
 {
-	return write_attr(txn->fd, "commit", "1\n");
+	return ic_write_attr(txn->fd, "commit", "1\n");
 }
 
 int iommucfg_txn_confirm(struct iommucfg_txn *txn)
 {
-	return write_attr(txn->fd, "confirm", "1\n");
+	return ic_write_attr(txn->fd, "confirm", "1\n");
 }
 
 int iommucfg_txn_rollback(struct iommucfg_txn *txn)
 {
-	return write_attr(txn->fd, "rollback", "1\n");
+	return ic_write_attr(txn->fd, "rollback", "1\n");
 }
 
 int iommucfg_txn_forget(struct iommucfg_txn *txn)

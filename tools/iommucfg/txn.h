@@ -10,4 +10,8 @@ struct iommucfg_txn {
 	int fd;			/* its directory */
 };
 
+/* txn-report.c */
+int ic_report_lines(struct iommucfg_problems *problems, enum iommucfg_severity severity,
+		    char *text, size_t from, bool *full);
+
 #endif

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -74,6 +75,25 @@ ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
 		have--;
 	buf[have] = '\0';
 	return have;
+}
+
+/* In one write: the kernel takes each write for a whole value. */
+int ic_write_attr(int dirfd, const char *path, const char *text)
+{
+	size_t length = strlen(text);
+	ssize_t n;
+	int fd, ret = 0;
+
+	fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, length);
+	if (n < 0)
+		ret = -errno;
+	else if ((size_t)n != length)
+		ret = -EPROTO;
+	close(fd);
+	return ret;
 }
 
 /* Reads the rest of @fd, but fails with -EFBIG above @max bytes. */
@@ -200,4 +220,49 @@ char *ic_sys_link(int dirfd, const char *path, const char *base)
 	if (asprintf(&text, "%.*s%s%s", (int)length, base ? base : "", length ? "/" : "", p) < 0)
 		return NULL;
 	return text;
+}
+
+/* The directories in another one that @wanted() takes, sorted; or a negative errno. */
+int ic_list_directories(int dirfd, const char *path, int (*wanted)(const struct dirent *e),
+			char ***out)
+{
+	struct dirent **entries = NULL;
+	char **names;
+	struct stat st;
+	int fd, n, i, kept = 0;
+
+	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = scandirat(fd, ".", &entries, wanted, alphasort);
+	if (n < 0) {
+		n = -errno;
+		close(fd);
+		return n;
+	}
+	names = calloc(n + 1, sizeof(*names));
+	for (i = 0; i < n; i++) {
+		if (names && !fstatat(fd, entries[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISDIR(st.st_mode)) {
+			names[kept] = strdup(entries[i]->d_name);
+			kept += !!names[kept];
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	close(fd);
+	if (!names)
+		return -ENOMEM;
+	*out = names;
+	return kept;
+}
+
+/* Releases an array that ends in NULL, and its strings. */
+void ic_free_names(char **names)
+{
+	size_t i;
+
+	for (i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
 }

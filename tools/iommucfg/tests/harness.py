@@ -136,7 +136,29 @@ class Host:
             return f.read().strip()
 
     def transactions(self):
-        return sorted(n for n in os.listdir(self.iommu) if n not in ("abi", "generation"))
+        return sorted(n for n in os.listdir(self.iommu) if n not in ("abi", "generation", "standing"))
+
+    def standing(self):
+        """The kernel's standing rules: by name the contents of their files."""
+        rules, top = {}, f"{self.iommu}/standing"
+        for name in os.listdir(top):
+            if name == "report":
+                continue
+            rules[name] = {}
+            for file in ("bus", "device", "modalias", "removable", "priority", "type"):
+                with open(f"{top}/{name}/{file}") as f:
+                    rules[name][file] = f.read().rstrip("\n")
+        return rules
+
+    def standing_log(self):
+        """What was done to them since the last time."""
+        path = f"{self.root}/control/standing-log"
+        if not os.path.exists(path):
+            return []
+        with open(path) as f:
+            lines = f.read().splitlines()
+        os.unlink(path)
+        return lines
 
     def state(self, name):
         with open(f"{self.iommu}/{name}/state") as f:

@@ -13,6 +13,11 @@
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
  * `unhook` after a rollback. With `net-up` an interface runs by the time of a
  * rollback.
+ *
+ * Of the standing rules, `no-standing` makes it a module that has none;
+ * `standing-error` has "<mkdir|write|rmdir> <what the path below standing/ has in it>
+ * <errno name>" and makes that fail; `standing-report` is the report. Each change is
+ * a line in `standing-log`, what is refused is not.
  */
 #define FUSE_USE_VERSION 35
 #include <dirent.h>
@@ -41,6 +46,15 @@ struct txn {
 	int used;
 };
 
+struct standing {
+	char name[80], bus[16], device[4096], modalias[4096], removable[16], type[16];
+	unsigned long priority;
+	int used;
+};
+
+#define MAX_STANDINGS	64
+
+static struct standing standings[MAX_STANDINGS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct txn txns[MAX_TXNS];
 static unsigned long generation = 1;
@@ -49,6 +63,9 @@ static const char *tree;
 static const char *const txn_files[] = {
 	"state", "progress", "report", "expected_generation", "allow_in_use", "confirm_timeout",
 	"check", "commit", "confirm", "rollback", NULL
+};
+static const char *const standing_files[] = {
+	"bus", "device", "modalias", "removable", "priority", "type", "hits", NULL
 };
 static const char *const group_files[] = { "type", "current_type", "devices", "status", NULL };
 
@@ -108,6 +125,53 @@ static struct txn *find(const char *name, size_t length)
 	return NULL;
 }
 
+/* The path below standing/, "" for the directory itself; NULL for other paths. */
+static const char *below_standing(const char *path)
+{
+	if (!path || strncmp(path, "/standing", 9) || (path[9] && path[9] != '/'))
+		return NULL;
+	return path[9] ? path + 10 : path + 9;
+}
+
+static int is_old(void)
+{
+	char buf[8];
+
+	return slurp(buf, sizeof(buf), "control/%s", "no-standing") >= 0;
+}
+
+static struct standing *find_standing(const char *name, size_t length)
+{
+	int i;
+
+	for (i = 0; i < MAX_STANDINGS; i++)
+		if (standings[i].used && strlen(standings[i].name) == length &&
+		    !strncmp(standings[i].name, name, length))
+			return &standings[i];
+	return NULL;
+}
+
+/* "rule/file", each part where there is one; or "report" */
+static int resolve_standing(const char *p, struct standing **s, const char **file)
+{
+	size_t length = strcspn(p, "/");
+
+	*s = NULL;
+	*file = NULL;
+	if (is_old())
+		return -ENOENT;
+	if (!*p)
+		return 0;
+	*s = find_standing(p, length);
+	if (!*s && !strcmp(p, "report"))
+		*file = p;
+	else if (*s && p[length])
+		*file = p + length + 1;
+	if (!*s && !*file)
+		return -ENOENT;
+	return *s && *file && !listed(standing_files, *file) ? -ENOENT : 0;
+}
+
 /* "/txn/group/file", each part where there is one */
 static int resolve(const char *path, struct txn **txn, struct group **group, const char **file)
 {
@@ -157,9 +221,12 @@ static int do_getattr(const char *path, struct stat *st, struct fuse_file_info *
 	const char *file;
 	int ret;
 
+	const char *below = below_standing(path);
+	struct standing *s;
+
 	(void)fi;
 	pthread_mutex_lock(&lock);
-	ret = resolve(path, &txn, &group, &file);
+	ret = below ? resolve_standing(below, &s, &file) : resolve(path, &txn, &group, &file);
 	pthread_mutex_unlock(&lock);
 	if (ret)
 		return ret;
@@ -167,6 +234,29 @@ static int do_getattr(const char *path, struct stat *st, struct fuse_file_info *
 	st->st_mode = file ? S_IFREG | 0644 : S_IFDIR | 0755;
 	st->st_nlink = file ? 1 : 2;
 	st->st_size = file ? 4096 : 0;
+	return 0;
+}
+
+static int list_standing(const char *below, void *buf, fuse_fill_dir_t fill)
+{
+	const char *const *names = standing_files;
+	struct standing *s;
+	const char *file;
+	int ret, i;
+
+	ret = resolve_standing(below, &s, &file);
+	if (ret)
+		return ret;
+	fill(buf, ".", NULL, 0, 0);
+	fill(buf, "..", NULL, 0, 0);
+	for (; s && *names; names++)
+		fill(buf, *names, NULL, 0, 0);
+	if (s)
+		return 0;
+	fill(buf, "report", NULL, 0, 0);
+	for (i = 0; i < MAX_STANDINGS; i++)
+		if (standings[i].used)
+			fill(buf, standings[i].name, NULL, 0, 0);
 	return 0;
 }
 
@@ -181,6 +271,11 @@ static int do_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t o
 
 	(void)offset, (void)fi, (void)flags;
 	pthread_mutex_lock(&lock);
+	if (below_standing(path)) {
+		ret = list_standing(below_standing(path), buf, fill);
+		pthread_mutex_unlock(&lock);
+		return ret;
+	}
 	ret = resolve(path, &txn, &group, &file);
 	if (!ret) {
 		fill(buf, ".", NULL, 0, 0);
@@ -196,6 +291,8 @@ static int do_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t o
 		if (!txn) {
 			fill(buf, "abi", NULL, 0, 0);
 			fill(buf, "generation", NULL, 0, 0);
+			if (!is_old())
+				fill(buf, "standing", NULL, 0, 0);
 			for (i = 0; i < MAX_TXNS; i++)
 				if (txns[i].used)
 					fill(buf, txns[i].name, NULL, 0, 0);
@@ -209,7 +306,9 @@ static int new_txn(const char *name)
 {
 	int i;
 
-	if (strlen(name) > 64 || !strcmp(name, "standing"))
+	if (!strcmp(name, "standing"))
+		return is_old() ? -EINVAL : -EEXIST;
+	if (strlen(name) > 64)
 		return -EINVAL;
 	for (i = 0; i < MAX_TXNS && txns[i].used; i++)
 		;
@@ -222,6 +321,132 @@ static int new_txn(const char *name)
 	return 0;
 }
 
+static int errno_of(const char *name);
+
+/* What control/standing-error asks for, or else a line in the log. */
+static int account(const char *what, const char *below)
+{
+	char buf[256], op[16], part[128], word[32], path[4096];
+	FILE *f;
+
+	if (slurp(buf, sizeof(buf), "control/%s", "standing-error") > 0 &&
+	    sscanf(buf, "%15s %127s %31s", op, part, word) == 3 && !strcmp(op, what) &&
+	    strstr(below, part))
+		return -errno_of(word);
+	snprintf(path, sizeof(path), "%s/control/standing-log", tree);
+	f = fopen(path, "a");
+	if (f) {
+		fprintf(f, "%s %s\n", what, below);
+		fclose(f);
+	}
+	return 0;
+}
+
+static int mkdir_standing(const char *name)
+{
+	int i, ret;
+
+	if (is_old())
+		return -ENOENT;
+	if (strchr(name, '/'))
+		return -EPERM;
+	if (strlen(name) > 64 ||
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") !=
+	    strlen(name))
+		return -EINVAL;
+	if (find_standing(name, strlen(name)) || !strcmp(name, "report"))
+		return -EEXIST;
+	for (i = 0; i < MAX_STANDINGS && standings[i].used; i++)
+		;
+	if (i == MAX_STANDINGS)
+		return -ENOMEM;
+	ret = account("mkdir", name);
+	if (ret)
+		return ret;
+	standings[i] = (struct standing){
+		.bus = "pci", .device = "*", .modalias = "*", .removable = "any",
+		.type = "none", .used = 1,
+	};
+	strcpy(standings[i].name, name);
+	return 0;
+}
+
+static int rmdir_standing(const char *below)
+{
+	struct standing *s;
+	const char *file;
+	int ret;
+
+	ret = resolve_standing(below, &s, &file);
+	if (!ret && (!s || file))
+		ret = s ? -ENOTDIR : -EPERM;
+	if (!ret)
+		ret = account("rmdir", below);
+	if (!ret)
+		s->used = 0;
+	return ret;
+}
+
+static void read_standing(const struct standing *s, const char *file, char *buf, size_t size)
+{
+	if (!s)
+		slurp(buf, size, "control/%s", "standing-report");
+	else if (!strcmp(file, "hits"))
+		strcpy(buf, "0\n");
+	else if (!strcmp(file, "priority"))
+		sprintf(buf, "%lu\n", s->priority);
+	else
+		sprintf(buf, "%s\n", !strcmp(file, "bus") ? s->bus :
+			!strcmp(file, "device") ? s->device : !strcmp(file, "modalias") ?
+			s->modalias : !strcmp(file, "removable") ? s->removable : s->type);
+}
+
+static int write_standing(const char *below, const char *data, size_t size)
+{
+	static const char *const types[] = { "none", "identity", "DMA", "DMA-FQ", "auto", NULL };
+	char text[4096], *end;
+	struct standing *s;
+	const char *file;
+	unsigned long n = 0;
+	int ret;
+
+	ret = resolve_standing(below, &s, &file);
+	if (ret)
+		return ret;
+	if (!s || !file || !strcmp(file, "hits"))
+		return -EACCES;
+	/* configfs takes no more in one write. */
+	if (size > 4095)
+		size = 4095;
+	snprintf(text, sizeof(text), "%.*s", (int)size, data);
+	text[strcspn(text, "\n")] = '\0';
+	if (!strcmp(file, "priority")) {
+		n = strtoul(text, &end, 10);
+		if (*text < '0' || *text > '9' || *end || n > 4294967295UL)
+			return -EINVAL;
+	} else if ((!strcmp(file, "bus") && strcmp(text, "pci") && strcmp(text, "platform")) ||
+		   (!strcmp(file, "removable") &&
+		    !listed((const char *const[]){ "any", "yes", "no", NULL }, text)) ||
+		   (!strcmp(file, "type") && !listed(types, text)) ||
+		   strspn(text, " ") == strlen(text)) {
+		return -EINVAL;
+	}
+	ret = account("write", below);
+	if (ret)
+		return ret;
+	if (!strcmp(file, "priority"))
+		s->priority = n;
+	else if (!strcmp(file, "bus"))
+		strcpy(s->bus, text);
+	else if (!strcmp(file, "removable"))
+		strcpy(s->removable, text);
+	else if (!strcmp(file, "type"))
+		strcpy(s->type, text);
+	else
+		strcpy(!strcmp(file, "device") ? s->device : s->modalias, text);
+	return size;
+}
+
 static int do_mkdir(const char *path, mode_t mode)
 {
 	const char *slash = strchr(path + 1, '/');
@@ -231,7 +456,9 @@ static int do_mkdir(const char *path, mode_t mode)
 
 	(void)mode;
 	pthread_mutex_lock(&lock);
-	if (!slash) {
+	if (slash && below_standing(path)) {
+		ret = mkdir_standing(below_standing(path));
+	} else if (!slash) {
 		ret = new_txn(path + 1);
 	} else {
 		txn = find(path + 1, slash - path - 1);
@@ -259,6 +486,11 @@ static int do_rmdir(const char *path)
 	int ret;
 
 	pthread_mutex_lock(&lock);
+	if (below_standing(path)) {
+		ret = rmdir_standing(below_standing(path));
+		pthread_mutex_unlock(&lock);
+		return ret;
+	}
 	ret = resolve(path, &txn, &group, &file);
 	if (!ret && group) {
 		*group = txn->groups[--txn->n];
@@ -313,17 +545,20 @@ static int do_read(const char *path, char *out, size_t size, off_t offset,
 	char buf[8192] = "", type[64];
 	struct group *group;
 	struct txn *txn;
-	const char *file;
+	const char *below = below_standing(path), *file;
+	struct standing *s;
 	int ret;
 
 	(void)fi;
 	pthread_mutex_lock(&lock);
-	ret = resolve(path, &txn, &group, &file);
+	ret = below ? resolve_standing(below, &s, &file) : resolve(path, &txn, &group, &file);
 	if (ret || !file) {
 		pthread_mutex_unlock(&lock);
 		return ret ? ret : -EISDIR;
 	}
-	if (group && !strcmp(file, "type"))
+	if (below)
+		read_standing(s, file, buf, sizeof(buf));
+	else if (group && !strcmp(file, "type"))
 		sprintf(buf, "%s\n", group->type);
 	else if (group && !strcmp(file, "current_type"))
 		type_of(group->number, type, sizeof(type)), sprintf(buf, "%s\n", type);
@@ -361,7 +596,7 @@ static int errno_of(const char *name)
 	static const struct { const char *name; int value; } known[] = {
 		{ "ECANCELED", ECANCELED }, { "EIO", EIO }, { "EBUSY", EBUSY },
 		{ "EINVAL", EINVAL }, { "ESTALE", ESTALE }, { "EOPNOTSUPP", EOPNOTSUPP },
-		{ "ENODEV", ENODEV }, { "EACCES", EACCES },
+		{ "ENODEV", ENODEV }, { "EACCES", EACCES }, { "ENOMEM", ENOMEM },
 	};
 	size_t i;
 
@@ -542,6 +777,11 @@ static int do_write(const char *path, const char *text, size_t size, off_t offse
 	snprintf(word, sizeof(word), "%.*s", (int)size, text);
 	word[strcspn(word, "\n")] = '\0';
 	pthread_mutex_lock(&lock);
+	if (below_standing(path)) {
+		ret = write_standing(below_standing(path), text, size);
+		pthread_mutex_unlock(&lock);
+		return ret;
+	}
 	ret = resolve(path, &txn, &group, &file);
 	if (ret || !txn || !file)
 		ret = ret ? ret : -EACCES;

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a rule asks of a device's name, and of the way down to it, as patterns
+ * of names. The kernel knows of no paths there: one stands for the name that a
+ * device at its end would have while the bridges above it are numbered as now.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <strings.h>
+
+#include "standing.h"
+
+static bool is_glob(const char *text)
+{
+	return strpbrk(text, "*?[\\");
+}
+
+/* Does it begin as a path from a root bus of PCI's does? */
+static bool is_pci(const char *path)
+{
+	size_t length = strspn(path, "0123456789abcdefABCDEF*?[]!^-");
+
+	return length && path[length] == ':';
+}
+
+#define PCI_DEVICES	"bus/pci/devices"
+
+/* Is there a PCI device of that name, and behind a bridge? */
+static bool is_below(struct iommucfg *ctx, const char *name)
+{
+	char link[sizeof(PCI_DEVICES) + 32], *syspath, *path;
+	bool ret;
+
+	snprintf(link, sizeof(link), PCI_DEVICES "/%s", name);
+	syspath = ic_sys_link(ctx->sysfd, link, PCI_DEVICES);
+	path = syspath ? ic_pci_path(syspath) : NULL;
+	ret = path && strcmp(path, name);
+	free(path);
+	free(syspath);
+	return ret;
+}
+
+/* The bus behind a bridge; 0 where there is none. */
+static unsigned long bus_behind(struct iommucfg *ctx, const char *name)
+{
+	char attr[sizeof(PCI_DEVICES) + 64], buf[16];
+	unsigned long bus;
+
+	snprintf(attr, sizeof(attr), PCI_DEVICES "/%s/secondary_bus_number", name);
+	if (ic_read_attr(ctx->sysfd, attr, buf, sizeof(buf)) <= 0 ||
+	    ic_parse_number(buf, 10, 0xff, &bus))
+		return 0;
+	return bus;
+}
+
+/* The name that a device at the end of @path would have; lower case. */
+static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t size,
+		   struct ic_gap *gap)
+{
+	const char *devfn, *bad = "is no path from a root bus";
+	const char *slash = strchr(path, '/'), *next;
+	size_t length = slash ? (size_t)(slash - path) : strlen(path);
+	unsigned long bus;
+	char below[32];
+
+	if (!ic_pci_address(path, length, &devfn) || length >= size) {
+		ic_gap_set(gap, "\"%s\" %s", path, bad);
+		return -EINVAL;
+	}
+	snprintf(name, size, "%.*s", (int)length, path);
+	if (is_below(ctx, name)) {
+		ic_gap_set(gap, "\"%s\" %s", path, bad);
+		return -EINVAL;
+	}
+	for (; slash; slash = next) {
+		bus = bus_behind(ctx, name);
+		if (!bus) {
+			ic_gap_set(gap, "\"%s\": no bridge of that path is there that has a bus behind it",
+				   path);
+			return -ENOENT;
+		}
+		next = strchr(slash + 1, '/');
+		length = next ? (size_t)(next - slash - 1) : strlen(slash + 1);
+		/* The domain is that of the bridge. */
+		if ((size_t)snprintf(below, sizeof(below), "%.*s:%02lx:%.*s",
+				     (int)strcspn(name, ":"), name, bus, (int)length,
+				     slash + 1) >= size || length != 4 ||
+		    !ic_pci_address(below, strlen(below), &devfn)) {
+			ic_gap_set(gap, "\"%s\" %s", path, bad);
+			return -EINVAL;
+		}
+		strcpy(name, below);
+	}
+	return 0;
+}
+
+/* Adds the pattern for a word, unless the kernel cannot have it. */
+static int add_glob(struct ic_words *words, const char *word, enum ic_bus bus,
+		    struct ic_gap *gap)
+{
+	char *glob;
+
+	errno = ENOMEM;
+	glob = ic_kernel_glob(word, bus == IC_BUS_PCI, false);
+	if (!glob && errno == EINVAL) {
+		ic_gap_set(gap, "the kernel knows no pattern such as \"%.128s\"", word);
+		return 0;
+	}
+	return ic_words_add(words, glob);
+}
+
+static int add_path(struct iommucfg *ctx, const char *value, enum ic_bus bus,
+		    struct ic_words *words, struct ic_gap *gap)
+{
+	char name[32], *path, *p;
+	int ret;
+
+	if (!strcmp(value, "*"))
+		return ic_words_add(words, strdup(value));
+	if (bus == IC_BUS_PLATFORM)
+		return is_pci(value) ? 0 : add_glob(words, value, bus, gap);
+	if (is_glob(value)) {
+		/* One that begins with a letter of no address means other buses. */
+		if (is_pci(value) || strchr("*?[\\", *value))
+			ic_gap_set(gap, "the kernel knows no patterns of paths, such as \"%.128s\"",
+				   value);
+		return 0;
+	}
+	if (!is_pci(value))
+		return 0;
+	path = strdup(value);
+	if (!path)
+		return -ENOMEM;
+	for (p = path; *p; p++)
+		*p = tolower((unsigned char)*p);
+	ret = name_at(ctx, path, name, sizeof(name), gap);
+	free(path);
+	return ret ? 0 : ic_words_add(words, strdup(name));
+}
+
+/* What meets both patterns, where that can be told; NULL and no gap: nothing. */
+static const char *meet(const char *a, const char *b, struct ic_gap *gap)
+{
+	if (!strcmp(a, "*") || !strcmp(a, b))
+		return b;
+	if (!strcmp(b, "*"))
+		return a;
+	if (!is_glob(a))
+		return fnmatch(b, a, 0) ? NULL : a;
+	if (!is_glob(b))
+		return fnmatch(a, b, 0) ? NULL : b;
+	ic_gap_set(gap, "\"%.64s\" and \"%.64s\" cannot be asked for at once", a, b);
+	return NULL;
+}
+
+static int intersect(struct ic_words *words, const struct ic_words *a, const struct ic_words *b,
+		     struct ic_gap *gap)
+{
+	const char *both;
+	size_t i, j;
+
+	for (i = 0; i < a->n; i++)
+		for (j = 0; j < b->n; j++) {
+			both = meet(a->v[i], b->v[j], gap);
+			if (both && ic_words_add(words, strdup(both)))
+				return -ENOMEM;
+		}
+	return 0;
+}
+
+/* The patterns for a rule on a bus, in @words; none where it cannot be met there. */
+int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
+			enum ic_bus bus, struct ic_words *words, struct ic_gap *gap)
+{
+	const struct ic_values *names = &rule->match[IC_KEY_DEVICE];
+	const struct ic_values *paths = &rule->match[IC_KEY_PATH];
+	struct ic_words a = { 0 }, b = { 0 };
+	int ret = 0;
+	size_t i;
+
+	if (!names->n)
+		ret = ic_words_add(&a, strdup("*"));
+	for (i = 0; i < names->n && !ret; i++)
+		ret = add_glob(&a, names->v[i].word, bus, gap);
+	if (!ret && !paths->n)
+		ret = ic_words_add(&b, strdup("*"));
+	for (i = 0; i < paths->n && !ret; i++)
+		ret = add_path(ctx, paths->v[i].word, bus, &b, gap);
+	if (!ret)
+		ret = intersect(words, &a, &b, gap);
+	ic_words_clear(&a);
+	ic_words_clear(&b);
+	ic_words_sort(words);
+	return ret;
+}

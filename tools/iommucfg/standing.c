@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The kernel's standing rules, and how they come to be what a policy says. New
+ * ones are made whole before any of them gets a type, and those that are not
+ * wanted go last: whatever fails on the way leaves the old ones.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "standing.h"
+#include "txn.h"
+
+#define STANDING_DIR	CONFIGFS_DIR "/standing"
+
+/* A file that a rule has, and what is to be in it. */
+struct field {
+	const char *file, *value;
+};
+
+/* The order in which they are written; type, which makes it count, is not among them. */
+#define NUM_FIELDS	5
+
+static void fields_of(const struct ic_standing *s, struct field *fields)
+{
+	fields[0] = (struct field){ "bus", s->bus };
+	fields[1] = (struct field){ "device", s->device };
+	fields[2] = (struct field){ "modalias", s->modalias };
+	fields[3] = (struct field){ "removable", s->removable };
+	fields[4] = (struct field){ "priority", s->priority };
+}
+
+static int has(int fd, const char *file, const char *value)
+{
+	char buf[IC_PATTERNS_MAX + 3];
+	ssize_t n;
+
+	n = ic_read_attr(fd, file, buf, sizeof(buf));
+	return n < 0 ? n : !strcmp(buf, value);
+}
+
+static int put(int fd, const char *file, const char *value)
+{
+	char line[IC_PATTERNS_MAX + 2];
+
+	snprintf(line, sizeof(line), "%s\n", value);
+	return ic_write_attr(fd, file, line);
+}
+
+/* Says which step failed, and hands on why. No @name: not even the first one. */
+static int failed(const char *name, const char *file, int ret, struct iommucfg_problems *problems)
+{
+	struct ic_where where = IC_NOWHERE;
+
+	where.error = -ret;
+	ic_problem(problems, IOMMUCFG_WARNING, "standing", &where,
+		   "devices to come do not get their types by the policy: the standing rules%s%s%s%s: %s",
+		   name ? ", " : "", name ? name : "", file ? "/" : "", file ? file : "",
+		   strerror(-ret));
+	return ret;
+}
+
+/*
+ * Writes what is not in a rule's files yet. With @live it may count already, and
+ * must not while it is half another one. Returns how many files were written.
+ */
+static int write_fields(int fd, const struct ic_standing *s, bool live,
+			struct iommucfg_problems *problems)
+{
+	struct field fields[NUM_FIELDS];
+	int i, ret, written = 0;
+
+	fields_of(s, fields);
+	for (i = 0; i < NUM_FIELDS; i++) {
+		ret = has(fd, fields[i].file, fields[i].value);
+		if (ret > 0)
+			continue;
+		if (!ret && live && !written) {
+			ret = has(fd, "type", "none");
+			if (!ret)
+				ret = put(fd, "type", "none");
+			if (ret < 0)
+				return failed(s->name, "type", ret, problems);
+			ret = 0;
+		}
+		if (!ret)
+			ret = put(fd, fields[i].file, fields[i].value);
+		if (ret)
+			return failed(s->name, fields[i].file, ret, problems);
+		written++;
+	}
+	return written;
+}
+
+/* 1 made, 0 it is there already. */
+static int make(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
+{
+	int fd, ret;
+
+	if (mkdirat(dirfd, s->name, 0777))
+		return errno == EEXIST ? 0 : failed(s->name, NULL, -errno, problems);
+	fd = openat(dirfd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		ret = failed(s->name, NULL, -errno, problems);
+	} else {
+		ret = write_fields(fd, s, false, problems);
+		close(fd);
+	}
+	if (ret < 0)
+		unlinkat(dirfd, s->name, AT_REMOVEDIR);
+	return ret < 0 ? ret : 1;
+}
+
+static bool is_among(char **names, const char *name)
+{
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+/* Makes all that are missing, or none. */
+static int make_missing(int dirfd, const struct ic_standings *wanted, char **names,
+			struct iommucfg_problems *problems)
+{
+	int ret = 0, made = 0;
+	size_t i;
+
+	for (i = 0; i < wanted->n && ret >= 0; i++) {
+		if (is_among(names, wanted->v[i].name))
+			continue;
+		ret = make(dirfd, &wanted->v[i], problems);
+		made += ret > 0;
+	}
+	/* The last one did not get so far as to be there. */
+	for (i = ret < 0 ? i - 1 : 0; i-- > 0;)
+		if (!is_among(names, wanted->v[i].name))
+			unlinkat(dirfd, wanted->v[i].name, AT_REMOVEDIR);
+	return ret < 0 ? ret : made;
+}
+
+/* The types, and what somebody has changed by hand. Returns how many files were written. */
+static int settle(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
+{
+	int fd, ret, written;
+
+	fd = openat(dirfd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return failed(s->name, NULL, -errno, problems);
+	written = write_fields(fd, s, true, problems);
+	if (written >= 0) {
+		ret = has(fd, "type", s->type);
+		if (!ret) {
+			ret = put(fd, "type", s->type);
+			written++;
+		}
+		if (ret < 0)
+			written = failed(s->name, "type", ret, problems);
+	}
+	close(fd);
+	return written;
+}
+
+static bool is_wanted(const struct ic_standings *wanted, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < wanted->n; i++)
+		if (!strcmp(wanted->v[i].name, name))
+			return true;
+	return false;
+}
+
+static int sync_all(int dirfd, const struct ic_standings *wanted, char **names,
+		    struct iommucfg_problems *problems)
+{
+	int ret, changed = 0, error = 0;
+	char **name;
+	size_t i;
+
+	ret = make_missing(dirfd, wanted, names, problems);
+	for (i = 0; i < wanted->n && ret >= 0; i++) {
+		ret = settle(dirfd, &wanted->v[i], problems);
+		changed += ret > 0;
+	}
+	if (ret < 0)
+		return ret;
+	for (name = names; *name; name++) {
+		if (is_wanted(wanted, *name))
+			continue;
+		if (!unlinkat(dirfd, *name, AT_REMOVEDIR))
+			changed++;
+		else if (errno != ENOENT)
+			error = failed(*name, NULL, -errno, problems);
+	}
+	return error ? error : changed;
+}
+
+static int is_rule(const struct dirent *e)
+{
+	return strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+}
+
+int iommucfg_standing_list(struct iommucfg *ctx, char ***names)
+{
+	return ic_list_directories(ctx->rootfd, STANDING_DIR, is_rule, names);
+}
+
+void iommucfg_standing_list_free(char **names)
+{
+	ic_free_names(names);
+}
+
+int iommucfg_standing_sync(const struct iommucfg_policy *policy,
+			   struct iommucfg_problems *problems)
+{
+	struct ic_standings wanted = { 0 };
+	char **names = NULL;
+	int fd, ret;
+
+	fd = openat(policy->ctx->rootfd, STANDING_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -EOPNOTSUPP :
+		       failed(NULL, NULL, -errno, problems);
+	/* Of two that do this at once the second one's policy stays, as a whole. */
+	flock(fd, LOCK_EX);
+	ret = ic_standing_translate(policy, &wanted, problems);
+	if (!ret) {
+		ret = iommucfg_standing_list(policy->ctx, &names);
+		if (ret >= 0)
+			ret = sync_all(fd, &wanted, names, problems);
+		else
+			failed(NULL, NULL, ret, problems);
+	}
+	ic_free_names(names);
+	ic_standings_clear(&wanted);
+	close(fd);
+	return ret;
+}
+
+int iommucfg_standing_attr(struct iommucfg *ctx, const char *name, const char *attr, char **value)
+{
+	size_t length;
+	char *path;
+	int ret;
+
+	if (strchr(name, '/') || asprintf(&path, STANDING_DIR "/%s/%s", name, attr) < 0)
+		return strchr(name, '/') ? -ENOENT : -ENOMEM;
+	*value = ic_read_text(ctx->rootfd, path, &ret);
+	free(path);
+	if (!*value)
+		return ret;
+	length = strlen(*value);
+	while (length && ((*value)[length - 1] == '\n' || (*value)[length - 1] == ' '))
+		(*value)[--length] = '\0';
+	return 0;
+}
+
+int iommucfg_standing_report(struct iommucfg *ctx, enum iommucfg_severity severity,
+			     struct iommucfg_problems *problems)
+{
+	size_t from = iommucfg_problems_count(problems);
+	bool full;
+	char *text;
+	int ret;
+
+	text = ic_read_text(ctx->rootfd, STANDING_DIR "/report", &ret);
+	if (!text)
+		return ret;
+	ret = ic_report_lines(problems, severity, text, from, &full);
+	free(text);
+	return ret ? ret : (int)(iommucfg_problems_count(problems) - from);
+}
