@@ -9,14 +9,14 @@
 
 /* A column each, but for the name. */
 static const char *const attrs[] = {
-	"bus", "device", "modalias", "removable", "priority", "type", "hits",
+	"bus", "device", "modalias", "removable", "priority", "order", "type", "hits",
 };
 
 #define NUM_ATTRS	(sizeof(attrs) / sizeof(*attrs))
 
 enum {
-	COL_NAME, COL_BUS, COL_DEVICE, COL_MODALIAS, COL_REMOVABLE, COL_PRIORITY, COL_TYPE,
-	COL_HITS,
+	COL_NAME, COL_BUS, COL_DEVICE, COL_MODALIAS, COL_REMOVABLE, COL_PRIORITY, COL_ORDER,
+	COL_TYPE, COL_HITS,
 };
 
 static const struct column columns[] = {
@@ -26,6 +26,7 @@ static const struct column columns[] = {
 	[COL_MODALIAS] = { "MODALIAS", 0.2, .cut = true },
 	[COL_REMOVABLE] = { "REMOVABLE", 0 },
 	[COL_PRIORITY] = { "PRIORITY", 0, .right = true },
+	[COL_ORDER] = { "ORDER", 0, .right = true },
 	[COL_TYPE] = { "TYPE", 0 },
 	[COL_HITS] = { "HITS", 0, .right = true },
 };
@@ -86,7 +87,7 @@ static struct json_object *json_rule(struct cli *cli, const char *name)
 		if (!iommucfg_standing_attr(cli->ctx, name, attrs[i], &value)) {
 			if (COL_BUS + i == COL_DEVICE || COL_BUS + i == COL_MODALIAS)
 				v = words(value);
-			else if (COL_BUS + i == COL_PRIORITY || COL_BUS + i == COL_HITS)
+			else if (columns[COL_BUS + i].right)
 				v = json_object_new_int64(strtoll(value, NULL, 10));
 			else
 				v = json_text(value);
@@ -116,8 +117,8 @@ static int print_table(struct cli *cli, char **names, const struct iommucfg_prob
 	int ret;
 
 	t = table_new(cli, columns, sizeof(columns) / sizeof(*columns),
-		      "NAME,BUS,DEVICE,MODALIAS,REMOVABLE,PRIORITY,TYPE,HITS",
-		      "NAME,BUS,DEVICE,MODALIAS,REMOVABLE,PRIORITY,TYPE,HITS");
+		      "NAME,BUS,DEVICE,MODALIAS,REMOVABLE,PRIORITY,ORDER,TYPE,HITS",
+		      "NAME,BUS,DEVICE,MODALIAS,REMOVABLE,PRIORITY,ORDER,TYPE,HITS");
 	if (!t)
 		return EXIT_BAD;
 	if (!*names)
@@ -153,7 +154,7 @@ static int read_rules(struct cli *cli, char ***names, struct iommucfg_problems *
 
 struct ranked {
 	char *name;
-	unsigned long priority;
+	unsigned long priority, order;
 };
 
 static int compare(const void *a, const void *b)
@@ -162,28 +163,40 @@ static int compare(const void *a, const void *b)
 
 	if (x->priority != y->priority)
 		return x->priority > y->priority ? -1 : 1;
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
 	return strcmp(x->name, y->name);
 }
 
-/* As the kernel looks at them: the highest priority first. */
+static unsigned long number(struct cli *cli, const char *name, const char *attr)
+{
+	unsigned long n;
+	char *value;
+
+	if (iommucfg_standing_attr(cli->ctx, name, attr, &value))
+		return 0;
+	n = strtoul(value, NULL, 10);
+	free(value);
+	return n;
+}
+
+/* As the kernel looks at them: the highest priority first, then the lowest order. */
 static void rank(struct cli *cli, char **names)
 {
 	struct ranked *list;
 	size_t i, n = 0;
-	char *value;
 
 	while (names[n])
 		n++;
 	list = calloc(n + 1, sizeof(*list));
 	if (!list)
 		return;
-	for (i = 0; i < n; i++) {
-		list[i].name = names[i];
-		if (!iommucfg_standing_attr(cli->ctx, names[i], "priority", &value)) {
-			list[i].priority = strtoul(value, NULL, 10);
-			free(value);
-		}
-	}
+	for (i = 0; i < n; i++)
+		list[i] = (struct ranked){
+			.name = names[i],
+			.priority = number(cli, names[i], "priority"),
+			.order = number(cli, names[i], "order"),
+		};
 	if (n)
 		qsort(list, n, sizeof(*list), compare);
 	for (i = 0; i < n; i++)

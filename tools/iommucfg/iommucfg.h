@@ -834,7 +834,8 @@ void iommucfg_standing_list_free(char **names);
 /**
  * iommucfg_standing_attr() - one file of a standing rule
  * @name: the rule
- * @attr: "bus", "device", "modalias", "removable", "priority", "type" or "hits"
+ * @attr: "bus", "device", "modalias", "removable", "priority", "order",
+ *	"type" or "hits"
  * @value: set to its text, without the newline, to be released with free()
  *
  * Return: 0, -ENOENT where there is no such rule or file, or the errno of reading it.

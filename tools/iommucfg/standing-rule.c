@@ -63,6 +63,7 @@ static int name_it(const struct ic_standings *standings, struct ic_standing *s,
 	h = hash(h, s->modalias);
 	h = hash(h, s->removable);
 	h = hash(h, s->priority);
+	h = hash(h, s->order);
 	h = hash(h, s->type);
 	for (;; h++) {
 		if (asprintf(&s->name, "%s.%08x", word, h) < 0) {
@@ -80,7 +81,7 @@ struct maker {
 	struct ic_standings *standings;
 	const char *name, *removable;
 	enum iommucfg_type type;
-	size_t order;
+	size_t order, place;
 	unsigned long rank;
 };
 
@@ -94,6 +95,7 @@ static int make(const struct maker *maker, enum ic_bus bus, const char *device,
 	};
 
 	snprintf(s.priority, sizeof(s.priority), "%lu", maker->rank);
+	snprintf(s.order, sizeof(s.order), "%zu", maker->place);
 	if (IC_GROW(standings->v, standings->n, standings->cap))
 		return -ENOMEM;
 	s.device = strdup(device);
@@ -236,20 +238,27 @@ static int translate_all(const struct iommucfg_policy *policy, struct ic_standin
 			 struct iommucfg_rule **rules, struct ic_aliases *aliases,
 			 struct iommucfg_problems *problems)
 {
-	struct maker maker = { .standings = standings };
+	struct maker maker = { .standings = standings, .rank = 1 };
 	size_t i, before;
 	struct ic_gap gap;
 	int ret = 0;
 
+	for (i = 1; i < policy->num_rules; i++)
+		maker.rank += rules[i]->priority != rules[i - 1]->priority;
 	for (i = 0; i < policy->num_rules && !ret; i++) {
+		/* One number for each priority, so that the kernel sees conflicts as we do. */
+		if (i && rules[i]->priority != rules[i - 1]->priority) {
+			maker.rank--;
+			maker.place = 0;
+		}
 		gap = (struct ic_gap){ "" };
 		before = standings->n;
 		maker.name = rules[i]->name;
 		maker.removable = removable_of(rules[i]);
 		maker.type = rules[i]->type;
 		maker.order = rules[i]->order;
-		maker.rank = policy->num_rules - i;
 		ret = translate_rule(rules[i], &maker, aliases, &gap);
+		maker.place++;
 		if (!ret && *gap.why)
 			ret = tell_gap(rules[i], &gap, standings->n > before, problems);
 	}

@@ -22,7 +22,7 @@ struct field {
 };
 
 /* The order in which they are written; type, which makes it count, is not among them. */
-#define NUM_FIELDS	5
+#define NUM_FIELDS	6
 
 static void fields_of(const struct ic_standing *s, struct field *fields)
 {
@@ -31,6 +31,7 @@ static void fields_of(const struct ic_standing *s, struct field *fields)
 	fields[2] = (struct field){ "modalias", s->modalias };
 	fields[3] = (struct field){ "removable", s->removable };
 	fields[4] = (struct field){ "priority", s->priority };
+	fields[5] = (struct field){ "order", s->order };
 }
 
 static int has(int fd, const char *file, const char *value)

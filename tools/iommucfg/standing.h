@@ -13,7 +13,7 @@ struct ic_standing {
 	char *name;
 	const char *bus, *removable, *type;	/* constant */
 	char *device, *modalias;
-	char priority[16];
+	char priority[16], order[24];
 };
 
 struct ic_standings {

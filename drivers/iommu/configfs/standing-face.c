@@ -138,29 +138,50 @@ static ssize_t icfg_rule_removable_store(struct config_item *item,
 	return -EINVAL;
 }
 
-static ssize_t icfg_rule_priority_show(struct config_item *item, char *page)
+static ssize_t show_number(const u32 *number, char *page)
 {
 	guard(mutex)(&icfg_standing_lock);
 
-	return sprintf(page, "%u\n", to_rule(item)->priority);
+	return sprintf(page, "%u\n", *number);
 }
 
-static ssize_t icfg_rule_priority_store(struct config_item *item,
-					const char *page, size_t count)
+static ssize_t store_number(u32 *number, const char *page, size_t count)
 {
-	u64 priority;
+	u64 value;
 	int ret;
 
 	if (!icfg_capable())
 		return -EACCES;
-	ret = icfg_parse_number(page, count, U32_MAX, &priority);
+	ret = icfg_parse_number(page, count, U32_MAX, &value);
 	if (ret)
 		return ret;
 
 	guard(mutex)(&icfg_standing_lock);
 
-	to_rule(item)->priority = priority;
+	*number = value;
 	return count;
+}
+
+static ssize_t icfg_rule_priority_show(struct config_item *item, char *page)
+{
+	return show_number(&to_rule(item)->priority, page);
+}
+
+static ssize_t icfg_rule_priority_store(struct config_item *item,
+					const char *page, size_t count)
+{
+	return store_number(&to_rule(item)->priority, page, count);
+}
+
+static ssize_t icfg_rule_order_show(struct config_item *item, char *page)
+{
+	return show_number(&to_rule(item)->order, page);
+}
+
+static ssize_t icfg_rule_order_store(struct config_item *item,
+				     const char *page, size_t count)
+{
+	return store_number(&to_rule(item)->order, page, count);
 }
 
 static ssize_t icfg_rule_type_show(struct config_item *item, char *page)
@@ -202,6 +223,7 @@ CONFIGFS_ATTR(icfg_rule_, device);
 CONFIGFS_ATTR(icfg_rule_, modalias);
 CONFIGFS_ATTR(icfg_rule_, removable);
 CONFIGFS_ATTR(icfg_rule_, priority);
+CONFIGFS_ATTR(icfg_rule_, order);
 CONFIGFS_ATTR(icfg_rule_, type);
 CONFIGFS_ATTR_RO(icfg_rule_, hits);
 
@@ -211,6 +233,7 @@ static struct configfs_attribute *icfg_rule_attrs[] = {
 	&icfg_rule_attr_modalias,
 	&icfg_rule_attr_removable,
 	&icfg_rule_attr_priority,
+	&icfg_rule_attr_order,
 	&icfg_rule_attr_type,
 	&icfg_rule_attr_hits,
 	NULL

@@ -106,14 +106,20 @@ static bool matches(const struct icfg_rule *rule, struct device *dev,
 	       fits(rule->modalias, modalias);
 }
 
+static bool is_before(const struct icfg_rule *a, const struct icfg_rule *b)
+{
+	return a->priority > b->priority ||
+	       (a->priority == b->priority && a->order < b->order);
+}
+
 /**
  * icfg_standing_rule - the rule that counts for a device
  * @dev: the device
  * @env: room for its modalias
  *
- * Returns the matching rule with the highest priority, of several the one made
- * first; or NULL. It is valid while icfg_standing_lock, which the caller holds,
- * is held.
+ * Returns the matching rule with the highest priority, of several the one with
+ * the lowest order, of those the one made first; or NULL. It is valid while
+ * icfg_standing_lock, which the caller holds, is held.
  */
 struct icfg_rule *icfg_standing_rule(struct device *dev,
 				     struct kobj_uevent_env *env)
@@ -124,7 +130,7 @@ struct icfg_rule *icfg_standing_rule(struct device *dev,
 	lockdep_assert_held(&icfg_standing_lock);
 
 	list_for_each_entry(rule, &rules, node)
-		if ((!best || rule->priority > best->priority) &&
+		if ((!best || is_before(rule, best)) &&
 		    matches(rule, dev, modalias))
 			best = rule;
 	return best;

@@ -27,6 +27,7 @@ enum icfg_removable {
  * @modalias: the same of their modaliases
  * @removable: only what somebody can pull out, or only the rest
  * @priority: the highest counts
+ * @order: of equals the lowest counts, then the one made first
  * @type: ICFG_NONE while it is not to count
  * @hits: devices for which it decided
  *
@@ -40,6 +41,7 @@ struct icfg_rule {
 	char **modalias;
 	enum icfg_removable removable;
 	u32 priority;
+	u32 order;
 	enum icfg_type type;
 	unsigned long hits;
 };

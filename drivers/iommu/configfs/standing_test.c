@@ -204,6 +204,14 @@ static void order(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), third);
 	third->type = ICFG_NONE;
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), second);
+
+	third->type = ICFG_DMA;
+	third->priority = 1;
+	second->order = 5;
+	third->order = 4;
+	KUNIT_EXPECT_PTR_EQ(test, counts(test), third);
+	third->order = 5;
+	KUNIT_EXPECT_PTR_EQ(test, counts(test), second);
 }
 
 static struct kunit_case standing_cases[] = {

@@ -145,7 +145,7 @@ class Host:
             if name == "report":
                 continue
             rules[name] = {}
-            for file in ("bus", "device", "modalias", "removable", "priority", "type"):
+            for file in ("bus", "device", "modalias", "removable", "priority", "order", "type"):
                 with open(f"{top}/{name}/{file}") as f:
                     rules[name][file] = f.read().rstrip("\n")
         return rules

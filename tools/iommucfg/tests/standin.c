@@ -48,7 +48,7 @@ struct txn {
 
 struct standing {
 	char name[80], bus[16], device[4096], modalias[4096], removable[16], type[16];
-	unsigned long priority;
+	unsigned long priority, order;
 	int used;
 };
 
@@ -65,7 +65,7 @@ static const char *const txn_files[] = {
 	"check", "commit", "confirm", "rollback", NULL
 };
 static const char *const standing_files[] = {
-	"bus", "device", "modalias", "removable", "priority", "type", "hits", NULL
+	"bus", "device", "modalias", "removable", "priority", "order", "type", "hits", NULL
 };
 static const char *const group_files[] = { "type", "current_type", "devices", "status", NULL };
 
@@ -395,6 +395,8 @@ static void read_standing(const struct standing *s, const char *file, char *buf,
 		strcpy(buf, "0\n");
 	else if (!strcmp(file, "priority"))
 		sprintf(buf, "%lu\n", s->priority);
+	else if (!strcmp(file, "order"))
+		sprintf(buf, "%lu\n", s->order);
 	else
 		sprintf(buf, "%s\n", !strcmp(file, "bus") ? s->bus :
 			!strcmp(file, "device") ? s->device : !strcmp(file, "modalias") ?
@@ -420,7 +422,7 @@ static int write_standing(const char *below, const char *data, size_t size)
 		size = 4095;
 	snprintf(text, sizeof(text), "%.*s", (int)size, data);
 	text[strcspn(text, "\n")] = '\0';
-	if (!strcmp(file, "priority")) {
+	if (!strcmp(file, "priority") || !strcmp(file, "order")) {
 		n = strtoul(text, &end, 10);
 		if (*text < '0' || *text > '9' || *end || n > 4294967295UL)
 			return -EINVAL;
@@ -436,6 +438,8 @@ static int write_standing(const char *below, const char *data, size_t size)
 		return ret;
 	if (!strcmp(file, "priority"))
 		s->priority = n;
+	else if (!strcmp(file, "order"))
+		s->order = n;
 	else if (!strcmp(file, "bus"))
 		strcpy(s->bus, text);
 	else if (!strcmp(file, "removable"))

@@ -60,9 +60,9 @@ class Kernel(Host):
 
     def rules(self):
         """The rules without their names, as the kernel looks at them."""
-        found = [(-int(r["priority"]), r["bus"], r["device"], r["modalias"], r["removable"], r["type"])
+        found = [(-int(r["priority"]), int(r["order"]), r["bus"], r["device"], r["modalias"], r["removable"], r["type"])
                  for r in self.standing().values()]
-        return [r[1:] for r in sorted(found)]
+        return [r[2:] for r in sorted(found)]
 
     def fill(self, *list, more="", code=0):
         return self.json("apply", "--yes", self.policy(rules(*list) + more), code=code)
@@ -237,10 +237,11 @@ def ranks():
         h.fill(rule("vendor = 1;", name="a"), rule("vendor = 2;", name="b", more="priority = 7;"),
                rule("vendor = 3;", name="c"), rule("vendor = 4;", name="d", more="priority = -1;"),
                rule("vendor = 5;", name="e", more="priority = 7;"), more='default = "DMA";\n')
-        order = sorted(h.standing().items(), key=lambda r: -int(r[1]["priority"]))
-        found = [(name.split(".")[0], int(r["priority"])) for name, r in order]
-        assert found[:5] == [("b", 5), ("e", 4), ("a", 3), ("c", 2), ("d", 1)], found
-        assert found[5:] == [("default", 0)] * 2, found
+        order = sorted(h.standing().items(), key=lambda r: (-int(r[1]["priority"]), int(r[1]["order"])))
+        found = [(name.split(".")[0], int(r["priority"]), int(r["order"])) for name, r in order]
+        # Those that can be in conflict share a priority.
+        assert found[:5] == [("b", 3, 0), ("e", 3, 1), ("a", 2, 0), ("c", 2, 1), ("d", 1, 0)], found
+        assert found[5:] == [("default", 0, 0)] * 2, found
         assert h.rules()[5:] == [("pci", "*", "*", "any", "DMA"), ("platform", "*", "*", "any", "DMA")]
         h.fill(rule("vendor = 1;"), more='default = "keep";\n')
         assert len(h.standing()) == 1
@@ -274,7 +275,7 @@ def splits():
         length = len(words[0])
         assert all(len(p[2]) + 1 <= 4095 for p in pieces)
         assert all(len(p[2]) + 1 + length + 1 > 4095 for p in pieces[:2]), [len(p[2]) for p in pieces]
-        assert len({r["priority"] for r in h.standing().values()}) == 1
+        assert len({(r["priority"], r["order"]) for r in h.standing().values()}) == 1
         h.standing_log()
         h.fill(rule("vendor = 0x8086; device_id = [ %s ];" % ", ".join(map(str, range(1, 301)))))
         assert h.standing_log() == []
@@ -304,7 +305,7 @@ def type_comes_last():
         # What is so from the beginning is not written.
         a, b = ([line.split("/")[1] for line in log if line.startswith(f"write {n}.")] for n in "ab")
         assert a == ["modalias", "removable", "priority", "type"], log
-        assert b == ["bus", "priority", "type"], log
+        assert b == ["bus", "priority", "order", "type"], log
 
 
 @test
@@ -323,8 +324,8 @@ def nothing_is_written_twice():
         h.run("apply", p, code=0)
         assert h.standing_log() == []
         before = set(h.standing())
-        h.fill(rule("vendor = 5;", name="new"), rule('driver = [ "nvme", "arm_smmu" ];', name="a"),
-               rule("removable = true;", name="b"), more='default = "DMA";\n')
+        h.fill(rule('driver = [ "nvme", "arm_smmu" ];', name="a"), rule("removable = true;", name="b"),
+               rule("vendor = 5;", name="new"), more='default = "DMA";\n')
         log = h.standing_log()
         assert before < set(h.standing()) and len(set(h.standing()) - before) == 1
         assert {line.split()[1].split("/")[0] for line in log} == set(h.standing()) - before, log
@@ -541,7 +542,7 @@ def shown():
             (5, "0000:05:00.0", "check", "EBUSY"), (None, "0000:07:00.0", "switch", "EINVAL")]
         r = h.run("standing", code=0)
         lines = r.out.splitlines()
-        assert lines[0].split() == ["NAME", "BUS", "DEVICE", "MODALIAS", "REMOVABLE", "PRIORITY", "TYPE", "HITS"]
+        assert lines[0].split() == ["NAME", "BUS", "DEVICE", "MODALIAS", "REMOVABLE", "PRIORITY", "ORDER", "TYPE", "HITS"]
         assert lines[2].startswith("fast-storage.") and " +2 " in lines[2], r
         assert "0000:05:00.0" in lines[5] and "e1000e is bound" in lines[5], r
         r = h.run("standing", "--raw", "--noheadings", "-o", "TYPE,MODALIAS", code=0)

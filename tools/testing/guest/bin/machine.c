@@ -212,7 +212,8 @@ static void print_state(void)
 	}
 	n = list("/sys/kernel/config/iommu", &entries);
 	for (i = 0; i < n; i++)
-		if (!stat(fmt("/sys/kernel/config/iommu/%s", entries[i]->d_name), &st) &&
+		if (strcmp(entries[i]->d_name, "standing") &&
+		    !stat(fmt("/sys/kernel/config/iommu/%s", entries[i]->d_name), &st) &&
 		    S_ISDIR(st.st_mode))
 			printf("transaction %s\n", entries[i]->d_name);
 	copy_lines("/proc/mounts", "mount ", "/dev/");
