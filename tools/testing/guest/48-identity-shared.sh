@@ -12,6 +12,8 @@
 . /lab/tests/faults.sh
 
 ROUNDS=12
+# With sanitizers everything takes ten times as long, and sees more.
+case $(uname -r) in *-debug*) ROUNDS=4 ;; esac
 
 edu_setup
 disk2=$(group_of disk2)
@@ -73,13 +75,15 @@ while [ $round -lt 4 ]; do
 	round=$((round + 1))
 	host device_add "virtio-rng-pci,id=shared$round,bus=rp13,iommu_platform=on,disable-legacy=on" ||
 		bad=$((bad + 1))
-	wait_for 20 test -e /sys/bus/pci/devices/0000:0e:00.0/iommu_group || bad=$((bad + 1))
+	# The others' rescans keep it waiting for PCI's lock, for as long as they run.
+	wait_for 180 test -e /sys/bus/pci/devices/0000:0e:00.0/iommu_group ||
+		bail "a device that was plugged in does not come"
 	group=$(group_of 0000:0e:00.0)
 	t=$(txn_new "plug-$round")
 	stage "$t" "$group" identity
 	[ "$(write_errno "$t/commit" 1)" = 0 ] || bad=$((bad + 1))
 	unplug "shared$round" || bad=$((bad + 1))
-	wait_for 20 gone 0000:0e:00.0 || bad=$((bad + 1))
+	wait_for 180 gone 0000:0e:00.0 || bad=$((bad + 1))
 	rmdir "$t"/*/ "$t"
 done
 check_eq "devices come, go to identity, and are pulled out" "$bad" 0
