@@ -808,7 +808,9 @@ int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const 
  *
  * Only what differs is written; where nothing does, nothing is. Rules that are new
  * begin to count when all of them are there, and old ones go after that: what
- * fails before leaves the rules as they were. Needs root.
+ * fails before leaves the rules as they were. Of two that do this at once the
+ * second one waits for up to five seconds, by a lock on /run/iommucfg/standing.lock;
+ * without it, or where a signal comes, nothing is written. Needs root.
  *
  * Return: how many of the kernel's rules were made, changed or removed;
  * -EOPNOTSUPP, with no problem added, where there is no module, or one that was

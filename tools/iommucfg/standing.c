@@ -9,12 +9,19 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "standing.h"
 #include "txn.h"
 
 #define STANDING_DIR	CONFIGFS_DIR "/standing"
+#define RUN_DIR		"run/iommucfg"
+#define LOCK_FILE	RUN_DIR "/standing.lock"
+
+/* How long another command may have the lock: this often, so many milliseconds each. */
+#define LOCK_TRIES	100
+#define LOCK_PAUSE	50
 
 /* A file that a rule has, and what is to be in it. */
 struct field {
@@ -215,19 +222,60 @@ void iommucfg_standing_list_free(char **names)
 	ic_free_names(names);
 }
 
+/* A signal ends the wait, and a holder that does not get on as well. */
+static int wait_for_lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE * 1000000L };
+	int tries;
+
+	for (tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return -errno;
+		if (nanosleep(&pause, NULL))
+			return -errno;
+	}
+	return 0;
+}
+
+/*
+ * Of two commands that do this at once the second one's policy stays, as a whole.
+ * Not by a lock on the rules' directory, which everybody can open. To be closed.
+ */
+static int take_lock(const struct iommucfg *ctx, struct iommucfg_problems *problems)
+{
+	struct ic_where where = IC_NOWHERE;
+	int fd, ret;
+
+	mkdirat(ctx->rootfd, RUN_DIR, 0755);
+	fd = openat(ctx->rootfd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	ret = fd < 0 ? -errno : wait_for_lock(fd);
+	if (!ret)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	where.error = -ret;
+	ic_problem(problems, IOMMUCFG_WARNING, "standing", &where,
+		   "devices to come do not get their types by the policy: the lock %s/" LOCK_FILE ": %s",
+		   ctx->root, ret == -EWOULDBLOCK ? "another command has it" : strerror(-ret));
+	return ret;
+}
+
 int iommucfg_standing_sync(const struct iommucfg_policy *policy,
 			   struct iommucfg_problems *problems)
 {
 	struct ic_standings wanted = { 0 };
 	char **names = NULL;
-	int fd, ret;
+	int fd, lock, ret;
 
 	fd = openat(policy->ctx->rootfd, STANDING_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? -EOPNOTSUPP :
 		       failed(NULL, NULL, -errno, problems);
-	/* Of two that do this at once the second one's policy stays, as a whole. */
-	flock(fd, LOCK_EX);
+	lock = take_lock(policy->ctx, problems);
+	if (lock < 0) {
+		close(fd);
+		return lock;
+	}
 	ret = ic_standing_translate(policy, &wanted, problems);
 	if (!ret) {
 		ret = iommucfg_standing_list(policy->ctx, &names);
@@ -238,6 +286,7 @@ int iommucfg_standing_sync(const struct iommucfg_policy *policy,
 	}
 	ic_free_names(names);
 	ic_standings_clear(&wanted);
+	close(lock);
 	close(fd);
 	return ret;
 }

@@ -4,8 +4,11 @@
 
 	test_standing.py IOMMUCFG STANDIN [NAME...]
 """
+import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import sys
 import time
 
@@ -57,6 +60,17 @@ class Kernel(Host):
             with open(f"{modules}/{name}", "w") as f:
                 f.write(text)
         return self
+
+    def waits_for(self, path, pid):
+        """Until the process has had the file open for a while."""
+        end = time.monotonic() + 60
+        seen = set()
+        while path not in seen and time.monotonic() < end:
+            time.sleep(0.02)
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    seen.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        time.sleep(0.3)
 
     def rules(self):
         """The rules without their names, as the kernel looks at them."""
@@ -481,6 +495,42 @@ def failures():
         assert x["errno"] == "EBUSY" and len(h.standing()) == 3
         h.control("standing-error", "")
         assert h.fill(*new)["problems"] == [] and len(h.standing()) == 2
+
+
+@test
+def locked():
+    with Kernel() as h:
+        h.fill(rule("vendor = 1;", name="old"))
+        before = h.standing()
+        h.standing_log()
+        # What anybody can open locks nobody out.
+        everybodys = os.open(f"{h.iommu}/standing", os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(everybodys, fcntl.LOCK_EX)
+        assert h.fill(rule("vendor = 1;", name="old"))["problems"] == []
+        path = f"{h.root}/run/iommucfg/standing.lock"
+        assert os.stat(path).st_mode & 0o7777 == 0o600
+        with open(path) as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            (x,) = h.fill(rule("vendor = 2;"))["problems"]
+            assert x["kind"] == "standing" and x["errno"] == "EAGAIN" and "another command" in x["message"], x
+            for number in (signal.SIGINT, signal.SIGTERM):
+                p = h.start("apply", h.policy(rules(rule("vendor = 2;"))))
+                h.waits_for(path, p.pid)
+                p.send_signal(number)
+                err = p.communicate(timeout=60)[1]
+                assert p.returncode == 0 and "Interrupted" in err, (p.returncode, err)
+            # The next one gets it as soon as it is free.
+            p = h.start("apply", h.policy(rules(rule("vendor = 2;"))))
+            time.sleep(0.3)
+            assert h.standing() == before and h.standing_log() == []
+        p.communicate(timeout=60)
+        assert p.returncode == 0 and h.standing() != before
+        # Nobody's link is followed.
+        os.unlink(path)
+        os.symlink(f"{h.root}/elsewhere", path)
+        (x,) = h.fill(rule("vendor = 3;"))["problems"]
+        assert x["errno"] == "ELOOP" and not os.path.exists(f"{h.root}/elsewhere"), x
+        os.close(everybodys)
 
 
 @test
