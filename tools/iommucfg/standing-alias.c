@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "match.h"
 #include "standing.h"
 
 /* Values multiply out; nobody writes a policy that comes near. */
@@ -178,30 +177,6 @@ static int read_table(struct iommucfg *ctx, const char *release, const char *nam
 	return ret == -ENOMEM ? ret : 0;
 }
 
-static int read_tables(struct ic_aliases *aliases)
-{
-	char release[128];
-	int ret;
-
-	if (aliases->read)
-		return 0;
-	aliases->read = true;
-	if (ic_release(aliases->ctx, release, sizeof(release)))
-		return 0;
-	ret = read_table(aliases->ctx, release, "modules.alias", &aliases->table,
-			 &aliases->table_length);
-	if (!ret)
-		ret = read_table(aliases->ctx, release, "modules.builtin.modinfo",
-				 &aliases->builtin, &aliases->builtin_length);
-	return ret;
-}
-
-void ic_aliases_clear(struct ic_aliases *aliases)
-{
-	free(aliases->table);
-	free(aliases->builtin);
-}
-
 /* ACPI and the device tree name platform devices, too. */
 static bool on_bus(const char *alias, enum ic_bus bus)
 {
@@ -211,9 +186,100 @@ static bool on_bus(const char *alias, enum ic_bus bus)
 	       (!strncmp(alias, "acpi", 4) && strspn(alias + 4, "*:"));
 }
 
+/* Keeps what names devices of our buses, of all that are in the tables. */
+static int add_to_index(struct ic_aliases *aliases, char *module, const char *pattern)
+{
+	char *p;
+
+	if (!on_bus(pattern, IC_BUS_PCI) && !on_bus(pattern, IC_BUS_PLATFORM))
+		return 0;
+	if (IC_GROW(aliases->v, aliases->n, aliases->cap))
+		return -ENOMEM;
+	for (p = module; (p = strchr(p, '-'));)
+		*p = '_';
+	aliases->v[aliases->n++] = (struct ic_alias){ module, pattern };
+	return 0;
+}
+
+/* "alias PATTERN MODULE", a line each */
+static int index_table(struct ic_aliases *aliases, size_t length)
+{
+	char *p = aliases->table, *end = p + length, *line_end, *save, *word, *pattern, *module;
+	int ret = 0;
+
+	for (; p < end && !ret; p = line_end + 1) {
+		line_end = memchr(p, '\n', end - p);
+		if (!line_end)
+			line_end = end;
+		*line_end = '\0';
+		word = strtok_r(p, " \t", &save);
+		if (!word || strcmp(word, "alias"))
+			continue;
+		pattern = strtok_r(NULL, " \t", &save);
+		module = pattern ? strtok_r(NULL, " \t", &save) : NULL;
+		if (module)
+			ret = add_to_index(aliases, module, pattern);
+	}
+	return ret;
+}
+
+/* "MODULE.alias=PATTERN", each ended by a zero byte; the kernel's own modules */
+static int index_builtin(struct ic_aliases *aliases, size_t length)
+{
+	char *p = aliases->builtin, *end = p + length, *next, *dot;
+	int ret = 0;
+
+	for (; p < end && !ret; p = next) {
+		next = p + strlen(p) + 1;
+		dot = strchr(p, '.');
+		if (!dot || strncmp(dot, ".alias=", 7))
+			continue;
+		*dot = '\0';
+		ret = add_to_index(aliases, p, dot + 7);
+	}
+	return ret;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct ic_alias *x = a, *y = b;
+
+	return strcmp(x->module, y->module);
+}
+
+static int read_tables(struct ic_aliases *aliases)
+{
+	char release[128];
+	size_t length = 0;
+	int ret;
+
+	if (aliases->read)
+		return 0;
+	aliases->read = true;
+	if (ic_release(aliases->ctx, release, sizeof(release)))
+		return 0;
+	ret = read_table(aliases->ctx, release, "modules.alias", &aliases->table, &length);
+	if (!ret && aliases->table)
+		ret = index_table(aliases, length);
+	if (!ret)
+		ret = read_table(aliases->ctx, release, "modules.builtin.modinfo",
+				 &aliases->builtin, &length);
+	if (!ret && aliases->builtin)
+		ret = index_builtin(aliases, length);
+	if (aliases->n)
+		qsort(aliases->v, aliases->n, sizeof(*aliases->v), compare);
+	return ret;
+}
+
+void ic_aliases_clear(struct ic_aliases *aliases)
+{
+	free(aliases->table);
+	free(aliases->builtin);
+	free(aliases->v);
+}
+
 /* Where the patterns of a driver go, and what they have to meet besides. */
 struct wanted {
-	const char *driver;
 	enum ic_bus bus;
 	const struct pcis *keys;
 	bool any;		/* of the keys: nothing else to meet */
@@ -253,44 +319,36 @@ static int add_alias(struct wanted *wanted, const char *alias)
 	return ic_words_add(wanted->words, glob);
 }
 
-/* "alias PATTERN MODULE", a line each */
-static int search_table(struct ic_aliases *aliases, struct wanted *wanted)
+/* The first alias of a module, or the end of all where there is none. */
+static size_t find_module(const struct ic_aliases *aliases, const char *module)
 {
-	const char *p = aliases->table, *end = p + aliases->table_length, *line_end;
-	char line[1024], alias[1024], module[256];
-	int ret = 0;
+	size_t low = 0, high = aliases->n, middle;
 
-	for (; p < end && !ret; p = line_end + 1) {
-		line_end = memchr(p, '\n', end - p);
-		if (!line_end)
-			line_end = end;
-		if (line_end - p >= (ptrdiff_t)sizeof(line))
-			continue;
-		memcpy(line, p, line_end - p);
-		line[line_end - p] = '\0';
-		if (sscanf(line, "alias %1023s %255s", alias, module) == 2 &&
-		    ic_same_driver(module, wanted->driver))
-			ret = add_alias(wanted, alias);
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (strcmp(aliases->v[middle].module, module) < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return ret;
+	return low;
 }
 
-/* "MODULE.alias=PATTERN", each ended by a zero byte; the kernel's own modules */
-static int search_builtin(struct ic_aliases *aliases, struct wanted *wanted)
+static int of_driver(const struct ic_aliases *aliases, const char *driver,
+		     struct wanted *wanted)
 {
-	const char *p = aliases->builtin, *end = p + aliases->builtin_length, *dot;
-	char module[256];
+	char *module = strdup(driver), *p;
 	int ret = 0;
+	size_t i;
 
-	for (; p < end && !ret; p += strlen(p) + 1) {
-		dot = strchr(p, '.');
-		if (!dot || strncmp(dot, ".alias=", 7) || dot - p >= (ptrdiff_t)sizeof(module))
-			continue;
-		memcpy(module, p, dot - p);
-		module[dot - p] = '\0';
-		if (ic_same_driver(module, wanted->driver))
-			ret = add_alias(wanted, dot + 7);
-	}
+	if (!module)
+		return -ENOMEM;
+	for (p = module; (p = strchr(p, '-'));)
+		*p = '_';
+	i = find_module(aliases, module);
+	for (; i < aliases->n && !strcmp(aliases->v[i].module, module) && !ret; i++)
+		ret = add_alias(wanted, aliases->v[i].pattern);
+	free(module);
 	return ret;
 }
 
@@ -302,13 +360,8 @@ static int of_drivers(struct ic_aliases *aliases, const struct iommucfg_rule *ru
 	int ret;
 
 	ret = read_tables(aliases);
-	for (i = 0; i < values->n && !ret; i++) {
-		wanted->driver = values->v[i].word;
-		if (aliases->table)
-			ret = search_table(aliases, wanted);
-		if (!ret && aliases->builtin)
-			ret = search_builtin(aliases, wanted);
-	}
+	for (i = 0; i < values->n && !ret; i++)
+		ret = of_driver(aliases, values->v[i].word, wanted);
 	return ret;
 }
 

@@ -44,10 +44,15 @@ void ic_words_clear(struct ic_words *words);
 char *ic_kernel_glob(const char *glob, bool lower, bool dashes);
 
 /* standing-alias.c */
+struct ic_alias {
+	const char *module, *pattern;	/* the module with "_" for each "-" */
+};
+
 struct ic_aliases {
 	struct iommucfg *ctx;
-	char *table, *builtin;
-	size_t table_length, builtin_length;
+	char *table, *builtin;		/* what the aliases point into */
+	struct ic_alias *v;		/* sorted by module */
+	size_t n, cap;
 	bool read;
 };
 
