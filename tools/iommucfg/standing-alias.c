@@ -283,40 +283,49 @@ struct wanted {
 	enum ic_bus bus;
 	const struct pcis *keys;
 	bool any;		/* of the keys: nothing else to meet */
-	struct ic_words *words;
-	size_t limit;
+	struct ic_said *said;
+	struct ic_gap *gap;
 };
+
+static int add_word(struct wanted *wanted, char *word)
+{
+	if (wanted->said->words.n >= MAX_PATTERNS) {
+		free(word);
+		return -E2BIG;
+	}
+	return ic_words_add(&wanted->said->words, word);
+}
 
 static int add_alias(struct wanted *wanted, const char *alias)
 {
 	struct pci pci, both;
-	char *glob;
+	char *glob = NULL;
 	size_t i;
+	int ret = 0;
 
 	if (!on_bus(alias, wanted->bus))
 		return 0;
 	if (wanted->bus == IC_BUS_PCI && pci_parse(alias, &pci)) {
-		for (i = 0; i < wanted->keys->n; i++) {
+		for (i = 0; i < wanted->keys->n && !ret; i++) {
 			both = pci;
-			if (!pci_both(&both, &wanted->keys->v[i]))
-				continue;
-			if (wanted->words->n >= wanted->limit)
-				return -E2BIG;
-			if (ic_words_add(wanted->words, pci_text(&both)))
-				return -ENOMEM;
+			if (pci_both(&both, &wanted->keys->v[i]))
+				ret = add_word(wanted, pci_text(&both));
 		}
-		return 0;
+		return ret;
 	}
 	/* A PCI alias of another form cannot be told apart by its fields. */
-	if (wanted->bus == IC_BUS_PCI && !wanted->any)
-		return 0;
-	if (wanted->words->n >= wanted->limit)
-		return -E2BIG;
-	errno = ENOMEM;
-	glob = ic_kernel_glob(alias, false, true);
-	if (!glob)
-		return errno == EINVAL ? 0 : -ENOMEM;
-	return ic_words_add(wanted->words, glob);
+	if (wanted->bus != IC_BUS_PCI || wanted->any) {
+		errno = ENOMEM;
+		glob = ic_kernel_glob(alias, false, true);
+		if (!glob && errno != EINVAL)
+			return -ENOMEM;
+	}
+	if (glob)
+		return add_word(wanted, glob);
+	wanted->said->part = true;
+	ic_gap_set(wanted->gap, "a driver's alias is of a form that is not known, \"%.128s\"",
+		   alias);
+	return 0;
 }
 
 /* The first alias of a module, or the end of all where there is none. */
@@ -352,50 +361,73 @@ static int of_driver(const struct ic_aliases *aliases, const char *driver,
 	return ret;
 }
 
+/* @found, for each driver, is set where it has something to add. */
 static int of_drivers(struct ic_aliases *aliases, const struct iommucfg_rule *rule,
-		      struct wanted *wanted)
+		      struct wanted *wanted, bool *found)
 {
 	const struct ic_values *values = &rule->match[IC_KEY_DRIVER];
-	size_t i;
+	size_t i, before;
 	int ret;
 
 	ret = read_tables(aliases);
-	for (i = 0; i < values->n && !ret; i++)
+	for (i = 0; i < values->n && !ret; i++) {
+		before = wanted->said->words.n;
 		ret = of_driver(aliases, values->v[i].word, wanted);
+		found[i] |= wanted->said->words.n > before;
+	}
 	return ret;
 }
 
+static int add_keys(struct ic_words *words, const struct pcis *keys)
+{
+	int ret = 0;
+	size_t i;
+
+	if (is_any(&keys->v[0]))
+		return ic_words_add(words, strdup("*"));
+	for (i = 0; i < keys->n && !ret; i++)
+		ret = ic_words_add(words, pci_text(&keys->v[i]));
+	return ret;
+}
+
+/* Without any that would say only half of what it asks for. */
+static int too_many(struct ic_said *said, bool keys, struct ic_gap *gap)
+{
+	ic_words_clear(&said->words);
+	said->part = true;
+	ic_gap_set(gap, "its values make more than %d patterns", MAX_PATTERNS);
+	return keys ? ic_words_add(&said->wide, strdup("*")) : 0;
+}
+
 /*
- * The patterns for a rule on a bus, in @words; none where no device can meet it
- * there. The caller has seen to it that there are PCI keys on PCI alone.
+ * The patterns for a rule on a bus; none where no device can meet it there. The
+ * wide ones are those without the drivers, of which @found says for each whether
+ * it added any. The caller has seen to it that there are PCI keys on PCI alone.
  */
 int ic_standing_modaliases(struct ic_aliases *aliases, const struct iommucfg_rule *rule,
-			   enum ic_bus bus, struct ic_words *words, struct ic_gap *gap)
+			   enum ic_bus bus, struct ic_said *said, bool *found,
+			   struct ic_gap *gap)
 {
-	struct wanted wanted = { .bus = bus, .words = words, .limit = MAX_PATTERNS };
+	struct wanted wanted = { .bus = bus, .said = said, .gap = gap };
 	struct pcis keys = { 0 };
-	size_t i;
 	int ret;
 
 	ret = of_keys(rule, &keys);
-	if (!ret && rule->match[IC_KEY_DRIVER].n) {
+	if (ret == -E2BIG) {
+		ret = too_many(said, true, gap);
+	} else if (!ret && rule->match[IC_KEY_DRIVER].n) {
 		wanted.keys = &keys;
 		wanted.any = is_any(&keys.v[0]);
-		ret = of_drivers(aliases, rule, &wanted);
-		if (!ret && !words->n)
-			ic_gap_set(gap, "no module of a driver's name has an alias that would meet it");
-	} else if (!ret && is_any(&keys.v[0])) {
-		ret = ic_words_add(words, strdup("*"));
-	} else {
-		for (i = 0; i < keys.n && !ret; i++)
-			ret = ic_words_add(words, pci_text(&keys.v[i]));
+		ret = of_drivers(aliases, rule, &wanted, found);
+		if (ret == -E2BIG)
+			ret = too_many(said, false, gap);
+		if (!ret)
+			ret = add_keys(&said->wide, &keys);
+	} else if (!ret) {
+		ret = add_keys(&said->words, &keys);
 	}
 	free(keys.v);
-	if (ret == -E2BIG) {
-		ic_words_clear(words);
-		ic_gap_set(gap, "its values make more than %d patterns", MAX_PATTERNS);
-		ret = 0;
-	}
-	ic_words_sort(words);
+	ic_words_sort(&said->words);
+	ic_words_sort(&said->wide);
 	return ret;
 }

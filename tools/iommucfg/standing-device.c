@@ -169,12 +169,47 @@ static int intersect(struct ic_words *words, const struct ic_words *a, const str
 	return 0;
 }
 
-/* The patterns for a rule on a bus, in @words; none where it cannot be met there. */
+/* All that one key asks for, or "*" where not all of it can be said. */
+static int widen(struct ic_words *wide, const struct ic_words *words, bool part)
+{
+	int ret = part ? ic_words_add(wide, strdup("*")) : 0;
+	size_t i;
+
+	for (i = 0; i < words->n && !part && !ret; i++)
+		ret = ic_words_add(wide, strdup(words->v[i]));
+	return ret;
+}
+
+/* What is missing in @words meets these, of names and of paths what could be said. */
+static int say_wide(struct ic_said *said, const struct ic_words *names, bool names_part,
+		    const struct ic_words *paths, bool paths_part)
+{
+	struct ic_words a = { 0 }, b = { 0 };
+	struct ic_gap gap = { "" };
+	int ret;
+
+	ret = widen(&a, names, names_part);
+	if (!ret)
+		ret = widen(&b, paths, paths_part);
+	if (!ret)
+		ret = intersect(&said->wide, &a, &b, &gap);
+	if (!ret && *gap.why) {
+		ic_words_clear(&said->wide);
+		ret = widen(&said->wide, &a, false);
+	}
+	ic_words_clear(&a);
+	ic_words_clear(&b);
+	ic_words_sort(&said->wide);
+	return ret;
+}
+
+/* The patterns for a rule on a bus; none where it cannot be met there. */
 int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
-			enum ic_bus bus, struct ic_words *words, struct ic_gap *gap)
+			enum ic_bus bus, struct ic_said *said, struct ic_gap *gap)
 {
 	const struct ic_values *names = &rule->match[IC_KEY_DEVICE];
 	const struct ic_values *paths = &rule->match[IC_KEY_PATH];
+	struct ic_gap no_name = { "" }, no_path = { "" }, not_both = { "" };
 	struct ic_words a = { 0 }, b = { 0 };
 	int ret = 0;
 	size_t i;
@@ -182,15 +217,21 @@ int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
 	if (!names->n)
 		ret = ic_words_add(&a, strdup("*"));
 	for (i = 0; i < names->n && !ret; i++)
-		ret = add_glob(&a, names->v[i].word, bus, gap);
+		ret = add_glob(&a, names->v[i].word, bus, &no_name);
 	if (!ret && !paths->n)
 		ret = ic_words_add(&b, strdup("*"));
 	for (i = 0; i < paths->n && !ret; i++)
-		ret = add_path(ctx, paths->v[i].word, bus, &b, gap);
+		ret = add_path(ctx, paths->v[i].word, bus, &b, &no_path);
 	if (!ret)
-		ret = intersect(words, &a, &b, gap);
+		ret = intersect(&said->words, &a, &b, &not_both);
+	said->part = *no_name.why || *no_path.why || *not_both.why;
+	if (!ret && said->part) {
+		ic_gap_set(gap, "%s", *no_name.why ? no_name.why :
+			   *no_path.why ? no_path.why : not_both.why);
+		ret = say_wide(said, &a, *no_name.why, &b, *no_path.why);
+	}
 	ic_words_clear(&a);
 	ic_words_clear(&b);
-	ic_words_sort(words);
+	ic_words_sort(&said->words);
 	return ret;
 }

@@ -81,11 +81,15 @@ class Kernel(Host):
     def fill(self, *list, more="", code=0):
         return self.json("apply", "--yes", self.policy(rules(*list) + more), code=code)
 
-    def becomes(self, match, *expected, warn=None):
+    def becomes(self, match, *expected, warn=None, blocked=None):
         """A rule that has @match becomes these (BUS, DEVICE, MODALIAS, REMOVABLE)."""
         d = self.fill(rule(match))
-        found = [r[:4] for r in self.rules()]
+        found = [r[:4] for r in self.rules() if r[4] != "auto"]
         assert found == sorted(expected), f"{match}: {found}"
+        # What is missing is kept from the rules below, by what is right behind.
+        found = [r[:4] for r in self.rules() if r[4] == "auto"]
+        assert found == sorted(blocked) if blocked is not None else warn or not found, f"{match}: {found}"
+        assert {r["order"] for r in self.standing().values()} <= {"0", "1"}
         problems = [p for p in d["problems"] if p["kind"] == "standing"]
         assert len(problems) == (1 if warn else 0), problems
         if warn:
@@ -245,6 +249,65 @@ def intersection():
             pci("0000106B", "00002001"), pci("00008086", "000010D3")])))
 
 
+ANY = [("pci", "*", "*", "any"), ("platform", "*", "*", "any")]
+
+
+@test
+def gaps():
+    with Kernel() as h:
+        # The key that cannot be said is left out, all others stay.
+        h.becomes('bus = "pci"; device = [ "a b", "0000:02:*" ]; class = "network";',
+                  any_pci(pci(bc="02"), "0000:02:*"), warn="only in part", blocked=[any_pci(pci(bc="02"))])
+        h.becomes('path = "0000:00:1c.4/*"; device = "0000:0?:*"; removable = true;',
+                  warn="patterns of paths", blocked=[any_pci("*", "0000:0?:*", "yes")])
+        h.becomes('path = [ "0000:00:1c.4/*", "0000:00:05.0" ]; bus = "pci";', any_pci("*", "0000:00:05.0"),
+                  warn="patterns of paths", blocked=[any_pci("*")])
+        h.becomes('path = "arm*"; device = [ "*.auto", "x*" ]; bus = "platform";', warn="at once",
+                  blocked=[("platform", "*.auto x*", "*", "any")])
+        h.becomes('driver = "nosuch";', warn="no module of a driver's name", blocked=ANY)
+        h.becomes('driver = "nosuch"; vendor = 0x8086; device = "0000:0?:*";', warn="no module",
+                  blocked=[any_pci(pci("00008086"), "0000:0?:*")])
+        h.becomes('driver = "nosuch"; path = "arm*";', warn="no module", blocked=[("platform", "arm*", "*", "any")])
+        # On other buses there is nothing to be kept from anything.
+        h.becomes('bus = "fsl-mc";', warn="writes none", blocked=[])
+        h.becomes("device_id = [ %s ]; subsystem_device = [ %s ];" % (
+            ", ".join(map(str, range(300))), ", ".join(map(str, range(300)))), warn="65536 patterns", blocked=[ANY[0]])
+        # Right behind the rule, and before all below.
+        d = h.fill(rule('path = "0000:00:1d.0/*";', "DMA", "ext", "priority = 100;"),
+                   rule("vendor = 5;", "DMA", "first"), rule('driver = [ "nosuch", "e1000e" ];', "DMA", "part"),
+                   rule("vendor = 6;", "DMA", "last"), more='default = "DMA";\n')
+        found = sorted((-int(r["priority"]), int(r["order"]), n.split(".")[0], r["type"], r["bus"])
+                       for n, r in h.standing().items())
+        assert found[:6] == [(-2, 1, "ext", "auto", "pci"), (-1, 0, "first", "DMA", "pci"),
+                             (-1, 2, "part", "DMA", "pci"), (-1, 3, "part", "auto", "pci"),
+                             (-1, 3, "part", "auto", "platform"), (-1, 4, "last", "DMA", "pci")], found
+        messages = [x["message"] for x in d["problems"]]
+        assert len(messages) == 2 and all("keep the kernel's own type" in m for m in messages), messages
+
+
+@test
+def lost_drivers():
+    with Kernel() as h:
+        h.becomes('driver = [ "e1000e", "nosuch" ];', any_pci(PCI_MARK), warn='"nosuch": no module', blocked=ANY)
+        h.becomes('driver = [ "e1000e", "arm_smmu" ]; bus = "pci";', any_pci(PCI_MARK), warn='"arm_smmu": no module',
+                  blocked=[ANY[0]])
+        h.becomes('driver = [ "e1000e", "nvme" ]; vendor = 0x8086; class = "network"; device_id = 0x10d3;',
+                  any_pci(pci("00008086", "000010D3", bc="02")), warn='"nvme": no module',
+                  blocked=[any_pci(pci("00008086", "000010D3", bc="02"))])
+        with open(f"{h.root}/lib/modules/6.12.0-test/modules.alias", "a") as f:
+            f.write("alias pci:v00001234d0000000[1-3]sv*sd*bc*sc*i* nvme\nalias platform:a[[:digit:]] serial8250\n")
+        h.becomes('driver = "nvme"; vendor = [ 0x1234, 0x144d ]; class = "0108";', any_pci(" ".join([
+            pci("00001234", bc="01", sc="08", i="02"), pci("0000144D", "0000A80A", bc="01", sc="08"),
+            pci("0000144D", bc="01", sc="08", i="02")])), warn="a form that is not known",
+            blocked=[any_pci(pci("00001234", bc="01", sc="08") + " " + pci("0000144D", bc="01", sc="08"))])
+        # Without other keys it can stay as it is.
+        h.becomes('driver = "nvme";', any_pci(" ".join([
+            "pci:v00001234d0000000[1-3]sv*sd*bc*sc*i*", pci(bc="01", sc="08", i="02"), pci("0000106B", "00002001"),
+            pci("0000144D", "0000A80A")])))
+        h.becomes('driver = "serial8250";', ("platform", "*", "platform:serial8250", "any"),
+                  warn="a form that is not known", blocked=[ANY[1]])
+
+
 @test
 def ranks():
     with Kernel() as h:
@@ -254,7 +317,7 @@ def ranks():
         order = sorted(h.standing().items(), key=lambda r: (-int(r[1]["priority"]), int(r[1]["order"])))
         found = [(name.split(".")[0], int(r["priority"]), int(r["order"])) for name, r in order]
         # Those that can be in conflict share a priority.
-        assert found[:5] == [("b", 3, 0), ("e", 3, 1), ("a", 2, 0), ("c", 2, 1), ("d", 1, 0)], found
+        assert found[:5] == [("b", 3, 0), ("e", 3, 2), ("a", 2, 0), ("c", 2, 2), ("d", 1, 0)], found
         assert found[5:] == [("default", 0, 0)] * 2, found
         assert h.rules()[5:] == [("pci", "*", "*", "any", "DMA"), ("platform", "*", "*", "any", "DMA")]
         h.fill(rule("vendor = 1;"), more='default = "keep";\n')
