@@ -6,8 +6,11 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "standing.h"
 
@@ -26,19 +29,57 @@ static bool is_pci(const char *path)
 
 #define PCI_DEVICES	"bus/pci/devices"
 
-/* Is there a PCI device of that name, and behind a bridge? */
-static bool is_below(struct iommucfg *ctx, const char *name)
+/* Its path where there is a PCI device of that name; to be released with free(). */
+static char *path_of(struct iommucfg *ctx, const char *name)
 {
-	char link[sizeof(PCI_DEVICES) + 32], *syspath, *path;
-	bool ret;
+	char link[sizeof(PCI_DEVICES) + NAME_MAX + 1], *syspath, *path;
 
 	snprintf(link, sizeof(link), PCI_DEVICES "/%s", name);
 	syspath = ic_sys_link(ctx->sysfd, link, PCI_DEVICES);
 	path = syspath ? ic_pci_path(syspath) : NULL;
-	ret = path && strcmp(path, name);
-	free(path);
 	free(syspath);
+	return path;
+}
+
+/* Is the path of what is on the bus of @name, "0000:00:", its name? */
+static bool has_device_at_root(struct iommucfg *ctx, const char *name, size_t bus)
+{
+	DIR *dir = ic_opendirat(ctx->sysfd, PCI_DEVICES);
+	struct dirent *e;
+	bool ret = false;
+	char *path;
+
+	while (dir && !ret && (e = readdir(dir))) {
+		if (strncmp(e->d_name, name, bus))
+			continue;
+		path = path_of(ctx, e->d_name);
+		ret = path && !strcmp(path, e->d_name);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
 	return ret;
+}
+
+/*
+ * Would a device of that name be on a root bus? It is not enough that none is
+ * there, nor that the bus is not: the number may be that of a bus behind a bridge.
+ */
+static bool is_at_root(struct iommucfg *ctx, const char *name)
+{
+	size_t bus = strrchr(name, ':') - name;
+	char root[sizeof("devices/pci") + 32];
+	char *path = path_of(ctx, name);
+	bool ret;
+
+	if (path) {
+		ret = !strcmp(path, name);
+		free(path);
+		return ret;
+	}
+	snprintf(root, sizeof(root), "devices/pci%.*s", (int)bus, name);
+	/* One behind a device, such as VMD's, or of a device tree is further down. */
+	return !faccessat(ctx->sysfd, root, F_OK, 0) || has_device_at_root(ctx, name, bus + 1);
 }
 
 /* The bus behind a bridge; 0 where there is none. */
@@ -69,8 +110,8 @@ static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t si
 		return -EINVAL;
 	}
 	snprintf(name, size, "%.*s", (int)length, path);
-	if (is_below(ctx, name)) {
-		ic_gap_set(gap, "\"%s\" %s", path, bad);
+	if (!is_at_root(ctx, name)) {
+		ic_gap_set(gap, "\"%s\" %s that is there", path, bad);
 		return -EINVAL;
 	}
 	for (; slash; slash = next) {

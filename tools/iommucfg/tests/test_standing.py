@@ -184,7 +184,7 @@ def paths():
         # Behind VMD the domain has five digits.
         with open(f"{h.root}/sys/bus/pci/devices/10000:e1:00.0/secondary_bus_number", "w") as f:
             f.write("226\n")
-        h.becomes('path = "10000:e0:06.0/00.0/1f.7";', warn="no bridge of that path")
+        h.becomes('path = "10000:e0:06.0/00.0/1f.7";', warn="is no path")
         os.makedirs(f"{h.root}/sys/devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0", exist_ok=True)
         os.symlink("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0",
                    f"{h.root}/sys/bus/pci/devices/10000:e0:06.0")
@@ -204,6 +204,15 @@ def paths():
         h.becomes('path = "0000:01:00.0/00.0";', warn="is no path")
         h.becomes('path = "0000:01:00.0";', warn="is no path")
         h.becomes('path = "0000:00:02.0/00.0/00.0";', warn="no bridge of that path")
+        # Nothing is there, and the bus may be one behind a bridge.
+        h.becomes('path = "0000:07:00.0";', warn="is no path", blocked=[any_pci("*")])
+        h.becomes('path = "0000:02:1f.3";', warn="is no path")
+        h.becomes('path = "0000:00:1f.7";', any_pci("*", "0000:00:1f.7"))
+        h.becomes('path = "10000:e0:1f.7";', any_pci("*", "10000:e0:1f.7"))
+        h.becomes('path = "10000:e1:1f.7";', warn="is no path")
+        os.makedirs(f"{h.root}/sys/devices/pci0000:40")
+        h.becomes('path = "0000:40:1f.7";', any_pci("*", "0000:40:1f.7"))
+        h.becomes('path = "0000: 0:1f.7";', warn="is no path")
         # On other buses it is the name.
         h.becomes('path = "arm-smmu.0.auto";', ("platform", "arm-smmu.0.auto", "*", "any"))
         h.becomes('path = "ACPI0003:*";', ("platform", "ACPI0003:*", "*", "any"))
