@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -182,11 +184,87 @@ static bool is_wanted(const struct ic_standings *wanted, const char *name)
 	return false;
 }
 
+/* A rule that is to go. */
+struct old {
+	const char *name;
+	unsigned long priority, order;
+};
+
+static unsigned long number(int dirfd, const char *name, const char *attr)
+{
+	char path[NAME_MAX + 16], buf[24];
+	unsigned long n;
+
+	snprintf(path, sizeof(path), "%s/%s", name, attr);
+	if (ic_read_attr(dirfd, path, buf, sizeof(buf)) <= 0 ||
+	    ic_parse_number(buf, 10, UINT32_MAX, &n))
+		return 0;
+	return n;
+}
+
+/* What counts last goes first. */
+static int compare(const void *a, const void *b)
+{
+	const struct old *x = a, *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	return (x->order < y->order) - (x->order > y->order);
+}
+
+static int disable(int dirfd, const char *name)
+{
+	char path[NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/type", name);
+	return put(dirfd, path, "none");
+}
+
+/*
+ * All new rules count by now. While the old ones go, those that are left are the
+ * upper ones: what they say of a device is what they all said, so that it has the
+ * type of the old policy or of the new one, and never that of an old rule which
+ * another old one was to overrule.
+ */
+static int remove_old(int dirfd, const struct ic_standings *wanted, char **names,
+		      struct iommucfg_problems *problems)
+{
+	int removed = 0, error = 0;
+	size_t i, n = 0;
+	struct old *old;
+	char **name;
+
+	for (name = names; *name; name++)
+		n++;
+	old = calloc(n + 1, sizeof(*old));
+	if (!old)
+		return failed(NULL, NULL, -ENOMEM, problems);
+	for (n = 0, name = names; *name; name++) {
+		if (is_wanted(wanted, *name))
+			continue;
+		old[n].name = *name;
+		old[n].priority = number(dirfd, *name, "priority");
+		old[n++].order = number(dirfd, *name, "order");
+	}
+	qsort(old, n, sizeof(*old), compare);
+	for (i = 0; i < n; i++) {
+		if (!unlinkat(dirfd, old[i].name, AT_REMOVEDIR)) {
+			removed++;
+		} else if (errno != ENOENT) {
+			error = failed(old[i].name, NULL, -errno, problems);
+			/* What overrules it has to stay with it, if it counts. */
+			if (disable(dirfd, old[i].name))
+				break;
+		}
+	}
+	free(old);
+	return error ? error : removed;
+}
+
 static int sync_all(int dirfd, const struct ic_standings *wanted, char **names,
 		    struct iommucfg_problems *problems)
 {
-	int ret, changed = 0, error = 0;
-	char **name;
+	int ret, changed = 0;
 	size_t i;
 
 	ret = make_missing(dirfd, wanted, names, problems);
@@ -194,17 +272,9 @@ static int sync_all(int dirfd, const struct ic_standings *wanted, char **names,
 		ret = settle(dirfd, &wanted->v[i], problems);
 		changed += ret > 0;
 	}
-	if (ret < 0)
-		return ret;
-	for (name = names; *name; name++) {
-		if (is_wanted(wanted, *name))
-			continue;
-		if (!unlinkat(dirfd, *name, AT_REMOVEDIR))
-			changed++;
-		else if (errno != ENOENT)
-			error = failed(*name, NULL, -errno, problems);
-	}
-	return error ? error : changed;
+	if (ret >= 0)
+		ret = remove_old(dirfd, wanted, names, problems);
+	return ret < 0 ? ret : changed + ret;
 }
 
 static int is_rule(const struct dirent *e)

@@ -431,6 +431,25 @@ def others_are_removed():
 
 
 @test
+def removed_from_below():
+    with Kernel() as h:
+        h.fill(rule("vendor = 9;", name="guard", more="priority = 100;"), rule("vendor = 1;", name="a"),
+               rule("vendor = 2;", name="b"), rule("vendor = 3;", name="z", more="priority = -5;"))
+        h.standing_log()
+        # Another priority of the kernel's makes each a new rule.
+        h.fill(rule("vendor = 9;", name="guard", more="priority = 100;"), rule("vendor = 1;", name="a"),
+               rule("vendor = 2;", name="b"))
+        log = [line for line in h.standing_log() if line.startswith("rmdir") or line.endswith("/type")]
+        assert [line.split()[0] for line in log] == ["write"] * 3 + ["rmdir"] * 4, log
+        # What counts first comes first, and goes last.
+        assert [line.split()[1].split(".")[0] for line in log] == ["guard", "a", "b", "z", "b", "a", "guard"], log
+        # One that cannot be removed counts no more.
+        h.control("standing-error", "rmdir b. EBUSY\n")
+        h.fill(rule("vendor = 9;", "identity", "x"))
+        assert {(n.split(".")[0], r["type"]) for n, r in h.standing().items()} == {("b", "none"), ("x", "identity")}
+
+
+@test
 def mended():
     with Kernel() as h:
         p = h.policy(rules(rule("vendor = 1; removable = true;")))
