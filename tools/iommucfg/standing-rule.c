@@ -68,7 +68,7 @@ static int name_it(const struct ic_standings *standings, struct ic_standing *s,
 	h = hash(h, s->order);
 	h = hash(h, s->type);
 	for (;; h++) {
-		if (asprintf(&s->name, "%s.%08x", word, h) < 0) {
+		if (asprintf(&s->name, "%s.%0*x", word, IC_HASH_DIGITS, h) < 0) {
 			s->name = NULL;
 			return -ENOMEM;
 		}

@@ -30,6 +30,9 @@ struct field {
 	const char *file, *value;
 };
 
+/* How many names a rule can have, so that one which is to go need not go first. */
+#define NUM_NAMES	4
+
 /* The order in which they are written; type, which makes it count, is not among them. */
 #define NUM_FIELDS	6
 
@@ -73,55 +76,40 @@ static int failed(const char *name, const char *file, int ret, struct iommucfg_p
 	return ret;
 }
 
-/*
- * Writes what is not in a rule's files yet. With @live it may count already, and
- * must not while it is half another one. Returns how many files were written.
- */
-static int write_fields(int fd, const struct ic_standing *s, bool live,
-			struct iommucfg_problems *problems)
+/* Has it all that it is to have, but for the type? */
+static int is_same(int fd, const struct ic_standing *s)
 {
 	struct field fields[NUM_FIELDS];
-	int i, ret, written = 0;
+	int i, ret = 1;
+
+	fields_of(s, fields);
+	for (i = 0; i < NUM_FIELDS && ret > 0; i++)
+		ret = has(fd, fields[i].file, fields[i].value);
+	return ret;
+}
+
+/* Writes what is not in its files yet. It does not count, as it has no type. */
+static int write_fields(int fd, const struct ic_standing *s, struct iommucfg_problems *problems)
+{
+	struct field fields[NUM_FIELDS];
+	int i, ret;
 
 	fields_of(s, fields);
 	for (i = 0; i < NUM_FIELDS; i++) {
 		ret = has(fd, fields[i].file, fields[i].value);
-		if (ret > 0)
-			continue;
-		if (!ret && live && !written) {
-			ret = has(fd, "type", "none");
-			if (!ret)
-				ret = put(fd, "type", "none");
-			if (ret < 0)
-				return failed(s->name, "type", ret, problems);
-			ret = 0;
-		}
 		if (!ret)
 			ret = put(fd, fields[i].file, fields[i].value);
-		if (ret)
+		if (ret < 0)
 			return failed(s->name, fields[i].file, ret, problems);
-		written++;
 	}
-	return written;
+	return 0;
 }
 
-/* 1 made, 0 it is there already. */
-static int make(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
+static int open_rule(int dirfd, const char *name)
 {
-	int fd, ret;
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (mkdirat(dirfd, s->name, 0777))
-		return errno == EEXIST ? 0 : failed(s->name, NULL, -errno, problems);
-	fd = openat(dirfd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		ret = failed(s->name, NULL, -errno, problems);
-	} else {
-		ret = write_fields(fd, s, false, problems);
-		close(fd);
-	}
-	if (ret < 0)
-		unlinkat(dirfd, s->name, AT_REMOVEDIR);
-	return ret < 0 ? ret : 1;
+	return fd < 0 ? -errno : fd;
 }
 
 static bool is_among(char **names, const char *name)
@@ -132,56 +120,128 @@ static bool is_among(char **names, const char *name)
 	return false;
 }
 
-/* Makes all that are missing, or none. */
-static int make_missing(int dirfd, const struct ic_standings *wanted, char **names,
-			struct iommucfg_problems *problems)
-{
-	int ret = 0, made = 0;
-	size_t i;
-
-	for (i = 0; i < wanted->n && ret >= 0; i++) {
-		if (is_among(names, wanted->v[i].name))
-			continue;
-		ret = make(dirfd, &wanted->v[i], problems);
-		made += ret > 0;
-	}
-	/* The last one did not get so far as to be there. */
-	for (i = ret < 0 ? i - 1 : 0; i-- > 0;)
-		if (!is_among(names, wanted->v[i].name))
-			unlinkat(dirfd, wanted->v[i].name, AT_REMOVEDIR);
-	return ret < 0 ? ret : made;
-}
-
-/* The types, and what somebody has changed by hand. Returns how many files were written. */
-static int settle(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
-{
-	int fd, ret, written;
-
-	fd = openat(dirfd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return failed(s->name, NULL, -errno, problems);
-	written = write_fields(fd, s, true, problems);
-	if (written >= 0) {
-		ret = has(fd, "type", s->type);
-		if (!ret) {
-			ret = put(fd, "type", s->type);
-			written++;
-		}
-		if (ret < 0)
-			written = failed(s->name, "type", ret, problems);
-	}
-	close(fd);
-	return written;
-}
-
-static bool is_wanted(const struct ic_standings *wanted, const char *name)
+static bool is_wanted(const struct ic_standings *wanted, const char *name,
+		      const struct ic_standing *but)
 {
 	size_t i;
 
 	for (i = 0; i < wanted->n; i++)
-		if (!strcmp(wanted->v[i].name, name))
+		if (&wanted->v[i] != but && !strcmp(wanted->v[i].name, name))
 			return true;
 	return false;
+}
+
+/*
+ * Can the rule of that name become what @s is? Not one that counts and has been
+ * changed by hand: while its files are written it would be neither the one nor the
+ * other, and if that fails, none. One that was left half made has no type.
+ */
+static int is_usable(int dirfd, const struct ic_standing *s)
+{
+	int fd = open_rule(dirfd, s->name), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = is_same(fd, s);
+	if (!ret)
+		ret = has(fd, "type", "none");
+	close(fd);
+	return ret;
+}
+
+/*
+ * Finds a rule that is there for @s, or else a name that is not taken: instead of
+ * one that has been changed by hand it is made anew. The hash at the end of the
+ * name is counted on for that.
+ */
+static int choose_name(int dirfd, const struct ic_standings *wanted, struct ic_standing *s,
+		       char **names, struct iommucfg_problems *problems)
+{
+	char *digits = s->name + strlen(s->name) - IC_HASH_DIGITS;
+	uint32_t first = strtoul(digits, NULL, 16), fresh = 0;
+	int n, ret, found = 0;
+
+	for (n = 0; n < NUM_NAMES; n++) {
+		snprintf(digits, IC_HASH_DIGITS + 1, "%0*x", IC_HASH_DIGITS, first + n);
+		if (is_among(names, s->name)) {
+			ret = n && is_wanted(wanted, s->name, s) ? 0 : is_usable(dirfd, s);
+			if (ret < 0)
+				return failed(s->name, NULL, ret, problems);
+			if (ret)
+				return 0;
+		} else if (!found && !(n && is_wanted(wanted, s->name, s))) {
+			found = 1;
+			fresh = first + n;
+		}
+	}
+	if (!found)
+		return failed(s->name, NULL, -EEXIST, problems);
+	snprintf(digits, IC_HASH_DIGITS + 1, "%0*x", IC_HASH_DIGITS, fresh);
+	return 0;
+}
+
+static int fill(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
+{
+	int fd = open_rule(dirfd, s->name), ret;
+
+	if (fd < 0)
+		return failed(s->name, NULL, fd, problems);
+	ret = is_same(fd, s);
+	if (ret < 0)
+		failed(s->name, NULL, ret, problems);
+	else
+		ret = ret ? 0 : write_fields(fd, s, problems);
+	close(fd);
+	return ret;
+}
+
+/* Makes all that are missing and fills those half made, or leaves none that is new. */
+static int make_missing(int dirfd, const struct ic_standings *wanted, char **names,
+			struct iommucfg_problems *problems)
+{
+	const struct ic_standing *s;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < wanted->n; i++) {
+		s = &wanted->v[i];
+		/* What came up since the list was made is somebody else's. */
+		if (!is_among(names, s->name) && mkdirat(dirfd, s->name, 0777)) {
+			ret = failed(s->name, NULL, -errno, problems);
+			goto undo;
+		}
+		ret = fill(dirfd, s, problems);
+		if (ret) {
+			i++;
+			goto undo;
+		}
+	}
+	return 0;
+undo:
+	while (i-- > 0)
+		if (!is_among(names, wanted->v[i].name))
+			unlinkat(dirfd, wanted->v[i].name, AT_REMOVEDIR);
+	return ret;
+}
+
+/* 1 where the type had to be written. */
+static int settle(int dirfd, const struct ic_standing *s, struct iommucfg_problems *problems)
+{
+	int fd, ret;
+
+	fd = open_rule(dirfd, s->name);
+	if (fd < 0)
+		return failed(s->name, NULL, fd, problems);
+	ret = has(fd, "type", s->type);
+	if (ret > 0) {
+		ret = 0;
+	} else if (!ret) {
+		ret = put(fd, "type", s->type);
+		if (!ret)
+			ret = 1;
+	}
+	close(fd);
+	return ret < 0 ? failed(s->name, "type", ret, problems) : ret;
 }
 
 /* A rule that is to go. */
@@ -240,7 +300,7 @@ static int remove_old(int dirfd, const struct ic_standings *wanted, char **names
 	if (!old)
 		return failed(NULL, NULL, -ENOMEM, problems);
 	for (n = 0, name = names; *name; name++) {
-		if (is_wanted(wanted, *name))
+		if (is_wanted(wanted, *name, NULL))
 			continue;
 		old[n].name = *name;
 		old[n].priority = number(dirfd, *name, "priority");
@@ -261,13 +321,16 @@ static int remove_old(int dirfd, const struct ic_standings *wanted, char **names
 	return error ? error : removed;
 }
 
-static int sync_all(int dirfd, const struct ic_standings *wanted, char **names,
+static int sync_all(int dirfd, struct ic_standings *wanted, char **names,
 		    struct iommucfg_problems *problems)
 {
-	int ret, changed = 0;
+	int ret = 0, changed = 0;
 	size_t i;
 
-	ret = make_missing(dirfd, wanted, names, problems);
+	for (i = 0; i < wanted->n && !ret; i++)
+		ret = choose_name(dirfd, wanted, &wanted->v[i], names, problems);
+	if (!ret)
+		ret = make_missing(dirfd, wanted, names, problems);
 	for (i = 0; i < wanted->n && ret >= 0; i++) {
 		ret = settle(dirfd, &wanted->v[i], problems);
 		changed += ret > 0;

@@ -8,6 +8,9 @@
 /* What a file of a rule takes: a page, less the newline and the NUL. */
 #define IC_PATTERNS_MAX	4094
 
+/* Of the hash that a rule's name ends in */
+#define IC_HASH_DIGITS	8
+
 /* A rule of the kernel's; each member but the name is a file. */
 struct ic_standing {
 	char *name;

@@ -452,23 +452,42 @@ def removed_from_below():
 @test
 def mended():
     with Kernel() as h:
-        p = h.policy(rules(rule("vendor = 1; removable = true;")))
+        p = h.policy(rules(rule("vendor = 1; removable = true;", name="a"), rule("vendor = 2;", name="b")))
         h.run("apply", p, code=0)
-        (name,), right = h.standing(), h.standing()
+        right = h.rules()
         for file, text in (("type", "none"), ("modalias", "*"), ("type", "identity"), ("priority", "9")):
+            (name,) = [n for n in h.standing() if n.startswith("a.") and h.standing()[n]["bus"] == "pci"]
+            before = h.standing()[name]
             with open(f"{h.iommu}/standing/{name}/{file}", "w") as f:
                 f.write(text + "\n")
             h.standing_log()
+            # Until the new one counts nothing happens to the old one.
+            if file != "type":
+                h.control("standing-error", "write modalias EIO\n")
+                (x,) = h.json("apply", p, code=0)["problems"]
+                assert x["errno"] == "EIO" and h.standing()[name]["type"] == "DMA", x
+                h.control("standing-error", "")
+                h.standing_log()
             h.run("apply", p, code=0)
-            assert h.standing() == right, file
-            # One that counts is taken out while it is neither the one nor the other.
-            wrote = [line.split("/")[1] for line in h.standing_log()]
-            assert wrote == (["type"] if file == "type" else ["type", file, "type"]), (file, wrote)
+            assert h.rules() == right, (file, h.rules())
+            log = [line.split() for line in h.standing_log()]
+            if file == "type":
+                assert log == [["write", f"{name}/type"]], log
+                assert h.standing()[name] == before
+            else:
+                assert log[0][0] == "mkdir" and log[-1] == ["rmdir", name] and log[-2][1].endswith("/type"), log
+                assert name not in h.standing()
+            h.run("apply", p, code=0)
+            assert h.standing_log() == []
         # Killed after mkdir.
         h.run("apply", h.policy("", "none.conf"), code=0)
-        os.mkdir(f"{h.iommu}/standing/{name}")
         h.run("apply", p, code=0)
-        assert h.standing() == right
+        names = h.standing()
+        h.run("apply", h.policy("", "none.conf"), code=0)
+        for name in names:
+            os.mkdir(f"{h.iommu}/standing/{name}")
+        h.run("apply", p, code=0)
+        assert h.standing() == names
 
 
 @test
