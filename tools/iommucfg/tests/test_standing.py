@@ -708,6 +708,11 @@ def shown():
         r = h.run("standing", "--raw", "--noheadings", "-o", "TYPE,MODALIAS", code=0)
         assert r.out.splitlines()[1].startswith("identity pci:v00000001d*") and r.out.count("\\x20") == 2, r
         h.run("standing", "x", code=1)
+        # One of somebody's, on a bus for which we write none.
+        os.mkdir(f"{h.iommu}/standing/mine")
+        with open(f"{h.iommu}/standing/mine/bus", "w") as f:
+            f.write("host1x-context\n")
+        assert [r["bus"] for r in h.json("standing", code=0)["rules"]] == ["platform", "pci", "host1x-context"]
         # Nobody takes it for a transaction.
         assert h.json("status", code=0)["transactions"] == []
         assert os.listdir(h.iommu).count("standing") == 1
