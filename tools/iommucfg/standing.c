@@ -410,13 +410,12 @@ int iommucfg_standing_sync(const struct iommucfg_policy *policy,
 		return lock;
 	}
 	ret = ic_standing_translate(policy, &wanted, problems);
-	if (!ret) {
+	if (!ret)
 		ret = iommucfg_standing_list(policy->ctx, &names);
-		if (ret >= 0)
-			ret = sync_all(fd, &wanted, names, problems);
-		else
-			failed(NULL, NULL, ret, problems);
-	}
+	if (ret >= 0)
+		ret = sync_all(fd, &wanted, names, problems);
+	else
+		failed(NULL, NULL, ret, problems);
 	ic_free_names(names);
 	ic_standings_clear(&wanted);
 	close(lock);
