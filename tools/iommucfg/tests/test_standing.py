@@ -59,7 +59,15 @@ class Kernel(Host):
         for name, text in (("modules.alias", ALIASES), ("modules.builtin.modinfo", BUILTIN)):
             with open(f"{modules}/{name}", "w") as f:
                 f.write(text)
+        os.makedirs(f"{self.root}/etc/iommucfg.d", exist_ok=True)
+        self.conf = f"{self.root}/etc/iommucfg.conf"
         return self
+
+    def policy(self, text):
+        """The system's policy. What the command line needs for it is nothing."""
+        with open(self.conf, "w") as f:
+            f.write(text)
+        return ()
 
     def waits_for(self, path, pid):
         """Until the process has had the file open for a while."""
@@ -79,7 +87,7 @@ class Kernel(Host):
         return [r[2:] for r in sorted(found)]
 
     def fill(self, *list, more="", code=0):
-        return self.json("apply", "--yes", self.policy(rules(*list) + more), code=code)
+        return self.json("apply", "--yes", *self.policy(rules(*list) + more), code=code)
 
     def becomes(self, match, *expected, warn=None, blocked=None):
         """A rule that has @match becomes these (BUS, DEVICE, MODALIAS, REMOVABLE)."""
@@ -94,7 +102,7 @@ class Kernel(Host):
         assert len(problems) == (1 if warn else 0), problems
         if warn:
             assert warn in problems[0]["message"] and problems[0]["rule"] == "r", problems
-            assert problems[0]["line"] == 1 and problems[0]["file"].endswith("test.conf")
+            assert problems[0]["line"] == 1 and problems[0]["file"].endswith("iommucfg.conf")
 
 
 def pci(v="*", d="*", sv="*", sd="*", bc="*", sc="*", i="*"):
@@ -399,15 +407,15 @@ def nothing_is_written_twice():
     with Kernel() as h:
         p = h.policy(rules(rule('driver = [ "nvme", "arm_smmu" ];', name="a"), rule("removable = true;", name="b")) +
                      'default = "DMA";\n')
-        h.run("apply", "--yes", p, code=0)
+        h.run("apply", "--yes", *p, code=0)
         assert h.standing_log() != []
-        for args in (["apply", p], ["apply", "--yes", p], ["plan", p], ["assert", p], ["standing"]):
+        for args in (["apply", *p], ["apply", "--yes", *p], ["plan", *p], ["assert", *p], ["standing"]):
             h.run(*args, code=0)
             assert h.standing_log() == [], args
         # A comment makes no other rules, a rule that is new no others.
-        with open(p, "a") as f:
+        with open(h.conf, "a") as f:
             f.write("# the end\n")
-        h.run("apply", p, code=0)
+        h.run("apply", *p, code=0)
         assert h.standing_log() == []
         before = set(h.standing())
         h.fill(rule('driver = [ "nvme", "arm_smmu" ];', name="a"), rule("removable = true;", name="b"),
@@ -452,23 +460,24 @@ def removed_from_below():
 @test
 def mended():
     with Kernel() as h:
-        p = h.policy(rules(rule("vendor = 1; removable = true;", name="a"), rule("vendor = 2;", name="b")))
-        h.run("apply", p, code=0)
+        text = rules(rule("vendor = 1; removable = true;", name="a"), rule("vendor = 2;", name="b"))
+        p = h.policy(text)
+        h.run("apply", *p, code=0)
         right = h.rules()
-        for file, text in (("type", "none"), ("modalias", "*"), ("type", "identity"), ("priority", "9")):
+        for file, word in (("type", "none"), ("modalias", "*"), ("type", "identity"), ("priority", "9")):
             (name,) = [n for n in h.standing() if n.startswith("a.") and h.standing()[n]["bus"] == "pci"]
             before = h.standing()[name]
             with open(f"{h.iommu}/standing/{name}/{file}", "w") as f:
-                f.write(text + "\n")
+                f.write(word + "\n")
             h.standing_log()
             # Until the new one counts nothing happens to the old one.
             if file != "type":
                 h.control("standing-error", "write modalias EIO\n")
-                (x,) = h.json("apply", p, code=0)["problems"]
+                (x,) = h.json("apply", *p, code=0)["problems"]
                 assert x["errno"] == "EIO" and h.standing()[name]["type"] == "DMA", x
                 h.control("standing-error", "")
                 h.standing_log()
-            h.run("apply", p, code=0)
+            h.run("apply", *p, code=0)
             assert h.rules() == right, (file, h.rules())
             log = [line.split() for line in h.standing_log()]
             if file == "type":
@@ -477,16 +486,16 @@ def mended():
             else:
                 assert log[0][0] == "mkdir" and log[-1] == ["rmdir", name] and log[-2][1].endswith("/type"), log
                 assert name not in h.standing()
-            h.run("apply", p, code=0)
+            h.run("apply", *p, code=0)
             assert h.standing_log() == []
         # Killed after mkdir.
-        h.run("apply", h.policy("", "none.conf"), code=0)
-        h.run("apply", p, code=0)
+        h.run("apply", *h.policy(""), code=0)
+        h.run("apply", *h.policy(text), code=0)
         names = h.standing()
-        h.run("apply", h.policy("", "none.conf"), code=0)
+        h.run("apply", *h.policy(""), code=0)
         for name in names:
             os.mkdir(f"{h.iommu}/standing/{name}")
-        h.run("apply", p, code=0)
+        h.run("apply", *h.policy(text), code=0)
         assert h.standing() == names
 
 
@@ -496,10 +505,10 @@ def old_module():
         h.control("no-standing")
         p = h.policy(rules(rule('driver = "nosuch";')) + 'default = "DMA-FQ";\n')
         for result in ("committed", "nothing-to-do"):
-            d = h.json("apply", p, code=0)
+            d = h.json("apply", *p, code=0)
             assert d["result"] == result and not [x for x in d["problems"] if x["kind"] == "standing"]
-        assert "standing" not in h.run("apply", p, code=0).err
-        assert "no standing rules" in h.run("apply", "-v", p, code=0).err
+        assert "standing" not in h.run("apply", *p, code=0).err
+        assert "no standing rules" in h.run("apply", "-v", *p, code=0).err
         d = h.json("standing", code=1)
         assert d["rules"] == [] and d["problems"][0]["errno"] == "ENOENT"
         assert "standing=1" in h.run("standing", code=1).err
@@ -512,30 +521,46 @@ def only_what_is_in_force():
         h.standing_log()
         # Not by hand, not for a part, not with a conflict, not what was refused or undone.
         h.run("set", "1", "identity", "--yes", code=0)
-        h.run("apply", "--only", "0000:01:00.0", h.policy(GPU), code=0)
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "identity", "x"),
+        h.run("apply", "--only", "0000:01:00.0", *h.policy(GPU), code=0)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "identity", "x"),
                                       rule("vendor = 0x15b3;", "DMA", "y"))), code=1)
-        h.run("apply", h.policy(rules(rule('driver = "nvme";', "identity"))), code=3)
-        h.run("apply", h.policy(rules(rule("vendor = 7;", more="required = true;"))), code=1)
+        h.run("apply", *h.policy(rules(rule('driver = "nvme";', "identity"))), code=3)
+        h.run("apply", *h.policy(rules(rule("vendor = 7;", more="required = true;"))), code=1)
         h.control("commit", "ECANCELED\n")
         h.run("set", "1", "DMA", code=4)
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=4)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=4)
         h.control("commit", "EIO\n1 0000:01:00.0 restore EIO no\n")
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=5)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=5)
         assert h.standing_log() == []
+
+
+@test
+def of_the_system_only():
+    with Kernel() as h:
+        h.fill(rule("vendor = 1;", name="old"))
+        force = f"{h.root}/run/iommucfg/policy.conf"
+        with open(force) as f:
+            before = f.read()
+        h.standing_log()
+        path = Host.policy(h, rules(rule("vendor = 0x10de;", "identity", "new")))
+        r = h.run("apply", "-v", path, code=0)
+        assert "stays that of the system" in r.err and h.type(1) == "identity", r
+        assert "stays that" not in h.run("apply", path, code=0).err
+        with open(force) as f:
+            assert h.standing_log() == [] and f.read() == before
 
 
 @test
 def skipped_is_in_force():
     with Kernel() as h:
-        d = h.json("apply", "--skip-in-use", h.policy(rules(rule('driver = "nvme";', "identity"))), code=2)
+        d = h.json("apply", "--skip-in-use", *h.policy(rules(rule('driver = "nvme";', "identity"))), code=2)
         assert d["result"] == "nothing-to-do" and len(h.standing()) == 1
 
 
 @test
 def confirmed_then_filled():
     with Kernel() as h:
-        p = h.start("apply", "--confirm-timeout", "900", h.policy(GPU))
+        p = h.start("apply", "--confirm-timeout", "900", *h.policy(GPU))
         name = h.wait_state("unconfirmed")
         assert "waiting" in p.stderr.readline()
         time.sleep(0.2)
@@ -546,7 +571,7 @@ def confirmed_then_filled():
         # Undone: as it was.
         h.standing_log()
         for end in (["rollback"], None):
-            p = h.start("apply", "--confirm-timeout", "900" if end else "1", h.policy(GPU.replace("identity", "DMA")))
+            p = h.start("apply", "--confirm-timeout", "900" if end else "1", *h.policy(GPU.replace("identity", "DMA")))
             if end:
                 h.run(*end, h.wait_state("unconfirmed"), code=0)
             p.communicate(timeout=120)
@@ -557,7 +582,7 @@ def confirmed_then_filled():
 def confirmed_at_a_terminal():
     with Kernel() as h:
         for answer, code in (("n\n", 4), ("y\n", 0)):
-            t = Terminal(h.command("apply", "--yes", "--confirm-timeout", "900", h.policy(GPU)))
+            t = Terminal(h.command("apply", "--yes", "--confirm-timeout", "900", *h.policy(GPU)))
             t.expect("Keep these settings")
             assert h.standing() == {}
             t.send(answer)
@@ -568,17 +593,17 @@ def confirmed_at_a_terminal():
 def detached_is_not_filled():
     with Kernel() as h:
         p = h.policy(GPU)
-        r = h.run("apply", "--detach", "--confirm-timeout", "900", p, code=0)
+        r = h.run("apply", "--detach", "--confirm-timeout", "900", *p, code=0)
         assert "next \"iommucfg apply\"" in r.err and h.standing() == {}, r
         h.run("confirm", code=0)
         assert h.standing() == {}
-        h.run("apply", p, code=0)
+        h.run("apply", *p, code=0)
         assert len(h.standing()) == 1
         # Without a timeout there is nothing to wait for.
-        r = h.run("apply", "--detach", h.policy(GPU.replace("identity", "DMA")), code=0)
+        r = h.run("apply", "--detach", *h.policy(GPU.replace("identity", "DMA")), code=0)
         assert [x["type"] for x in h.standing().values()] == ["DMA"] and "next" not in r.err
         h.control("no-standing")
-        r = h.run("apply", "--detach", "--confirm-timeout", "900", h.policy(GPU), code=0)
+        r = h.run("apply", "--detach", "--confirm-timeout", "900", *h.policy(GPU), code=0)
         assert h.transactions() != [] and "standing" not in r.err
 
 
@@ -595,7 +620,7 @@ def failures():
             (x,) = d["problems"]
             assert x["kind"] == "standing" and x["errno"] == error.split()[2], x
             assert h.standing() == before, error
-        assert "warning" in h.run("apply", h.policy(rules(*new)), code=0).err
+        assert "warning" in h.run("apply", *h.policy(rules(*new)), code=0).err
         h.control("standing-error", "write type EACCES\n")
         (x,) = h.fill(*new)["problems"]
         assert "/type" in x["message"]
@@ -624,13 +649,13 @@ def locked():
             (x,) = h.fill(rule("vendor = 2;"))["problems"]
             assert x["kind"] == "standing" and x["errno"] == "EAGAIN" and "another command" in x["message"], x
             for number in (signal.SIGINT, signal.SIGTERM):
-                p = h.start("apply", h.policy(rules(rule("vendor = 2;"))))
+                p = h.start("apply", *h.policy(rules(rule("vendor = 2;"))))
                 h.waits_for(path, p.pid)
                 p.send_signal(number)
                 err = p.communicate(timeout=60)[1]
                 assert p.returncode == 0 and "Interrupted" in err, (p.returncode, err)
             # The next one gets it as soon as it is free.
-            p = h.start("apply", h.policy(rules(rule("vendor = 2;"))))
+            p = h.start("apply", *h.policy(rules(rule("vendor = 2;"))))
             time.sleep(0.3)
             assert h.standing() == before and h.standing_log() == []
         p.communicate(timeout=60)
@@ -647,10 +672,10 @@ def locked():
 def warned_once():
     with Kernel() as h:
         p = h.policy(rules(rule("vendor = 1;"), "\n" + rule('path = [ "0000:00:1c.4/*", "0000:00:1d.0/*" ];', name="x")))
-        r = h.run("apply", p, code=0)
+        r = h.run("apply", *p, code=0)
         assert r.err.count("devices to come") == 1, r
-        assert f"{p}:3: warning: rule \"x\" does not stand for devices to come: " in r.err, r
-        assert "devices to come" not in h.run("plan", p, code=0).err
+        assert f"{h.conf}:3: warning: rule \"x\" does not stand for devices to come: " in r.err, r
+        assert "devices to come" not in h.run("plan", code=0).err
 
 
 @test
@@ -679,6 +704,11 @@ def boot():
         start(2)
         h.run("apply", "--boot", code=2)
         assert h.standing() == {}
+        # With the policy go its rules.
+        h.run("apply", *h.policy(GPU), code=0)
+        assert len(h.standing()) == 1
+        os.unlink(h.conf)
+        assert "no policy" in h.run("apply", "--boot", code=0).err and h.standing() == {}
         start(3, "iommucfg=off\n")
         os.mkdir(f"{h.iommu}/standing/x")
         h.run("apply", "--boot", code=0)
