@@ -19,12 +19,24 @@ static bool is_glob(const char *text)
 	return strpbrk(text, "*?[\\");
 }
 
-/* Does it begin as a path from a root bus of PCI's does? */
+/*
+ * Does it begin as a path from a root bus of PCI's does? "fe000000:codec" is a name
+ * on another bus; of patterns that is not known but for two colons or a slash.
+ */
 static bool is_pci(const char *path)
 {
 	size_t length = strspn(path, "0123456789abcdefABCDEF*?[]!^-");
+	const char *devfn;
 
+	if (!is_glob(path))
+		return ic_pci_address(path, strcspn(path, "/"), &devfn);
 	return length && path[length] == ':';
+}
+
+static bool is_only_pci(const char *path)
+{
+	return is_pci(path) && (!is_glob(path) || strchr(path, '/') ||
+				strchr(path, ':') != strrchr(path, ':'));
 }
 
 #define PCI_DEVICES	"bus/pci/devices"
@@ -160,7 +172,7 @@ static int add_path(struct iommucfg *ctx, const char *value, enum ic_bus bus,
 	if (!strcmp(value, "*"))
 		return ic_words_add(words, strdup(value));
 	if (bus == IC_BUS_PLATFORM)
-		return is_pci(value) ? 0 : add_glob(words, value, bus, gap);
+		return is_only_pci(value) ? 0 : add_glob(words, value, bus, gap);
 	if (is_glob(value)) {
 		/* One that begins with a letter of no address means other buses. */
 		if (is_pci(value) || strchr("*?[\\", *value))

@@ -220,9 +220,12 @@ def paths():
         h.becomes('path = "10000:e1:1f.7";', warn="is no path")
         os.makedirs(f"{h.root}/sys/devices/pci0000:40")
         h.becomes('path = "0000:40:1f.7";', any_pci("*", "0000:40:1f.7"))
-        h.becomes('path = "0000: 0:1f.7";', warn="is no path")
+        h.becomes('path = "0000: 0:1f.7";', warn="no pattern such as", blocked=[("platform", "*", "*", "any")])
         # On other buses it is the name.
         h.becomes('path = "arm-smmu.0.auto";', ("platform", "arm-smmu.0.auto", "*", "any"))
+        h.becomes('path = "fe000000:codec";', ("platform", "fe000000:codec", "*", "any"))
+        h.becomes('path = "fe000000:co*";', ("platform", "fe000000:co*", "*", "any"), warn="no patterns of paths",
+                  blocked=[any_pci("*")])
         h.becomes('path = "ACPI0003:*";', ("platform", "ACPI0003:*", "*", "any"))
         # Both have to match.
         h.becomes('path = "0000:00:1c.4/00.0"; device = "0000:1A:*";', any_pci("*", "0000:1a:00.0"))
