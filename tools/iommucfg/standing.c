@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -355,8 +357,7 @@ void iommucfg_standing_list_free(char **names)
 	ic_free_names(names);
 }
 
-/* A signal ends the wait, and a holder that does not get on as well. */
-static int wait_for_lock(int fd)
+static int poll_lock(int fd, const sigset_t *mask)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE * 1000000L };
 	int tries;
@@ -364,10 +365,28 @@ static int wait_for_lock(int fd)
 	for (tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
 		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
 			return -errno;
-		if (nanosleep(&pause, NULL))
+		if (ppoll(NULL, 0, &pause, mask) < 0)
 			return -errno;
 	}
 	return 0;
+}
+
+/*
+ * A signal ends the wait, and a holder that does not get on as well. Signals come
+ * in the pauses alone: none is lost between two of them.
+ */
+static int wait_for_lock(int fd)
+{
+	sigset_t all, mask;
+	int ret;
+
+	sigfillset(&all);
+	ret = pthread_sigmask(SIG_BLOCK, &all, &mask);
+	if (ret)
+		return -ret;
+	ret = poll_lock(fd, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return ret;
 }
 
 /*
