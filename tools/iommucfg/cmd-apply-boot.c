@@ -223,6 +223,8 @@ int apply_boot(struct run *run, long tries)
 		cli_note(cli, "there is no policy");
 		run->result = "nothing-to-do";
 		code = EXIT_DONE;
+		/* There may have been one, in the initramfs for instance. */
+		run_standing(run, policy, code);
 	} else if (ret) {
 		code = EXIT_BAD;
 	} else {

@@ -141,11 +141,13 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		code = EXIT_BAD;
 	} else {
 		code = carry_out(&run, &asked, policy);
-		/* A part of the groups is none of the policy. */
-		if (!asked.only)
+		/* A part of the groups is none of the policy, and a FILE is not the system's. */
+		if (optind != argc) {
+			cli_debug(cli, "the policy for devices to come stays that of the system: a FILE is applied");
+		} else if (!asked.only) {
 			run_standing(&run, policy, code);
-		if (!asked.only && optind == argc)
 			note_in_force(&run, policy, code);
+		}
 	}
 	code = run_finish(&run, code);
 	iommucfg_policy_free(policy);

@@ -68,10 +68,10 @@ static const char help_status[] =
 	HELP_TABLE
 	"Columns: NAME STATE GROUP TYPE CURRENT STATUS\n";
 static const char help_standing[] =
-	"Shows the kernel's standing rules, which apply fills from the policy, and the\n"
-	"devices that came since and did not get what a rule says.\n\n"
+	"Shows the kernel's standing rules, which apply fills from the system's policy,\n"
+	"and the devices that came since and did not get what a rule says.\n\n"
 	HELP_TABLE
-	"Columns: NAME BUS DEVICE MODALIAS REMOVABLE PRIORITY TYPE HITS\n";
+	"Columns: NAME BUS DEVICE MODALIAS REMOVABLE PRIORITY ORDER TYPE HITS\n";
 static const char help_save[] =
 	"Prints the current types as a policy that matches devices by where and what they\n"
 	"are, not by numbers that change at a reboot.\n\n"

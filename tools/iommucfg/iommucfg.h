@@ -806,13 +806,17 @@ int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const 
  * @problems: warnings of kind "standing": each rule of the policy that the kernel
  *	cannot have, or only in part, and the step that failed
  *
- * Only what differs is written; where nothing does, nothing is. Rules that are new
- * begin to count when all of them are there, and old ones go after that: what
- * fails before leaves the rules as they were. Needs root.
+ * What the kernel cannot have of a rule is kept from the rules below it by one of
+ * type "auto". Only what differs is written; where nothing does, nothing is. Rules
+ * that are new begin to count when all of them are there, and old ones go after
+ * that: what fails before leaves the rules as they were. Of two that do this at once the
+ * second one waits for up to five seconds, by a lock on /run/iommucfg/standing.lock;
+ * without it, or where a signal comes, nothing is written. Needs root.
  *
  * Return: how many of the kernel's rules were made, changed or removed;
  * -EOPNOTSUPP, with no problem added, where there is no module, or one that was
- * loaded without standing=1, or is older; or the errno of the step that failed.
+ * loaded without standing=1, or is older; or the errno of the step that failed,
+ * -EWOULDBLOCK and -EINTR being those of the lock.
  */
 int iommucfg_standing_sync(const struct iommucfg_policy *policy,
 			   struct iommucfg_problems *problems);

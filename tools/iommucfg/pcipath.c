@@ -21,7 +21,9 @@ bool ic_pci_address(const char *text, size_t length, const char **devfn)
 		return false;
 	memcpy(buf, text, length);
 	buf[length] = '\0';
-	if (sscanf(buf, "%8x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &n) != 4 ||
+	/* No blanks, signs or "0x", which sscanf() takes. */
+	if (strspn(buf, "0123456789abcdefABCDEF:.") != length ||
+	    sscanf(buf, "%8x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &n) != 4 ||
 	    (size_t)n != length)
 		return false;
 	*devfn = text + length - 4;

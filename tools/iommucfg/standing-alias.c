@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "match.h"
 #include "standing.h"
 
 /* Values multiply out; nobody writes a policy that comes near. */
@@ -178,30 +177,6 @@ static int read_table(struct iommucfg *ctx, const char *release, const char *nam
 	return ret == -ENOMEM ? ret : 0;
 }
 
-static int read_tables(struct ic_aliases *aliases)
-{
-	char release[128];
-	int ret;
-
-	if (aliases->read)
-		return 0;
-	aliases->read = true;
-	if (ic_release(aliases->ctx, release, sizeof(release)))
-		return 0;
-	ret = read_table(aliases->ctx, release, "modules.alias", &aliases->table,
-			 &aliases->table_length);
-	if (!ret)
-		ret = read_table(aliases->ctx, release, "modules.builtin.modinfo",
-				 &aliases->builtin, &aliases->builtin_length);
-	return ret;
-}
-
-void ic_aliases_clear(struct ic_aliases *aliases)
-{
-	free(aliases->table);
-	free(aliases->builtin);
-}
-
 /* ACPI and the device tree name platform devices, too. */
 static bool on_bus(const char *alias, enum ic_bus bus)
 {
@@ -211,138 +186,248 @@ static bool on_bus(const char *alias, enum ic_bus bus)
 	       (!strncmp(alias, "acpi", 4) && strspn(alias + 4, "*:"));
 }
 
-/* Where the patterns of a driver go, and what they have to meet besides. */
-struct wanted {
-	const char *driver;
-	enum ic_bus bus;
-	const struct pcis *keys;
-	bool any;		/* of the keys: nothing else to meet */
-	struct ic_words *words;
-	size_t limit;
-};
-
-static int add_alias(struct wanted *wanted, const char *alias)
+/* Keeps what names devices of our buses, of all that are in the tables. */
+static int add_to_index(struct ic_aliases *aliases, char *module, const char *pattern)
 {
-	struct pci pci, both;
-	char *glob;
-	size_t i;
+	char *p;
 
-	if (!on_bus(alias, wanted->bus))
+	if (!on_bus(pattern, IC_BUS_PCI) && !on_bus(pattern, IC_BUS_PLATFORM))
 		return 0;
-	if (wanted->bus == IC_BUS_PCI && pci_parse(alias, &pci)) {
-		for (i = 0; i < wanted->keys->n; i++) {
-			both = pci;
-			if (!pci_both(&both, &wanted->keys->v[i]))
-				continue;
-			if (wanted->words->n >= wanted->limit)
-				return -E2BIG;
-			if (ic_words_add(wanted->words, pci_text(&both)))
-				return -ENOMEM;
-		}
-		return 0;
-	}
-	/* A PCI alias of another form cannot be told apart by its fields. */
-	if (wanted->bus == IC_BUS_PCI && !wanted->any)
-		return 0;
-	if (wanted->words->n >= wanted->limit)
-		return -E2BIG;
-	errno = ENOMEM;
-	glob = ic_kernel_glob(alias, false, true);
-	if (!glob)
-		return errno == EINVAL ? 0 : -ENOMEM;
-	return ic_words_add(wanted->words, glob);
+	if (IC_GROW(aliases->v, aliases->n, aliases->cap))
+		return -ENOMEM;
+	for (p = module; (p = strchr(p, '-'));)
+		*p = '_';
+	aliases->v[aliases->n++] = (struct ic_alias){ module, pattern };
+	return 0;
 }
 
 /* "alias PATTERN MODULE", a line each */
-static int search_table(struct ic_aliases *aliases, struct wanted *wanted)
+static int index_table(struct ic_aliases *aliases, size_t length)
 {
-	const char *p = aliases->table, *end = p + aliases->table_length, *line_end;
-	char line[1024], alias[1024], module[256];
+	char *p = aliases->table, *end = p + length, *line_end, *save, *word, *pattern, *module;
 	int ret = 0;
 
 	for (; p < end && !ret; p = line_end + 1) {
 		line_end = memchr(p, '\n', end - p);
 		if (!line_end)
 			line_end = end;
-		if (line_end - p >= (ptrdiff_t)sizeof(line))
+		*line_end = '\0';
+		word = strtok_r(p, " \t", &save);
+		if (!word || strcmp(word, "alias"))
 			continue;
-		memcpy(line, p, line_end - p);
-		line[line_end - p] = '\0';
-		if (sscanf(line, "alias %1023s %255s", alias, module) == 2 &&
-		    ic_same_driver(module, wanted->driver))
-			ret = add_alias(wanted, alias);
+		pattern = strtok_r(NULL, " \t", &save);
+		module = pattern ? strtok_r(NULL, " \t", &save) : NULL;
+		if (module)
+			ret = add_to_index(aliases, module, pattern);
 	}
 	return ret;
 }
 
 /* "MODULE.alias=PATTERN", each ended by a zero byte; the kernel's own modules */
-static int search_builtin(struct ic_aliases *aliases, struct wanted *wanted)
+static int index_builtin(struct ic_aliases *aliases, size_t length)
 {
-	const char *p = aliases->builtin, *end = p + aliases->builtin_length, *dot;
-	char module[256];
+	char *p = aliases->builtin, *end = p + length, *next, *dot;
 	int ret = 0;
 
-	for (; p < end && !ret; p += strlen(p) + 1) {
+	for (; p < end && !ret; p = next) {
+		next = p + strlen(p) + 1;
 		dot = strchr(p, '.');
-		if (!dot || strncmp(dot, ".alias=", 7) || dot - p >= (ptrdiff_t)sizeof(module))
+		if (!dot || strncmp(dot, ".alias=", 7))
 			continue;
-		memcpy(module, p, dot - p);
-		module[dot - p] = '\0';
-		if (ic_same_driver(module, wanted->driver))
-			ret = add_alias(wanted, dot + 7);
+		*dot = '\0';
+		ret = add_to_index(aliases, p, dot + 7);
 	}
 	return ret;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct ic_alias *x = a, *y = b;
+
+	return strcmp(x->module, y->module);
+}
+
+static int read_tables(struct ic_aliases *aliases)
+{
+	char release[128];
+	size_t length = 0;
+	int ret;
+
+	if (aliases->read)
+		return 0;
+	aliases->read = true;
+	if (ic_release(aliases->ctx, release, sizeof(release)))
+		return 0;
+	ret = read_table(aliases->ctx, release, "modules.alias", &aliases->table, &length);
+	if (!ret && aliases->table)
+		ret = index_table(aliases, length);
+	if (!ret)
+		ret = read_table(aliases->ctx, release, "modules.builtin.modinfo",
+				 &aliases->builtin, &length);
+	if (!ret && aliases->builtin)
+		ret = index_builtin(aliases, length);
+	if (aliases->n)
+		qsort(aliases->v, aliases->n, sizeof(*aliases->v), compare);
+	return ret;
+}
+
+void ic_aliases_clear(struct ic_aliases *aliases)
+{
+	free(aliases->table);
+	free(aliases->builtin);
+	free(aliases->v);
+}
+
+/* Where the patterns of a driver go, and what they have to meet besides. */
+struct wanted {
+	enum ic_bus bus;
+	const struct pcis *keys;
+	bool any;		/* of the keys: nothing else to meet */
+	struct ic_said *said;
+	struct ic_gap *gap;
+};
+
+static int add_word(struct wanted *wanted, char *word)
+{
+	if (wanted->said->words.n >= MAX_PATTERNS) {
+		free(word);
+		return -E2BIG;
+	}
+	return ic_words_add(&wanted->said->words, word);
+}
+
+static int add_alias(struct wanted *wanted, const char *alias)
+{
+	struct pci pci, both;
+	char *glob = NULL;
+	size_t i;
+	int ret = 0;
+
+	if (!on_bus(alias, wanted->bus))
+		return 0;
+	if (wanted->bus == IC_BUS_PCI && pci_parse(alias, &pci)) {
+		for (i = 0; i < wanted->keys->n && !ret; i++) {
+			both = pci;
+			if (pci_both(&both, &wanted->keys->v[i]))
+				ret = add_word(wanted, pci_text(&both));
+		}
+		return ret;
+	}
+	/* A PCI alias of another form cannot be told apart by its fields. */
+	if (wanted->bus != IC_BUS_PCI || wanted->any) {
+		errno = ENOMEM;
+		glob = ic_kernel_glob(alias, false, true);
+		if (!glob && errno != EINVAL)
+			return -ENOMEM;
+	}
+	if (glob)
+		return add_word(wanted, glob);
+	wanted->said->part = true;
+	ic_gap_set(wanted->gap, "a driver's alias is of a form that is not known, \"%.128s\"",
+		   alias);
+	return 0;
+}
+
+/* The first alias of a module, or the end of all where there is none. */
+static size_t find_module(const struct ic_aliases *aliases, const char *module)
+{
+	size_t low = 0, high = aliases->n, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (strcmp(aliases->v[middle].module, module) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int of_driver(const struct ic_aliases *aliases, const char *driver,
+		     struct wanted *wanted)
+{
+	char *module = strdup(driver), *p;
+	int ret = 0;
+	size_t i;
+
+	if (!module)
+		return -ENOMEM;
+	for (p = module; (p = strchr(p, '-'));)
+		*p = '_';
+	i = find_module(aliases, module);
+	for (; i < aliases->n && !strcmp(aliases->v[i].module, module) && !ret; i++)
+		ret = add_alias(wanted, aliases->v[i].pattern);
+	free(module);
+	return ret;
+}
+
+/* @found, for each driver, is set where it has something to add. */
 static int of_drivers(struct ic_aliases *aliases, const struct iommucfg_rule *rule,
-		      struct wanted *wanted)
+		      struct wanted *wanted, bool *found)
 {
 	const struct ic_values *values = &rule->match[IC_KEY_DRIVER];
-	size_t i;
+	size_t i, before;
 	int ret;
 
 	ret = read_tables(aliases);
 	for (i = 0; i < values->n && !ret; i++) {
-		wanted->driver = values->v[i].word;
-		if (aliases->table)
-			ret = search_table(aliases, wanted);
-		if (!ret && aliases->builtin)
-			ret = search_builtin(aliases, wanted);
+		before = wanted->said->words.n;
+		ret = of_driver(aliases, values->v[i].word, wanted);
+		found[i] |= wanted->said->words.n > before;
 	}
 	return ret;
 }
 
+static int add_keys(struct ic_words *words, const struct pcis *keys)
+{
+	int ret = 0;
+	size_t i;
+
+	if (is_any(&keys->v[0]))
+		return ic_words_add(words, strdup("*"));
+	for (i = 0; i < keys->n && !ret; i++)
+		ret = ic_words_add(words, pci_text(&keys->v[i]));
+	return ret;
+}
+
+/* Without any that would say only half of what it asks for. */
+static int too_many(struct ic_said *said, bool keys, struct ic_gap *gap)
+{
+	ic_words_clear(&said->words);
+	said->part = true;
+	ic_gap_set(gap, "its values make more than %d patterns", MAX_PATTERNS);
+	return keys ? ic_words_add(&said->wide, strdup("*")) : 0;
+}
+
 /*
- * The patterns for a rule on a bus, in @words; none where no device can meet it
- * there. The caller has seen to it that there are PCI keys on PCI alone.
+ * The patterns for a rule on a bus; none where no device can meet it there. The
+ * wide ones are those without the drivers, of which @found says for each whether
+ * it added any. The caller has seen to it that there are PCI keys on PCI alone.
  */
 int ic_standing_modaliases(struct ic_aliases *aliases, const struct iommucfg_rule *rule,
-			   enum ic_bus bus, struct ic_words *words, struct ic_gap *gap)
+			   enum ic_bus bus, struct ic_said *said, bool *found,
+			   struct ic_gap *gap)
 {
-	struct wanted wanted = { .bus = bus, .words = words, .limit = MAX_PATTERNS };
+	struct wanted wanted = { .bus = bus, .said = said, .gap = gap };
 	struct pcis keys = { 0 };
-	size_t i;
 	int ret;
 
 	ret = of_keys(rule, &keys);
-	if (!ret && rule->match[IC_KEY_DRIVER].n) {
+	if (ret == -E2BIG) {
+		ret = too_many(said, true, gap);
+	} else if (!ret && rule->match[IC_KEY_DRIVER].n) {
 		wanted.keys = &keys;
 		wanted.any = is_any(&keys.v[0]);
-		ret = of_drivers(aliases, rule, &wanted);
-		if (!ret && !words->n)
-			ic_gap_set(gap, "no module of a driver's name has an alias that would meet it");
-	} else if (!ret && is_any(&keys.v[0])) {
-		ret = ic_words_add(words, strdup("*"));
-	} else {
-		for (i = 0; i < keys.n && !ret; i++)
-			ret = ic_words_add(words, pci_text(&keys.v[i]));
+		ret = of_drivers(aliases, rule, &wanted, found);
+		if (ret == -E2BIG)
+			ret = too_many(said, false, gap);
+		if (!ret)
+			ret = add_keys(&said->wide, &keys);
+	} else if (!ret) {
+		ret = add_keys(&said->words, &keys);
 	}
 	free(keys.v);
-	if (ret == -E2BIG) {
-		ic_words_clear(words);
-		ic_gap_set(gap, "its values make more than %d patterns", MAX_PATTERNS);
-		ret = 0;
-	}
-	ic_words_sort(words);
+	ic_words_sort(&said->words);
+	ic_words_sort(&said->wide);
 	return ret;
 }

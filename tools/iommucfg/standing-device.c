@@ -6,8 +6,11 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "standing.h"
 
@@ -16,29 +19,79 @@ static bool is_glob(const char *text)
 	return strpbrk(text, "*?[\\");
 }
 
-/* Does it begin as a path from a root bus of PCI's does? */
+/*
+ * Does it begin as a path from a root bus of PCI's does? "fe000000:codec" is a name
+ * on another bus; of patterns that is not known but for two colons or a slash.
+ */
 static bool is_pci(const char *path)
 {
 	size_t length = strspn(path, "0123456789abcdefABCDEF*?[]!^-");
+	const char *devfn;
 
+	if (!is_glob(path))
+		return ic_pci_address(path, strcspn(path, "/"), &devfn);
 	return length && path[length] == ':';
+}
+
+static bool is_only_pci(const char *path)
+{
+	return is_pci(path) && (!is_glob(path) || strchr(path, '/') ||
+				strchr(path, ':') != strrchr(path, ':'));
 }
 
 #define PCI_DEVICES	"bus/pci/devices"
 
-/* Is there a PCI device of that name, and behind a bridge? */
-static bool is_below(struct iommucfg *ctx, const char *name)
+/* Its path where there is a PCI device of that name; to be released with free(). */
+static char *path_of(struct iommucfg *ctx, const char *name)
 {
-	char link[sizeof(PCI_DEVICES) + 32], *syspath, *path;
-	bool ret;
+	char link[sizeof(PCI_DEVICES) + NAME_MAX + 1], *syspath, *path;
 
 	snprintf(link, sizeof(link), PCI_DEVICES "/%s", name);
 	syspath = ic_sys_link(ctx->sysfd, link, PCI_DEVICES);
 	path = syspath ? ic_pci_path(syspath) : NULL;
-	ret = path && strcmp(path, name);
-	free(path);
 	free(syspath);
+	return path;
+}
+
+/* Is the path of what is on the bus of @name, "0000:00:", its name? */
+static bool has_device_at_root(struct iommucfg *ctx, const char *name, size_t bus)
+{
+	DIR *dir = ic_opendirat(ctx->sysfd, PCI_DEVICES);
+	struct dirent *e;
+	bool ret = false;
+	char *path;
+
+	while (dir && !ret && (e = readdir(dir))) {
+		if (strncmp(e->d_name, name, bus))
+			continue;
+		path = path_of(ctx, e->d_name);
+		ret = path && !strcmp(path, e->d_name);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
 	return ret;
+}
+
+/*
+ * Would a device of that name be on a root bus? It is not enough that none is
+ * there, nor that the bus is not: the number may be that of a bus behind a bridge.
+ */
+static bool is_at_root(struct iommucfg *ctx, const char *name)
+{
+	size_t bus = strrchr(name, ':') - name;
+	char root[sizeof("devices/pci") + 32];
+	char *path = path_of(ctx, name);
+	bool ret;
+
+	if (path) {
+		ret = !strcmp(path, name);
+		free(path);
+		return ret;
+	}
+	snprintf(root, sizeof(root), "devices/pci%.*s", (int)bus, name);
+	/* One behind a device, such as VMD's, or of a device tree is further down. */
+	return !faccessat(ctx->sysfd, root, F_OK, 0) || has_device_at_root(ctx, name, bus + 1);
 }
 
 /* The bus behind a bridge; 0 where there is none. */
@@ -69,8 +122,8 @@ static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t si
 		return -EINVAL;
 	}
 	snprintf(name, size, "%.*s", (int)length, path);
-	if (is_below(ctx, name)) {
-		ic_gap_set(gap, "\"%s\" %s", path, bad);
+	if (!is_at_root(ctx, name)) {
+		ic_gap_set(gap, "\"%s\" %s that is there", path, bad);
 		return -EINVAL;
 	}
 	for (; slash; slash = next) {
@@ -119,7 +172,7 @@ static int add_path(struct iommucfg *ctx, const char *value, enum ic_bus bus,
 	if (!strcmp(value, "*"))
 		return ic_words_add(words, strdup(value));
 	if (bus == IC_BUS_PLATFORM)
-		return is_pci(value) ? 0 : add_glob(words, value, bus, gap);
+		return is_only_pci(value) ? 0 : add_glob(words, value, bus, gap);
 	if (is_glob(value)) {
 		/* One that begins with a letter of no address means other buses. */
 		if (is_pci(value) || strchr("*?[\\", *value))
@@ -169,12 +222,47 @@ static int intersect(struct ic_words *words, const struct ic_words *a, const str
 	return 0;
 }
 
-/* The patterns for a rule on a bus, in @words; none where it cannot be met there. */
+/* All that one key asks for, or "*" where not all of it can be said. */
+static int widen(struct ic_words *wide, const struct ic_words *words, bool part)
+{
+	int ret = part ? ic_words_add(wide, strdup("*")) : 0;
+	size_t i;
+
+	for (i = 0; i < words->n && !part && !ret; i++)
+		ret = ic_words_add(wide, strdup(words->v[i]));
+	return ret;
+}
+
+/* What is missing in @words meets these, of names and of paths what could be said. */
+static int say_wide(struct ic_said *said, const struct ic_words *names, bool names_part,
+		    const struct ic_words *paths, bool paths_part)
+{
+	struct ic_words a = { 0 }, b = { 0 };
+	struct ic_gap gap = { "" };
+	int ret;
+
+	ret = widen(&a, names, names_part);
+	if (!ret)
+		ret = widen(&b, paths, paths_part);
+	if (!ret)
+		ret = intersect(&said->wide, &a, &b, &gap);
+	if (!ret && *gap.why) {
+		ic_words_clear(&said->wide);
+		ret = widen(&said->wide, &a, false);
+	}
+	ic_words_clear(&a);
+	ic_words_clear(&b);
+	ic_words_sort(&said->wide);
+	return ret;
+}
+
+/* The patterns for a rule on a bus; none where it cannot be met there. */
 int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
-			enum ic_bus bus, struct ic_words *words, struct ic_gap *gap)
+			enum ic_bus bus, struct ic_said *said, struct ic_gap *gap)
 {
 	const struct ic_values *names = &rule->match[IC_KEY_DEVICE];
 	const struct ic_values *paths = &rule->match[IC_KEY_PATH];
+	struct ic_gap no_name = { "" }, no_path = { "" }, not_both = { "" };
 	struct ic_words a = { 0 }, b = { 0 };
 	int ret = 0;
 	size_t i;
@@ -182,15 +270,21 @@ int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
 	if (!names->n)
 		ret = ic_words_add(&a, strdup("*"));
 	for (i = 0; i < names->n && !ret; i++)
-		ret = add_glob(&a, names->v[i].word, bus, gap);
+		ret = add_glob(&a, names->v[i].word, bus, &no_name);
 	if (!ret && !paths->n)
 		ret = ic_words_add(&b, strdup("*"));
 	for (i = 0; i < paths->n && !ret; i++)
-		ret = add_path(ctx, paths->v[i].word, bus, &b, gap);
+		ret = add_path(ctx, paths->v[i].word, bus, &b, &no_path);
 	if (!ret)
-		ret = intersect(words, &a, &b, gap);
+		ret = intersect(&said->words, &a, &b, &not_both);
+	said->part = *no_name.why || *no_path.why || *not_both.why;
+	if (!ret && said->part) {
+		ic_gap_set(gap, "%s", *no_name.why ? no_name.why :
+			   *no_path.why ? no_path.why : not_both.why);
+		ret = say_wide(said, &a, *no_name.why, &b, *no_path.why);
+	}
 	ic_words_clear(&a);
 	ic_words_clear(&b);
-	ic_words_sort(words);
+	ic_words_sort(&said->words);
 	return ret;
 }

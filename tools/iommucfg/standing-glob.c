@@ -81,6 +81,13 @@ void ic_words_clear(struct ic_words *words)
 	*words = (struct ic_words){ 0 };
 }
 
+void ic_said_clear(struct ic_said *said)
+{
+	ic_words_clear(&said->words);
+	ic_words_clear(&said->wide);
+	said->part = false;
+}
+
 void ic_gap_set(struct ic_gap *gap, const char *format, ...)
 {
 	va_list args;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A policy as standing rules. The kernel takes, of the rules that match a device,
- * the one with the highest number; each rule of the policy gets a number of its
- * own, so that this is the order of the policy. A rule may become several: one
- * for each bus, and more where its patterns do not fit into a file.
+ * one of the highest priority, and of these the one of the lowest order: each
+ * priority of the policy becomes one, and the place of a rule in it the order. A
+ * rule may become several: one for each bus, and more where its patterns do not
+ * fit into a file. Where not all of it can be said, another one right behind,
+ * with fewer conditions, keeps from the rest what the rules below say.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -43,7 +45,7 @@ static bool is_taken(const struct ic_standings *standings, const char *name)
  * the rule says: whatever changes makes another directory.
  */
 static int name_it(const struct ic_standings *standings, struct ic_standing *s,
-		   const char *name, size_t order)
+		   const char *name, size_t number)
 {
 	uint32_t h = 2166136261u;
 	char word[48], *p;
@@ -55,7 +57,7 @@ static int name_it(const struct ic_standings *standings, struct ic_standing *s,
 			*p = '-';
 	/* Nothing is left of it, as of one in Greek. */
 	if (strspn(word, "._-") == strlen(word))
-		snprintf(word, sizeof(word), "r%zu", order + 1);
+		snprintf(word, sizeof(word), "r%zu", number + 1);
 	if (*word == '.')
 		*word = '_';
 	h = hash(h, s->bus);
@@ -66,7 +68,7 @@ static int name_it(const struct ic_standings *standings, struct ic_standing *s,
 	h = hash(h, s->order);
 	h = hash(h, s->type);
 	for (;; h++) {
-		if (asprintf(&s->name, "%s.%08x", word, h) < 0) {
+		if (asprintf(&s->name, "%s.%0*x", word, IC_HASH_DIGITS, h) < 0) {
 			s->name = NULL;
 			return -ENOMEM;
 		}
@@ -81,7 +83,7 @@ struct maker {
 	struct ic_standings *standings;
 	const char *name, *removable;
 	enum iommucfg_type type;
-	size_t order, place;
+	size_t number, order;	/* in the policy; the kernel's */
 	unsigned long rank;
 };
 
@@ -95,12 +97,12 @@ static int make(const struct maker *maker, enum ic_bus bus, const char *device,
 	};
 
 	snprintf(s.priority, sizeof(s.priority), "%lu", maker->rank);
-	snprintf(s.order, sizeof(s.order), "%zu", maker->place);
+	snprintf(s.order, sizeof(s.order), "%zu", maker->order);
 	if (IC_GROW(standings->v, standings->n, standings->cap))
 		return -ENOMEM;
 	s.device = strdup(device);
 	s.modalias = strdup(modalias);
-	if (s.device && s.modalias && !name_it(standings, &s, maker->name, maker->order)) {
+	if (s.device && s.modalias && !name_it(standings, &s, maker->name, maker->number)) {
 		standings->v[standings->n++] = s;
 		return 0;
 	}
@@ -166,7 +168,7 @@ static void check_buses(const struct iommucfg_rule *rule, struct ic_gap *gap)
 
 	for (i = 0; i < values->n; i++)
 		if (strcmp(values->v[i].word, "pci") && strcmp(values->v[i].word, "platform"))
-			ic_gap_set(gap, "the kernel has none for bus \"%.64s\"",
+			ic_gap_set(gap, "iommucfg writes none for bus \"%.64s\"",
 				   values->v[i].word);
 }
 
@@ -183,31 +185,90 @@ static const char *removable_of(const struct iommucfg_rule *rule)
 	return yes == no ? "any" : yes ? "yes" : "no";
 }
 
-/* A driver that has no module on one of the buses is no gap if it has on the other. */
-static int translate_rule(const struct iommucfg_rule *rule, const struct maker *maker,
-			  struct ic_aliases *aliases, struct ic_gap *gap)
+/* A rule in the words of the kernel, for each bus that it is on. */
+struct said {
+	struct ic_said devices[IC_NUM_BUSES], modaliases[IC_NUM_BUSES];
+	bool on[IC_NUM_BUSES];
+	bool lost;	/* a driver of which nothing is known on any of them */
+};
+
+static void check_drivers(const struct iommucfg_rule *rule, const bool *found,
+			  struct said *said, struct ic_gap *gap)
 {
-	struct ic_gap no_driver = { "" };
-	size_t before = maker->standings->n;
-	struct ic_words devices, modaliases;
+	const struct ic_values *values = &rule->match[IC_KEY_DRIVER];
+	size_t i;
+
+	for (i = 0; i < values->n; i++) {
+		if (found[i])
+			continue;
+		said->lost = true;
+		ic_gap_set(gap, "\"%.64s\": no module of a driver's name has an alias that would meet it",
+			   values->v[i].word);
+	}
+}
+
+static int say(const struct iommucfg_rule *rule, struct ic_aliases *aliases, struct said *said,
+	       struct ic_gap *gap)
+{
+	bool *found = calloc(rule->match[IC_KEY_DRIVER].n + 1, sizeof(*found));
 	enum ic_bus bus;
-	int ret = 0;
+	int ret = found ? 0 : -ENOMEM;
 
 	check_buses(rule, gap);
 	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++) {
-		if (!on_bus(rule, bus) || !has_bus(aliases->ctx, bus))
+		said->on[bus] = on_bus(rule, bus) && has_bus(aliases->ctx, bus);
+		if (!said->on[bus])
 			continue;
-		devices = modaliases = (struct ic_words){ 0 };
-		ret = ic_standing_devices(aliases->ctx, rule, bus, &devices, gap);
+		ret = ic_standing_devices(aliases->ctx, rule, bus, &said->devices[bus], gap);
 		if (!ret)
-			ret = ic_standing_modaliases(aliases, rule, bus, &modaliases, &no_driver);
-		if (!ret)
-			ret = make_pieces(maker, bus, &devices, &modaliases);
-		ic_words_clear(&devices);
-		ic_words_clear(&modaliases);
+			ret = ic_standing_modaliases(aliases, rule, bus, &said->modaliases[bus],
+						     found, gap);
 	}
-	if (maker->standings->n == before && *no_driver.why)
-		ic_gap_set(gap, "%s", no_driver.why);
+	if (!ret && (said->on[IC_BUS_PCI] || said->on[IC_BUS_PLATFORM]))
+		check_drivers(rule, found, said, gap);
+	free(found);
+	return ret;
+}
+
+/*
+ * The group of a device for which a rule cannot be told keeps what the core gave
+ * it: what has a lower number is not for it.
+ */
+static int block(const struct maker *maker, enum ic_bus bus, const struct said *said)
+{
+	const struct ic_said *d = &said->devices[bus], *m = &said->modaliases[bus];
+	bool part = m->part || said->lost;
+	struct maker blocker = *maker;
+
+	if (!said->on[bus] || (!d->part && !part))
+		return 0;
+	blocker.type = IOMMUCFG_TYPE_AUTO;
+	blocker.order++;
+	return make_pieces(&blocker, bus, d->part ? &d->wide : &d->words,
+			   part ? &m->wide : &m->words);
+}
+
+/* @made is set where at least a part of the rule stands. */
+static int translate_rule(const struct iommucfg_rule *rule, const struct maker *maker,
+			  struct ic_aliases *aliases, struct ic_gap *gap, bool *made)
+{
+	size_t before = maker->standings->n;
+	struct said said = { 0 };
+	enum ic_bus bus;
+	int ret;
+
+	ret = say(rule, aliases, &said, gap);
+	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++)
+		if (said.on[bus])
+			ret = make_pieces(maker, bus, &said.devices[bus].words,
+					  &said.modaliases[bus].words);
+	*made = maker->standings->n > before;
+	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++)
+		ret = block(maker, bus, &said);
+	for (bus = 0; bus < IC_NUM_BUSES; bus++) {
+		ic_said_clear(&said.devices[bus]);
+		ic_said_clear(&said.modaliases[bus]);
+	}
 	return ret;
 }
 
@@ -220,8 +281,9 @@ static int tell_gap(const struct iommucfg_rule *rule, const struct ic_gap *gap, 
 	where.line = rule->line;
 	where.rule = rule->name;
 	return ic_problem(problems, IOMMUCFG_WARNING, "standing", &where,
-			  "rule \"%s\" %s for devices to come: %s", rule->name,
-			  part ? "stands only in part" : "does not stand", gap->why);
+			  "rule \"%s\" %s for devices to come: %s; %s keep the kernel's own type when they come",
+			  rule->name, part ? "stands only in part" : "does not stand", gap->why,
+			  part ? "those that it leaves out" : "such devices");
 }
 
 /* The first of a device's rules in the policy comes first. */
@@ -239,8 +301,9 @@ static int translate_all(const struct iommucfg_policy *policy, struct ic_standin
 			 struct iommucfg_problems *problems)
 {
 	struct maker maker = { .standings = standings, .rank = 1 };
-	size_t i, before;
 	struct ic_gap gap;
+	bool made;
+	size_t i;
 	int ret = 0;
 
 	for (i = 1; i < policy->num_rules; i++)
@@ -249,18 +312,18 @@ static int translate_all(const struct iommucfg_policy *policy, struct ic_standin
 		/* One number for each priority, so that the kernel sees conflicts as we do. */
 		if (i && rules[i]->priority != rules[i - 1]->priority) {
 			maker.rank--;
-			maker.place = 0;
+			maker.order = 0;
 		}
 		gap = (struct ic_gap){ "" };
-		before = standings->n;
 		maker.name = rules[i]->name;
 		maker.removable = removable_of(rules[i]);
 		maker.type = rules[i]->type;
-		maker.order = rules[i]->order;
-		ret = translate_rule(rules[i], &maker, aliases, &gap);
-		maker.place++;
+		maker.number = rules[i]->order;
+		ret = translate_rule(rules[i], &maker, aliases, &gap, &made);
+		/* One for what blocks where the rule has gaps. */
+		maker.order += 2;
 		if (!ret && *gap.why)
-			ret = tell_gap(rules[i], &gap, standings->n > before, problems);
+			ret = tell_gap(rules[i], &gap, made, problems);
 	}
 	return ret;
 }
@@ -271,7 +334,7 @@ int ic_standing_translate(const struct iommucfg_policy *policy, struct ic_standi
 {
 	struct maker last = {
 		.standings = standings, .name = "default", .removable = "any",
-		.type = policy->def, .order = policy->num_rules,
+		.type = policy->def, .number = policy->num_rules,
 	};
 	struct ic_aliases aliases = { .ctx = policy->ctx };
 	struct iommucfg_rule **rules;

@@ -8,6 +8,9 @@
 /* What a file of a rule takes: a page, less the newline and the NUL. */
 #define IC_PATTERNS_MAX	4094
 
+/* Of the hash that a rule's name ends in */
+#define IC_HASH_DIGITS	8
+
 /* A rule of the kernel's; each member but the name is a file. */
 struct ic_standing {
 	char *name;
@@ -26,6 +29,15 @@ struct ic_words {
 	size_t n, cap;
 };
 
+/*
+ * What of a rule can be said in patterns; with @part it is not all, and @wide has
+ * patterns that what is missing meets as well.
+ */
+struct ic_said {
+	struct ic_words words, wide;
+	bool part;
+};
+
 enum ic_bus { IC_BUS_PCI, IC_BUS_PLATFORM, IC_NUM_BUSES };
 
 /* Why not all of a rule can be said to the kernel: the first reason. */
@@ -41,23 +53,30 @@ int ic_words_add(struct ic_words *words, char *word);
 void ic_words_sort(struct ic_words *words);
 int ic_words_pieces(const struct ic_words *words, struct ic_words *pieces);
 void ic_words_clear(struct ic_words *words);
+void ic_said_clear(struct ic_said *said);
 char *ic_kernel_glob(const char *glob, bool lower, bool dashes);
 
 /* standing-alias.c */
+struct ic_alias {
+	const char *module, *pattern;	/* the module with "_" for each "-" */
+};
+
 struct ic_aliases {
 	struct iommucfg *ctx;
-	char *table, *builtin;
-	size_t table_length, builtin_length;
+	char *table, *builtin;		/* what the aliases point into */
+	struct ic_alias *v;		/* sorted by module */
+	size_t n, cap;
 	bool read;
 };
 
 int ic_standing_modaliases(struct ic_aliases *aliases, const struct iommucfg_rule *rule,
-			   enum ic_bus bus, struct ic_words *words, struct ic_gap *gap);
+			   enum ic_bus bus, struct ic_said *said, bool *found,
+			   struct ic_gap *gap);
 void ic_aliases_clear(struct ic_aliases *aliases);
 
 /* standing-device.c */
 int ic_standing_devices(struct iommucfg *ctx, const struct iommucfg_rule *rule,
-			enum ic_bus bus, struct ic_words *words, struct ic_gap *gap);
+			enum ic_bus bus, struct ic_said *said, struct ic_gap *gap);
 
 /* standing-rule.c */
 int ic_standing_translate(const struct iommucfg_policy *policy, struct ic_standings *standings,

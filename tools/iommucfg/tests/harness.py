@@ -77,6 +77,7 @@ class Host:
             self.iommu = f"{self.root}/sys/kernel/config/iommu"
             os.makedirs(self.iommu)
             os.makedirs(f"{self.root}/control")
+            os.makedirs(f"{self.root}/run", exist_ok=True)
             self.process = subprocess.Popen([STANDIN, self.root], stderr=subprocess.DEVNULL)
             end = time.monotonic() + 60
             while not os.path.exists(f"{self.iommu}/abi"):

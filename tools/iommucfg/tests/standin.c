@@ -47,7 +47,7 @@ struct txn {
 };
 
 struct standing {
-	char name[80], bus[16], device[4096], modalias[4096], removable[16], type[16];
+	char name[80], bus[24], device[4096], modalias[4096], removable[16], type[16];
 	unsigned long priority, order;
 	int used;
 };
@@ -406,6 +406,9 @@ static void read_standing(const struct standing *s, const char *file, char *buf,
 static int write_standing(const char *below, const char *data, size_t size)
 {
 	static const char *const types[] = { "none", "identity", "DMA", "DMA-FQ", "auto", NULL };
+	static const char *const buses[] = {
+		"pci", "platform", "amba", "fsl-mc", "host1x-context", "cdx", NULL
+	};
 	char text[4096], *end;
 	struct standing *s;
 	const char *file;
@@ -426,7 +429,7 @@ static int write_standing(const char *below, const char *data, size_t size)
 		n = strtoul(text, &end, 10);
 		if (*text < '0' || *text > '9' || *end || n > 4294967295UL)
 			return -EINVAL;
-	} else if ((!strcmp(file, "bus") && strcmp(text, "pci") && strcmp(text, "platform")) ||
+	} else if ((!strcmp(file, "bus") && !listed(buses, text)) ||
 		   (!strcmp(file, "removable") &&
 		    !listed((const char *const[]){ "any", "yes", "no", NULL }, text)) ||
 		   (!strcmp(file, "type") && !listed(types, text)) ||

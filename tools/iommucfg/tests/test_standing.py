@@ -4,8 +4,11 @@
 
 	test_standing.py IOMMUCFG STANDIN [NAME...]
 """
+import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import sys
 import time
 
@@ -56,7 +59,26 @@ class Kernel(Host):
         for name, text in (("modules.alias", ALIASES), ("modules.builtin.modinfo", BUILTIN)):
             with open(f"{modules}/{name}", "w") as f:
                 f.write(text)
+        os.makedirs(f"{self.root}/etc/iommucfg.d", exist_ok=True)
+        self.conf = f"{self.root}/etc/iommucfg.conf"
         return self
+
+    def policy(self, text):
+        """The system's policy. What the command line needs for it is nothing."""
+        with open(self.conf, "w") as f:
+            f.write(text)
+        return ()
+
+    def waits_for(self, path, pid):
+        """Until the process has had the file open for a while."""
+        end = time.monotonic() + 60
+        seen = set()
+        while path not in seen and time.monotonic() < end:
+            time.sleep(0.02)
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    seen.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        time.sleep(0.3)
 
     def rules(self):
         """The rules without their names, as the kernel looks at them."""
@@ -65,18 +87,22 @@ class Kernel(Host):
         return [r[2:] for r in sorted(found)]
 
     def fill(self, *list, more="", code=0):
-        return self.json("apply", "--yes", self.policy(rules(*list) + more), code=code)
+        return self.json("apply", "--yes", *self.policy(rules(*list) + more), code=code)
 
-    def becomes(self, match, *expected, warn=None):
+    def becomes(self, match, *expected, warn=None, blocked=None):
         """A rule that has @match becomes these (BUS, DEVICE, MODALIAS, REMOVABLE)."""
         d = self.fill(rule(match))
-        found = [r[:4] for r in self.rules()]
+        found = [r[:4] for r in self.rules() if r[4] != "auto"]
         assert found == sorted(expected), f"{match}: {found}"
+        # What is missing is kept from the rules below, by what is right behind.
+        found = [r[:4] for r in self.rules() if r[4] == "auto"]
+        assert found == sorted(blocked) if blocked is not None else warn or not found, f"{match}: {found}"
+        assert {r["order"] for r in self.standing().values()} <= {"0", "1"}
         problems = [p for p in d["problems"] if p["kind"] == "standing"]
         assert len(problems) == (1 if warn else 0), problems
         if warn:
             assert warn in problems[0]["message"] and problems[0]["rule"] == "r", problems
-            assert problems[0]["line"] == 1 and problems[0]["file"].endswith("test.conf")
+            assert problems[0]["line"] == 1 and problems[0]["file"].endswith("iommucfg.conf")
 
 
 def pci(v="*", d="*", sv="*", sd="*", bc="*", sc="*", i="*"):
@@ -166,7 +192,7 @@ def paths():
         # Behind VMD the domain has five digits.
         with open(f"{h.root}/sys/bus/pci/devices/10000:e1:00.0/secondary_bus_number", "w") as f:
             f.write("226\n")
-        h.becomes('path = "10000:e0:06.0/00.0/1f.7";', warn="no bridge of that path")
+        h.becomes('path = "10000:e0:06.0/00.0/1f.7";', warn="is no path")
         os.makedirs(f"{h.root}/sys/devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0", exist_ok=True)
         os.symlink("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0",
                    f"{h.root}/sys/bus/pci/devices/10000:e0:06.0")
@@ -186,8 +212,20 @@ def paths():
         h.becomes('path = "0000:01:00.0/00.0";', warn="is no path")
         h.becomes('path = "0000:01:00.0";', warn="is no path")
         h.becomes('path = "0000:00:02.0/00.0/00.0";', warn="no bridge of that path")
+        # Nothing is there, and the bus may be one behind a bridge.
+        h.becomes('path = "0000:07:00.0";', warn="is no path", blocked=[any_pci("*")])
+        h.becomes('path = "0000:02:1f.3";', warn="is no path")
+        h.becomes('path = "0000:00:1f.7";', any_pci("*", "0000:00:1f.7"))
+        h.becomes('path = "10000:e0:1f.7";', any_pci("*", "10000:e0:1f.7"))
+        h.becomes('path = "10000:e1:1f.7";', warn="is no path")
+        os.makedirs(f"{h.root}/sys/devices/pci0000:40")
+        h.becomes('path = "0000:40:1f.7";', any_pci("*", "0000:40:1f.7"))
+        h.becomes('path = "0000: 0:1f.7";', warn="no pattern such as", blocked=[("platform", "*", "*", "any")])
         # On other buses it is the name.
         h.becomes('path = "arm-smmu.0.auto";', ("platform", "arm-smmu.0.auto", "*", "any"))
+        h.becomes('path = "fe000000:codec";', ("platform", "fe000000:codec", "*", "any"))
+        h.becomes('path = "fe000000:co*";', ("platform", "fe000000:co*", "*", "any"), warn="no patterns of paths",
+                  blocked=[any_pci("*")])
         h.becomes('path = "ACPI0003:*";', ("platform", "ACPI0003:*", "*", "any"))
         # Both have to match.
         h.becomes('path = "0000:00:1c.4/00.0"; device = "0000:1A:*";', any_pci("*", "0000:1a:00.0"))
@@ -231,6 +269,65 @@ def intersection():
             pci("0000106B", "00002001"), pci("00008086", "000010D3")])))
 
 
+ANY = [("pci", "*", "*", "any"), ("platform", "*", "*", "any")]
+
+
+@test
+def gaps():
+    with Kernel() as h:
+        # The key that cannot be said is left out, all others stay.
+        h.becomes('bus = "pci"; device = [ "a b", "0000:02:*" ]; class = "network";',
+                  any_pci(pci(bc="02"), "0000:02:*"), warn="only in part", blocked=[any_pci(pci(bc="02"))])
+        h.becomes('path = "0000:00:1c.4/*"; device = "0000:0?:*"; removable = true;',
+                  warn="patterns of paths", blocked=[any_pci("*", "0000:0?:*", "yes")])
+        h.becomes('path = [ "0000:00:1c.4/*", "0000:00:05.0" ]; bus = "pci";', any_pci("*", "0000:00:05.0"),
+                  warn="patterns of paths", blocked=[any_pci("*")])
+        h.becomes('path = "arm*"; device = [ "*.auto", "x*" ]; bus = "platform";', warn="at once",
+                  blocked=[("platform", "*.auto x*", "*", "any")])
+        h.becomes('driver = "nosuch";', warn="no module of a driver's name", blocked=ANY)
+        h.becomes('driver = "nosuch"; vendor = 0x8086; device = "0000:0?:*";', warn="no module",
+                  blocked=[any_pci(pci("00008086"), "0000:0?:*")])
+        h.becomes('driver = "nosuch"; path = "arm*";', warn="no module", blocked=[("platform", "arm*", "*", "any")])
+        # On other buses there is nothing to be kept from anything.
+        h.becomes('bus = "fsl-mc";', warn="writes none", blocked=[])
+        h.becomes("device_id = [ %s ]; subsystem_device = [ %s ];" % (
+            ", ".join(map(str, range(300))), ", ".join(map(str, range(300)))), warn="65536 patterns", blocked=[ANY[0]])
+        # Right behind the rule, and before all below.
+        d = h.fill(rule('path = "0000:00:1d.0/*";', "DMA", "ext", "priority = 100;"),
+                   rule("vendor = 5;", "DMA", "first"), rule('driver = [ "nosuch", "e1000e" ];', "DMA", "part"),
+                   rule("vendor = 6;", "DMA", "last"), more='default = "DMA";\n')
+        found = sorted((-int(r["priority"]), int(r["order"]), n.split(".")[0], r["type"], r["bus"])
+                       for n, r in h.standing().items())
+        assert found[:6] == [(-2, 1, "ext", "auto", "pci"), (-1, 0, "first", "DMA", "pci"),
+                             (-1, 2, "part", "DMA", "pci"), (-1, 3, "part", "auto", "pci"),
+                             (-1, 3, "part", "auto", "platform"), (-1, 4, "last", "DMA", "pci")], found
+        messages = [x["message"] for x in d["problems"]]
+        assert len(messages) == 2 and all("keep the kernel's own type" in m for m in messages), messages
+
+
+@test
+def lost_drivers():
+    with Kernel() as h:
+        h.becomes('driver = [ "e1000e", "nosuch" ];', any_pci(PCI_MARK), warn='"nosuch": no module', blocked=ANY)
+        h.becomes('driver = [ "e1000e", "arm_smmu" ]; bus = "pci";', any_pci(PCI_MARK), warn='"arm_smmu": no module',
+                  blocked=[ANY[0]])
+        h.becomes('driver = [ "e1000e", "nvme" ]; vendor = 0x8086; class = "network"; device_id = 0x10d3;',
+                  any_pci(pci("00008086", "000010D3", bc="02")), warn='"nvme": no module',
+                  blocked=[any_pci(pci("00008086", "000010D3", bc="02"))])
+        with open(f"{h.root}/lib/modules/6.12.0-test/modules.alias", "a") as f:
+            f.write("alias pci:v00001234d0000000[1-3]sv*sd*bc*sc*i* nvme\nalias platform:a[[:digit:]] serial8250\n")
+        h.becomes('driver = "nvme"; vendor = [ 0x1234, 0x144d ]; class = "0108";', any_pci(" ".join([
+            pci("00001234", bc="01", sc="08", i="02"), pci("0000144D", "0000A80A", bc="01", sc="08"),
+            pci("0000144D", bc="01", sc="08", i="02")])), warn="a form that is not known",
+            blocked=[any_pci(pci("00001234", bc="01", sc="08") + " " + pci("0000144D", bc="01", sc="08"))])
+        # Without other keys it can stay as it is.
+        h.becomes('driver = "nvme";', any_pci(" ".join([
+            "pci:v00001234d0000000[1-3]sv*sd*bc*sc*i*", pci(bc="01", sc="08", i="02"), pci("0000106B", "00002001"),
+            pci("0000144D", "0000A80A")])))
+        h.becomes('driver = "serial8250";', ("platform", "*", "platform:serial8250", "any"),
+                  warn="a form that is not known", blocked=[ANY[1]])
+
+
 @test
 def ranks():
     with Kernel() as h:
@@ -240,7 +337,7 @@ def ranks():
         order = sorted(h.standing().items(), key=lambda r: (-int(r[1]["priority"]), int(r[1]["order"])))
         found = [(name.split(".")[0], int(r["priority"]), int(r["order"])) for name, r in order]
         # Those that can be in conflict share a priority.
-        assert found[:5] == [("b", 3, 0), ("e", 3, 1), ("a", 2, 0), ("c", 2, 1), ("d", 1, 0)], found
+        assert found[:5] == [("b", 3, 0), ("e", 3, 2), ("a", 2, 0), ("c", 2, 2), ("d", 1, 0)], found
         assert found[5:] == [("default", 0, 0)] * 2, found
         assert h.rules()[5:] == [("pci", "*", "*", "any", "DMA"), ("platform", "*", "*", "any", "DMA")]
         h.fill(rule("vendor = 1;"), more='default = "keep";\n')
@@ -313,15 +410,15 @@ def nothing_is_written_twice():
     with Kernel() as h:
         p = h.policy(rules(rule('driver = [ "nvme", "arm_smmu" ];', name="a"), rule("removable = true;", name="b")) +
                      'default = "DMA";\n')
-        h.run("apply", "--yes", p, code=0)
+        h.run("apply", "--yes", *p, code=0)
         assert h.standing_log() != []
-        for args in (["apply", p], ["apply", "--yes", p], ["plan", p], ["assert", p], ["standing"]):
+        for args in (["apply", *p], ["apply", "--yes", *p], ["plan", *p], ["assert", *p], ["standing"]):
             h.run(*args, code=0)
             assert h.standing_log() == [], args
         # A comment makes no other rules, a rule that is new no others.
-        with open(p, "a") as f:
+        with open(h.conf, "a") as f:
             f.write("# the end\n")
-        h.run("apply", p, code=0)
+        h.run("apply", *p, code=0)
         assert h.standing_log() == []
         before = set(h.standing())
         h.fill(rule('driver = [ "nvme", "arm_smmu" ];', name="a"), rule("removable = true;", name="b"),
@@ -345,25 +442,64 @@ def others_are_removed():
 
 
 @test
+def removed_from_below():
+    with Kernel() as h:
+        h.fill(rule("vendor = 9;", name="guard", more="priority = 100;"), rule("vendor = 1;", name="a"),
+               rule("vendor = 2;", name="b"), rule("vendor = 3;", name="z", more="priority = -5;"))
+        h.standing_log()
+        # Another priority of the kernel's makes each a new rule.
+        h.fill(rule("vendor = 9;", name="guard", more="priority = 100;"), rule("vendor = 1;", name="a"),
+               rule("vendor = 2;", name="b"))
+        log = [line for line in h.standing_log() if line.startswith("rmdir") or line.endswith("/type")]
+        assert [line.split()[0] for line in log] == ["write"] * 3 + ["rmdir"] * 4, log
+        # What counts first comes first, and goes last.
+        assert [line.split()[1].split(".")[0] for line in log] == ["guard", "a", "b", "z", "b", "a", "guard"], log
+        # One that cannot be removed counts no more.
+        h.control("standing-error", "rmdir b. EBUSY\n")
+        h.fill(rule("vendor = 9;", "identity", "x"))
+        assert {(n.split(".")[0], r["type"]) for n, r in h.standing().items()} == {("b", "none"), ("x", "identity")}
+
+
+@test
 def mended():
     with Kernel() as h:
-        p = h.policy(rules(rule("vendor = 1; removable = true;")))
-        h.run("apply", p, code=0)
-        (name,), right = h.standing(), h.standing()
-        for file, text in (("type", "none"), ("modalias", "*"), ("type", "identity"), ("priority", "9")):
+        text = rules(rule("vendor = 1; removable = true;", name="a"), rule("vendor = 2;", name="b"))
+        p = h.policy(text)
+        h.run("apply", *p, code=0)
+        right = h.rules()
+        for file, word in (("type", "none"), ("modalias", "*"), ("type", "identity"), ("priority", "9")):
+            (name,) = [n for n in h.standing() if n.startswith("a.") and h.standing()[n]["bus"] == "pci"]
+            before = h.standing()[name]
             with open(f"{h.iommu}/standing/{name}/{file}", "w") as f:
-                f.write(text + "\n")
+                f.write(word + "\n")
             h.standing_log()
-            h.run("apply", p, code=0)
-            assert h.standing() == right, file
-            # One that counts is taken out while it is neither the one nor the other.
-            wrote = [line.split("/")[1] for line in h.standing_log()]
-            assert wrote == (["type"] if file == "type" else ["type", file, "type"]), (file, wrote)
+            # Until the new one counts nothing happens to the old one.
+            if file != "type":
+                h.control("standing-error", "write modalias EIO\n")
+                (x,) = h.json("apply", *p, code=0)["problems"]
+                assert x["errno"] == "EIO" and h.standing()[name]["type"] == "DMA", x
+                h.control("standing-error", "")
+                h.standing_log()
+            h.run("apply", *p, code=0)
+            assert h.rules() == right, (file, h.rules())
+            log = [line.split() for line in h.standing_log()]
+            if file == "type":
+                assert log == [["write", f"{name}/type"]], log
+                assert h.standing()[name] == before
+            else:
+                assert log[0][0] == "mkdir" and log[-1] == ["rmdir", name] and log[-2][1].endswith("/type"), log
+                assert name not in h.standing()
+            h.run("apply", *p, code=0)
+            assert h.standing_log() == []
         # Killed after mkdir.
-        h.run("apply", h.policy("", "none.conf"), code=0)
-        os.mkdir(f"{h.iommu}/standing/{name}")
-        h.run("apply", p, code=0)
-        assert h.standing() == right
+        h.run("apply", *h.policy(""), code=0)
+        h.run("apply", *h.policy(text), code=0)
+        names = h.standing()
+        h.run("apply", *h.policy(""), code=0)
+        for name in names:
+            os.mkdir(f"{h.iommu}/standing/{name}")
+        h.run("apply", *h.policy(text), code=0)
+        assert h.standing() == names
 
 
 @test
@@ -372,10 +508,10 @@ def old_module():
         h.control("no-standing")
         p = h.policy(rules(rule('driver = "nosuch";')) + 'default = "DMA-FQ";\n')
         for result in ("committed", "nothing-to-do"):
-            d = h.json("apply", p, code=0)
+            d = h.json("apply", *p, code=0)
             assert d["result"] == result and not [x for x in d["problems"] if x["kind"] == "standing"]
-        assert "standing" not in h.run("apply", p, code=0).err
-        assert "no standing rules" in h.run("apply", "-v", p, code=0).err
+        assert "standing" not in h.run("apply", *p, code=0).err
+        assert "no standing rules" in h.run("apply", "-v", *p, code=0).err
         d = h.json("standing", code=1)
         assert d["rules"] == [] and d["problems"][0]["errno"] == "ENOENT"
         assert "standing=1" in h.run("standing", code=1).err
@@ -388,30 +524,46 @@ def only_what_is_in_force():
         h.standing_log()
         # Not by hand, not for a part, not with a conflict, not what was refused or undone.
         h.run("set", "1", "identity", "--yes", code=0)
-        h.run("apply", "--only", "0000:01:00.0", h.policy(GPU), code=0)
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "identity", "x"),
+        h.run("apply", "--only", "0000:01:00.0", *h.policy(GPU), code=0)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "identity", "x"),
                                       rule("vendor = 0x15b3;", "DMA", "y"))), code=1)
-        h.run("apply", h.policy(rules(rule('driver = "nvme";', "identity"))), code=3)
-        h.run("apply", h.policy(rules(rule("vendor = 7;", more="required = true;"))), code=1)
+        h.run("apply", *h.policy(rules(rule('driver = "nvme";', "identity"))), code=3)
+        h.run("apply", *h.policy(rules(rule("vendor = 7;", more="required = true;"))), code=1)
         h.control("commit", "ECANCELED\n")
         h.run("set", "1", "DMA", code=4)
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=4)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=4)
         h.control("commit", "EIO\n1 0000:01:00.0 restore EIO no\n")
-        h.run("apply", h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=5)
+        h.run("apply", *h.policy(rules(rule("vendor = 0x10de;", "DMA"))), code=5)
         assert h.standing_log() == []
+
+
+@test
+def of_the_system_only():
+    with Kernel() as h:
+        h.fill(rule("vendor = 1;", name="old"))
+        force = f"{h.root}/run/iommucfg/policy.conf"
+        with open(force) as f:
+            before = f.read()
+        h.standing_log()
+        path = Host.policy(h, rules(rule("vendor = 0x10de;", "identity", "new")))
+        r = h.run("apply", "-v", path, code=0)
+        assert "stays that of the system" in r.err and h.type(1) == "identity", r
+        assert "stays that" not in h.run("apply", path, code=0).err
+        with open(force) as f:
+            assert h.standing_log() == [] and f.read() == before
 
 
 @test
 def skipped_is_in_force():
     with Kernel() as h:
-        d = h.json("apply", "--skip-in-use", h.policy(rules(rule('driver = "nvme";', "identity"))), code=2)
+        d = h.json("apply", "--skip-in-use", *h.policy(rules(rule('driver = "nvme";', "identity"))), code=2)
         assert d["result"] == "nothing-to-do" and len(h.standing()) == 1
 
 
 @test
 def confirmed_then_filled():
     with Kernel() as h:
-        p = h.start("apply", "--confirm-timeout", "900", h.policy(GPU))
+        p = h.start("apply", "--confirm-timeout", "900", *h.policy(GPU))
         name = h.wait_state("unconfirmed")
         assert "waiting" in p.stderr.readline()
         time.sleep(0.2)
@@ -422,7 +574,7 @@ def confirmed_then_filled():
         # Undone: as it was.
         h.standing_log()
         for end in (["rollback"], None):
-            p = h.start("apply", "--confirm-timeout", "900" if end else "1", h.policy(GPU.replace("identity", "DMA")))
+            p = h.start("apply", "--confirm-timeout", "900" if end else "1", *h.policy(GPU.replace("identity", "DMA")))
             if end:
                 h.run(*end, h.wait_state("unconfirmed"), code=0)
             p.communicate(timeout=120)
@@ -433,7 +585,7 @@ def confirmed_then_filled():
 def confirmed_at_a_terminal():
     with Kernel() as h:
         for answer, code in (("n\n", 4), ("y\n", 0)):
-            t = Terminal(h.command("apply", "--yes", "--confirm-timeout", "900", h.policy(GPU)))
+            t = Terminal(h.command("apply", "--yes", "--confirm-timeout", "900", *h.policy(GPU)))
             t.expect("Keep these settings")
             assert h.standing() == {}
             t.send(answer)
@@ -444,17 +596,17 @@ def confirmed_at_a_terminal():
 def detached_is_not_filled():
     with Kernel() as h:
         p = h.policy(GPU)
-        r = h.run("apply", "--detach", "--confirm-timeout", "900", p, code=0)
+        r = h.run("apply", "--detach", "--confirm-timeout", "900", *p, code=0)
         assert "next \"iommucfg apply\"" in r.err and h.standing() == {}, r
         h.run("confirm", code=0)
         assert h.standing() == {}
-        h.run("apply", p, code=0)
+        h.run("apply", *p, code=0)
         assert len(h.standing()) == 1
         # Without a timeout there is nothing to wait for.
-        r = h.run("apply", "--detach", h.policy(GPU.replace("identity", "DMA")), code=0)
+        r = h.run("apply", "--detach", *h.policy(GPU.replace("identity", "DMA")), code=0)
         assert [x["type"] for x in h.standing().values()] == ["DMA"] and "next" not in r.err
         h.control("no-standing")
-        r = h.run("apply", "--detach", "--confirm-timeout", "900", h.policy(GPU), code=0)
+        r = h.run("apply", "--detach", "--confirm-timeout", "900", *h.policy(GPU), code=0)
         assert h.transactions() != [] and "standing" not in r.err
 
 
@@ -471,7 +623,7 @@ def failures():
             (x,) = d["problems"]
             assert x["kind"] == "standing" and x["errno"] == error.split()[2], x
             assert h.standing() == before, error
-        assert "warning" in h.run("apply", h.policy(rules(*new)), code=0).err
+        assert "warning" in h.run("apply", *h.policy(rules(*new)), code=0).err
         h.control("standing-error", "write type EACCES\n")
         (x,) = h.fill(*new)["problems"]
         assert "/type" in x["message"]
@@ -484,13 +636,49 @@ def failures():
 
 
 @test
+def locked():
+    with Kernel() as h:
+        h.fill(rule("vendor = 1;", name="old"))
+        before = h.standing()
+        h.standing_log()
+        # What anybody can open locks nobody out.
+        everybodys = os.open(f"{h.iommu}/standing", os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(everybodys, fcntl.LOCK_EX)
+        assert h.fill(rule("vendor = 1;", name="old"))["problems"] == []
+        path = f"{h.root}/run/iommucfg/standing.lock"
+        assert os.stat(path).st_mode & 0o7777 == 0o600
+        with open(path) as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            (x,) = h.fill(rule("vendor = 2;"))["problems"]
+            assert x["kind"] == "standing" and x["errno"] == "EAGAIN" and "another command" in x["message"], x
+            for number in (signal.SIGINT, signal.SIGTERM):
+                p = h.start("apply", *h.policy(rules(rule("vendor = 2;"))))
+                h.waits_for(path, p.pid)
+                p.send_signal(number)
+                err = p.communicate(timeout=60)[1]
+                assert p.returncode == 0 and "Interrupted" in err, (p.returncode, err)
+            # The next one gets it as soon as it is free.
+            p = h.start("apply", *h.policy(rules(rule("vendor = 2;"))))
+            time.sleep(0.3)
+            assert h.standing() == before and h.standing_log() == []
+        p.communicate(timeout=60)
+        assert p.returncode == 0 and h.standing() != before
+        # Nobody's link is followed.
+        os.unlink(path)
+        os.symlink(f"{h.root}/elsewhere", path)
+        (x,) = h.fill(rule("vendor = 3;"))["problems"]
+        assert x["errno"] == "ELOOP" and not os.path.exists(f"{h.root}/elsewhere"), x
+        os.close(everybodys)
+
+
+@test
 def warned_once():
     with Kernel() as h:
         p = h.policy(rules(rule("vendor = 1;"), "\n" + rule('path = [ "0000:00:1c.4/*", "0000:00:1d.0/*" ];', name="x")))
-        r = h.run("apply", p, code=0)
+        r = h.run("apply", *p, code=0)
         assert r.err.count("devices to come") == 1, r
-        assert f"{p}:3: warning: rule \"x\" does not stand for devices to come: " in r.err, r
-        assert "devices to come" not in h.run("plan", p, code=0).err
+        assert f"{h.conf}:3: warning: rule \"x\" does not stand for devices to come: " in r.err, r
+        assert "devices to come" not in h.run("plan", code=0).err
 
 
 @test
@@ -519,6 +707,11 @@ def boot():
         start(2)
         h.run("apply", "--boot", code=2)
         assert h.standing() == {}
+        # With the policy go its rules.
+        h.run("apply", *h.policy(GPU), code=0)
+        assert len(h.standing()) == 1
+        os.unlink(h.conf)
+        assert "no policy" in h.run("apply", "--boot", code=0).err and h.standing() == {}
         start(3, "iommucfg=off\n")
         os.mkdir(f"{h.iommu}/standing/x")
         h.run("apply", "--boot", code=0)
@@ -548,6 +741,11 @@ def shown():
         r = h.run("standing", "--raw", "--noheadings", "-o", "TYPE,MODALIAS", code=0)
         assert r.out.splitlines()[1].startswith("identity pci:v00000001d*") and r.out.count("\\x20") == 2, r
         h.run("standing", "x", code=1)
+        # One of somebody's, on a bus for which we write none.
+        os.mkdir(f"{h.iommu}/standing/mine")
+        with open(f"{h.iommu}/standing/mine/bus", "w") as f:
+            f.write("host1x-context\n")
+        assert [r["bus"] for r in h.json("standing", code=0)["rules"]] == ["platform", "pci", "host1x-context"]
         # Nobody takes it for a transaction.
         assert h.json("status", code=0)["transactions"] == []
         assert os.listdir(h.iommu).count("standing") == 1

@@ -19,9 +19,10 @@ STANDING=$CONFIGFS/standing
 	modprobe iommu-configfs standing=1 || bail "no module"
 }
 
+# The system's: that of a FILE is for what is there alone.
 policy()
 {
-	cat >/tmp/policy
+	cat >/etc/iommucfg.conf
 }
 
 names()
@@ -39,9 +40,9 @@ rules = (
   { name = "edu"; match = { vendor = 0x1234; device_id = 0x11e8; device = [ "$d", "$e" ]; }; type = "$boot"; }
 );
 END
-run 0 "apply" apply --yes /tmp/policy
+run 0 "apply" apply --yes
 check_eq "one rule" "$(names | wc -w)" 1
-run 0 "apply again" apply --yes /tmp/policy
+run 0 "apply again" apply --yes
 kept=$(names)
 run 0 "standing" standing --json
 check_match "shows it" "$(tr -d ' \n' </tmp/out)" \
@@ -56,12 +57,12 @@ rules = (
   { name = "edu"; match = { vendor = 0x1234; device_id = 0x11e8; device = [ "$d", "$e" ]; }; type = "$other"; }
 );
 END
-run 0 "apply, with nothing there" apply --yes /tmp/policy
+run 0 "apply, with nothing there" apply --yes
 check_eq "another rule instead" "$(names | wc -w) $([ "$(names)" = "$kept" ] || echo another)" "1 another"
 rescan "$d"
 check "the devices come" wait_for 10 bound "$e"
 check_eq "with the type of the policy" "$(group_type "$(group_of "$d")")" "$other"
-check_eq "and it agrees" "$(iommucfg assert /tmp/policy; echo $?)" 0
+check_eq "and it agrees" "$(iommucfg assert; echo $?)" 0
 run 0 "standing" standing
 check_match "counts them" "$(cat /tmp/out)" "edu.* $other +2$"
 
@@ -75,19 +76,20 @@ rules = (
   { name = "two"; match = { device = "$e"; }; type = "$boot"; }
 );
 END
-run 0 "apply" apply --yes /tmp/policy
+run 0 "apply" apply --yes
 rescan "$d"
 wait_for 10 bound "$e"
 run 0 "standing" standing
 check_match "it is reported" "$(cat /tmp/out)" "$other of standing rule one.*, and $boot of standing rule two"
-run 1 "as plan does" plan /tmp/policy
+run 1 "as plan does" plan
 
 # Without a policy there are no rules.
 policy <<END
 rules = ();
 END
-run 0 "an empty policy" apply --yes /tmp/policy
+run 0 "an empty policy" apply --yes
 check_eq "leaves none" "$(names)" "*/"
+rm -f /etc/iommucfg.conf
 edu_end
 check "the module can go" rmmod iommu_configfs
 finish
