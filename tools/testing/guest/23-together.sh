@@ -130,7 +130,7 @@ for n in 1 2 3; do
 	t=$(txn_new "first$n")
 	o=$(txn_new "second$n")
 	stage "$t" "$group" identity
-	stage "$o" "$group" DMA
+	stage "$o" "$group" identity
 	hold probe 1
 	start "$t" commit
 	start "$o" commit
