@@ -231,7 +231,7 @@ static int set_type(struct iommu_group *group, struct icfg_seat *seat,
 	return err;
 }
 
-/* The group is claimed and has no driver. */
+/* The group has no driver, and no transaction can claim it meanwhile. */
 static bool switch_to(struct iommu_group *group, struct verdict *v,
 		      struct icfg_seat *seat, enum icfg_type was)
 {
@@ -267,7 +267,6 @@ static bool fulfil(struct iommu_group *group, struct verdict *v)
 	struct icfg_seat *seat;
 	enum icfg_type was;
 	bool done = false;
-	int err;
 
 	if (v->rival) {
 		complain(group, v->dev, ICFG_CHECK, -EINVAL,
@@ -293,14 +292,11 @@ static bool fulfil(struct iommu_group *group, struct verdict *v)
 	if (was == v->rule->type) {
 		done = true;
 	} else if (!is_refused(group, v, was)) {
-		err = icfg_claim_moment(iommu_group_id(group), who);
-		if (!err) {
-			done = switch_to(group, v, seat, was);
-			icfg_unclaim_moment(iommu_group_id(group));
-		} else {
-			complain(group, v->dev, ICFG_CHECK, err,
+		if (icfg_claimed(iommu_group_id(group), who))
+			complain(group, v->dev, ICFG_CHECK, -EBUSY,
 				 "transaction %s has this group", who);
-		}
+		else
+			done = switch_to(group, v, seat, was);
 	}
 	icfg_seat_put(seat);
 	return done;

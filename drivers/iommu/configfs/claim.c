@@ -47,8 +47,6 @@ static bool all_free(struct icfg_run *run)
  */
 void icfg_claim_look(struct icfg_run *run)
 {
-	/* No rule has a group for a moment. */
-	guard(mutex)(&icfg_standing_lock);
 	guard(mutex)(&claim_lock);
 
 	all_free(run);
@@ -64,7 +62,7 @@ void icfg_claim(struct icfg_run *run)
 {
 	struct icfg_target *t;
 
-	/* No rule has a group for a moment. */
+	/* No standing rule is being fulfilled; see icfg_claimed(). */
 	guard(mutex)(&icfg_standing_lock);
 	scoped_guard(mutex, &claim_lock) {
 		if (!all_free(run))
@@ -94,39 +92,26 @@ void icfg_unclaim(struct icfg_txn *txn)
 			xa_erase(&claims, id);
 }
 
-/* Has groups for a moment, while a standing rule is fulfilled. */
-static struct icfg_txn standing;
-
 /**
- * icfg_claim_moment - claim a group for a moment, and for no transaction
- * @id: its number
- * @who: ICFG_CLAIM_WHO bytes for the name of the transaction that has it
+ * icfg_claimed - has a transaction claimed a group?
+ * @id: the group's number
+ * @who: ICFG_CLAIM_WHO bytes for the name of the transaction, if there is one
  *
- * The caller holds icfg_standing_lock until it has given the group back: whoever
- * claims groups for a transaction waits for that.
- *
- * Returns 0, -EBUSY where a transaction has the group, or -ENOMEM.
+ * The caller holds icfg_standing_lock, without which nobody claims: a group that
+ * is free stays free until it lets go.
  */
-int icfg_claim_moment(unsigned int id, char *who)
+bool icfg_claimed(unsigned int id, char *who)
 {
-	struct icfg_txn *other;
-	int ret;
+	struct icfg_txn *owner;
 
 	lockdep_assert_held(&icfg_standing_lock);
 
 	guard(mutex)(&claim_lock);
 
-	ret = xa_insert(&claims, id, &standing, GFP_KERNEL);
-	other = ret ? xa_load(&claims, id) : NULL;
-	strscpy(who, other ? icfg_txn_name(other) : "-", ICFG_CLAIM_WHO);
-	return ret;
-}
-
-void icfg_unclaim_moment(unsigned int id)
-{
-	guard(mutex)(&claim_lock);
-
-	xa_erase(&claims, id);
+	owner = xa_load(&claims, id);
+	if (owner)
+		strscpy(who, icfg_txn_name(owner), ICFG_CLAIM_WHO);
+	return owner;
 }
 
 u64 icfg_generation(void)

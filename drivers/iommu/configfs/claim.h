@@ -11,8 +11,7 @@ void icfg_unclaim(struct icfg_txn *txn);
 /* Room for the name of a transaction. */
 #define ICFG_CLAIM_WHO	(ICFG_NAME_MAX + 1)
 
-int icfg_claim_moment(unsigned int id, char *who);
-void icfg_unclaim_moment(unsigned int id);
+bool icfg_claimed(unsigned int id, char *who);
 
 u64 icfg_generation(void);
 bool icfg_generation_raise(u64 expected);
