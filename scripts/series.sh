@@ -88,7 +88,7 @@ done
 diff -r -x .git "$tmp/before" "$tmp/after" > "$tmp/diff" ||
 	die "the patches do not add up to what into-tree.sh does:" $'\n' "$(head "$tmp/diff")"
 
-version=$(make -s -C "$kernel" kernelversion 2> /dev/null) || version=7.3
+version=$(make -s --no-print-directory -C "$kernel" kernelversion 2> /dev/null) || version=7.3
 sed "s/@VERSION@/$version/" "$patches/cover-letter.txt" > "$tmp/cover"
 git config branch.series.description "$(cat "$tmp/cover")"
 mkdir -p "$out"
