@@ -53,6 +53,9 @@ kmake()
 	nice -n 19 make -s -C "$src" O="$obj" CC="${ccache}gcc" -j2 "$@"
 }
 
+# No "grep -q" reads from a pipe here: it ends at the first match, and with pipefail who
+# still writes then has failed.
+
 # What the compiler and kernel-doc say, without where.
 warnings()
 {
@@ -142,7 +145,7 @@ covered()
 	: > "$tmp/uncovered"
 	while read -r file; do
 		(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback \
-			--sections -f "$file") | grep -q '^IOMMU CONFIGFS' || {
+			--sections -f "$file") | grep '^IOMMU CONFIGFS' > /dev/null || {
 			echo "$file" >> "$tmp/uncovered"
 			status=1
 		}
@@ -206,7 +209,8 @@ for mail in "$mails"/[0-9]*.patch; do
 	[ $status -eq 0 ] || bail "what comes after it cannot be tried"
 
 	dir=$module/
-	! grep '^+++ b/drivers/iommu/' "$mail" | grep -qv "/configfs/" || dir=drivers/iommu/
+	! grep '^+++ b/drivers/iommu/' "$mail" | grep -v "/configfs/" > /dev/null ||
+		dir=drivers/iommu/
 	{ ! grep -q '^+++ .*/Kconfig' "$mail" || configure m; } > "$tmp/log" 2>&1 &&
 		build $dir >> "$tmp/log" 2>&1
 	status=$?
