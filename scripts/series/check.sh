@@ -208,11 +208,13 @@ for mail in "$mails"/[0-9]*.patch; do
 	point $status "$name: applies" "$tmp/log"
 	[ $status -eq 0 ] || bail "what comes after it cannot be tried"
 
-	dir=$module/
-	! grep '^+++ b/drivers/iommu/' "$mail" | grep -v "/configfs/" > /dev/null ||
-		dir=drivers/iommu/
+	# Where it changes code; the core's headers have no other user that looks at them.
+	mapfile -t dirs < <(sed -n 's,^+++ b/\(.*/\)[^/]*\.[ch]$,\1,p' "$mail" |
+		grep -v '^include/' | sort -u)
+	[ -d "$src/$module" ] && dirs+=("$module/")
+	[ ${#dirs[@]} -gt 0 ] || dirs=(drivers/iommu/)
 	{ ! grep -q '^+++ .*/Kconfig' "$mail" || configure m; } > "$tmp/log" 2>&1 &&
-		build $dir >> "$tmp/log" 2>&1
+		build "${dirs[@]}" >> "$tmp/log" 2>&1
 	status=$?
 	warnings "$tmp/log" | grep -vxFf "$cache/baseline" > "$tmp/warnings" && status=1
 	[ -s "$tmp/warnings" ] || cp "$tmp/log" "$tmp/warnings"

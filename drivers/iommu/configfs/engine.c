@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "engine.h"
+#include "expedite.h"
 #include "guard.h"
 #include "quiesce.h"
 #include "trace.h"
@@ -340,6 +341,8 @@ static int go_back(struct icfg_run *run)
  */
 int icfg_engine_commit(struct icfg_run *run)
 {
+	guard(icfg_expedite)();
+
 	if (go_there(run))
 		return 0;
 	return go_back(run) ?: -ECANCELED;
@@ -353,5 +356,7 @@ int icfg_engine_commit(struct icfg_run *run)
  */
 int icfg_engine_rollback(struct icfg_run *run)
 {
+	guard(icfg_expedite)();
+
 	return go_back(run);
 }
