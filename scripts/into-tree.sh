@@ -89,7 +89,7 @@ code()
 		esac
 		# Status 1 says that something was left out.
 		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY \
-			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE "$file" |
+			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE "$file" | cat -s |
 			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
 			> "$tree/$dir/new" || [ $? -eq 1 ]
 		cmp -s "$tree/$dir/new" "$tree/$dir/${file##*/}" ||

@@ -95,8 +95,10 @@ struct fake_dev {
  * struct fake - a machine
  * @test: the test that it is for
  * @wq: where steps run beside each other; NULL: in turn, where they are started
- * @groups: the first @nr_groups of them are there
- * @devs: the first @nr_devs, parents before children
+ * @groups: its groups
+ * @devs: its devices, parents before children
+ * @nr_groups: how many of @groups are there
+ * @nr_devs: how many of @devs are there
  * @txns: how many transactions there were
  * @alive: groups and devices that were not freed yet
  * @depends: how often configfs was told to keep a directory

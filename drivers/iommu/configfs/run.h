@@ -113,7 +113,8 @@ struct icfg_dev {
  * @lock: protects @devs and @by_dev, which grow while groups are switched side
  *	by side, and the members of each target
  * @devs: the steps of struct icfg_dev
- * @by_dev: the same by device: a hash table of 1 << @by_dev_bits
+ * @by_dev: the same by device: a hash table
+ * @by_dev_bits: the binary logarithm of its size
  * @allow: ICFG_ALLOW_*, as of the start
  * @expected: the generation that it has to be, or 0
  * @confirm: the commit will wait to be confirmed
