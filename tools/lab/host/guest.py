@@ -132,7 +132,8 @@ class Guest:
             return ['-chardev', f'socket,id={name},path={self.wires[name].path}']
 
         args = [f'qemu-system-{self.machine.arch}', '-accel',
-                f'tcg,thread={self.machine.threads or threads(self.machine.arch)}',
+                'tcg,thread=' + ('single' if self.machine.icount else threads(self.machine.arch)),
+                *(['-icount', f'shift={self.machine.icount}'] if self.machine.icount else []),
                 '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
                 '-m', self.machine.memory, '-smp', str(self.machine.cpus),
                 '-kernel', str(kernel / 'vmlinuz'), '-initrd', str(initrd),

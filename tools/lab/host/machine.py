@@ -35,7 +35,7 @@ class Machine:
         self.arch = 'x86_64'
         self.memory = '1G'
         self.cpus = 2
-        self.threads = None     # of TCG, if the machine cannot do with guest.threads()
+        self.icount = None      # an instruction takes 2^icount ns of the guest's time
         self.patience = 1       # deadlines are so many times as long
         self.append = []
         self.modules = []
@@ -57,7 +57,7 @@ class Machine:
             raise MachineError(f'{name}: unknown arch "{self.arch}"')
 
     def _keyword(self, where, key, args):
-        if key in ('arch', 'memory', 'threads'):
+        if key in ('arch', 'memory', 'icount'):
             setattr(self, key, args[0])
         elif key in ('cpus', 'patience'):
             setattr(self, key, int(args[0]))

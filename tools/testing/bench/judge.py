@@ -11,7 +11,8 @@ import statistics
 
 SCHEMA = 'iommu-configfs/bench/1'
 
-# A host that does other things gives figures that mean little.
+# A host that does other things gives figures that mean little: while its CPUs are all idle the
+# guest has the host's time.
 BUSY = 0.1
 
 

@@ -114,12 +114,12 @@ def bars(results):
         word = 'met    ' if bar['met'] else 'NOT MET'
         print(f"  {word}  {bar['value']:8.3f}, {bar['kind']} {bar['limit']}: {bar['name']}")
     host = results['host']
-    print(f"\n  Linux {host['kernel']} under QEMU without KVM, {results['cpus']} CPUs; "
-          f"{host['seconds']} s in all.")
+    print(f"\n  Linux {host['kernel']} under QEMU without KVM, {results['cpus']} CPUs, together "
+          f"an instruction per nanosecond (not for fio); {host['seconds']} s in all.")
     print(f"  The host: {host['cpus']} CPUs, load {host['load_before']:.2f} at the start, "
           f"{host['busy_with_others']:.0%} of its time meanwhile went to others.")
     if results['busy']:
-        print('  THE HOST WAS BUSY: these figures mean little, and a bar not met may be its fault.')
+        print('  THE HOST WAS BUSY: the figures of fio mean little, and others less.')
 
 
 def table(results):

@@ -81,6 +81,9 @@ static int print(void)
 		perror("slabs: /proc/slabinfo");
 		return 1;
 	}
+	/* CPUs keep what they have not added to the counters of pages yet. */
+	if (put("/proc/sys/vm/stat_refresh"))
+		perror("slabs: stat_refresh");
 	all = slab_bytes();
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%63s %lld %lld %lld %lld %lld : tunables %*d %*d %*d : slabdata %lld %lld",
