@@ -445,6 +445,25 @@ def status_of_saved_tree():
 
 
 @test
+def module_of_an_unknown_key():
+    """Where modprobe may be refused the message goes beyond "modprobe"."""
+    for path, text, strict in (("sys/module/module/parameters/sig_enforce", "Y", True),
+                               ("sys/module/module/parameters/sig_enforce", "N", False),
+                               ("sys/kernel/security/lockdown", "none [integrity] confidentiality", True),
+                               ("sys/kernel/security/lockdown", "none integrity [confidentiality]", True),
+                               ("sys/kernel/security/lockdown", "[none] integrity confidentiality", False)):
+        with Host() as h:
+            os.makedirs(os.path.dirname(f"{h.root}/{path}"))
+            with open(f"{h.root}/{path}", "w") as f:
+                f.write(text + "\n")
+            (x,) = h.json("apply", h.policy(""), code=1)["problems"]
+            assert "modprobe iommu-configfs" in x["message"] and x["errno"] == "ENODEV", x
+            assert ("Key was rejected by service" in x["message"]) == strict, (text, x)
+            # What needs no module says nothing of it.
+            assert h.run("plan", h.policy(GPU), code=2).err.find("rejected") < 0
+
+
+@test
 def monitor_ends():
     with Host() as h:
         p = h.start("monitor", "--json")
