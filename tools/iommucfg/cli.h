@@ -165,6 +165,7 @@ struct run {
 	long settle;
 	bool yes, detach;
 	uint64_t generation;
+	int lock;
 	/* came out */
 	const char *result;
 	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
@@ -176,6 +177,10 @@ int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
+
+/* run-lock.c */
+int run_lock(struct run *run);
+void run_unlock(struct run *run);
 
 /* run-standing.c */
 void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);
