@@ -74,6 +74,7 @@ enum {
 /* An option that all commands know; -1 to go on, else the exit code. */
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
 int cli_table_option(struct cli *cli, int opt);
+int cli_table_options(struct cli *cli, int argc, char **argv);
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_open(struct cli *cli);
 void cli_tell(struct cli *cli);
