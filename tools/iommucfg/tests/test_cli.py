@@ -155,7 +155,7 @@ def plan_changes():
         assert c["rule"] == {"name": "gpu", "file": p, "line": 1}
         assert [x["driver"] for x in c["devices"]] == ["nvidia", "mlx5_core"]
         r = h.run("plan", p, code=2)
-        assert "gpu" in r.out and "reach all of" in r.out and f"{p}:1" in r.out, r
+        assert "gpu" in r.out and "reach all of" in r.out and "test.conf:1" in r.out, r
         r = h.run("assert", p, code=2)
         assert r.out == "" and r.err == "", r
         assert h.json("assert", p, code=2)["result"] == "planned"
@@ -442,6 +442,19 @@ def status_of_saved_tree():
         d = h.json("plan", h.policy(GPU), code=1)
         assert {x["kind"] for x in d["problems"]} == {"transaction", "type"}, d
         assert "0000:01:00.1" in [x["device"] for x in d["problems"]]
+
+
+@test
+def plan_fits():
+    """However deep a policy file is; what is for programs has all of its name."""
+    with Host() as h:
+        p = h.policy(GPU)
+        os.mkdir(f"{h.dir}/{'deep' * 20}")
+        p = shutil.move(p, f"{h.dir}/{'deep' * 20}/gpu.conf")
+        lines = h.run("plan", "-o", "NAME,FROM,TO,HOW,DRIVER,RULE,WHERE,IN-USE", p, code=2).out.splitlines()
+        assert max(map(len, lines)) <= 100 and "gpu.conf:1" in lines[1], lines
+        assert p in h.run("plan", "--raw", p, code=2).out
+        assert h.json("plan", p, code=2)["changes"][0]["rule"]["file"] == p
 
 
 @test
