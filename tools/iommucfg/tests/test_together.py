@@ -6,6 +6,7 @@
 """
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ class Machine(Host):
     def waiting(self, *args, first="apply"):
         """One that has said that it waits."""
         p = self.start(first, *args)
+        assert select.select([p.stderr], [], [], 20)[0], "it says nothing"
         line = p.stderr.readline()
         assert "waiting for it" in line, line
         return p
