@@ -69,6 +69,7 @@ packages=(
 
 # The tests of tools/iommucfg and of the patch series.
 tests=(
+	ansible-core
 	clang
 	fuse3
 	git
@@ -104,6 +105,21 @@ if [ ${#missing[@]} -gt 0 ]; then
 		sleep 10
 	done
 	rm -f "$log"
+fi
+
+# What cloud-init checks its data with, for the test of samples/agents. Not by installing it:
+# from then on it would configure this machine at each boot.
+cloud=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-configfs/cloud-init
+if [ ! -e "$cloud" ]; then
+	tmp=$(mktemp -d)
+	if (cd "$tmp" && apt-get -qq -o Acquire::Retries=5 download cloud-init >log 2>&1) &&
+		dpkg-deb -x "$tmp"/cloud-init_*.deb "$tmp/cloud-init"; then
+		mkdir -p "${cloud%/*}"
+		mv "$tmp/cloud-init" "$cloud"
+	else
+		echo "setup: no cloud-init to be had, its test will be skipped" >&2
+	fi
+	rm -rf "$tmp"
 fi
 
 "$here/tools/lab/kernels/stock" >/dev/null

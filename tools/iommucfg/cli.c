@@ -228,6 +228,23 @@ int cli_table_option(struct cli *cli, int opt)
 	}
 }
 
+/* The options of a command that prints a table and has none of its own; -1 to go on. */
+int cli_table_options(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options,
+				  NULL)) != -1) {
+		if (cli_table_option(cli, opt))
+			continue;
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	return -1;
+}
+
 /* Opens the root that was asked for; -1 to go on. */
 int cli_open(struct cli *cli)
 {

@@ -74,6 +74,7 @@ enum {
 /* An option that all commands know; -1 to go on, else the exit code. */
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
 int cli_table_option(struct cli *cli, int opt);
+int cli_table_options(struct cli *cli, int argc, char **argv);
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_open(struct cli *cli);
 void cli_tell(struct cli *cli);
@@ -165,6 +166,7 @@ struct run {
 	long settle;
 	bool yes, detach;
 	uint64_t generation;
+	int lock;
 	/* came out */
 	const char *result;
 	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
@@ -176,6 +178,10 @@ int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
+
+/* run-lock.c */
+int run_lock(struct run *run);
+void run_unlock(struct run *run);
 
 /* run-standing.c */
 void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);

@@ -218,11 +218,13 @@ int apply_boot(struct run *run, long tries)
 	history_import(cli->ctx);
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
-	ret = word == BOOT_WORD_GOOD ? 0 : read_policy(cli, policy);
-	if (ret > 0) {
+	code = run_lock(run);
+	ret = code || word == BOOT_WORD_GOOD ? 0 : read_policy(cli, policy);
+	if (code) {
+		cli_debug(cli, "the policy is not looked at");
+	} else if (ret > 0) {
 		cli_note(cli, "there is no policy");
 		run->result = "nothing-to-do";
-		code = EXIT_DONE;
 		/* There may have been one, in the initramfs for instance. */
 		run_standing(run, policy, code);
 	} else if (ret) {

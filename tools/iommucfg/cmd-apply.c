@@ -117,12 +117,35 @@ static int carry_out(struct run *run, const struct asked *asked, struct iommucfg
 	return run_judge(run, cli_worse(code, restrict_to(run, asked->only)));
 }
 
+/*
+ * Under the lock, as files may change while another one is at work. What comes from
+ * standard input may take its time, and is no newer later.
+ */
+static int read_policy(struct run *run, struct iommucfg_policy *policy, int argc, char **argv)
+{
+	bool input = false;
+	int i, ret, code = EXIT_DONE;
+
+	for (i = 0; i < argc; i++)
+		input |= !strcmp(argv[i], "-");
+	if (!input)
+		code = run_lock(run);
+	if (code)
+		return code;
+	ret = cli_read_policy(run->cli, policy, argc, argv);
+	if (ret == -EINTR)
+		return run_interrupted(run);
+	if (ret)
+		return EXIT_BAD;
+	return input ? run_lock(run) : EXIT_DONE;
+}
+
 int cmd_apply(struct cli *cli, int argc, char **argv)
 {
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
 	struct iommucfg_policy *policy;
 	struct asked asked = { 0 };
-	int code, ret;
+	int code;
 
 	code = read_options(&run, &asked, argc, argv);
 	if (code < 0)
@@ -134,12 +157,8 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		return apply_boot(&run, asked.tries ? asked.tries : BOOT_TRIES);
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
-	ret = cli_read_policy(cli, policy, argc - optind, argv + optind);
-	if (ret == -EINTR) {
-		code = run_interrupted(&run);
-	} else if (ret) {
-		code = EXIT_BAD;
-	} else {
+	code = read_policy(&run, policy, argc - optind, argv + optind);
+	if (!code) {
 		code = carry_out(&run, &asked, policy);
 		/* A part of the groups is none of the policy, and a FILE is not the system's. */
 		if (optind != argc) {

@@ -78,8 +78,8 @@ static int broken(struct cli *cli, struct iommucfg_txn *txn)
 static int not_committed(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
-			      "transaction \"%s\" is staged: nothing of it has been committed; \"iommucfg rollback --forget %s\" removes it",
-			      iommucfg_txn_name(txn), iommucfg_txn_name(txn));
+			      "transaction \"%s\" is staged: nothing of it has been committed; it is for whoever made it to commit it, or to remove its directory",
+			      iommucfg_txn_name(txn));
 	return EXIT_REFUSED;
 }
 
@@ -134,6 +134,9 @@ static int forget(struct cli *cli, struct iommucfg_txn *txn)
 {
 	int ret;
 
+	/* It is not over: somebody may be at it. */
+	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED && !iommucfg_txn_abandoned(txn))
+		return not_committed(cli, txn);
 	ret = iommucfg_txn_forget(txn);
 	if (!ret)
 		return EXIT_DONE;
@@ -233,7 +236,7 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "forget", no_argument, NULL, OPT_FORGET },
 		{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 }
 	};
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
 	bool only_forget = false, runs = false;
 	const char *to = NULL;
 	int opt, code, unused;

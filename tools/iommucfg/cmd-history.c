@@ -149,21 +149,15 @@ static int print_json(struct cli *cli, struct json_object *entries, size_t first
 
 int cmd_history(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
 	unsigned long newest = 0;
 	struct json_object *entries;
 	size_t n, first = 0;
-	int opt, code;
+	int code;
 	char *end;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options,
-				  NULL)) != -1) {
-		if (cli_table_option(cli, opt))
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_table_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc - optind > 1)
 		return cli_usage(cli, "history takes one number");
 	if (argv[optind]) {

@@ -201,6 +201,9 @@ int rollback_to(struct run *run, const char *entry)
 	/* Another document than that of a rollback by name: that of a plan. */
 	cli->document = "rollback-to";
 	signals_catch();
+	code = run_lock(run);
+	if (code)
+		return run_finish(run, code);
 	code = run_prepare(run);
 	if (run->topology) {
 		entries = history_read(cli);

@@ -44,7 +44,7 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
 	struct iommucfg_target *targets;
 	int opt, code, i, n, unused = 0;
 
@@ -71,10 +71,13 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		code = cli_open(cli);
 	if (code < 0) {
 		signals_catch();
-		code = run_prepare(&run);
-		if (run.topology)
-			code = cli_worse(code, make_plan(&run, targets, n, argv));
-		code = run_judge(&run, code);
+		code = run_lock(&run);
+		if (!code) {
+			code = run_prepare(&run);
+			if (run.topology)
+				code = cli_worse(code, make_plan(&run, targets, n, argv));
+			code = run_judge(&run, code);
+		}
 		code = run_finish(&run, code);
 	}
 	free(targets);

@@ -179,19 +179,13 @@ static int print_json(struct cli *cli, struct iommucfg_topology *topology, const
 
 int cmd_show(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
 	struct iommucfg_topology *topology = NULL;
-	int opt, code, ret = EXIT_DONE;
+	int code, ret = EXIT_DONE;
 	bool *chosen = NULL;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options, NULL)) != -1) {
-		if (cli_table_option(cli, opt))
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
-	code = cli_open(cli);
+	code = cli_table_options(cli, argc, argv);
+	if (code < 0)
+		code = cli_open(cli);
 	if (code >= 0)
 		return code;
 	code = EXIT_DONE;

@@ -206,18 +206,13 @@ static void rank(struct cli *cli, char **names)
 
 int cmd_standing(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
 	struct iommucfg_problems *report;
 	char **names = NULL;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options, NULL)) != -1) {
-		if (cli_table_option(cli, opt))
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_table_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc != optind)
 		return cli_usage(cli, "standing takes no argument");
 	code = cli_open(cli);

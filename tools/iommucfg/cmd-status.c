@@ -172,18 +172,13 @@ static int print_all(struct cli *cli, char **names, int n)
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
 	char **names = NULL, *one[2] = { NULL, NULL }, **which;
 	struct iommucfg_txn *txn = NULL;
-	int opt, code, n = 0;
+	int code, n = 0;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options, NULL)) != -1) {
-		if (cli_table_option(cli, opt))
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_table_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc - optind > 1)
 		return cli_usage(cli, "status takes one name");
 	code = cli_open(cli);

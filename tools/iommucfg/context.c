@@ -105,6 +105,22 @@ int ic_release(struct iommucfg *ctx, char *buf, size_t size)
 	return 0;
 }
 
+/*
+ * Does the kernel refuse modules whose key it does not know? Enforced (EKEYREJECTED), as
+ * under Secure Boot in most distributions, or by lockdown alone (EPERM). Why a module was
+ * refused is only in the log.
+ */
+static bool signed_only(struct iommucfg *ctx)
+{
+	char buf[64];
+
+	if (ic_read_attr(ctx->rootfd, "sys/module/module/parameters/sig_enforce", buf,
+			 sizeof(buf)) > 0 && *buf == 'Y')
+		return true;
+	return ic_read_attr(ctx->rootfd, "sys/kernel/security/lockdown", buf, sizeof(buf)) > 0 &&
+	       (strstr(buf, "[integrity]") || strstr(buf, "[confidentiality]"));
+}
+
 int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *problems)
 {
 	unsigned int major = 0, minor = 0;
@@ -131,6 +147,9 @@ int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *proble
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the kernel module is not loaded, and this kernel (%s) is too old for it: \"modprobe iommu-configfs\" needs 6.12 or later",
 				      release);
+	else if (signed_only(ctx))
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
+				      "the kernel module is not loaded: \"modprobe iommu-configfs\" loads it; this kernel takes only modules that are signed with a key it knows, so if that says \"Key was rejected by service\" or \"Operation not permitted\": see SECURE BOOT in iommucfg(8)");
 	else
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the kernel module is not loaded: \"modprobe iommu-configfs\" loads it");

@@ -42,6 +42,9 @@ static void group_cells(struct table *t, struct libscols_line *line,
 	table_color(t, line, COL_TO, type_color(to));
 	rule = iommucfg_change_origin(change, &file, &n);
 	table_set(t, line, COL_RULE, rule ? rule : "by hand");
+	/* The way to the file makes the tree wider than terminals are; a list has it. */
+	if (file && !table_flat(t) && strrchr(file, '/'))
+		file = strrchr(file, '/') + 1;
 	if (file && asprintf(&where, "%s:%d", file, n) > 0) {
 		table_set(t, line, COL_WHERE, where);
 		free(where);

@@ -345,5 +345,6 @@ int run_finish(struct run *run, int code)
 	iommucfg_witness_free(run->witness);
 	iommucfg_plan_free(run->plan);
 	iommucfg_topology_free(run->topology);
+	run_unlock(run);
 	return code;
 }

@@ -155,7 +155,7 @@ def plan_changes():
         assert c["rule"] == {"name": "gpu", "file": p, "line": 1}
         assert [x["driver"] for x in c["devices"]] == ["nvidia", "mlx5_core"]
         r = h.run("plan", p, code=2)
-        assert "gpu" in r.out and "reach all of" in r.out and f"{p}:1" in r.out, r
+        assert "gpu" in r.out and "reach all of" in r.out and "test.conf:1" in r.out, r
         r = h.run("assert", p, code=2)
         assert r.out == "" and r.err == "", r
         assert h.json("assert", p, code=2)["result"] == "planned"
@@ -442,6 +442,38 @@ def status_of_saved_tree():
         d = h.json("plan", h.policy(GPU), code=1)
         assert {x["kind"] for x in d["problems"]} == {"transaction", "type"}, d
         assert "0000:01:00.1" in [x["device"] for x in d["problems"]]
+
+
+@test
+def plan_fits():
+    """However deep a policy file is; what is for programs has all of its name."""
+    with Host() as h:
+        p = h.policy(GPU)
+        os.mkdir(f"{h.dir}/{'deep' * 20}")
+        p = shutil.move(p, f"{h.dir}/{'deep' * 20}/gpu.conf")
+        lines = h.run("plan", "-o", "NAME,FROM,TO,HOW,DRIVER,RULE,WHERE,IN-USE", p, code=2).out.splitlines()
+        assert max(map(len, lines)) <= 100 and "gpu.conf:1" in lines[1], lines
+        assert p in h.run("plan", "--raw", p, code=2).out
+        assert h.json("plan", p, code=2)["changes"][0]["rule"]["file"] == p
+
+
+@test
+def module_of_an_unknown_key():
+    """Where modprobe may be refused the message goes beyond "modprobe"."""
+    for path, text, strict in (("sys/module/module/parameters/sig_enforce", "Y", True),
+                               ("sys/module/module/parameters/sig_enforce", "N", False),
+                               ("sys/kernel/security/lockdown", "none [integrity] confidentiality", True),
+                               ("sys/kernel/security/lockdown", "none integrity [confidentiality]", True),
+                               ("sys/kernel/security/lockdown", "[none] integrity confidentiality", False)):
+        with Host() as h:
+            os.makedirs(os.path.dirname(f"{h.root}/{path}"))
+            with open(f"{h.root}/{path}", "w") as f:
+                f.write(text + "\n")
+            (x,) = h.json("apply", h.policy(""), code=1)["problems"]
+            assert "modprobe iommu-configfs" in x["message"] and x["errno"] == "ENODEV", x
+            assert ("Key was rejected by service" in x["message"]) == strict, (text, x)
+            # What needs no module says nothing of it.
+            assert h.run("plan", h.policy(GPU), code=2).err.find("rejected") < 0
 
 
 @test

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libiommucfg - policies, what they would change, and types saved as one
+ *
+ * Included by iommucfg.h, which has the conventions.
+ */
+#ifndef LIBIOMMUCFG_POLICY_H
+#define LIBIOMMUCFG_POLICY_H
+
+#include "iommucfg.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Policy ----------------------------------------------------------------- */
+
+/**
+ * iommucfg_policy_new() - make a policy without rules, default "keep"
+ * @ctx: context; must outlive the policy
+ * @policy: where to store it
+ */
+int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **policy);
+
+/** iommucfg_policy_free() - release a policy; plans made with it go first */
+void iommucfg_policy_free(struct iommucfg_policy *policy);
+
+/**
+ * iommucfg_policy_read_buffer() - append the rules of a text
+ * @policy: gets the rules; default and options of the text replace its own
+ * @name: what messages call it
+ * @text: libconfig text; need not end in NUL
+ * @length: bytes of @text
+ * @problems: gets every error, with file and line
+ *
+ * Return: 0, or -EINVAL where there was an error; then the policy is good
+ * for iommucfg_policy_free() and for reading more files in search of errors.
+ */
+int iommucfg_policy_read_buffer(struct iommucfg_policy *policy, const char *name,
+				const char *text, size_t length,
+				struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_policy_read_file() - the same from a file
+ * @path: used as it is (the context's root is not put before it); "-" is
+ *	standard input
+ *
+ * Return: as above, or the errno of opening or reading the file; -EINTR where
+ * a signal handler interrupted it.
+ */
+int iommucfg_policy_read_file(struct iommucfg_policy *policy, const char *path,
+			      struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_policy_read_system() - the same from the system's files
+ *
+ * These are /etc/iommucfg.conf, then /etc/iommucfg.d/ *.conf in the order of
+ * their bytes, all below the context's root.
+ *
+ * Return: as above, -ENOENT where there is none of them.
+ */
+int iommucfg_policy_read_system(struct iommucfg_policy *policy,
+				struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_policy_text() - a policy as one text
+ * @policy: policy, whatever files it was read from
+ * @text: set to the text, to be released with free()
+ *
+ * What reads it gets the same rules, default and options. Policies that differ
+ * in comments, layout and files alone have the same text.
+ */
+int iommucfg_policy_text(const struct iommucfg_policy *policy, char **text);
+
+/** iommucfg_policy_num_rules() - rules, in reading order */
+size_t iommucfg_policy_num_rules(const struct iommucfg_policy *policy);
+
+/** iommucfg_policy_rule() - the rule at an index below their number */
+const struct iommucfg_rule *iommucfg_policy_rule(const struct iommucfg_policy *policy,
+						 size_t index);
+
+/** iommucfg_policy_default() - a type, or IOMMUCFG_TYPE_NONE for "keep" */
+enum iommucfg_type iommucfg_policy_default(const struct iommucfg_policy *policy);
+
+/** iommucfg_policy_confirm_timeout() - in seconds, or -1 where not set */
+long iommucfg_policy_confirm_timeout(const struct iommucfg_policy *policy);
+
+/** iommucfg_policy_settle() - in seconds, or -1 where not set */
+long iommucfg_policy_settle(const struct iommucfg_policy *policy);
+
+/** iommucfg_policy_allow_in_use() - mask of enum iommucfg_guard, or -1 where not set */
+int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy);
+
+/** iommucfg_rule_name() - the rule's name */
+const char *iommucfg_rule_name(const struct iommucfg_rule *rule);
+
+/** iommucfg_rule_file() - the file that it is in */
+const char *iommucfg_rule_file(const struct iommucfg_rule *rule);
+
+/** iommucfg_rule_line() - the line where it begins, counted from 1 */
+int iommucfg_rule_line(const struct iommucfg_rule *rule);
+
+/** iommucfg_rule_type() - the type that it asks for */
+enum iommucfg_type iommucfg_rule_type(const struct iommucfg_rule *rule);
+
+/** iommucfg_rule_priority() - 0 where the file does not say */
+int iommucfg_rule_priority(const struct iommucfg_rule *rule);
+
+/** iommucfg_rule_required() - must some device meet it? */
+bool iommucfg_rule_required(const struct iommucfg_rule *rule);
+
+/**
+ * iommucfg_rule_match() - does a device meet a rule?
+ *
+ * Return: 1 if so, 0 if not, or a negative errno.
+ */
+int iommucfg_rule_match(const struct iommucfg_rule *rule, struct iommucfg_device *device);
+
+/* Plan ------------------------------------------------------------------- */
+
+/**
+ * struct iommucfg_plan_options - how a plan is to be carried out
+ * @confirm_timeout: seconds, 0 for none
+ * @allow_in_use: mask of enum iommucfg_guard
+ * @skip_in_use: leave groups in use out instead of refusing
+ * @default_route_ok: a person said yes to a default route going away
+ *
+ * Initialise with zeros; later versions add members at the end.
+ */
+struct iommucfg_plan_options {
+	long confirm_timeout;
+	int allow_in_use;
+	bool skip_in_use;
+	bool default_route_ok;
+};
+
+/**
+ * iommucfg_plan_policy() - what a policy would change
+ * @topology: groups, after iommucfg_topology_scan_use() if uses shall count
+ * @policy: rules
+ * @options: see there; copied
+ * @plan: where to store the plan, which refers to @topology and @policy
+ *
+ * Conflicts and problems are part of the plan.
+ *
+ * Return: 0, or a negative errno where no plan could be made.
+ */
+int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommucfg_policy *policy,
+			 const struct iommucfg_plan_options *options,
+			 struct iommucfg_plan **plan);
+
+/**
+ * struct iommucfg_target - a group and the type that it shall get
+ */
+struct iommucfg_target {
+	struct iommucfg_group *group;
+	enum iommucfg_type type;
+};
+
+/**
+ * iommucfg_plan_targets() - what a list of groups and types would change
+ * @targets: @count of them; a group may appear twice with the same type
+ *
+ * Return: 0; -EINVAL, with a problem in the plan, where a group appears with
+ * two types (the plan is stored then, too).
+ */
+int iommucfg_plan_targets(struct iommucfg_topology *topology,
+			  const struct iommucfg_target *targets, size_t count,
+			  const struct iommucfg_plan_options *options,
+			  struct iommucfg_plan **plan);
+
+/**
+ * iommucfg_plan_check() - let the kernel judge a plan, touching nothing
+ * @plan: gets the kernel's reasons as problems; with skip_in_use, groups in
+ *	use move to the skipped ones, and groups that cannot take the default
+ *	are left out with a warning
+ * @txn: a transaction in which everything is staged, see iommucfg_txn_stage_plan()
+ *
+ * Return: 0 where a commit would begin now, else the negative errno that it
+ * would be refused with; -EACCES, with no problem added, where the caller may
+ * stage but not act.
+ */
+int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_plan_restrict() - leave out all but one group
+ * @plan: loses its other changes, and what it had to say of other groups or of
+ *	none (such as rules that are required)
+ * @group: of the plan's topology
+ */
+void iommucfg_plan_restrict(struct iommucfg_plan *plan, const struct iommucfg_group *group);
+
+/** iommucfg_plan_free() - release a plan */
+void iommucfg_plan_free(struct iommucfg_plan *plan);
+
+/** iommucfg_plan_num_changes() - groups that would change, sorted by number */
+size_t iommucfg_plan_num_changes(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_change() - the change at an index below their number */
+const struct iommucfg_change *iommucfg_plan_change(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_plan_num_skipped() - groups left out because they are in use */
+size_t iommucfg_plan_num_skipped(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_skipped() - the one at an index below their number */
+const struct iommucfg_change *iommucfg_plan_skipped(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_plan_unchanged() - how many groups stay as they are and should */
+size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_conflicts() - groups whose rules want different types */
+const struct iommucfg_problems *iommucfg_plan_conflicts(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_problems() - everything else that a person should know */
+struct iommucfg_problems *iommucfg_plan_problems(const struct iommucfg_plan *plan);
+
+/** iommucfg_change_group() - the group */
+struct iommucfg_group *iommucfg_change_group(const struct iommucfg_change *change);
+
+/** iommucfg_change_to() - the type that it would get */
+enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change);
+
+/** iommucfg_change_in_place() - without a driver being unbound? */
+bool iommucfg_change_in_place(const struct iommucfg_change *change);
+
+/** iommucfg_change_rule() - the rule that wants it; NULL for default and targets */
+const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change);
+
+/**
+ * iommucfg_change_origin() - where the change is asked for
+ * @change: the change
+ * @file: set to the file of rule or default, or NULL
+ * @line: set to the line in it, or -1
+ *
+ * Return: the rule's name, "default", or NULL for a target given by hand.
+ */
+const char *iommucfg_change_origin(const struct iommucfg_change *change, const char **file,
+				   int *line);
+
+/* Saving ----------------------------------------------------------------- */
+
+/**
+ * iommucfg_save() - the current types as a policy text
+ * @topology: what to save; matched by path, vendor and device number
+ * @text: set to the text, to be released with free()
+ * @num_rules: set to the number of rules in it
+ * @problems: gets a warning for each group that has no type to ask for
+ */
+int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_rules,
+		  struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_write_atomic() - replace a file as a whole, or leave it as it was
+ * @path: used as it is; a symbolic link is followed
+ *
+ * Writes a temporary file beside it, syncs it, renames it, syncs the directory.
+ *
+ * Return: 0, or the negative errno of the step that failed.
+ */
+int iommucfg_write_atomic(const char *path, const char *text, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBIOMMUCFG_POLICY_H */

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libiommucfg - the kernel's transactions, and whether all came back after one
+ *
+ * Included by iommucfg.h, which has the conventions.
+ */
+#ifndef LIBIOMMUCFG_TXN_H
+#define LIBIOMMUCFG_TXN_H
+
+#include "iommucfg.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Transactions ----------------------------------------------------------- */
+
+/**
+ * iommucfg_txn_name_valid() - may a transaction have this name?
+ *
+ * Return: true for 1 to IOMMUCFG_TXN_NAME_MAX of A-Z a-z 0-9 . _ -, but not for
+ * ".", ".." and "standing". Whether it is taken shows when it is made.
+ */
+bool iommucfg_txn_name_valid(const char *name);
+
+/**
+ * iommucfg_txn_create() - make a transaction
+ * @ctx: context; must outlive the object
+ * @name: its name, or NULL for "iommucfg-<pid>-<n>" with the first free n
+ * @txn: where to store it
+ * @problems: says what is wrong
+ *
+ * Until iommucfg_txn_free() the object holds a lock on the directory by which
+ * iommucfg_txn_abandoned() tells it from one that a killed process left.
+ *
+ * Return: 0, -EINVAL for a bad name, -EEXIST for one that is taken, -EACCES,
+ * -ENOENT where the module is not loaded.
+ */
+int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_txn **txn,
+			struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_txn_open() - take hold of a transaction that is there
+ *
+ * Return: 0, or -ENOENT.
+ */
+int iommucfg_txn_open(struct iommucfg *ctx, const char *name, struct iommucfg_txn **txn);
+
+/** iommucfg_txn_free() - release the object; the kernel's transaction stays */
+void iommucfg_txn_free(struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_txn_list() - the names of all transactions, sorted
+ * @ctx: context
+ * @names: set to an array ended by NULL, to be released with
+ *	iommucfg_txn_list_free()
+ *
+ * Return: how many, or a negative errno.
+ */
+int iommucfg_txn_list(struct iommucfg *ctx, char ***names);
+
+/** iommucfg_txn_list_free() - release what iommucfg_txn_list() gave */
+void iommucfg_txn_list_free(char **names);
+
+/** iommucfg_txn_name() - its name */
+const char *iommucfg_txn_name(const struct iommucfg_txn *txn);
+
+/** enum iommucfg_state - the states of a transaction; GONE: it is not there */
+enum iommucfg_state {
+	IOMMUCFG_STATE_GONE,
+	IOMMUCFG_STATE_STAGED,
+	IOMMUCFG_STATE_COMMITTING,
+	IOMMUCFG_STATE_UNCONFIRMED,
+	IOMMUCFG_STATE_COMMITTED,
+	IOMMUCFG_STATE_ROLLING_BACK,
+	IOMMUCFG_STATE_ROLLED_BACK,
+	IOMMUCFG_STATE_FAILED,
+	IOMMUCFG_STATE_UNKNOWN,
+};
+
+/** iommucfg_txn_state() - its state now */
+enum iommucfg_state iommucfg_txn_state(struct iommucfg_txn *txn);
+
+/** iommucfg_state_name() - the kernel's word for it, "gone", or "unknown" */
+const char *iommucfg_state_name(enum iommucfg_state state);
+
+/**
+ * iommucfg_txn_abandoned() - did a process make it, and nobody remove it?
+ *
+ * True for a transaction named by iommucfg_txn_create() that is staged,
+ * committed or rolled back, whose maker no longer runs and which no process
+ * holds. There is nothing left to decide about it: iommucfg_txn_forget().
+ */
+bool iommucfg_txn_abandoned(struct iommucfg_txn *txn);
+
+/** iommucfg_txn_set_generation() - refuse the commit unless it is this; 0: any */
+int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation);
+
+/** iommucfg_txn_set_allow_in_use() - mask of enum iommucfg_guard */
+int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask);
+
+/**
+ * iommucfg_txn_set_confirm_timeout() - undo the commit unless confirmed
+ * @seconds: 0 for a final commit, at most IOMMUCFG_CONFIRM_TIMEOUT_MAX; while
+ *	unconfirmed a number above 0 starts the countdown anew
+ */
+int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds);
+
+/** iommucfg_txn_stage() - add a group, or change its type */
+int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommucfg_type type);
+
+/** iommucfg_txn_unstage() - take a group out again */
+int iommucfg_txn_unstage(struct iommucfg_txn *txn, unsigned int group);
+
+/**
+ * iommucfg_txn_stage_plan() - stage every change of a plan
+ * @problems: names the group that could not be staged
+ */
+int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
+			    struct iommucfg_problems *problems);
+
+/** iommucfg_txn_check() - all that a commit verifies beforehand; touches nothing */
+int iommucfg_txn_check(struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_txn_commit() - carry it out; blocks until the kernel is done
+ *
+ * Signals do not stop it. To watch iommucfg_txn_progress() meanwhile call it
+ * from a child process or a thread with a txn object of its own.
+ *
+ * Return: 0 done; -ECANCELED tried, failed, everything is as before; -EIO
+ * could not be restored in full; anything else: refused, nothing was touched.
+ */
+int iommucfg_txn_commit(struct iommucfg_txn *txn);
+
+/** iommucfg_txn_confirm() - keep an unconfirmed commit; -EBUSY in other states */
+int iommucfg_txn_confirm(struct iommucfg_txn *txn);
+
+/** iommucfg_txn_rollback() - undo a commit; blocks; -EIO, -EBUSY, -ESTALE */
+int iommucfg_txn_rollback(struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_txn_forget() - remove the transaction and its undo record
+ *
+ * Changes no group's type.
+ *
+ * Return: 0; -EBUSY while it is committing, unconfirmed or rolling back;
+ * -ENOENT.
+ */
+int iommucfg_txn_forget(struct iommucfg_txn *txn);
+
+/** iommucfg_txn_progress() - device steps done, and in all */
+int iommucfg_txn_progress(struct iommucfg_txn *txn, unsigned long *done, unsigned long *all);
+
+/**
+ * iommucfg_txn_report() - what the last action had to say
+ * @problems: gets one per line, of kind "kernel" and severity @severity
+ *
+ * Where the kernel's page was full, the groups' own lists are read besides.
+ *
+ * Return: how many were added, or a negative errno.
+ */
+int iommucfg_txn_report(struct iommucfg_txn *txn, enum iommucfg_severity severity,
+			struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_problem_phase() - the kernel's phase in a problem out of a report
+ *
+ * Return: "check", "release", "switch", "probe", "verify", "restore" or NULL.
+ */
+const char *iommucfg_problem_phase(const struct iommucfg_problem *problem);
+
+/** iommucfg_txn_groups() - numbers of its groups, ascending; free() @groups */
+int iommucfg_txn_groups(struct iommucfg_txn *txn, unsigned int **groups);
+
+/**
+ * iommucfg_txn_group_attr() - one word of a group in it
+ * @attr: "type", "current_type" or "status": the first line is read
+ * @value: where to store it, at most @size bytes with the NUL
+ */
+int iommucfg_txn_group_attr(struct iommucfg_txn *txn, unsigned int group, const char *attr,
+			    char *value, size_t size);
+
+/* Verification ----------------------------------------------------------- */
+
+struct iommucfg_witness;	/* what was there before a change */
+
+/**
+ * iommucfg_witness_new() - remember drivers, block devices and interfaces
+ * @plan: of all devices in groups that it changes; must outlive the witness
+ */
+int iommucfg_witness_new(const struct iommucfg_plan *plan, struct iommucfg_witness **witness);
+
+/** iommucfg_witness_free() - release it */
+void iommucfg_witness_free(struct iommucfg_witness *witness);
+
+/**
+ * iommucfg_witness_missing() - look again, from outside
+ * @problems: gets one of kind "settle" for each type, driver, block device or
+ *	interface that is not as it should be after the change; devices are
+ *	counted below each device, as their names may change
+ *
+ * Return: how many are missing, or a negative errno.
+ */
+int iommucfg_witness_missing(struct iommucfg_witness *witness,
+			     struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_witness_unmade() - do all groups have their former types again?
+ *
+ * Groups changed to "auto" do not count; false where there are no others.
+ */
+bool iommucfg_witness_unmade(struct iommucfg_witness *witness);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBIOMMUCFG_TXN_H */
