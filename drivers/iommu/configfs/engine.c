@@ -136,6 +136,8 @@ static void verify(struct icfg_run *run)
 
 static bool go_there(struct icfg_run *run)
 {
+	guard(icfg_expedite)(run);
+
 	count_steps(run, icfg_dev_goes_forwards, 2);
 	icfg_release_devs(run, icfg_dev_goes_forwards);
 	if (!run->abort)
@@ -312,6 +314,8 @@ static int go_back(struct icfg_run *run)
 	atomic_set(&run->txn->total, atomic_read(&run->txn->done));
 	prepare_back(run);
 
+	guard(icfg_expedite)(run);
+
 	count_steps(run, goes_back, 2);
 	count_steps(run, is_released, 1);
 	icfg_release_devs(run, goes_back);
@@ -341,8 +345,6 @@ static int go_back(struct icfg_run *run)
  */
 int icfg_engine_commit(struct icfg_run *run)
 {
-	guard(icfg_expedite)();
-
 	if (go_there(run))
 		return 0;
 	return go_back(run) ?: -ECANCELED;
@@ -356,7 +358,5 @@ int icfg_engine_commit(struct icfg_run *run)
  */
 int icfg_engine_rollback(struct icfg_run *run)
 {
-	guard(icfg_expedite)();
-
 	return go_back(run);
 }

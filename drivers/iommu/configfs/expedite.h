@@ -12,12 +12,36 @@
 #include <linux/cleanup.h>
 #include <linux/rcupdate_wait.h>
 
+#include "run.h"
+
 #ifndef ICFG_HAVE_RCU_EXPEDITE
 /* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
 void rcu_expedite_gp(void);
 void rcu_unexpedite_gp(void);
 #endif
 
-DEFINE_LOCK_GUARD_0(icfg_expedite, rcu_expedite_gp(), rcu_unexpedite_gp())
+/*
+ * When a link goes with its supplier's driver, device_links_driver_cleanup()
+ * writes to it once more after it was dropped. All that keeps it there so long
+ * is a grace period, which had better be a slow one.
+ */
+static inline bool icfg_expedite(const struct icfg_run *run)
+{
+	if (run->links_go)
+		return false;
+
+	rcu_expedite_gp();
+	return true;
+}
+
+static inline void icfg_unexpedite(bool expedited)
+{
+	if (expedited)
+		rcu_unexpedite_gp();
+}
+
+DEFINE_LOCK_GUARD_1(icfg_expedite, struct icfg_run,
+		    _T->expedited = icfg_expedite(_T->lock),
+		    icfg_unexpedite(_T->expedited), bool expedited)
 
 #endif /* _ICFG_EXPEDITE_H */

@@ -83,6 +83,7 @@ static int list_link(struct device *dev, void *data)
 	next = &list->links->links[list->links->count++];
 	next->supplier = get_device(link->supplier);
 	next->consumer = get_device(link->consumer);
+	next->goes = flags & DL_FLAG_AUTOREMOVE_SUPPLIER;
 	return 0;
 }
 

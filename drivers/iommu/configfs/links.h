@@ -8,10 +8,12 @@
  * struct icfg_link - a managed device link, as it was when listed
  * @supplier: with a reference
  * @consumer: unbound by the driver core when @supplier is; with a reference
+ * @goes: the link itself goes when @supplier is unbound
  */
 struct icfg_link {
 	struct device *supplier;
 	struct device *consumer;
+	bool goes;
 };
 
 /**

@@ -380,8 +380,10 @@ static int order_below(struct device *dev, void *data)
 	}
 
 	link = icfg_links_of(order->links, dev, &left);
-	for (; left && !order->err; left--, link++)
+	for (; left && !order->err; left--, link++) {
+		order->run->links_go |= link->goes;
 		order->err = order_consumer(order, link->consumer);
+	}
 	return order->err;
 }
 

@@ -119,6 +119,7 @@ struct icfg_dev {
  * @expected: the generation that it has to be, or 0
  * @confirm: the commit will wait to be confirmed
  * @backwards: this run restores
+ * @links_go: device links go with the drivers that are released
  * @abort: something failed, go back; set once, by anybody
  * @refusal: the errno that a refusal returns, 0 while there is none
  */
@@ -136,6 +137,7 @@ struct icfg_run {
 	u64 expected;
 	bool confirm;
 	bool backwards;
+	bool links_go;
 	bool abort;
 	int refusal;
 };
