@@ -77,7 +77,10 @@ class Installed(Host):
 
 def early(h, run):
     """What the scripts of both kinds of initramfs do."""
-    # Without a policy nothing is touched, and no module loaded.
+    # Without a policy nothing is touched, and no module loaded. An initramfs may have an
+    # "ls" that leaves nothing out.
+    h.program("usr/local/sbin/ls", 'exec /usr/bin/ls -a "$@"')
+    os.makedirs(f"{h.root}/etc/iommucfg.d", exist_ok=True)
     h.inside(run)
     assert not os.path.exists(f"{h.root}/tmp/modprobe")
     h.write("etc/iommucfg.conf", GPU)
@@ -288,9 +291,12 @@ def command_of_the_device_unit():
         h.inside("iommucfg apply --boot")
         h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
         with open(f"{h.root}/usr/local/lib/systemd/system/iommucfg-device@.service") as f:
-            (line,) = [x for x in f.read().splitlines() if x.startswith("ExecStart=")]
-        h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
+            lines = [x for x in f.read().splitlines() if x.startswith("ExecStart")]
+        for line in lines:
+            h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
         assert h.type(1) == "identity"
+        # Nobody but root can hold up what comes next.
+        assert os.stat(f"{h.root}/run/iommucfg/device.lock").st_mode & 0o777 == 0o600
 
 
 if __name__ == "__main__":
