@@ -143,9 +143,13 @@ class Running(Qemu):
         if told:
             raise GuestError(told)
 
-    def is_gone(self):
-        """Has QEMU ended by itself?"""
-        return self._process.poll() is not None
+    def wait_end(self, seconds, what):
+        """Until QEMU ends by itself."""
+        end = time.monotonic() + seconds * PATIENCE
+        while self.step(1):
+            if time.monotonic() > end:
+                raise GuestError(f'{what}: not within {seconds * PATIENCE:.0f} s')
+        self.close(30)
 
 
 class Disk:
