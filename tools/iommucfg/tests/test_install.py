@@ -141,6 +141,7 @@ def initramfs_tools_hook():
         h.write("etc/iommucfg.d/a.conf~", "")
         h.inside("iommucfg apply --boot; iommucfg confirm --boot")
         h.write("etc/iommucfg.conf", DMA)
+        shutil.rmtree(f"{h.root}/run/iommucfg")
         h.inside("iommucfg apply --boot")
         os.mkdir(f"{h.root}/tmp/b")
         assert h.inside(run, DESTDIR="/tmp/b").stderr == ""
@@ -217,6 +218,15 @@ def image_is_built_when_it_is_old():
                      "var/lib/iommucfg/good.conf"):
             assert built(name) == "-u -k 6.12.0-test\n", name
         assert built(None) == "" and built("var/lib/iommucfg/boot") == ""
+        # A boot has found that the image has another policy, whatever the dates say.
+        h.write("run/iommucfg/image-is-old", "")
+        assert built(None) == "-u -k 6.12.0-test\n" and built(None) == ""
+        # What is changed meanwhile may be in it or not; the tool takes its time.
+        h.program("sbin/update-initramfs", 'echo "$@" >>/tmp/built\n'
+                  '[ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
+                  'sleep 0.1; touch /boot/initrd*')
+        assert built("etc/iommucfg.conf") == 2 * "-u -k 6.12.0-test\n"
+        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
         # As the command writes it when the last try is gone.
         os.unlink(f"{h.root}/var/lib/iommucfg/boot")
         os.unlink(f"{h.root}/etc/iommucfg.d/a.conf")
