@@ -40,10 +40,14 @@ class Unable(Exception):
     """The lane cannot run here; the text says why."""
 
 
-def tool(args, **kwargs):
-    """Runs a program on the disk's image; what it says is told where it fails."""
-    return subprocess.run(args, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=600, **kwargs).stdout
+def tool(args, check=True):
+    """Runs a program on the disk's image: what it says."""
+    done = subprocess.run(args, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors='replace',
+                          timeout=600 * PATIENCE)
+    if check and done.returncode:
+        raise GuestError(f'{args[0]} ended with {done.returncode}: {done.stdout.strip()}')
+    return done.stdout
 
 
 def image():
@@ -137,6 +141,12 @@ class Running(Qemu):
         answer, self._answer = self._answer, None
         return self._ended, '\n'.join(answer)
 
+    def let(self, seconds):
+        """Lets it go on for that time, or to its end."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.step(min(end - time.monotonic(), 1)):
+            pass
+
     def plug(self, device):
         """Adds a device, as -device takes it."""
         told = self._change(f'device_add {device}').strip()
@@ -184,7 +194,3 @@ class Disk:
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True)
         return Running(self, append, logs)
-
-    def read(self, path):
-        """A file of the disk, '' where there is none; not while a machine runs from it."""
-        return tool(['debugfs', '-R', f'cat {path}', self.path])
