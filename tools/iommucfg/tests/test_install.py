@@ -223,8 +223,8 @@ def image_is_built_when_it_is_old():
         assert built(None) == "-u -k 6.12.0-test\n" and built(None) == ""
         # What is changed meanwhile may be in it or not; the tool takes its time.
         h.program("sbin/update-initramfs", 'echo "$@" >>/tmp/built\n'
-                  '[ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
-                  'sleep 0.1; touch /boot/initrd*')
+                  'sleep 0.1; [ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
+                  'touch /boot/initrd*')
         assert built("etc/iommucfg.conf") == 2 * "-u -k 6.12.0-test\n"
         h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
         # As the command writes it when the last try is gone.
