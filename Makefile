@@ -14,7 +14,7 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools deb demo check check-kernel check-series results series bench vm \
+.PHONY: help setup modules tools deb demo check check-debian check-kernel check-series results series bench vm \
 	checkpatch sparse install clean
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make check        all tests; ends in "N passed, N failed, N skipped"'
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
+	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'
 	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
 	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
 	@echo
@@ -61,6 +62,9 @@ check: setup tools
 
 check-kernel: setup tools
 	@scripts/check.sh guest-debug guest-arm64 guest-builtin
+
+check-debian: setup
+	@scripts/check.sh debian-all
 
 series: setup
 	@scripts/series.sh $(OUTPUT)

@@ -25,6 +25,8 @@ declare -A command=(
 	[builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $inside"
 	[checkpatch]="make --no-print-directory checkpatch"
 	[deb]="scripts/deb.sh"
+	[debian]="tools/testing/debian/run --short"
+	[debian-all]="tools/testing/debian/run"
 	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"

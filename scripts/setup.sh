@@ -46,6 +46,7 @@ lab=(
 	iproute2
 	kmod
 	mdadm
+	mmdebstrap
 	pci.ids
 	pciutils
 	python3

@@ -37,10 +37,13 @@
  * and changes whatever was decided differently now and is not in use. So:
  *
  *   - A new policy gets into the image when the image is built, with all tries.
+ *   - A boot whose image has the one before it, as the power went before there was
+ *     another, stays with that one, and takes no try: half of each would be neither.
+ *     Late in it the image is built anew.
  *   - Confirming it needs no new image: it has the same policy, as one on trial.
  *   - When the tries are used up the image still tries: only what the running
  *     system can change falls back, until the image is built anew. That is done
- *     at once (iommucfg-image.path), so it costs one boot more than the tries.
+ *     late in that boot (iommucfg-image.service), so it costs one more than the tries.
  *   - A boot that does not even get to the root file system cannot be counted,
  *     as there is nothing to write on. For that there are the kernel parameters
  *     iommucfg=good and iommucfg=off, and older entries of the boot loader.
@@ -378,6 +381,35 @@ int boot_confirm(struct cli *cli)
 	if (dirfd >= 0)
 		close(dirfd);
 	return code;
+}
+
+/* Is the machine under another policy in this boot, from the initramfs or since? */
+bool boot_is_under_other(struct cli *cli, const char *policy)
+{
+	int dirfd, error;
+	char *path, *text;
+	bool other;
+
+	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(cli->ctx)) < 0)
+		return false;
+	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(path);
+	if (dirfd < 0)
+		return false;
+	text = state_read(dirfd, "policy.conf", &error);
+	close(dirfd);
+	other = text && strcmp(text, policy);
+	free(text);
+	return other;
+}
+
+/* Whatever the dates of the files say, the image has to be built anew. */
+void boot_image_is_old(struct cli *cli)
+{
+	int ret = write_below(cli, "run/iommucfg/image-is-old", "");
+
+	if (ret)
+		warn(cli, "run/iommucfg/image-is-old", ret);
 }
 
 /*

@@ -112,12 +112,8 @@ static bool is_wrong(const struct iommucfg_plan *plan)
 	       iommucfg_problems_at_least(iommucfg_plan_problems(plan), IOMMUCFG_ERROR);
 }
 
-/*
- * Plans and carries out @policy; returns the exit code. If it is on trial, with
- * the text @trial, that is counted before it can do any harm.
- */
-static int carry_out(struct run *run, struct iommucfg_policy *policy, const char *trial,
-		     long tries)
+/* What would change. Returns an exit code, with which it is to be carried out. */
+static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 {
 	int code, ret = 0;
 
@@ -133,11 +129,32 @@ static int carry_out(struct run *run, struct iommucfg_policy *policy, const char
 				      "no plan could be made: %s", strerror(-ret));
 		code = EXIT_BAD;
 	}
-	if (trial && !code && !is_wrong(run->plan))
-		boot_try(run->cli, trial, tries);
+	return code;
+}
+
+static int carry_out(struct run *run, const struct iommucfg_policy *policy, int code)
+{
 	code = run_judge(run, code);
 	run_standing(run, policy, code);
 	return code;
+}
+
+/*
+ * Not half of the policy @text and half of the one that the initramfs had: what is in
+ * use would keep its type, and what the new one says nothing of, too. Says so.
+ */
+static bool must_wait(struct run *run, const char *text)
+{
+	if (is_wrong(run->plan) || !boot_is_under_other(run->cli, text))
+		return false;
+	iommucfg_problems_add(run->cli->problems, IOMMUCFG_WARNING, "boot", EBUSY,
+			      "this boot stays with the policy that it began with: the initramfs image has another one than %s/etc, which is applied by the next boot whose image has it",
+			      iommucfg_root(run->cli->ctx));
+	boot_image_is_old(run->cli);
+	iommucfg_plan_free(run->plan);
+	run->plan = NULL;
+	run->result = "nothing-to-do";
+	return true;
 }
 
 /* The confirmed policy, or none. */
@@ -165,7 +182,7 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 		code = EXIT_BAD;
 	free(name);
 	if (!code)
-		code = carry_out(run, *policy, NULL, 0);
+		code = carry_out(run, *policy, make_plan(run, *policy));
 	if (code == EXIT_DONE || code == EXIT_CHANGE)
 		boot_in_force(cli, text);
 	/* What the policy in /etc says is not so. */
@@ -186,13 +203,22 @@ static int try_policy(struct run *run, struct iommucfg_policy **policy, bool goo
 	choice = boot_choose(cli, text, good, &fallback);
 	if (choice == BOOT_FALLBACK) {
 		code = fall_back(run, policy, fallback, good);
+		goto out;
+	}
+	code = make_plan(run, *policy);
+	if (!code && must_wait(run, text)) {
+		code = EXIT_CHANGE;
 	} else {
-		code = carry_out(run, *policy, choice == BOOT_TRIAL ? text : NULL, tries);
+		/* Counted before it can do any harm. */
+		if (choice == BOOT_TRIAL && !code && !is_wrong(run->plan))
+			boot_try(cli, text, tries);
+		code = carry_out(run, *policy, code);
 		if (code == EXIT_DONE || code == EXIT_CHANGE) {
 			boot_applied(cli, text);
 			boot_in_force(cli, text);
 		}
 	}
+out:
 	free(fallback);
 	free(text);
 	return code;

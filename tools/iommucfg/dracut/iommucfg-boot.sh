@@ -3,12 +3,16 @@
 #
 # Sourced by dracut: it must neither exit nor change the shell's arguments.
 iommucfg_boot() {
-	local word
+	local word f policy=
 	for word in $(cat /proc/cmdline); do
 		[ "$word" != iommucfg=off ] || return 0
 	done
-	[ -e /etc/iommucfg.conf ] || [ -L /etc/iommucfg.conf ] ||
-		[ -n "$(ls /etc/iommucfg.d 2>/dev/null)" ] || return 0
+	for f in /etc/iommucfg.conf /etc/iommucfg.d/*.conf; do
+		if [ -e "$f" ] || [ -L "$f" ]; then
+			policy=$f
+		fi
+	done
+	[ -n "$policy" ] || return 0
 
 	modprobe -q configfs || :
 	modprobe -q iommu-configfs || :

@@ -21,7 +21,7 @@ installkernel() {
 install() {
 	local f
 
-	inst_multiple @BINDIR@/iommucfg modprobe mount mkdir ls cat
+	inst_multiple @BINDIR@/iommucfg modprobe mount mkdir cat
 	mkdir -p "$initdir/etc/iommucfg.d" "$initdir/var/lib/iommucfg"
 	for f in /etc/iommucfg.conf /etc/iommucfg.d/*.conf /var/lib/iommucfg/good.conf \
 		/var/lib/iommucfg/boot; do

@@ -127,6 +127,7 @@ def falls_back():
         h.run("apply", "--boot", code=0)
         assert h.state()["tries_left"] == 2 and h.type(1) == "DMA-FQ"
         h.etc(DMA)
+        h.boot()
         h.run("apply", "--boot", code=0)
         assert h.state()["tries_left"] == 2 and h.type(1) == "DMA"
         # Back to the confirmed one: no trial at all.
@@ -231,6 +232,36 @@ def in_use_is_left_alone():
         assert [c["group"] for c in d["skipped"]] == [2, 9] and h.transactions() == []
         assert "<4>iommucfg: group 2 is in use and stays DMA-FQ: the policy wants DMA" in h.kmsg()
         h.run("confirm", "--boot", code=0)
+
+
+@test
+def not_half_of_each():
+    # The image has the policy of before; another one was written, and not yet in it.
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        h.run("confirm", "--boot", code=0)
+        good, force = h.good(), h.read("run/iommucfg/policy.conf")
+        other = ('rules = ( { name = "a"; match = { driver = [ %s ]; }; type = "DMA"; } );\n')
+        # With groups that are in use, with none, and with nothing to change.
+        for drivers in ('"nvme", "nvidia"', '"nvidia"', '"nosuch"'):
+            h.etc(other % drivers)
+            d = h.json("apply", "--boot", code=2)
+            assert d["result"] == "nothing-to-do" and h.type(1) == "identity", d
+            assert "stays with the policy that it began with" in h.kmsg()
+            assert h.read("run/iommucfg/image-is-old") is not None
+            # No try was taken, and devices that come are under the same policy.
+            assert h.state() is None and h.good() == good
+            assert h.read("run/iommucfg/policy.conf") == force
+            h.run("confirm", "--boot", code=0)
+            assert h.good() == good
+        # What is wrong is told at once, and the next boot has the right one.
+        h.etc(BAD)
+        h.run("apply", "--boot", code=1)
+        h.boot()
+        h.etc(other % '"nvidia"')
+        assert h.json("apply", "--boot", code=0)["result"] == "committed" and h.type(1) == "DMA"
+        assert h.state()["applied"]
 
 
 @test

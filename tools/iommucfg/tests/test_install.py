@@ -77,7 +77,10 @@ class Installed(Host):
 
 def early(h, run):
     """What the scripts of both kinds of initramfs do."""
-    # Without a policy nothing is touched, and no module loaded.
+    # Without a policy nothing is touched, and no module loaded. An initramfs may have an
+    # "ls" that leaves nothing out.
+    h.program("usr/local/sbin/ls", 'exec /usr/bin/ls -a "$@"')
+    os.makedirs(f"{h.root}/etc/iommucfg.d", exist_ok=True)
     h.inside(run)
     assert not os.path.exists(f"{h.root}/tmp/modprobe")
     h.write("etc/iommucfg.conf", GPU)
@@ -138,6 +141,7 @@ def initramfs_tools_hook():
         h.write("etc/iommucfg.d/a.conf~", "")
         h.inside("iommucfg apply --boot; iommucfg confirm --boot")
         h.write("etc/iommucfg.conf", DMA)
+        shutil.rmtree(f"{h.root}/run/iommucfg")
         h.inside("iommucfg apply --boot")
         os.mkdir(f"{h.root}/tmp/b")
         assert h.inside(run, DESTDIR="/tmp/b").stderr == ""
@@ -214,6 +218,15 @@ def image_is_built_when_it_is_old():
                      "var/lib/iommucfg/good.conf"):
             assert built(name) == "-u -k 6.12.0-test\n", name
         assert built(None) == "" and built("var/lib/iommucfg/boot") == ""
+        # A boot has found that the image has another policy, whatever the dates say.
+        h.write("run/iommucfg/image-is-old", "")
+        assert built(None) == "-u -k 6.12.0-test\n" and built(None) == ""
+        # What is changed meanwhile may be in it or not; the tool takes its time.
+        h.program("sbin/update-initramfs", 'echo "$@" >>/tmp/built\n'
+                  'sleep 0.1; [ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
+                  'touch /boot/initrd*')
+        assert built("etc/iommucfg.conf") == 2 * "-u -k 6.12.0-test\n"
+        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
         # As the command writes it when the last try is gone.
         os.unlink(f"{h.root}/var/lib/iommucfg/boot")
         os.unlink(f"{h.root}/etc/iommucfg.d/a.conf")
@@ -288,9 +301,12 @@ def command_of_the_device_unit():
         h.inside("iommucfg apply --boot")
         h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
         with open(f"{h.root}/usr/local/lib/systemd/system/iommucfg-device@.service") as f:
-            (line,) = [x for x in f.read().splitlines() if x.startswith("ExecStart=")]
-        h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
+            lines = [x for x in f.read().splitlines() if x.startswith("ExecStart")]
+        for line in lines:
+            h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
         assert h.type(1) == "identity"
+        # Nobody but root can hold up what comes next.
+        assert os.stat(f"{h.root}/run/iommucfg/device.lock").st_mode & 0o777 == 0o600
 
 
 if __name__ == "__main__":

@@ -94,8 +94,111 @@ class Wire:
                 item.close()
 
 
-class Guest:
-    """A running machine."""
+class Qemu:
+    """A QEMU process, its monitor, and what its wires bring."""
+
+    def __init__(self):
+        self._dir = pathlib.Path(tempfile.mkdtemp(prefix='lab.'))
+        self._process = None
+        self.wires = {}
+
+    def _wire(self, name, logs):
+        """A wire to what QEMU is told to call by that name: its arguments for that."""
+        self.wires[name] = Wire(self._dir, name, logs / f'{name}.log')
+        return ['-chardev', f'socket,id={name},path={self.wires[name].path}']
+
+    def _launch(self, args, logs, quiet=True):
+        """Starts it, and takes what it opens; one of the wires is named qmp."""
+        (logs / 'qemu.sh').write_text(' '.join(f"'{a}'" for a in args) + '\n')
+        with open(logs / 'qemu.log', 'wb') as errors:
+            self._process = subprocess.Popen(
+                args, stdin=subprocess.DEVNULL if quiet else None,
+                stdout=subprocess.DEVNULL if quiet else None, stderr=errors)
+        try:
+            for wire in self.wires.values():
+                wire.accept(self._process)
+        except GuestError as error:
+            text = (logs / 'qemu.log').read_text(errors='replace').strip()
+            raise GuestError(f'{error}: {text}' if text else str(error)) from None
+
+        self._selector = selectors.DefaultSelector()
+        self._qmp_lines = []
+        self._qmp_wait()            # the greeting
+        self._qmp('qmp_capabilities')
+        for name, wire in self.wires.items():
+            self._selector.register(wire.conn, selectors.EVENT_READ, name)
+
+    def step(self, seconds):
+        """Waits at most so long for something to happen; False: QEMU is gone."""
+        for key, _ in self._selector.select(max(seconds, 0)):
+            wire = self.wires[key.data]
+            lines = wire.lines()
+            if lines is None:
+                self._selector.unregister(wire.conn)
+                continue
+            for line in lines:
+                self._dispatch(key.data, line)
+            self._rest(key.data, wire)
+        # Each wire is read to its end before QEMU counts as gone.
+        return bool(self._selector.get_map())
+
+    def _dispatch(self, name, line):
+        """A line from a wire."""
+
+    def _rest(self, name, wire):
+        """All whole lines that came with it have been read."""
+
+    def _event(self, message):
+        """Something happened to the machine."""
+
+    def _qmp_wait(self):
+        while not self._qmp_lines:
+            lines = self.wires['qmp'].lines()
+            if lines is None:
+                raise GuestError('QEMU ended; see qemu.log')
+            self._qmp_lines += lines
+        return json.loads(self._qmp_lines.pop(0))
+
+    def _qmp(self, command, **args):
+        self.wires['qmp'].send(json.dumps({'execute': command, 'arguments': args}) + '\n')
+        while True:
+            message = self._qmp_wait()
+            if 'return' in message or 'error' in message:
+                while self._qmp_lines:
+                    self._event(json.loads(self._qmp_lines.pop(0)))
+                return message
+            self._event(message)
+
+    def _monitor(self, line):
+        message = self._qmp('human-monitor-command', **{'command-line': line})
+        if 'error' in message:
+            return message['error']['desc']
+        return message['return']
+
+    def _change(self, line):
+        """A monitor command that may change the machine: while its CPUs stand still, for
+        the reason that threads() gives."""
+        self._qmp('stop')
+        try:
+            return self._monitor(line)
+        finally:
+            self._qmp('cont')
+
+    def close(self, patience=0):
+        """Clears up; QEMU has so many seconds to end by itself."""
+        if self._process:
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for wire in self.wires.values():
+            wire.close()
+        shutil.rmtree(self._dir, ignore_errors=True)
+
+
+class Guest(Qemu):
+    """A running machine of the lab."""
 
     def __init__(self, machine, kernel, archives, logs, mode):
         self.machine = machine
@@ -106,9 +209,7 @@ class Guest:
         self._deleted = set()
         self._waiting = None        # device whose removal the guest waits for
         self._later = []            # (when, monitor command)
-        self._dir = pathlib.Path(tempfile.mkdtemp(prefix='lab.'))
-        self._process = None
-        self.wires = {}
+        super().__init__()
         try:
             self._start(kernel, archives, logs)
         except BaseException:
@@ -124,13 +225,7 @@ class Guest:
                     shutil.copyfileobj(part, out, 1 << 20)
                     out.write(b'\0' * (-out.tell() % 512))
 
-        self.wires = {n: Wire(self._dir, n, logs / f'{n}.log') for n in ('tap', 'host', 'qmp')}
-        if self.mode == 'tests':
-            self.wires['klog'] = Wire(self._dir, 'klog', logs / 'klog.log')
-
-        def chardev(name):
-            return ['-chardev', f'socket,id={name},path={self.wires[name].path}']
-
+        wires = self._wire('tap', logs) + self._wire('host', logs)
         args = [f'qemu-system-{self.machine.arch}', '-accel',
                 'tcg,thread=' + ('single' if self.machine.icount else threads(self.machine.arch)),
                 *(['-icount', f'shift={self.machine.icount}'] if self.machine.icount else []),
@@ -138,12 +233,12 @@ class Guest:
                 '-m', self.machine.memory, '-smp', str(self.machine.cpus),
                 '-kernel', str(kernel / 'vmlinuz'), '-initrd', str(initrd),
                 '-append', self.machine.command_line(self.mode, kernel),
-                *chardev('qmp'), '-mon', 'chardev=qmp,mode=control']
+                *self._wire('qmp', logs), '-mon', 'chardev=qmp,mode=control']
         if self.mode == 'tests':
-            args += chardev('klog') + ['-serial', 'chardev:klog']
+            args += self._wire('klog', logs) + ['-serial', 'chardev:klog']
         else:
             args += ['-serial', 'mon:stdio']
-        args += chardev('tap') + chardev('host')
+        args += wires
         if self.machine.arch == 'x86_64':
             args += ['-serial', 'chardev:tap', '-serial', 'chardev:host']
         for name, size in self.machine.disks:
@@ -157,27 +252,7 @@ class Guest:
             args += ['-device', 'virtio-serial-pci',
                      '-device', 'virtserialport,nr=1,chardev=tap',
                      '-device', 'virtserialport,nr=2,chardev=host']
-        (logs / 'qemu.sh').write_text(' '.join(f"'{a}'" for a in args) + '\n')
-
-        quiet = self.mode == 'tests'
-        with open(logs / 'qemu.log', 'wb') as errors:
-            self._process = subprocess.Popen(
-                args, stdin=subprocess.DEVNULL if quiet else None,
-                stdout=subprocess.DEVNULL if quiet else None, stderr=errors)
-        try:
-            for wire in self.wires.values():
-                wire.accept(self._process)
-        except GuestError as error:
-            text = (logs / 'qemu.log').read_text(errors='replace').strip()
-            raise GuestError(f'{error}: {text}' if text else str(error)) from None
-
-        self._selector = selectors.DefaultSelector()
-        self._qmp_id = 0
-        self._qmp_lines = []
-        self._qmp_wait()            # the greeting
-        self._qmp('qmp_capabilities')
-        for name, wire in self.wires.items():
-            self._selector.register(wire.conn, selectors.EVENT_READ, name)
+        self._launch(args, logs, quiet=self.mode == 'tests')
 
     def step(self, seconds):
         """Waits at most so long for something to happen; False: QEMU is gone."""
@@ -186,18 +261,11 @@ class Guest:
             self._change(self._later.pop(0)[1])
         if self._later:
             seconds = min(seconds, self._later[0][0] - now)
-        for key, _ in self._selector.select(max(seconds, 0)):
-            wire = self.wires[key.data]
-            lines = wire.lines()
-            if lines is None:
-                self._selector.unregister(wire.conn)
-                continue
-            for line in lines:
-                self._dispatch(key.data, line)
-            if key.data == 'tap':
-                self.on_part(wire.part())
-        # Each wire is read to its end before QEMU counts as gone.
-        return bool(self._selector.get_map())
+        return super().step(seconds)
+
+    def _rest(self, name, wire):
+        if name == 'tap':
+            self.on_part(wire.part())
 
     def _dispatch(self, name, line):
         if name == 'tap':
@@ -244,48 +312,3 @@ class Guest:
             if ident and ident == self._waiting:
                 self._waiting = None
                 self._reply('ok')
-
-    def _qmp_wait(self):
-        while not self._qmp_lines:
-            lines = self.wires['qmp'].lines()
-            if lines is None:
-                raise GuestError('QEMU ended; see qemu.log')
-            self._qmp_lines += lines
-        return json.loads(self._qmp_lines.pop(0))
-
-    def _qmp(self, command, **args):
-        self.wires['qmp'].send(json.dumps({'execute': command, 'arguments': args}) + '\n')
-        while True:
-            message = self._qmp_wait()
-            if 'return' in message or 'error' in message:
-                while self._qmp_lines:
-                    self._event(json.loads(self._qmp_lines.pop(0)))
-                return message
-            self._event(message)
-
-    def _monitor(self, line):
-        message = self._qmp('human-monitor-command', **{'command-line': line})
-        if 'error' in message:
-            return message['error']['desc']
-        return message['return']
-
-    def _change(self, line):
-        """A monitor command that may change the machine: while its CPUs stand still, for
-        the reason that threads() gives."""
-        self._qmp('stop')
-        try:
-            return self._monitor(line)
-        finally:
-            self._qmp('cont')
-
-    def close(self, patience=0):
-        """Clears up; QEMU has so many seconds to end by itself."""
-        if self._process:
-            try:
-                self._process.wait(patience)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        for wire in self.wires.values():
-            wire.close()
-        shutil.rmtree(self._dir, ignore_errors=True)
