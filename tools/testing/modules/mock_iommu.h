@@ -36,7 +36,7 @@
  * Knobs of a device. What is counted down ("so many times") is for ever with -1.
  *
  *   probe_delay_ms, remove_delay_ms	probe or remove takes so much longer
- *   probe_hold, remove_hold		it waits while this is not 0 (a minute at most)
+ *   probe_hold, remove_hold		it waits while this is not 0 (five minutes at most)
  *   probe_errors, probe_errno		so many probes to come fail with that (5, EIO)
  *   probe_defers			so many probes to come end in EPROBE_DEFER; they go
  *					before those that fail

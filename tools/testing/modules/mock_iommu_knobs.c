@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
+#include <linux/wait.h>
 
 #include "mock_iommu.h"
 
@@ -91,6 +92,9 @@ static atomic_t mock_events;
 /* Of all groups: see mock_iommu.h. */
 static atomic_t mock_identity_errors;
 
+/* Who is held waits here until a knob is turned. */
+static DECLARE_WAIT_QUEUE_HEAD(mock_turned);
+
 static atomic_t *group_knob(struct mock_group *group, enum mock_knob knob)
 {
 	if (knob == MOCK_IDENTITY_ERRORS)
@@ -132,8 +136,7 @@ void mock_pause(struct mock_dev *mdev, enum mock_knob delay, enum mock_knob hold
 	if (ms > 0)
 		msleep(ms);
 	/* A test that died must not leave the machine hanging. */
-	for (int i = 0; mock_read(mdev, hold) && i < 6000; i++)
-		usleep_range(9000, 10000);
+	wait_event_idle_timeout(mock_turned, !mock_read(mdev, hold), 300 * HZ);
 }
 
 void mock_add(enum mock_stat stat, int n)
@@ -252,13 +255,7 @@ static int set_owned(const char *target, int value)
 	return ret ?: mock_own(index, value);
 }
 
-/**
- * mock_set - turn a knob
- * @target: "all", "group:N" or a device
- * @knob: which
- * @value: to what
- */
-int mock_set(const char *target, enum mock_knob knob, int value)
+static int turn(const char *target, enum mock_knob knob, int value)
 {
 	struct mock_group *group;
 	struct mock_dev *mdev;
@@ -290,6 +287,20 @@ int mock_set(const char *target, enum mock_knob knob, int value)
 		return -ENODEV;
 	atomic_set(mock_knob(mdev, knob), value);
 	return 0;
+}
+
+/**
+ * mock_set - turn a knob
+ * @target: "all", "group:N" or a device
+ * @knob: which
+ * @value: to what
+ */
+int mock_set(const char *target, enum mock_knob knob, int value)
+{
+	int ret = turn(target, knob, value);
+
+	wake_up_all(&mock_turned);
+	return ret;
 }
 
 /* The number of its group in the core; -1 while it comes or goes. mock_lock is held. */
