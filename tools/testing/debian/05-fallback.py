@@ -7,6 +7,17 @@ import json
 BEGINS = '02-early'
 
 
+NEVER_WELL = '''[Unit]
+DefaultDependencies=no
+Before=boot-complete.target
+[Service]
+Type=oneshot
+ExecStart=/bin/false
+[Install]
+RequiredBy=boot-complete.target
+'''
+
+
 def tries_left(lane):
     """What the policy on trial has left."""
     return json.loads(lane.run('cat /var/lib/iommucfg/boot'))['tries_left']
@@ -18,17 +29,8 @@ def run(lane):
     lane.write('/etc/iommucfg.conf', lane.NEW)
     lane.image_idle()
     # What else has to be well for a boot to be good goes before boot-complete.target.
-    lane.run('''cat > /etc/systemd/system/never-well.service <<-END
-            [Unit]
-            DefaultDependencies=no
-            Before=boot-complete.target
-            [Service]
-            Type=oneshot
-            ExecStart=/bin/false
-            [Install]
-            RequiredBy=boot-complete.target
-            END
-            systemctl -q enable never-well.service''')
+    lane.write('/etc/systemd/system/never-well.service', NEVER_WELL)
+    lane.run('systemctl -q enable never-well.service')
     # The first boot ends in an orderly way, of the others the power goes.
     lane.shut_down()
     for left in (2, 1, 0):
