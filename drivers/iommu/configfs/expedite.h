@@ -16,8 +16,13 @@
 
 #ifndef ICFG_HAVE_RCU_EXPEDITE
 /* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
+#ifdef CONFIG_TINY_RCU
+static inline void rcu_expedite_gp(void) { }
+static inline void rcu_unexpedite_gp(void) { }
+#else
 void rcu_expedite_gp(void);
 void rcu_unexpedite_gp(void);
+#endif
 #endif
 
 /*
