@@ -266,6 +266,11 @@ def role_confirms():
         p = h.play(iommucfg_policy=asks)
         assert not p.failed and h.type(1) == "DMA" and h.transactions() == [], p.out
         assert "Confirm the change" in p.results
+        # What the last apply finds to do besides is not left for somebody to confirm.
+        more = h.policy(f"- name: Write\n  ansible.builtin.copy:\n    src: {h.policy(asks, 'more.conf')}\n"
+                        f"    dest: {h.root}/etc/iommucfg.d/50-ansible.conf\n", "more.yml")
+        p = h.play(iommucfg_policy=GPU, iommucfg_confirm_timeout=600, iommucfg_verify=more)
+        assert not p.failed and h.type(1) == "DMA" and h.transactions() == [], p.out
         # Not well: nobody confirms.
         verify = h.policy("- name: Fail\n  ansible.builtin.fail:\n    msg: not well\n", "verify.yml")
         p = h.play(iommucfg_policy=GPU, iommucfg_confirm_timeout=2, iommucfg_verify=verify)
@@ -279,6 +284,7 @@ def role_no_program():
     with Controlled() as h:
         p = h.play(iommucfg_policy=GPU, iommucfg_command="/nonexistent/iommucfg")
         assert p.failed and h.file() is None, p.out
+        assert "No such file" in p["Check the policy"]["msg"], p.out
         # Without the module a policy can be installed and not be applied.
         p = h.play(iommucfg_policy=GPU)
         assert p.failed and "not loaded" in p[APPLY]["msg"] and h.file() == GPU, p.out
