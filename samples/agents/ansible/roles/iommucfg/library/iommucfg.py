@@ -173,8 +173,9 @@ def main():
         module.exit_json(changed=False)
 
     argv = words(module, "plan" if dry else action)
-    code, out, err = module.run_command(argv, data=module.params["candidate"] or "",
-                                        binary_data=True, handle_exceptions=False)
+    # Without data the program would have our own standard input, a terminal perhaps.
+    data = (module.params["candidate"] or "\n") if "-" in argv else None
+    code, out, err = module.run_command(argv, data=data, binary_data=True)
     try:
         document = json.loads(out)
     except ValueError:
