@@ -208,9 +208,12 @@ def image_is_built_when_it_is_old():
 
         assert built("etc/iommucfg.conf", 1) == ""
         h.program("sbin/dracut", 'echo "dracut $*" >/tmp/built')
+        # One that does nothing has not made the image newer.
+        assert built("etc/iommucfg.conf", 1) and os.stat(image).st_mtime == 2000
+        h.program("sbin/dracut", 'echo "dracut $*" >/tmp/built; touch "$2"')
         assert built("etc/iommucfg.conf") == \
             "dracut --force /boot/initrd.img-6.12.0-test 6.12.0-test\n"
-        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
+        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built; touch /boot/initrd*')
         h.write("etc/iommucfg.d/a.conf", "")
         h.write("var/lib/iommucfg/boot", '{\n  "tries_left":10,\n  "applied":false }')
         h.write("var/lib/iommucfg/good.conf", "")
@@ -226,7 +229,7 @@ def image_is_built_when_it_is_old():
                   'sleep 0.1; [ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
                   'touch /boot/initrd*')
         assert built("etc/iommucfg.conf") == 2 * "-u -k 6.12.0-test\n"
-        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built')
+        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built; touch /boot/initrd*')
         # As the command writes it when the last try is gone.
         os.unlink(f"{h.root}/var/lib/iommucfg/boot")
         os.unlink(f"{h.root}/etc/iommucfg.d/a.conf")
