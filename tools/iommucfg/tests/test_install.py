@@ -238,6 +238,11 @@ def image_is_built_when_it_is_old():
         h.write("proc/sys/kernel/random/boot_id", "boot-2\n")
         h.inside("iommucfg apply --boot --tries 2")
         assert built("var/lib/iommucfg/boot") == "-u -k 6.12.0-test\n"
+        # An image whose name is not known is not found to be as it should.
+        os.unlink(image)
+        h.inside(run)
+        h.write("run/iommucfg/image-is-old", "")
+        assert "under a name" in h.inside(run, 1).stderr
 
 
 @test
