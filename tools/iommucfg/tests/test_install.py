@@ -238,6 +238,13 @@ def image_is_built_when_it_is_old():
         h.write("proc/sys/kernel/random/boot_id", "boot-2\n")
         h.inside("iommucfg apply --boot --tries 2")
         assert built("var/lib/iommucfg/boot") == "-u -k 6.12.0-test\n"
+        # The only file goes, and with it what had a date.
+        os.unlink(f"{h.root}/etc/iommucfg.conf")
+        os.unlink(f"{h.root}/var/lib/iommucfg/boot")
+        h.program("sbin/lsinitramfs", 'echo etc/iommucfg.d')
+        assert built("etc") == ""
+        h.program("sbin/lsinitramfs", 'echo etc/iommucfg.conf')
+        assert built("etc") == "-u -k 6.12.0-test\n"
         # An image whose name is not known is not found to be as it should.
         os.unlink(image)
         h.inside(run)
