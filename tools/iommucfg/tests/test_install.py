@@ -221,6 +221,18 @@ def image_is_built_when_it_is_old():
                      "var/lib/iommucfg/good.conf"):
             assert built(name) == "-u -k 6.12.0-test\n", name
         assert built(None) == "" and built("var/lib/iommucfg/boot") == ""
+        # What a link leads to, and the link.
+        h.write("policy", GPU)
+        os.rename(f"{h.root}/etc/iommucfg.conf", f"{h.root}/tmp/policy")
+        os.symlink("../policy", f"{h.root}/etc/iommucfg.conf")
+        os.utime(f"{h.root}/etc/iommucfg.conf", (1000, 1000), follow_symlinks=False)
+        assert built(None) == ""
+        assert built("policy") == "-u -k 6.12.0-test\n"
+        os.utime(f"{h.root}/policy", (1000, 1000))
+        os.unlink(f"{h.root}/etc/iommucfg.conf")
+        os.symlink("../policy", f"{h.root}/etc/iommucfg.conf")
+        assert built(None) == "-u -k 6.12.0-test\n"
+        os.rename(f"{h.root}/tmp/policy", f"{h.root}/etc/iommucfg.conf")
         # A boot has found that the image has another policy, whatever the dates say.
         h.write("run/iommucfg/image-is-old", "")
         assert built(None) == "-u -k 6.12.0-test\n" and built(None) == ""
