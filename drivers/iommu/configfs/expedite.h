@@ -7,7 +7,8 @@
  * NVMe for six: nearly all the time that it takes, and the device serves nobody
  * meanwhile. So they are expedited for as long as drivers are away, as they are
  * around suspend for the same reason. That interrupts other CPUs, but not those
- * that run user space without a tick; rcupdate.rcu_normal=1 forbids it.
+ * that run user space without a tick; rcupdate.rcu_normal=1 forbids it. A
+ * remove() or probe() that hangs keeps it so, as it keeps the commit.
  */
 #include <linux/cleanup.h>
 #include <linux/rcupdate_wait.h>

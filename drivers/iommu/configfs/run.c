@@ -437,7 +437,7 @@ static bool has_consumer(const struct icfg_links *links, struct device *dev)
 
 	link = icfg_links_of(links, dev, &left);
 	for (; left; left--, link++)
-		if (READ_ONCE(link->consumer->driver))
+		if (link->goes || READ_ONCE(link->consumer->driver))
 			return true;
 	return false;
 }
@@ -446,7 +446,8 @@ static bool has_consumer(const struct icfg_links *links, struct device *dev)
  * icfg_run_has_consumers - would others be unbound with a device?
  * @d: the device
  *
- * Also where this cannot be told, for want of memory.
+ * Also where this cannot be told, for want of memory, and where a link would go,
+ * for which it is too late to do without expedited grace periods.
  */
 bool icfg_run_has_consumers(struct icfg_dev *d)
 {

@@ -10,12 +10,17 @@ import json
 import os
 import pathlib
 import re
+import select
 import selectors
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+
+
+# It answers at once; but the host may be busy, or stand still for a while.
+QMP_PATIENCE = 300
 
 
 class GuestError(Exception):
@@ -153,6 +158,8 @@ class Qemu:
 
     def _qmp_wait(self):
         while not self._qmp_lines:
+            if not select.select([self.wires['qmp'].conn], [], [], QMP_PATIENCE)[0]:
+                raise GuestError(f'QEMU does not answer for {QMP_PATIENCE} s')
             lines = self.wires['qmp'].lines()
             if lines is None:
                 raise GuestError('QEMU ended; see qemu.log')
