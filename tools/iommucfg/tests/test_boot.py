@@ -44,6 +44,12 @@ class Machine(Host):
     def etc(self, text):
         self.write("etc/iommucfg.conf", text)
 
+    def confirmed(self, text):
+        """A policy that this boot has applied and confirmed."""
+        self.etc(text)
+        self.run("apply", "--boot", code=0)
+        self.run("confirm", "--boot", code=0)
+
     def boot(self, cmdline="ro quiet"):
         self.boots += 1
         self.write("proc/sys/kernel/random/boot_id", f"boot-{self.boots}\n")
@@ -104,9 +110,7 @@ def trial_and_confirmation():
 @test
 def falls_back():
     with Machine(True) as h:
-        h.etc(GPU)
-        h.run("apply", "--boot", code=0)
-        h.run("confirm", "--boot", code=0)
+        h.confirmed(GPU)
         h.etc(DMA)
         for left in (2, 1, 0):
             h.boot()
@@ -238,9 +242,7 @@ def in_use_is_left_alone():
 def not_half_of_each():
     # The image has the policy of before; another one was written, and not yet in it.
     with Machine(True) as h:
-        h.etc(GPU)
-        h.run("apply", "--boot", code=0)
-        h.run("confirm", "--boot", code=0)
+        h.confirmed(GPU)
         good, force = h.good(), h.read("run/iommucfg/policy.conf")
         other = ('rules = ( { name = "a"; match = { driver = [ %s ]; }; type = "DMA"; } );\n')
         # With groups that are in use, with none, and with nothing to change.
@@ -267,9 +269,7 @@ def not_half_of_each():
 @test
 def initramfs_then_root():
     with Machine(True) as h, Machine() as image:
-        h.etc(GPU)
-        h.run("apply", "--boot", code=0)
-        h.run("confirm", "--boot", code=0)
+        h.confirmed(GPU)
         h.etc(DMA)
         # The image is built: policy and state as they are now.
         shutil.copytree(f"{h.root}/etc", f"{image.root}/etc", dirs_exist_ok=True)
@@ -324,9 +324,7 @@ def state_that_is_rubbish():
 @test
 def killed_at_any_moment():
     with Machine(True) as h:
-        h.etc(GPU)
-        h.run("apply", "--boot", code=0)
-        h.run("confirm", "--boot", code=0)
+        h.confirmed(GPU)
         good = h.good()
         h.etc(DMA)
         h.boot()
