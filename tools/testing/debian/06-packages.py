@@ -58,7 +58,7 @@ def upgraded_module(lane):
         names = debian.tool(inside + ['lsinitramfs', f'/boot/initrd.img-{lane.release}'])
         lane.check('sbin/iommucfg' not in names and 'init-top/iommucfg' not in names,
                    'without the command the image is built anew', names)
-        debian.tool(inside + ['dpkg', '--purge', 'iommucfg', 'libiommucfg1',
+        debian.tool(inside + ['dpkg', '--purge', 'iommucfg', 'libiommucfg0',
                               'iommu-configfs-dkms'])
         found = debian.tool(['find', root, '-path', f'{root}/root', '-prune', '-o',
                              '-path', f'{root}/var/log', '-prune', '-o',
@@ -76,8 +76,8 @@ def run(lane):
     before = lane.run('cat /etc/iommucfg.conf; cat /var/lib/iommucfg/good.conf')
     # Building the module takes an emulated CPU long: that one is upgraded by itself, below.
     out = lane.run('cd /root/next && DEBIAN_FRONTEND=noninteractive dpkg -i '
-                   'libiommucfg1_*.deb iommucfg_*.deb 2>&1', 600)
-    lane.check('99.0' in lane.run('dpkg-query -W iommucfg libiommucfg1'), 'upgraded', out)
+                   'libiommucfg0_*.deb iommucfg_*.deb 2>&1', 600)
+    lane.check('99.0' in lane.run('dpkg-query -W iommucfg libiommucfg0'), 'upgraded', out)
     lane.equal(lane.types(), lane.OLD_TYPES, 'an upgrade changes no type')
     lane.equal(lane.run('cat /etc/iommucfg.conf; cat /var/lib/iommucfg/good.conf'), before,
                'policy and state are as they were')
@@ -87,7 +87,7 @@ def run(lane):
     lane.equal(lane.reboot(), 'running', 'a boot after the upgrade')
     lane.equal(lane.types(), lane.OLD_TYPES, 'it has the types of the policy')
 
-    out = lane.run('DEBIAN_FRONTEND=noninteractive apt-get -y remove iommucfg libiommucfg1 '
+    out = lane.run('DEBIAN_FRONTEND=noninteractive apt-get -y remove iommucfg libiommucfg0 '
                    'iommu-configfs-dkms 2>&1', 900)
     names = lane.run('lsinitramfs /initrd.img', 120)
     lane.check('iommucfg' not in names.replace('etc/iommucfg', '') and 'iommu-configfs' not in names,
@@ -98,7 +98,7 @@ def run(lane):
     lane.check(lane.run('cat /etc/iommucfg.conf') and lane.run('cat /var/lib/iommucfg/good.conf'),
                'policy and state are kept')
 
-    lane.run('DEBIAN_FRONTEND=noninteractive dpkg --purge iommucfg libiommucfg1 '
+    lane.run('DEBIAN_FRONTEND=noninteractive dpkg --purge iommucfg libiommucfg0 '
              'iommu-configfs-dkms 2>&1', 900)
     lane.equal(left(lane), '/etc/iommucfg.conf', 'purged: nothing is left but the policy')
     lane.equal(lane.run('systemctl --failed --no-legend'), '', 'no unit has failed')
