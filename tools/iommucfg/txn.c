@@ -71,12 +71,20 @@ static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 			 struct iommucfg_problems *problems)
 {
 	struct iommucfg_txn *other = NULL;
+	enum iommucfg_state state;
 
 	if (ret == -EEXIST && !iommucfg_txn_open(ctx, name, &other)) {
-		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
-				      "there is a transaction \"%s\" already, in state %s; once it is over \"iommucfg rollback --forget %s\" removes it",
-				      name, iommucfg_state_name(iommucfg_txn_state(other)), name);
+		state = iommucfg_txn_state(other);
 		iommucfg_txn_free(other);
+		/* Whoever made one by hand has no lock: there is no telling whether it is abandoned. */
+		if (state == IOMMUCFG_STATE_STAGED)
+			iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
+					      "there is a transaction \"%s\" already, of which nothing has been committed; if nobody is at it any more \"rmdir /%s/%s/*/ /%s/%s\" removes it",
+					      name, CONFIGFS_DIR, name, CONFIGFS_DIR, name);
+		else
+			iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
+					      "there is a transaction \"%s\" already, in state %s; once it is over \"iommucfg rollback --forget %s\" removes it",
+					      name, iommucfg_state_name(state), name);
 	} else if (ret == -ENOENT) {
 		iommucfg_kernel_probe(ctx, problems);
 	} else {
