@@ -383,24 +383,50 @@ int boot_confirm(struct cli *cli)
 	return code;
 }
 
-/* Is the machine under another policy in this boot, from the initramfs or since? */
-bool boot_is_under_other(struct cli *cli, const char *policy)
+/* The directory of what is so until the machine goes down, or a negative errno. */
+static int open_run(struct cli *cli)
 {
-	int dirfd, error;
-	char *path, *text;
-	bool other;
+	char *path;
+	int fd;
 
 	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(cli->ctx)) < 0)
-		return false;
-	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return -ENOMEM;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(path);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Is the machine under another policy, which the initramfs has left it with? The
+ * initramfs's scripts say so by a file; who starts the unit again later, when it is
+ * gone, wants what is in /etc then.
+ */
+bool boot_began_with_other(struct cli *cli, const char *policy)
+{
+	int dirfd, error;
+	char *text;
+	bool other;
+
+	dirfd = open_run(cli);
 	if (dirfd < 0)
 		return false;
-	text = state_read(dirfd, "policy.conf", &error);
+	text = faccessat(dirfd, "initramfs", F_OK, 0) ? NULL :
+	       state_read(dirfd, "policy.conf", &error);
 	close(dirfd);
 	other = text && strcmp(text, policy);
 	free(text);
 	return other;
+}
+
+/* What the initramfs has left was taken into account. */
+void boot_initramfs_is_over(struct cli *cli)
+{
+	int dirfd = open_run(cli);
+
+	if (dirfd < 0)
+		return;
+	unlinkat(dirfd, "initramfs", 0);
+	close(dirfd);
 }
 
 /* Whatever the dates of the files say, the image has to be built anew. */

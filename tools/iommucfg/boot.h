@@ -27,7 +27,8 @@ enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, cha
 void boot_try(struct cli *cli, const char *policy, long tries);
 void boot_applied(struct cli *cli, const char *policy);
 int boot_confirm(struct cli *cli);
-bool boot_is_under_other(struct cli *cli, const char *policy);
+bool boot_began_with_other(struct cli *cli, const char *policy);
+void boot_initramfs_is_over(struct cli *cli);
 void boot_image_is_old(struct cli *cli);
 void boot_in_force(struct cli *cli, const char *policy);
 

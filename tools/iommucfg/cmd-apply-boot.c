@@ -145,7 +145,7 @@ static int carry_out(struct run *run, const struct iommucfg_policy *policy, int 
  */
 static bool must_wait(struct run *run, const char *text)
 {
-	if (is_wrong(run->plan) || !boot_is_under_other(run->cli, text))
+	if (is_wrong(run->plan) || !boot_began_with_other(run->cli, text))
 		return false;
 	iommucfg_problems_add(run->cli->problems, IOMMUCFG_WARNING, "boot", EBUSY,
 			      "this boot stays with the policy that it began with: the initramfs image has another one than %s/etc, which is applied by the next boot whose image has it",
@@ -258,6 +258,7 @@ int apply_boot(struct run *run, long tries)
 	} else {
 		code = try_policy(run, &policy, word == BOOT_WORD_GOOD, tries);
 	}
+	boot_initramfs_is_over(cli);
 	loud(run, code);
 	code = run_finish(run, code);
 	iommucfg_policy_free(policy);

@@ -247,6 +247,7 @@ def not_half_of_each():
         other = ('rules = ( { name = "a"; match = { driver = [ %s ]; }; type = "DMA"; } );\n')
         # With groups that are in use, with none, and with nothing to change.
         for drivers in ('"nvme", "nvidia"', '"nvidia"', '"nosuch"'):
+            h.write("run/iommucfg/initramfs", "")
             h.etc(other % drivers)
             d = h.json("apply", "--boot", code=2)
             assert d["result"] == "nothing-to-do" and h.type(1) == "identity", d
@@ -257,9 +258,17 @@ def not_half_of_each():
             assert h.read("run/iommucfg/policy.conf") == force
             h.run("confirm", "--boot", code=0)
             assert h.good() == good
+            # So it is with the boot; who starts the unit again wants what is in /etc.
+            assert h.read("run/iommucfg/initramfs") is None
         # What is wrong is told at once, and the next boot has the right one.
+        h.write("run/iommucfg/initramfs", "")
         h.etc(BAD)
         h.run("apply", "--boot", code=1)
+        h.etc(other % '"nvidia"')
+        assert h.json("apply", "--boot", code=0)["result"] == "committed" and h.type(1) == "DMA"
+        h.etc(GPU)
+        h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity"
         h.boot()
         h.etc(other % '"nvidia"')
         assert h.json("apply", "--boot", code=0)["result"] == "committed" and h.type(1) == "DMA"

@@ -94,14 +94,17 @@ def early(h, run):
     # It is in /run for when there is another /var.
     (entry,) = h.read("run/iommucfg/history").splitlines()
     assert json.loads(entry)["result"] == "committed"
+    assert h.read("run/iommucfg/initramfs") == ""
     shutil.rmtree(f"{h.root}/var/lib/iommucfg")
     h.inside("iommucfg apply --boot")
     assert h.read("var/lib/iommucfg/history") == entry + "\n"
     # An error is no reason not to boot.
     h.write("etc/iommucfg.conf", "rubbish")
     h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+    shutil.rmtree(f"{h.root}/run/iommucfg")
     assert "iommucfg.conf:1" in h.inside(run).stderr
     assert "NOT applied" in h.read("dev/kmsg") and h.type(1) == "DMA"
+    assert not os.path.exists(f"{h.root}/run/iommucfg/initramfs")
 
 
 @test
