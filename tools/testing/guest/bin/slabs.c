@@ -2,7 +2,8 @@
 /*
  * slabs: the kernel's slab memory in use, to the byte. Caches of file names and inodes
  * are dropped first, and what CPUs keep for themselves is given back, else objects that
- * nobody has count as used.
+ * nobody has count as used. All files are open by then: to open one more would have a CPU
+ * take a slab of procfs's inodes, all of which would count.
  *
  * Prints "CACHE OBJECTS SIZE" for each cache, and "large BYTES 1": what was too large
  * for any of them.
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLAB	"/sys/kernel/slab"
@@ -55,37 +55,49 @@ static void shrink(void)
 		closedir(dir);
 }
 
-static long long slab_bytes(void)
+/* A file of procfs that is read after all else. */
+static int open_proc(const char *path, int flags)
 {
-	FILE *f = fopen("/proc/meminfo", "r");
-	long long kib = 0;
-	char line[256];
+	int fd = open(path, flags);
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Slab: %lld kB", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
+	if (fd < 0) {
+		perror(path);
+		exit(1);
+	}
+	return fd;
+}
+
+static char *read_all(int fd)
+{
+	static char text[1 << 18];
+	size_t n = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, text + n, sizeof(text) - 1 - n, n)) > 0)
+		n += got;
+	text[n] = '\0';
+	return text;
+}
+
+static long long slab_bytes(int fd)
+{
+	const char *line = strstr(read_all(fd), "\nSlab:");
+	long long kib = 0;
+
+	if (!line || sscanf(line, "\nSlab: %lld kB", &kib) != 1) {
+		fprintf(stderr, "slabs: no Slab: in /proc/meminfo\n");
+		exit(1);
+	}
 	return kib * 1024;
 }
 
-static int print(void)
+static void print(int slabinfo, long long all)
 {
 	long long active, objects, size, per_slab, pages, slabs_active, slabs, in_caches = 0;
-	char line[1024], name[64];
-	long long all;
-	FILE *f;
+	char *line, *save, name[64];
 
-	f = fopen("/proc/slabinfo", "r");
-	if (!f) {
-		perror("slabs: /proc/slabinfo");
-		return 1;
-	}
-	/* CPUs keep what they have not added to the counters of pages yet. */
-	if (put("/proc/sys/vm/stat_refresh"))
-		perror("slabs: stat_refresh");
-	all = slab_bytes();
-	while (fgets(line, sizeof(line), f)) {
+	for (line = strtok_r(read_all(slabinfo), "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "%63s %lld %lld %lld %lld %lld : tunables %*d %*d %*d : slabdata %lld %lld",
 			   name, &active, &objects, &size, &per_slab, &pages, &slabs_active,
 			   &slabs) != 8)
@@ -94,14 +106,19 @@ static int print(void)
 		if (active)
 			printf("%s %lld %lld\n", name, active, size);
 	}
-	fclose(f);
 	printf("large %lld 1\n", all - in_caches);
-	return 0;
 }
 
 int main(void)
 {
+	int meminfo = open_proc("/proc/meminfo", O_RDONLY);
+	int slabinfo = open_proc("/proc/slabinfo", O_RDONLY);
+	int refresh = open_proc("/proc/sys/vm/stat_refresh", O_WRONLY);
+
 	setvbuf(stdout, NULL, _IOFBF, 65536);
+	/* The buffers of what is read are there from now on. */
+	slab_bytes(meminfo);
+	read_all(slabinfo);
 	/* What was used lately survives a first pass, and much goes after a grace period. */
 	for (int i = 0; i < 4; i++) {
 		drop_names();
@@ -110,5 +127,9 @@ int main(void)
 	shrink();
 	usleep(100000);
 	shrink();
-	return print();
+	/* CPUs keep what they have not added to the counters of pages yet. */
+	if (write(refresh, "1", 1) != 1)
+		perror("slabs: stat_refresh");
+	print(slabinfo, slab_bytes(meminfo));
+	return 0;
 }
