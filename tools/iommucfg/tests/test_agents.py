@@ -376,8 +376,9 @@ class Instance(Host):
             with open(path, "w") as out:
                 out.write(f["content"])
             os.chmod(path, int(f["permissions"], 8))
-        (self.argv,) = data["runcmd"]
+        ((*self.shell, self.line),) = data["runcmd"]
         self.here = f"{self.root}/usr/local/lib/iommucfg-agent"
+        assert self.shell == ["sh", "-c"] and f"{AGENT} " in self.line
         self.settings(WELL="true")
         return self
 
@@ -395,15 +396,19 @@ class Instance(Host):
         return os.path.exists(f"{self.root}/etc/iommucfg.d/50-cloud.conf")
 
     def boot(self, code=0, path=os.path.dirname(IOMMUCFG) + ":"):
-        p = subprocess.run([self.root + self.argv[0]], capture_output=True, text=True, timeout=120,
-                           stdin=subprocess.DEVNULL,
-                           env=dict(os.environ, IOMMUCFG_ROOT=self.root,
-                                    PATH=path + os.environ["PATH"]))
+        p = self.run_agent([self.root + AGENT], path)
         assert p.returncode == code, p
         return p
 
+    def run_agent(self, argv, path=os.path.dirname(IOMMUCFG) + ":"):
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120,
+                              stdin=subprocess.DEVNULL,
+                              env=dict(os.environ, IOMMUCFG_ROOT=self.root,
+                                       PATH=path + os.environ["PATH"]))
+
 
 MINE = "usr/local/lib/iommucfg-agent/policy.conf"
+AGENT = "/usr/local/lib/iommucfg-agent/run"
 
 
 @test
@@ -412,6 +417,10 @@ def cloud_run():
         # The sample's own policy: the mounted disk is left out.
         h.boot(2)
         assert h.there() and h.transactions() == []
+        # That is no error of the instance's.
+        command = h.line.replace(AGENT, h.root + AGENT)
+        assert h.run_agent(h.shell + [command]).returncode == 0
+        assert h.run_agent(h.shell + [command.replace("/run ", "/nosuch ")]).returncode
         h.write(MINE, GPU)
         h.boot()
         assert h.type(1) == "identity" and h.transactions() == [] and h.standing()
@@ -474,7 +483,7 @@ def cloud_refused():
 def cloud_no_program():
     with Instance() as h:
         bare = tempfile.mkdtemp(dir=h.dir)
-        p = subprocess.run(["/bin/sh", h.root + h.argv[0]], capture_output=True, text=True,
+        p = subprocess.run(["/bin/sh", h.root + AGENT], capture_output=True, text=True,
                            env={"IOMMUCFG_ROOT": h.root, "PATH": bare})
         assert p.returncode == 1 and "no iommucfg" in p.stderr, p
 
