@@ -67,24 +67,39 @@ static int make_directory(struct iommucfg *ctx, const char *name)
 	return ret;
 }
 
+/* What is there by the name that was wanted. */
+static void name_is_taken(struct iommucfg_txn *other, struct iommucfg_problems *problems)
+{
+	enum iommucfg_state state = iommucfg_txn_state(other);
+	const char *root = iommucfg_root(other->ctx);
+	unsigned int *groups = NULL;
+	char *inside = NULL;
+
+	if (state != IOMMUCFG_STATE_STAGED) {
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
+				      "there is a transaction \"%s\" already, in state %s; once it is over \"iommucfg rollback --forget %s\" removes it",
+				      other->name, iommucfg_state_name(state), other->name);
+		return;
+	}
+	/* Whoever made one by hand has no lock: there is no telling whether it is abandoned. */
+	if (iommucfg_txn_groups(other, &groups) > 0 &&
+	    asprintf(&inside, "%s/" CONFIGFS_DIR "/%s/*/ ", root, other->name) < 0)
+		inside = NULL;
+	iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
+			      "there is a transaction \"%s\" already, staged: nothing of it has been committed; if nobody is at it any more \"rmdir %s%s/" CONFIGFS_DIR "/%s\" removes it",
+			      other->name, inside ? inside : "", root, other->name);
+	free(inside);
+	free(groups);
+}
+
 static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 			 struct iommucfg_problems *problems)
 {
 	struct iommucfg_txn *other = NULL;
-	enum iommucfg_state state;
 
 	if (ret == -EEXIST && !iommucfg_txn_open(ctx, name, &other)) {
-		state = iommucfg_txn_state(other);
+		name_is_taken(other, problems);
 		iommucfg_txn_free(other);
-		/* Whoever made one by hand has no lock: there is no telling whether it is abandoned. */
-		if (state == IOMMUCFG_STATE_STAGED)
-			iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
-					      "there is a transaction \"%s\" already, of which nothing has been committed; if nobody is at it any more \"rmdir /%s/%s/*/ /%s/%s\" removes it",
-					      name, CONFIGFS_DIR, name, CONFIGFS_DIR, name);
-		else
-			iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
-					      "there is a transaction \"%s\" already, in state %s; once it is over \"iommucfg rollback --forget %s\" removes it",
-					      name, iommucfg_state_name(state), name);
 	} else if (ret == -ENOENT) {
 		iommucfg_kernel_probe(ctx, problems);
 	} else {

@@ -5,6 +5,7 @@
 	test_kernel.py IOMMUCFG STANDIN [NAME...]
 """
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -264,6 +265,15 @@ def names_collide():
         r = h.run("set", "1", "DMA", "--name", "x", code=3)
         assert "\"x\"" in r.err and "staged" in r.err
         assert h.transactions() == ["x"] and h.type(1) == "DMA-FQ"
+        # The advice works, as it is, with groups and without.
+        for group in (None, "1"):
+            if group:
+                os.mkdir(f"{h.iommu}/x")
+                os.mkdir(f"{h.iommu}/x/{group}")
+                r = h.run("set", "1", "DMA", "--name", "x", code=3)
+            subprocess.run(["sh", "-c", re.search('"(rmdir [^"]*)"', r.err)[1]], check=True)
+            assert h.transactions() == []
+        os.mkdir(f"{h.iommu}/x")
         h.run("set", "1", "DMA", "--name", "a/b", code=1)
         h.run("set", "1", "DMA", "--name", "standing", code=1)
         h.run("set", "1", "DMA", "--name", "x" * 65, code=1)
