@@ -7,6 +7,7 @@ the disk when QEMU is killed, as with a disk that has no cache of its own.
 """
 
 import base64
+import contextlib
 import os
 import pathlib
 import random
@@ -61,6 +62,39 @@ def image():
             raise Unable(text.split('SKIP: ')[1])
         raise GuestError(text)
     return pathlib.Path(done.stdout.strip())
+
+
+class Root:
+    """The files of such a disk before anything was booted from it, to be changed."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *command, check=True):
+        """Runs a program in it, as on the machine but without a kernel of its own: what it says."""
+        return tool([LAB / 'debian/inside', self.path, *command], check)
+
+    def write(self, name, text):
+        """A file in it."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def make(self, disk):
+        """The disk has these files now."""
+        tool([LAB / 'debian/disk', self.path, disk.path])
+
+
+@contextlib.contextmanager
+def unpacked(source, directory):
+    """The root file system of an image's directory, for as long as it is looked at."""
+    root = directory / 'root'
+    root.mkdir()
+    try:
+        tool(['tar', '-xf', source / 'root.tar', '-C', root, '--numeric-owner'])
+        yield Root(root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 class Running(Qemu):

@@ -2,8 +2,6 @@
 """The packages are upgraded, removed and purged, in a running machine; then nothing is left
 of them, and the machine boots."""
 
-import shutil
-
 import debian
 
 BEGINS = '02-early'
@@ -17,7 +15,7 @@ def left(lane):
             sort''', 120)
 
 
-def policy_of_a_package(lane, root, inside):
+def policy_of_a_package(lane, root):
     """A package that brings a policy has the image built anew, and one that takes it away."""
     package = lane.directory / 'package'
     (package / 'DEBIAN').mkdir(parents=True)
@@ -26,52 +24,44 @@ def policy_of_a_package(lane, root, inside):
         'Package: lab-policy\nVersion: 1\nArchitecture: all\nMaintainer: lab <lab@lab>\n'
         'Description: a policy\n')
     (package / 'etc/iommucfg.d/lab.conf').write_text('default = "keep";\n')
-    debian.tool(['dpkg-deb', '--root-owner-group', '-b', package, root / 'root/lab-policy.deb'])
+    debian.tool(['dpkg-deb', '--root-owner-group', '-b', package, root.path / 'root/lab-policy.deb'])
     image = f'/boot/initrd.img-{lane.release}'
-    debian.tool(inside + ['dpkg', '-i', '/root/lab-policy.deb'])
-    lane.check('iommucfg.d/lab.conf' in debian.tool(inside + ['lsinitramfs', image]),
+    root.run('dpkg', '-i', '/root/lab-policy.deb')
+    lane.check('iommucfg.d/lab.conf' in root.run('lsinitramfs', image),
                'the policy of a package gets into the image')
-    debian.tool(inside + ['dpkg', '--purge', 'lab-policy'])
-    lane.check('iommucfg.d/lab.conf' not in debian.tool(inside + ['lsinitramfs', image]),
+    root.run('dpkg', '--purge', 'lab-policy')
+    lane.check('iommucfg.d/lab.conf' not in root.run('lsinitramfs', image),
                'and goes with it')
 
 
-def upgraded_module(lane):
+def upgraded_module(lane, root):
     """The module's package, upgraded and purged where building takes no emulated CPU."""
-    root = lane.directory / 'root'
-    root.mkdir()
-    inside = [debian.LAB / 'debian/inside', root]
-    try:
-        debian.tool(['tar', '-xf', lane.image / 'root.tar', '-C', root, '--numeric-owner'])
-        out = debian.tool(inside + ['sh', '-c', 'dpkg -i /root/next/*.deb 2>&1'], check=False)
-        status = debian.tool(inside + ['dkms', 'status'])
-        lane.check(f'iommu-configfs/99.0, {lane.release}, x86_64: installed' in status and
-                   'iommu-configfs/1.0' not in status,
-                   'the module is upgraded: DKMS has the new one, and not the old one',
-                   status + out)
-        module = debian.tool(inside + ['modinfo', '-k', lane.release, '-n', 'iommu-configfs'])
-        lane.check('updates/dkms/iommu-configfs.ko' in module, 'modprobe finds it', module)
-        names = debian.tool(inside + ['lsinitramfs', f'/boot/initrd.img-{lane.release}'])
-        lane.check('iommu-configfs.ko' in names, 'the initramfs image has it', names)
-        policy_of_a_package(lane, root, inside)
-        debian.tool(inside + ['dpkg', '--remove', 'iommucfg'])
-        names = debian.tool(inside + ['lsinitramfs', f'/boot/initrd.img-{lane.release}'])
-        lane.check('sbin/iommucfg' not in names and 'init-top/iommucfg' not in names,
-                   'without the command the image is built anew', names)
-        debian.tool(inside + ['dpkg', '--purge', 'iommucfg', 'libiommucfg0',
-                              'iommu-configfs-dkms'])
-        found = debian.tool(['find', root, '-path', f'{root}/root', '-prune', '-o',
-                             '-path', f'{root}/var/log', '-prune', '-o',
-                             '-name', '*iommu*configfs*', '-print', '-o',
-                             '-name', '*iommucfg*', '-print'])
-        lane.equal(found, '', 'purged: nothing is left of them')
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    out = root.run('sh', '-c', 'dpkg -i /root/next/*.deb 2>&1', check=False)
+    status = root.run('dkms', 'status')
+    lane.check(f'iommu-configfs/99.0, {lane.release}, x86_64: installed' in status and
+               'iommu-configfs/1.0' not in status,
+               'the module is upgraded: DKMS has the new one, and not the old one', status + out)
+    module = root.run('modinfo', '-k', lane.release, '-n', 'iommu-configfs')
+    lane.check('updates/dkms/iommu-configfs.ko' in module, 'modprobe finds it', module)
+    names = root.run('lsinitramfs', f'/boot/initrd.img-{lane.release}')
+    lane.check('iommu-configfs.ko' in names, 'the initramfs image has it', names)
+    policy_of_a_package(lane, root)
+    root.run('dpkg', '--remove', 'iommucfg')
+    names = root.run('lsinitramfs', f'/boot/initrd.img-{lane.release}')
+    lane.check('sbin/iommucfg' not in names and 'init-top/iommucfg' not in names,
+               'without the command the image is built anew', names)
+    root.run('dpkg', '--purge', 'iommucfg', 'libiommucfg0', 'iommu-configfs-dkms')
+    found = debian.tool(['find', root.path, '-path', f'{root.path}/root', '-prune', '-o',
+                         '-path', f'{root.path}/var/log', '-prune', '-o',
+                         '-name', '*iommu*configfs*', '-print', '-o',
+                         '-name', '*iommucfg*', '-print'])
+    lane.equal(found, '', 'purged: nothing is left of them')
 
 
 def run(lane):
     """All of it."""
-    upgraded_module(lane)
+    with debian.unpacked(lane.image, lane.directory) as root:
+        upgraded_module(lane, root)
     lane.boot()
     before = lane.run('cat /etc/iommucfg.conf; cat /var/lib/iommucfg/good.conf')
     # Building the module takes an emulated CPU long: that one is upgraded by itself, below.
