@@ -84,7 +84,7 @@ code()
 	for file in "$here/$dir"/{Kconfig,Makefile,.kunitconfig,*.[ch]}; do
 		[ -e "$file" ] || continue
 		case ${file##*/} in
-		seam-sysfs.c | index.c | *.mod.c)
+		seam-sysfs.[ch] | index.c | *.mod.c)
 			continue ;;
 		esac
 		# Status 1 says that something was left out.

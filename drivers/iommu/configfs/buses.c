@@ -57,12 +57,12 @@ const struct bus_type *icfg_bus_by_name(const char *name, size_t len)
 }
 
 /* Visit the devices of all of them. */
-void icfg_buses_visit(int (*fn)(struct device *dev, void *data))
+void icfg_buses_visit(int (*fn)(struct device *dev, void *data), void *data)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(iommu_buses); i++)
-		bus_for_each_dev(iommu_buses[i], NULL, NULL, fn);
+		bus_for_each_dev(iommu_buses[i], NULL, data, fn);
 }
 
 /**

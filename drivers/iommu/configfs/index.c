@@ -18,7 +18,7 @@
 #include <linux/xarray.h>
 
 #include "buses.h"
-#include "seam.h"
+#include "seam-sysfs.h"
 
 static DEFINE_MUTEX(index_lock);
 /* A device of a group, with a reference, by the group's number. */
@@ -49,35 +49,43 @@ static struct iommu_group *follow_hint(unsigned int id)
 	return NULL;
 }
 
+struct search {
+	unsigned int id;
+	struct iommu_group *found;
+};
+
 static int leave_hint(struct device *dev, void *data)
 {
 	struct iommu_group *group = iommu_group_get(dev);
+	struct search *search = data;
 	unsigned int id;
 
 	if (!group)
 		return 0;
 	id = iommu_group_id(group);
-	iommu_group_put(group);
 
 	/* Without memory for it the next one who asks looks again. */
 	if (!xa_load(&hints, id) &&
 	    !xa_err(xa_store(&hints, id, dev, GFP_NOIO)))
 		get_device(dev);
+
+	if (id == search->id && !search->found)
+		search->found = group;
+	else
+		iommu_group_put(group);
 	return 0;
 }
 
 struct iommu_group *icfg_group_by_id(unsigned int id)
 {
-	struct iommu_group *group;
+	struct search search = { .id = id };
 
 	guard(mutex)(&index_lock);
 
-	group = follow_hint(id);
-	if (group)
-		return group;
-
-	icfg_buses_visit(leave_hint);
-	return follow_hint(id);
+	search.found = follow_hint(id);
+	if (!search.found)
+		icfg_buses_visit(leave_hint, &search);
+	return search.found;
 }
 
 /*
@@ -93,6 +101,8 @@ static int forget_device(struct notifier_block *nb, unsigned long action,
 
 	if (action != BUS_NOTIFY_REMOVED_DEVICE)
 		return NOTIFY_DONE;
+
+	icfg_seat_let_leave();
 
 	guard(mutex)(&index_lock);
 	xa_for_each(&hints, id, hint)

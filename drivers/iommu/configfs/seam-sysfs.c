@@ -5,17 +5,28 @@
  * called in place. No path is looked up, so it does not matter what is mounted
  * where, or in which mount namespace somebody wrote.
  *
- * Owns struct icfg_seat. Takes no lock; the core takes the group's mutex.
+ * Owns struct icfg_seat, and leave_sem, which is taken outside of the group's
+ * mutex; the core takes that.
  */
+#include <linux/cleanup.h>
+#include <linux/device.h>
 #include <linux/err.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#include "seam.h"
+#include "seam-sysfs.h"
+
+/*
+ * Held while DMA-FQ is asked for. The core looks whether there is a default domain
+ * before it takes the group's mutex, and uses it after, for DMA-FQ only: the last
+ * device must not leave the group in between.
+ */
+static DECLARE_RWSEM(leave_sem);
 
 struct icfg_seat {
 	struct iommu_group *group;	/* pins @kobj in sysfs */
@@ -106,7 +117,28 @@ enum icfg_type icfg_seat_type(struct icfg_seat *seat)
 	return type == ICFG_AUTO ? ICFG_OTHER : type;
 }
 
-int icfg_seat_set(struct icfg_seat *seat, enum icfg_type type)
+/* A device that begins to leave its group now waits until no DMA-FQ is being set. */
+void icfg_seat_let_leave(void)
+{
+	down_write(&leave_sem);
+	up_write(&leave_sem);
+}
+
+/*
+ * Will @dev be here until leave_sem is let go? device_del() removes this file
+ * before it tells anybody that the device is removed, and so before it gets to
+ * icfg_seat_let_leave(). With the group's mutex held, which keeps a member's
+ * directory.
+ */
+static int stays(struct device *dev, void *data)
+{
+	struct kernfs_node *node = kernfs_find_and_get(dev->kobj.sd, "uevent");
+
+	kernfs_put(node);
+	return !!node;
+}
+
+static int set_type(struct icfg_seat *seat, enum icfg_type type)
 {
 	const struct sysfs_ops *ops = get_ktype(seat->kobj)->sysfs_ops;
 	struct attribute *attr = seat->type->priv;
@@ -115,4 +147,17 @@ int icfg_seat_set(struct icfg_seat *seat, enum icfg_type type)
 
 	ret = ops->store(seat->kobj, attr, word, strlen(word));
 	return ret < 0 ? ret : 0;
+}
+
+int icfg_seat_set(struct icfg_seat *seat, enum icfg_type type)
+{
+	if (type != ICFG_DMA_FQ)
+		return set_type(seat, type);
+
+	guard(rwsem_read)(&leave_sem);
+
+	/* What the core answers for a group that is left without device. */
+	if (!iommu_group_for_each_dev(seat->group, NULL, stays))
+		return -EINVAL;
+	return set_type(seat, type);
 }
