@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The gate: commits and rollbacks pass it one by one, suspend and reboot shut
- * it.
+ * The gate: commits and rollbacks pass it, suspend and reboot shut it.
  *
  * gate_lock protects all of its state, for moments only. The sleep lock is not
  * held across a commit: drivers' probes take it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/jiffies.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/reboot.h>
@@ -24,6 +24,9 @@ static DEFINE_MUTEX(gate_lock);
 static DECLARE_WAIT_QUEUE_HEAD(gate_empty);
 static enum icfg_gate gate;
 static unsigned int inside;
+/* Jiffies: when a suspend shut the gate, and how long all of them kept it shut. */
+static u64 shut_at;
+static u64 shut_for;
 
 /**
  * icfg_gate_enter - begin a commit or a rollback
@@ -49,6 +52,20 @@ void icfg_gate_leave(void)
 	wake_up_all(&gate_empty);
 }
 
+/**
+ * icfg_gate_clock - the time that has passed but for suspends
+ *
+ * In jiffies, from some beginning. These stand still in most suspends, but not in
+ * one to idle on a machine whose CPUs have no idle state for that.
+ */
+u64 icfg_gate_clock(void)
+{
+	guard(mutex)(&gate_lock);
+
+	return (gate == ICFG_GATE_SUSPEND ? shut_at : get_jiffies_64()) -
+	       shut_for;
+}
+
 static int gate_pm(struct notifier_block *nb, unsigned long event, void *data)
 {
 	guard(mutex)(&gate_lock);
@@ -59,14 +76,18 @@ static int gate_pm(struct notifier_block *nb, unsigned long event, void *data)
 	case PM_RESTORE_PREPARE:
 		if (inside)
 			return notifier_from_errno(-EBUSY);
-		if (gate == ICFG_GATE_OPEN)
+		if (gate == ICFG_GATE_OPEN) {
 			gate = ICFG_GATE_SUSPEND;
+			shut_at = get_jiffies_64();
+		}
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_SUSPEND:
 	case PM_POST_RESTORE:
-		if (gate == ICFG_GATE_SUSPEND)
+		if (gate == ICFG_GATE_SUSPEND) {
 			gate = ICFG_GATE_OPEN;
+			shut_for += get_jiffies_64() - shut_at;
+		}
 		break;
 	}
 	return NOTIFY_DONE;

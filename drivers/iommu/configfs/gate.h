@@ -13,6 +13,7 @@ enum icfg_gate {
 
 enum icfg_gate icfg_gate_enter(void);
 void icfg_gate_leave(void);
+u64 icfg_gate_clock(void);
 
 int icfg_gate_init(void);
 void icfg_gate_exit(void);

@@ -141,11 +141,8 @@ static void arm_timer(struct icfg_txn *txn)
 {
 	lockdep_assert_held(&txn->lock);
 
-	/*
-	 * In jiffies, which stand still during suspend. The work holds a
-	 * reference; one that is pending already keeps the one it has.
-	 */
-	txn->deadline = get_jiffies_64() + (u64)txn->confirm_timeout * HZ;
+	/* The work holds a reference; one that is pending keeps the one it has. */
+	txn->deadline = icfg_gate_clock() + (u64)txn->confirm_timeout * HZ;
 	config_item_get(&txn->dir.cg_item);
 	if (mod_delayed_work(timer_wq, &txn->timer,
 			     (unsigned long)txn->confirm_timeout * HZ))
@@ -495,13 +492,13 @@ int icfg_txn_rollback(struct icfg_txn *txn)
  */
 static struct icfg_run *begin_timer(struct icfg_txn *txn)
 {
-	u64 now = get_jiffies_64();
+	u64 now = icfg_gate_clock();
 	enum icfg_gate gate;
 	struct icfg_run *run;
 
 	lockdep_assert_held(&txn->lock);
 
-	/* Started anew while this work was on its way? */
+	/* Started anew while this work was on its way, or was there a suspend? */
 	if (time_before64(now, txn->deadline)) {
 		timer_again(txn, txn->deadline - now);
 		return NULL;
@@ -512,7 +509,7 @@ static struct icfg_run *begin_timer(struct icfg_txn *txn)
 		config_item_put(&txn->dir.cg_item);
 		return NULL;
 	}
-	/* During suspend jiffies stand still: this will be after the resume. */
+	/* A suspend that begins: this will be after the resume. */
 	run = gate == ICFG_GATE_OPEN ? icfg_run_new(txn) : NULL;
 	if (!run) {
 		if (gate == ICFG_GATE_OPEN)

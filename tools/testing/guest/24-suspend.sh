@@ -55,6 +55,15 @@ t=$(txn_new waiting)
 stage "$t" "$group" identity
 echo 600 > "$t/confirm_timeout"
 check_eq "an unconfirmed commit" "$(write_errno "$t/commit" 1)" 0
+# The kernel's clock goes on in this suspend, as on machines without idle states.
+delay=/sys/module/suspend/parameters/pm_test_delay
+old_delay=$(cat $delay)
+echo 15 > $delay
+echo 10 > "$t/confirm_timeout"
+check_eq "a suspend that takes longer than it" "$(write_errno /sys/power/state freeze)" 0
+check_eq "its time stood still" "$(cat "$t/state")" unconfirmed
+echo 600 > "$t/confirm_timeout"
+echo "$old_delay" > $delay
 trace_start iommu_configfs power:suspend_resume
 echo 4 > "$t/confirm_timeout"
 check_eq "does not keep the machine from its sleep" "$(write_errno /sys/power/state freeze)" 0
