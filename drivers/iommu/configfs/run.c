@@ -28,6 +28,10 @@
 /* When somebody hears of a device lock that is not to be had. */
 #define LOCK_SLOW	(10 * HZ)
 
+/* How long a device may not answer before it counts as unplugged. */
+#define ANSWER_LOOKS	50
+#define ANSWER_LOOK_MS	20
+
 /*
  * Want of memory refuses a run, and turns one around, but the way back does not
  * give up for it: what it needs is some bytes for a device.
@@ -489,6 +493,13 @@ bool icfg_dev_has_ops(const struct icfg_dev *d)
 }
 
 #ifdef CONFIG_PCI
+/* Nobody expects an answer of it any more. */
+static bool pci_dev_is_lost(struct pci_dev *pdev)
+{
+	return !device_is_registered(&pdev->dev) ||
+	       READ_ONCE(pdev->error_state) == pci_channel_io_perm_failure;
+}
+
 /*
  * A device that sleeps, or whose port does, reads as if it were not there: wake
  * both before asking.
@@ -496,9 +507,13 @@ bool icfg_dev_has_ops(const struct icfg_dev *d)
 static bool pci_is_gone(struct pci_dev *pdev)
 {
 	bool present;
+	int look = 0;
 
 	pm_runtime_get_sync(&pdev->dev);
-	present = pci_device_is_present(pdev);
+	/* One that comes out of a reset does not answer for a moment. */
+	while (!(present = pci_device_is_present(pdev)) &&
+	       !pci_dev_is_lost(pdev) && look++ < ANSWER_LOOKS)
+		msleep(ANSWER_LOOK_MS);
 	pm_runtime_put(&pdev->dev);
 	return !present;
 }
