@@ -5,8 +5,8 @@
 
 #include "internal.h"
 
-/* What a file of a rule takes: a page, less the newline and the NUL. */
-#define IC_PATTERNS_MAX	4094
+/* What a file of a rule takes, less the newline: see configfs-iommu. */
+#define IC_PATTERNS_MAX	4093
 
 /* Of the hash that a rule's name ends in */
 #define IC_HASH_DIGITS	8

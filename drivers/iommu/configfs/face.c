@@ -440,6 +440,11 @@ static struct config_group *icfg_root_make_group(struct config_group *root,
 		return ERR_PTR(-ENOMEM);
 
 	config_group_init_type_name(&txn->dir, name, &icfg_txn_type);
+	/* It does not say that it had no memory for a long one. */
+	if (!config_item_name(&txn->dir.cg_item)) {
+		config_item_put(&txn->dir.cg_item);
+		return ERR_PTR(-ENOMEM);
+	}
 	return &txn->dir;
 }
 

@@ -69,11 +69,10 @@ static ssize_t store_patterns(char ***where, const char *page, size_t count)
 	if (!icfg_capable())
 		return -EACCES;
 	/*
-	 * What is longer comes in pieces, each of which would be the whole list. What is
-	 * behind a NUL would be lost in silence.
+	 * What does not fit comes in pieces, each of which would be the whole list: no
+	 * telling whether this is one. What is behind a NUL would be lost in silence.
 	 */
-	if (strlen(page) != count ||
-	    (count == ICFG_TEXT_MAX - 1 && page[count - 1] != '\n'))
+	if (strlen(page) != count || count == ICFG_TEXT_MAX - 1)
 		return -EINVAL;
 	patterns = argv_split(GFP_KERNEL, page, &words);
 	if (!patterns)
@@ -281,6 +280,10 @@ static struct config_item *icfg_standing_make_item(struct config_group *dir,
 		return ERR_PTR(-ENOMEM);
 
 	config_item_init_type_name(&rule->item, name, &icfg_rule_item_type);
+	if (!config_item_name(&rule->item)) {
+		config_item_put(&rule->item);
+		return ERR_PTR(-ENOMEM);
+	}
 	icfg_rule_add(rule);
 	return &rule->item;
 }

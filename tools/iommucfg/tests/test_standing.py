@@ -370,14 +370,14 @@ def splits():
         assert len(pieces) == 3, [len(p[2]) for p in pieces]
         assert sorted(words) == [pci("00008086", f"{d:08X}") for d in range(1, 301)]
         length = len(words[0])
-        assert all(len(p[2]) + 1 <= 4095 for p in pieces)
-        assert all(len(p[2]) + 1 + length + 1 > 4095 for p in pieces[:2]), [len(p[2]) for p in pieces]
+        assert all(len(p[2]) + 1 <= 4094 for p in pieces)
+        assert all(len(p[2]) + 1 + length + 1 > 4094 for p in pieces[:2]), [len(p[2]) for p in pieces]
         assert len({(r["priority"], r["order"]) for r in h.standing().values()}) == 1
         h.standing_log()
         h.fill(rule("vendor = 0x8086; device_id = [ %s ];" % ", ".join(map(str, range(1, 301)))))
         assert h.standing_log() == []
         # One that fits to the byte, and one more.
-        long = "a" * 4092
+        long = "a" * 4091
         h.becomes(f'bus = "platform"; device = [ "{long}", "b" ];', ("platform", f"{long} b", "*", "any"))
         h.becomes(f'bus = "platform"; device = [ "{long}a", "b" ];', ("platform", f"{long}a", "*", "any"),
                   ("platform", "b", "*", "any"))

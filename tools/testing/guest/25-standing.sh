@@ -90,11 +90,13 @@ for pair in "bus platform" "removable yes" "removable no" "removable any" "prior
 	check_eq "which reads back" "$(cat "$STANDING/r/${pair%% *}")" "${pair#* }"
 done
 check_eq "blanks are one" "$(echo "  a   b  " > "$STANDING/r/device"; cat "$STANDING/r/device")" "a b"
-long=$(printf '%04094d' 0)
-check_eq "4095 bytes with the newline" "$(write_errno "$STANDING/r/modalias" "$long")" 0
+long=$(printf '%04093d' 0)
+check_eq "4094 bytes with the newline" "$(write_errno "$STANDING/r/modalias" "$long")" 0
 check_eq "read back" "$(cat "$STANDING/r/modalias")" "$long"
 check_eq "and no more: the rest would be a list of its own" \
 	"$(write_errno "$STANDING/r/modalias" "${long}0")" EINVAL
+check_eq "not even where what fits ends in a newline" \
+	"$(write_errno "$STANDING/r/modalias" "$(printf '%s\nb' "$long")")" EINVAL
 check_eq "which leaves what there was" "$(cat "$STANDING/r/modalias")" "$long"
 for file in bus device modalias removable priority order type; do
 	check_eq "$file without CAP_SYS_RAWIO" \
