@@ -5,7 +5,7 @@
 #include "run.h"
 
 /* Room for the reason why something is in use. */
-#define ICFG_WHY	96
+#define ICFG_WHY	192
 
 /* How long a disk has to be open, on end, to count as in use: udev looks in. */
 #define ICFG_OPEN_FOR_MS	2000

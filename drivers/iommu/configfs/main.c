@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Loading and unloading. Every directory of a transaction pins the module, so
- * by the time of the exit nothing runs but the tail of a timer that found
- * nothing to do; destroying its workqueue waits for it.
+ * by the time of the exit nothing runs but the tail of a timer, which touches
+ * no group any more; destroying its workqueue waits for it.
  */
 #include <linux/crash_dump.h>
 #include <linux/module.h>
