@@ -16,24 +16,40 @@
 /* A chain of links longer than this is a circle. */
 #define MAX_DEPTH	16
 
+/* Whatever hangs off one device may hang off another one as well. */
+static int unread(struct iommucfg_topology *topology, int error, const char *path)
+{
+	/* In a tree that was saved without links. */
+	if (error == -EINVAL)
+		return 0;
+	return ic_unread(topology, NULL, IC_MAYBE_LINKED, error, "sys/class/devlink%s%s",
+			 *path ? "/" : "", path);
+}
+
 static int read_link(struct iommucfg_topology *topology, int dirfd, const char *name)
 {
 	char *supplier = NULL, *consumer = NULL;
 	char path[PATH_MAX], status[64], *base;
-	int ret = 0;
+	int ret;
 
 	/* The kernel keeps no status for links that it does not manage. */
 	snprintf(path, sizeof(path), "%s/status", name);
-	if (ic_read_attr(dirfd, path, status, sizeof(status)) <= 0 ||
-	    !strcmp(status, "not tracked"))
+	ret = ic_read_attr(dirfd, path, status, sizeof(status));
+	if (ret < 0)
+		return unread(topology, ret, path);
+	if (!ret || !strcmp(status, "not tracked"))
 		return 0;
 	base = ic_sys_link(dirfd, name, "class/devlink");
 	if (!base)
-		return 0;
+		return unread(topology, -errno, name);
 	snprintf(path, sizeof(path), "%s/supplier", name);
 	supplier = ic_sys_link(dirfd, path, base);
-	snprintf(path, sizeof(path), "%s/consumer", name);
-	consumer = ic_sys_link(dirfd, path, base);
+	ret = supplier ? 0 : unread(topology, -errno, path);
+	if (supplier) {
+		snprintf(path, sizeof(path), "%s/consumer", name);
+		consumer = ic_sys_link(dirfd, path, base);
+		ret = consumer ? 0 : unread(topology, -errno, path);
+	}
 	free(base);
 	if (supplier && consumer) {
 		ret = IC_GROW(topology->links, topology->num_links, topology->cap_links);
@@ -50,21 +66,21 @@ static int read_link(struct iommucfg_topology *topology, int dirfd, const char *
 
 int ic_links_read(struct iommucfg_topology *topology)
 {
+	int ret = 0, error = 0;
 	struct dirent *e;
 	DIR *dir;
-	int ret = 0;
 
 	if (topology->links_read)
 		return 0;
 	topology->links_read = true;
 	dir = ic_opendirat(topology->ctx->sysfd, "class/devlink");
 	if (!dir)
-		return errno == ENOMEM ? -ENOMEM : 0;
-	while (!ret && (e = readdir(dir)))
+		return unread(topology, -errno, "");
+	while (!ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name != '.')
 			ret = read_link(topology, dirfd(dir), e->d_name);
 	closedir(dir);
-	return ret;
+	return ret || !error ? ret : unread(topology, error, "");
 }
 
 void ic_links_free(struct iommucfg_topology *topology)
@@ -99,17 +115,17 @@ static bool is_below(const char *path, const char *top)
 	return !strncmp(path, top, length) && (path[length] == '/' || !path[length]);
 }
 
-static int above(const struct iommucfg_topology *topology, const char *syspath,
+static int above(struct iommucfg_topology *topology, const char *syspath,
 		 struct ic_devices *devices, int depth);
 
 /* "devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1": by its controllers */
-static int above_head(const struct iommucfg_topology *topology, const char *syspath,
+static int above_head(struct iommucfg_topology *topology, const char *syspath,
 		      struct ic_devices *devices, int depth)
 {
 	char *subsystem, *controller, *slash;
+	int ret = 0, error = 0;
 	struct dirent *e;
 	DIR *dir;
-	int ret = 0;
 
 	subsystem = strdup(syspath);
 	if (!subsystem)
@@ -119,24 +135,28 @@ static int above_head(const struct iommucfg_topology *topology, const char *sysp
 	if (slash)
 		*slash = '\0';
 	dir = ic_opendirat(topology->ctx->sysfd, subsystem);
-	if (!dir) {
-		free(subsystem);
-		return 0;
-	}
-	while (!ret && (e = readdir(dir))) {
+	if (!dir)
+		error = -errno;
+	while (dir && !ret && (e = ic_readdir(dir, &error))) {
 		if (strncmp(e->d_name, "nvme", 4))
 			continue;
 		controller = ic_sys_link(dirfd(dir), e->d_name, subsystem);
+		/* Heads are no links. */
 		if (controller)
 			ret = above(topology, controller, devices, depth + 1);
+		else if (errno != EINVAL)
+			error = -errno;
 		free(controller);
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	if (!ret && error)
+		ret = ic_unread(topology, NULL, IC_MAYBE_BLOCK, error, "sys/%s", subsystem);
 	free(subsystem);
 	return ret;
 }
 
-static int above(const struct iommucfg_topology *topology, const char *syspath,
+static int above(struct iommucfg_topology *topology, const char *syspath,
 		 struct ic_devices *devices, int depth)
 {
 	struct iommucfg_device *device;
@@ -157,7 +177,7 @@ static int above(const struct iommucfg_topology *topology, const char *syspath,
 }
 
 /* Adds every device whose release would take away what is at @syspath. */
-int ic_devices_above(const struct iommucfg_topology *topology, const char *syspath,
+int ic_devices_above(struct iommucfg_topology *topology, const char *syspath,
 		     struct ic_devices *devices)
 {
 	return above(topology, syspath, devices, 0);

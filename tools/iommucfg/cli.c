@@ -305,6 +305,18 @@ int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, c
 	return err;
 }
 
+/* What cannot be read is a warning here; whether it holds something up the plan knows. */
+int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology)
+{
+	int ret = iommucfg_topology_scan_use(topology, cli->problems);
+
+	if (!ret)
+		return EXIT_DONE;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
+			      "what is in use cannot be found out: %s", strerror(-ret));
+	return EXIT_BAD;
+}
+
 /* Transactions that somebody has to decide about first. */
 int cli_pending(struct cli *cli, enum iommucfg_severity severity)
 {

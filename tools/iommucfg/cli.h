@@ -87,6 +87,7 @@ bool cli_color(const struct cli *cli, FILE *f);
 int cli_need_kernel(struct cli *cli);
 int cli_need_root(struct cli *cli);
 int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, char **argv);
+int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology);
 int cli_pending(struct cli *cli, enum iommucfg_severity severity);
 int cli_nomem(void);
 struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,

@@ -117,6 +117,11 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 {
 	int code, ret = 0;
 
+	/*
+	 * What cannot be told to be free counts as in use, so it keeps its type, and that
+	 * is said. As an error it would keep the policy from all the others as well, and
+	 * nobody is there to say that it may go on.
+	 */
 	run->options = (struct iommucfg_plan_options){ .skip_in_use = true };
 	run->yes = true;
 	if (iommucfg_policy_settle(policy) >= 0)

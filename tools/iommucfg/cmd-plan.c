@@ -51,7 +51,8 @@ static int make_plan(struct cli *cli, const struct iommucfg_policy *policy,
 		return EXIT_BAD;
 	if (!iommucfg_kernel_probe(cli->ctx, NULL))
 		cli_pending(cli, IOMMUCFG_WARNING);
-	iommucfg_topology_scan_use(*topology);
+	if (cli_scan_use(cli, *topology))
+		return EXIT_BAD;
 	iommucfg_topology_scan_required(*topology);
 	ret = iommucfg_plan_policy(*topology, policy, options, plan);
 	if (ret) {
@@ -97,7 +98,7 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 	int code, allow_set = 0, timeout_set = 0;
 	struct iommucfg_policy *policy = NULL;
 	struct iommucfg_plan *plan = NULL;
-	struct run run = { .cli = cli };
+	struct run run = { .cli = cli, .options = { .only_look = true } };
 	const char *result;
 
 	code = options_of(&run, cli, argc, argv, quiet ? assert_options : plan_options, !quiet,

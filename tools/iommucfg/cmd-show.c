@@ -192,12 +192,13 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 	if (iommucfg_topology_scan(cli->ctx, &topology, cli->problems)) {
 		code = EXIT_BAD;
 	} else {
-		iommucfg_topology_scan_use(topology);
+		code = cli_scan_use(cli, topology);
 		chosen = calloc(iommucfg_topology_num_groups(topology), sizeof(*chosen));
 		if (!chosen)
 			code = cli_nomem();
 		else
-			code = choose(cli, topology, chosen, argc - optind, argv + optind);
+			code = cli_worse(code, choose(cli, topology, chosen, argc - optind,
+						      argv + optind));
 	}
 	cli_tell(cli);
 	if (cli->json)

@@ -106,8 +106,23 @@ struct iommucfg_topology {
 		char *supplier, *consumer;
 	} *links;
 	size_t num_links, cap_links;
+	/* what could not be read of what is in use */
+	struct ic_unread {
+		char *file;		/* below the root */
+		struct iommucfg_device *device;	/* the one that it is about, or NULL */
+		int maybe, error;
+	} *unreads;
+	size_t num_unreads, cap_unreads;
+	int use_error;
 	bool use_read, required_read, links_read;
 };
+
+/* What could have been found where something cannot be read; 0: only words about it. */
+#define IC_MAYBE_NET		IOMMUCFG_GUARD_NET
+#define IC_MAYBE_BLOCK		IOMMUCFG_GUARD_BLOCK
+#define IC_MAYBE_NEVER		4	/* what is never overridden */
+#define IC_MAYBE_DEFAULT_ROUTE	8
+#define IC_MAYBE_LINKED		(IC_MAYBE_NET | IC_MAYBE_BLOCK)
 
 enum ic_key {
 	IC_KEY_DEVICE, IC_KEY_BUS, IC_KEY_PATH, IC_KEY_VENDOR, IC_KEY_DEVICE_ID,
@@ -176,6 +191,7 @@ struct iommucfg_plan {
 #define IC_GROW(array, n, cap) ic_grow((void **)&(array), (n), &(cap), sizeof(*(array)))
 int ic_grow(void **array, size_t n, size_t *cap, size_t size);
 DIR *ic_opendirat(int dirfd, const char *path);
+struct dirent *ic_readdir(DIR *dir, int *error);
 ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size);
 int ic_write_attr(int dirfd, const char *path, const char *text);
 char *ic_read_text(int dirfd, const char *path, int *error);
@@ -225,8 +241,17 @@ struct ic_devices {
 
 int ic_links_read(struct iommucfg_topology *topology);
 void ic_links_free(struct iommucfg_topology *topology);
-int ic_devices_above(const struct iommucfg_topology *topology, const char *syspath,
+int ic_devices_above(struct iommucfg_topology *topology, const char *syspath,
 		     struct ic_devices *devices);
+
+/* unread.c */
+bool ic_is_gone(int error);
+int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
+	      int error, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_problems *problems);
+int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *change);
+void ic_unread_free(struct iommucfg_topology *topology);
 
 /* inuse*.c */
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
@@ -238,9 +263,10 @@ int ic_use_vfio(struct iommucfg_topology *topology);
 
 /* netinfo.c */
 struct ic_netinfo;
-struct ic_netinfo *ic_netinfo_read(struct iommucfg *ctx);
+struct ic_netinfo *ic_netinfo_read(struct iommucfg_topology *topology);
 void ic_netinfo_free(struct ic_netinfo *info);
 bool ic_netinfo_default_route(const struct ic_netinfo *info, const char *ifname);
+const char *ic_netinfo_unread(const struct ic_netinfo *info, int *error);
 const char *ic_netinfo_address(const struct ic_netinfo *info, const char *ifname, size_t index);
 
 /* plan.c, plan-guards.c */

@@ -28,11 +28,16 @@ struct blocks {
 
 #define MAX_STACK	16	/* of dm on md on dm ... */
 
+#define unread(blocks, only, error, ...) \
+	ic_unread((blocks)->topology, only, IC_MAYBE_BLOCK, error, __VA_ARGS__)
+
 static int read_block(struct blocks *blocks, int dirfd, const char *name)
 {
 	struct block block = { 0 };
 	unsigned int major, minor;
 	char path[PATH_MAX], buf[32];
+	struct block *added;
+	ssize_t n;
 	int ret;
 
 	ret = IC_GROW(blocks->v, blocks->n, blocks->cap);
@@ -40,32 +45,39 @@ static int read_block(struct blocks *blocks, int dirfd, const char *name)
 		return ret;
 	block.syspath = ic_sys_link(dirfd, name, "class/block");
 	if (!block.syspath)
-		return 0;
+		return errno == EINVAL ? 0 :
+		       unread(blocks, NULL, -errno, "sys/class/block/%s", name);
 	block.name = strdup(name);
 	snprintf(path, sizeof(path), "%s/dev", name);
-	if (ic_read_attr(dirfd, path, buf, sizeof(buf)) > 0 &&
-	    sscanf(buf, "%u:%u", &major, &minor) == 2)
+	n = ic_read_attr(dirfd, path, buf, sizeof(buf));
+	if (n > 0 && sscanf(buf, "%u:%u", &major, &minor) == 2)
 		block.number = makedev(major, minor);
 	blocks->v[blocks->n++] = block;
 	if (!block.name)
 		return -ENOMEM;
-	return ic_devices_above(blocks->topology, block.syspath, &blocks->v[blocks->n - 1].above);
+	added = &blocks->v[blocks->n - 1];
+	ret = ic_devices_above(blocks->topology, block.syspath, &added->above);
+	/* Without its number what is mounted is not known to be on it. */
+	if (!ret && n < 0)
+		ret = unread(blocks, added->above.n ? &added->above : NULL, n,
+			     "sys/class/block/%s", path);
+	return ret;
 }
 
 static int read_blocks(struct blocks *blocks)
 {
+	int ret = 0, error = 0;
 	struct dirent *e;
 	DIR *dir;
-	int ret = 0;
 
 	dir = ic_opendirat(blocks->topology->ctx->sysfd, "class/block");
 	if (!dir)
-		return errno == ENOMEM ? -ENOMEM : 0;
-	while (!ret && (e = readdir(dir)))
+		return unread(blocks, NULL, -errno, "sys/class/block");
+	while (!ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name != '.')
 			ret = read_block(blocks, dirfd(dir), e->d_name);
 	closedir(dir);
-	return ret;
+	return ret || !error ? ret : unread(blocks, NULL, error, "sys/class/block");
 }
 
 static const struct block *by_number(const struct blocks *blocks, dev_t number)
@@ -128,10 +140,10 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 {
 	char path[PATH_MAX], label[512];
 	const struct block *slave;
+	int ret = 0, error = 0;
 	struct dirent *e;
 	size_t i;
 	DIR *dir;
-	int ret = 0;
 
 	for (i = 0; i < block->above.n && !ret; i++)
 		ret = ic_use_add(block->above.v[i], kind, block->name, IOMMUCFG_GUARD_BLOCK, false,
@@ -141,15 +153,26 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 	snprintf(path, sizeof(path), "%s/slaves", block->syspath);
 	dir = ic_opendirat(blocks->topology->ctx->sysfd, path);
 	if (!dir)
-		return 0;
+		return unread(blocks, NULL, -errno, "sys/%s", path);
 	dm_label(blocks, block->name, label, sizeof(label));
-	while (!ret && (e = readdir(dir))) {
+	while (!ret && (e = ic_readdir(dir, &error))) {
 		slave = *e->d_name == '.' ? NULL : by_name(blocks, e->d_name);
 		if (slave)
 			ret = tell(blocks, slave, kind, detail, label, depth + 1);
 	}
 	closedir(dir);
-	return ret;
+	return ret || !error ? ret : unread(blocks, NULL, error, "sys/%s", path);
+}
+
+/* 1 for a file that can be read, all of it: libmount does not say what it could not. */
+static int is_readable(const struct blocks *blocks, const char *path)
+{
+	char *text;
+	int ret;
+
+	text = ic_read_text(blocks->topology->ctx->rootfd, path, &ret);
+	free(text);
+	return text ? 1 : unread(blocks, NULL, ret, "%s", path);
 }
 
 static int use_mounts(const struct blocks *blocks)
@@ -160,15 +183,19 @@ static int use_mounts(const struct blocks *blocks)
 	struct libmnt_fs *fs;
 	const struct block *block;
 	const char *target;
-	int ret = 0;
 	char *path;
+	int ret;
 
+	ret = is_readable(blocks, "proc/self/mountinfo");
+	if (ret <= 0)
+		return ret;
 	if (asprintf(&path, "%s/proc/self/mountinfo", ctx->root) < 0)
 		return -ENOMEM;
-	table = access(path, R_OK) ? NULL : mnt_new_table_from_file(path);
+	table = mnt_new_table_from_file(path);
 	free(path);
 	iter = mnt_new_iter(MNT_ITER_FORWARD);
-	while (table && iter && !ret && !mnt_table_next_fs(table, iter, &fs)) {
+	ret = table && iter ? 0 : -ENOMEM;
+	while (!ret && !mnt_table_next_fs(table, iter, &fs)) {
 		/* btrfs mounts have a number of their own */
 		block = by_number(blocks, mnt_fs_get_devno(fs));
 		if (!block)
@@ -189,19 +216,19 @@ static int use_swaps(const struct blocks *blocks)
 	struct libmnt_iter *iter;
 	struct libmnt_fs *fs;
 	const struct block *block;
-	int ret = 0;
 	char *path;
+	int ret;
 
+	ret = is_readable(blocks, "proc/swaps");
+	if (ret <= 0)
+		return ret;
 	if (asprintf(&path, "%s/proc/swaps", ctx->root) < 0)
 		return -ENOMEM;
 	table = mnt_new_table();
-	if (table && (access(path, R_OK) || mnt_table_parse_swaps(table, path))) {
-		mnt_unref_table(table);
-		table = NULL;
-	}
-	free(path);
 	iter = mnt_new_iter(MNT_ITER_FORWARD);
-	while (table && iter && !ret && !mnt_table_next_fs(table, iter, &fs)) {
+	ret = table && iter && !mnt_table_parse_swaps(table, path) ? 0 : -ENOMEM;
+	free(path);
+	while (!ret && !mnt_table_next_fs(table, iter, &fs)) {
 		block = by_source(blocks, mnt_fs_get_source(fs));
 		if (block)
 			ret = tell(blocks, block, "swap", "swap", NULL, 0);
@@ -214,16 +241,16 @@ static int use_swaps(const struct blocks *blocks)
 static int use_holders(const struct blocks *blocks, const struct block *block)
 {
 	char path[PATH_MAX], label[512];
+	int ret = 0, error = 0;
 	struct dirent *e;
 	const char *kind;
 	DIR *dir;
-	int ret = 0;
 
 	snprintf(path, sizeof(path), "%s/holders", block->syspath);
 	dir = ic_opendirat(blocks->topology->ctx->sysfd, path);
 	if (!dir)
-		return 0;
-	while (!ret && (e = readdir(dir))) {
+		return unread(blocks, &block->above, -errno, "sys/%s", path);
+	while (!ret && (e = ic_readdir(dir, &error))) {
 		if (*e->d_name == '.')
 			continue;
 		kind = !strncmp(e->d_name, "dm-", 3) ? "dm" :
@@ -232,7 +259,7 @@ static int use_holders(const struct blocks *blocks, const struct block *block)
 		ret = tell(blocks, block, kind, label, NULL, 0);
 	}
 	closedir(dir);
-	return ret;
+	return ret || !error ? ret : unread(blocks, &block->above, error, "sys/%s", path);
 }
 
 int ic_use_block(struct iommucfg_topology *topology)

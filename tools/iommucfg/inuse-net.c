@@ -16,8 +16,9 @@
 
 /* What is on an interface and on those above it, as text. */
 struct face {
-	struct iommucfg *ctx;
+	struct iommucfg_topology *topology;
 	const struct ic_netinfo *info;
+	const struct ic_devices *above;
 	char text[512];
 	size_t length;
 	bool default_route;
@@ -38,8 +39,9 @@ static void say(struct face *face, const char *what, const char *word)
 	}
 }
 
-static void look(struct face *face, const char *name, int depth)
+static int look(struct face *face, const char *name, int depth)
 {
+	int ret = 0, error = 0;
 	const char *address;
 	char path[PATH_MAX];
 	struct dirent *e;
@@ -51,24 +53,40 @@ static void look(struct face *face, const char *name, int depth)
 	if (ic_netinfo_default_route(face->info, name))
 		face->default_route = true;
 	if (depth > MAX_STACK)
-		return;
+		return 0;
 	snprintf(path, sizeof(path), "class/net/%s", name);
-	dir = ic_opendirat(face->ctx->sysfd, path);
+	dir = ic_opendirat(face->topology->ctx->sysfd, path);
 	if (!dir)
-		return;
-	while ((e = readdir(dir)))
+		error = -errno;
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (!strncmp(e->d_name, "upper_", 6)) {
 			say(face, "below ", e->d_name + 6);
-			look(face, e->d_name + 6, depth + 1);
+			ret = look(face, e->d_name + 6, depth + 1);
 		}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	/* The default route may be that of one above it. */
+	return ret || !error ? ret :
+	       ic_unread(face->topology, face->above, IC_MAYBE_DEFAULT_ROUTE, error, "sys/%s",
+			 path);
+}
+
+/* It is known to run, but not whether a default route goes over it. */
+static int unread_routes(struct face *face)
+{
+	const char *file;
+	int error;
+
+	file = face->default_route ? NULL : ic_netinfo_unread(face->info, &error);
+	return file ? ic_unread(face->topology, face->above, IC_MAYBE_DEFAULT_ROUTE, error, "%s",
+				file) : 0;
 }
 
 static int use_interface(struct iommucfg_topology *topology, const struct ic_netinfo *info,
 			 int dirfd, const char *name)
 {
-	struct face face = { .ctx = topology->ctx, .info = info };
 	struct ic_devices above = { 0 };
+	struct face face = { .topology = topology, .info = info, .above = &above };
 	char path[PATH_MAX], buf[32];
 	unsigned long flags = 0;
 	char *syspath;
@@ -76,18 +94,32 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 	int ret;
 
 	syspath = ic_sys_link(dirfd, name, "class/net");
+	/* bonding_masters, for one, is no link. */
 	if (!syspath)
-		return 0;
+		return errno == EINVAL ? 0 :
+		       ic_unread(topology, NULL, IC_MAYBE_NET | IC_MAYBE_DEFAULT_ROUTE, -errno,
+				 "sys/class/net/%s", name);
 	ret = ic_devices_above(topology, syspath, &above);
 	free(syspath);
 	if (ret || !above.n)
 		goto out;
 	snprintf(path, sizeof(path), "%s/flags", name);
-	if (ic_read_attr(dirfd, path, buf, sizeof(buf)) <= 0 ||
-	    ic_parse_number(buf, 16, ULONG_MAX, &flags) || !(flags & IFF_UP))
+	ret = ic_read_attr(dirfd, path, buf, sizeof(buf));
+	/* The kernel says EINVAL of an interface that is on its way out. */
+	if (ret < 0) {
+		ret = ret == -EINVAL ? 0 :
+		      ic_unread(topology, &above, IC_MAYBE_NET | IC_MAYBE_DEFAULT_ROUTE, ret,
+				"sys/class/net/%s", path);
 		goto out;
+	}
+	if (!ret || ic_parse_number(buf, 16, ULONG_MAX, &flags) || !(flags & IFF_UP)) {
+		ret = 0;
+		goto out;
+	}
 	say(&face, "up", "");
-	look(&face, name, 0);
+	ret = look(&face, name, 0);
+	if (!ret)
+		ret = unread_routes(&face);
 	if (face.default_route)
 		say(&face, "default route", "");
 	for (i = 0; i < above.n && !ret; i++)
@@ -100,21 +132,25 @@ out:
 
 int ic_use_net(struct iommucfg_topology *topology)
 {
-	struct ic_netinfo *info;
+	struct ic_netinfo *info = NULL;
+	int ret = 0, error = 0;
 	struct dirent *e;
 	DIR *dir;
-	int ret = 0;
 
 	dir = ic_opendirat(topology->ctx->sysfd, "class/net");
 	if (!dir)
-		return errno == ENOMEM ? -ENOMEM : 0;
-	info = ic_netinfo_read(topology->ctx);
-	if (!info)
-		ret = -ENOMEM;
-	while (!ret && (e = readdir(dir)))
+		error = -errno;
+	if (dir) {
+		info = ic_netinfo_read(topology);
+		ret = info ? 0 : -ENOMEM;
+	}
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name != '.')
 			ret = use_interface(topology, info, dirfd(dir), e->d_name);
 	ic_netinfo_free(info);
-	closedir(dir);
-	return ret;
+	if (dir)
+		closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(topology, NULL, IC_MAYBE_NET | IC_MAYBE_DEFAULT_ROUTE, error,
+			 "sys/class/net");
 }

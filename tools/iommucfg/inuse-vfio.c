@@ -13,6 +13,25 @@ static bool has_vfio(const struct iommucfg_device *device)
 	return device->driver && strstr(device->driver, "vfio");
 }
 
+struct scan {
+	struct iommucfg_topology *topology;
+	struct ic_devices candidates;	/* with a driver of VFIO's */
+	bool told;
+};
+
+/*
+ * Of one process for all: who cannot read one cannot read many. That others' are
+ * closed to somebody who is not root is as it should be, and he changes nothing.
+ */
+static int unread(struct scan *scan, int error, const char *path)
+{
+	if (scan->told || ((error == -EACCES || error == -EPERM) && geteuid()))
+		return 0;
+	scan->told = !ic_is_gone(error);
+	return ic_unread(scan->topology, &scan->candidates, IC_MAYBE_NEVER, error, "proc%s%s",
+			 *path ? "/" : "", path);
+}
+
 /* Does /dev/vfio/devices/<cdev> belong to the device? */
 static bool has_cdev(const struct iommucfg_device *device, const char *cdev)
 {
@@ -22,8 +41,7 @@ static bool has_cdev(const struct iommucfg_device *device, const char *cdev)
 	return !faccessat(device->ctx->sysfd, path, F_OK, 0);
 }
 
-static int owned(struct iommucfg_topology *topology, const char *file, const char *pid,
-		 const char *comm)
+static int owned(const struct scan *scan, const char *file, const char *pid, const char *comm)
 {
 	const char *what = file + strlen("/dev/vfio/");
 	struct iommucfg_device *device;
@@ -31,10 +49,8 @@ static int owned(struct iommucfg_topology *topology, const char *file, const cha
 	size_t i;
 	int ret = 0;
 
-	for (i = 0; i < topology->num_devices && !ret; i++) {
-		device = topology->by_path[i];
-		if (!has_vfio(device))
-			continue;
+	for (i = 0; i < scan->candidates.n && !ret; i++) {
+		device = scan->candidates.v[i];
 		if (!strncmp(what, "devices/", 8) ?
 		    has_cdev(device, what + 8) :
 		    ic_canonical_decimal(strncmp(what, "noiommu-", 8) ? what : what + 8,
@@ -45,51 +61,63 @@ static int owned(struct iommucfg_topology *topology, const char *file, const cha
 	return ret;
 }
 
-static int look_at_process(struct iommucfg_topology *topology, int procfd, const char *pid)
+static int look_at_process(struct scan *scan, int procfd, const char *pid)
 {
-	char path[64], link[PATH_MAX], comm[64] = "?";
+	char path[64], name[64], link[PATH_MAX], comm[64] = "?";
+	int ret = 0, error = 0;
 	struct dirent *e;
 	ssize_t n;
 	DIR *dir;
-	int ret = 0;
 
 	snprintf(path, sizeof(path), "%.20s/fd", pid);
 	dir = ic_opendirat(procfd, path);
-	/* Somebody else's, or gone. */
 	if (!dir)
-		return 0;
-	while (!ret && (e = readdir(dir))) {
-		n = readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
+		return unread(scan, -errno, path);
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		n = *e->d_name == '.' ? 0 :
+		    readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
+		if (n < 0 && errno != EINVAL)
+			error = ic_is_gone(-errno) ? error : -errno;
 		if (n <= 10 || strncmp(link, "/dev/vfio/", 10))
 			continue;
 		link[n] = '\0';
-		snprintf(path, sizeof(path), "%.20s/comm", pid);
-		ic_read_attr(procfd, path, comm, sizeof(comm));
-		ret = owned(topology, link, pid, comm);
+		snprintf(name, sizeof(name), "%.20s/comm", pid);
+		ic_read_attr(procfd, name, comm, sizeof(comm));
+		ret = owned(scan, link, pid, comm);
 	}
 	closedir(dir);
-	return ret;
+	return ret || !error ? ret : unread(scan, error, path);
 }
 
 int ic_use_vfio(struct iommucfg_topology *topology)
 {
+	struct scan scan = { .topology = topology };
+	struct ic_devices *found = &scan.candidates;
+	int ret = 0, error = 0;
 	struct dirent *e;
+	DIR *dir = NULL;
 	size_t i;
-	DIR *dir;
-	int ret = 0;
 
+	for (i = 0; i < topology->num_devices && !ret; i++) {
+		if (!has_vfio(topology->by_path[i]))
+			continue;
+		ret = IC_GROW(found->v, found->n, found->cap);
+		if (!ret)
+			found->v[found->n++] = topology->by_path[i];
+	}
 	/* Going through all processes takes long, and is seldom needed. */
-	for (i = 0; i < topology->num_devices; i++)
-		if (has_vfio(topology->by_path[i]))
-			break;
-	if (i == topology->num_devices)
-		return 0;
-	dir = ic_opendirat(topology->ctx->rootfd, "proc");
-	if (!dir)
-		return 0;
-	while (!ret && (e = readdir(dir)))
+	if (!ret && found->n) {
+		dir = ic_opendirat(topology->ctx->rootfd, "proc");
+		if (!dir)
+			error = -errno;
+	}
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name >= '1' && *e->d_name <= '9')
-			ret = look_at_process(topology, dirfd(dir), e->d_name);
-	closedir(dir);
+			ret = look_at_process(&scan, dirfd(dir), e->d_name);
+	if (dir)
+		closedir(dir);
+	if (!ret && error)
+		ret = unread(&scan, error, "");
+	free(found->v);
 	return ret;
 }

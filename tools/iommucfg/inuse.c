@@ -36,29 +36,30 @@ int ic_use_add(struct iommucfg_device *device, const char *kind, const char *nam
 	return 0;
 }
 
-static int use_vfs(struct iommucfg_device *device)
+static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *device)
 {
+	struct ic_devices only = { .v = &device, .n = 1 };
 	char path[PATH_MAX], buf[32];
 	unsigned long n;
+	int ret;
 
 	if (!device->bus || strcmp(device->bus, "pci") || !device->driver)
 		return 0;
 	snprintf(path, sizeof(path), "%s/sriov_numvfs", device->syspath);
-	if (ic_read_attr(device->ctx->sysfd, path, buf, sizeof(buf)) <= 0 ||
-	    ic_parse_number(buf, 10, ULONG_MAX, &n) || !n)
+	ret = ic_read_attr(device->ctx->sysfd, path, buf, sizeof(buf));
+	if (ret < 0)
+		return ic_unread(topology, &only, IC_MAYBE_NEVER, ret, "sys/%s", path);
+	if (!ret || ic_parse_number(buf, 10, ULONG_MAX, &n) || !n)
 		return 0;
 	return ic_use_add(device, "vfs", device->name, IOMMUCFG_GUARD_NEVER, false,
 			  "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
 }
 
-int iommucfg_topology_scan_use(struct iommucfg_topology *topology)
+static int scan(struct iommucfg_topology *topology)
 {
 	size_t i;
 	int ret;
 
-	if (topology->use_read)
-		return 0;
-	topology->use_read = true;
 	ret = ic_links_read(topology);
 	if (!ret)
 		ret = ic_use_block(topology);
@@ -67,8 +68,19 @@ int iommucfg_topology_scan_use(struct iommucfg_topology *topology)
 	if (!ret)
 		ret = ic_use_vfio(topology);
 	for (i = 0; i < topology->num_devices && !ret; i++)
-		ret = use_vfs(topology->by_path[i]);
+		ret = use_vfs(topology, topology->by_path[i]);
 	return ret;
+}
+
+int iommucfg_topology_scan_use(struct iommucfg_topology *topology,
+			       struct iommucfg_problems *problems)
+{
+	/* What is known in part only is not known, also when asked again. */
+	if (topology->use_read)
+		return topology->use_error;
+	topology->use_read = true;
+	topology->use_error = scan(topology);
+	return topology->use_error ? topology->use_error : ic_unread_warn(topology, problems);
 }
 
 const char *iommucfg_use_kind(const struct iommucfg_use *use)

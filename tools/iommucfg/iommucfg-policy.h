@@ -124,6 +124,9 @@ int iommucfg_rule_match(const struct iommucfg_rule *rule, struct iommucfg_device
  * @allow_in_use: mask of enum iommucfg_guard
  * @skip_in_use: leave groups in use out instead of refusing
  * @default_route_ok: a person said yes to a default route going away
+ * @only_look: the plan is not to be carried out. Else it is an error of the plan
+ *	where it cannot be told whether a group is in use, and with skip_in_use the
+ *	group is left out
  *
  * Initialise with zeros; later versions add members at the end.
  */
@@ -132,6 +135,7 @@ struct iommucfg_plan_options {
 	int allow_in_use;
 	bool skip_in_use;
 	bool default_route_ok;
+	bool only_look;
 };
 
 /**

@@ -249,14 +249,17 @@ void iommucfg_topology_free(struct iommucfg_topology *topology);
 /**
  * iommucfg_topology_scan_use() - find out what is in use
  * @topology: each of its devices gets its list of uses, see iommucfg_device_use()
+ * @problems: gets a warning for each file that is there but cannot be read
  *
  * Looks at mounts, swaps, holders (dm, md), running interfaces, VFIO owners
- * and virtual functions. What cannot be read (another user's processes, say)
- * is not found. A second call does nothing.
+ * and virtual functions. What cannot be read may hide a use: plans over the
+ * topology take account of that, see struct iommucfg_plan_options. Other users'
+ * processes are passed over by who is not root. A second call does nothing.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; then nothing is known.
  */
-int iommucfg_topology_scan_use(struct iommucfg_topology *topology);
+int iommucfg_topology_scan_use(struct iommucfg_topology *topology,
+			       struct iommucfg_problems *problems);
 
 /**
  * iommucfg_topology_scan_required() - ask the kernel which types are forced

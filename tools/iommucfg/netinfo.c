@@ -29,6 +29,8 @@ struct ic_netinfo {
 	size_t num_addresses, cap_addresses;
 	struct route *routes;
 	size_t num_routes, cap_routes;
+	const char *unread;	/* the file with routes that could not be read */
+	int error;
 };
 
 static int add_address(struct ic_netinfo *info, const char *ifname, int family,
@@ -58,7 +60,7 @@ static int prefix_of(const unsigned char *mask, size_t size)
 	return bits;
 }
 
-static int live_addresses(struct ic_netinfo *info)
+static int live_addresses(struct iommucfg_topology *topology, struct ic_netinfo *info)
 {
 	const struct sockaddr_in6 *in6, *mask6;
 	const struct sockaddr_in *in, *mask;
@@ -66,7 +68,7 @@ static int live_addresses(struct ic_netinfo *info)
 	int ret = 0;
 
 	if (getifaddrs(&list))
-		return errno == ENOMEM ? -ENOMEM : 0;
+		return ic_unread(topology, NULL, 0, -errno, "proc/net (by netlink)");
 	for (i = list; i && !ret; i = i->ifa_next) {
 		if (!i->ifa_addr || !i->ifa_netmask)
 			continue;
@@ -86,15 +88,14 @@ static int live_addresses(struct ic_netinfo *info)
 	return ret;
 }
 
-/* Calls @line for each line of a file in proc/net. */
-static int each_line(struct iommucfg *ctx, const char *name, struct ic_netinfo *info,
-		     int (*line)(struct ic_netinfo *info, const char *text))
+/* Calls @line for each line of a file; or sets *@error where it cannot be read. */
+static int each_line(struct iommucfg *ctx, const char *path, struct ic_netinfo *info,
+		     int (*line)(struct ic_netinfo *info, const char *text), int *error)
 {
-	char path[64], *text, *p, *save;
+	char *text, *p, *save;
 	int ret = 0;
 
-	snprintf(path, sizeof(path), "proc/net/%s", name);
-	text = ic_read_text(ctx->rootfd, path, NULL);
+	text = ic_read_text(ctx->rootfd, path, error);
 	if (!text)
 		return 0;
 	for (p = strtok_r(text, "\n", &save); p && !ret; p = strtok_r(NULL, "\n", &save))
@@ -182,16 +183,21 @@ static int own_address(struct ic_netinfo *info, in_addr_t address)
 				  __builtin_popcount(best->mask)) : 0;
 }
 
-static int saved_addresses(struct iommucfg *ctx, struct ic_netinfo *info)
+static int saved_addresses(struct iommucfg_topology *topology, struct ic_netinfo *info)
 {
+	struct iommucfg *ctx = topology->ctx;
 	struct in_addr address = { 0 };
 	char *text, *p, *save, word[32];
-	int ret;
+	int ret, error;
 
-	ret = each_line(ctx, "if_inet6", info, line_inet6);
-	text = ret ? NULL : ic_read_text(ctx->rootfd, "proc/net/fib_trie", NULL);
-	if (!text)
+	ret = each_line(ctx, "proc/net/if_inet6", info, line_inet6, &error);
+	if (!ret && error)
+		ret = ic_unread(topology, NULL, 0, error, "proc/net/if_inet6");
+	if (ret)
 		return ret;
+	text = ic_read_text(ctx->rootfd, "proc/net/fib_trie", &error);
+	if (!text)
+		return ic_unread(topology, NULL, 0, error, "proc/net/fib_trie");
 	for (p = strtok_r(text, "\n", &save); p && !ret; p = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(p, " |-- %31s", word) == 1) {
 			if (!inet_aton(word, &address))
@@ -204,19 +210,34 @@ static int saved_addresses(struct iommucfg *ctx, struct ic_netinfo *info)
 	return ret;
 }
 
-struct ic_netinfo *ic_netinfo_read(struct iommucfg *ctx)
+static int read_routes(struct iommucfg *ctx, const char *path, struct ic_netinfo *info,
+		       int (*line)(struct ic_netinfo *info, const char *text))
 {
+	int ret, error;
+
+	ret = each_line(ctx, path, info, line, &error);
+	if (!ret && error && !ic_is_gone(error)) {
+		info->unread = path;
+		info->error = error;
+	}
+	return ret;
+}
+
+struct ic_netinfo *ic_netinfo_read(struct iommucfg_topology *topology)
+{
+	struct iommucfg *ctx = topology->ctx;
 	struct ic_netinfo *info;
 	int ret;
 
 	info = calloc(1, sizeof(*info));
 	if (!info)
 		return NULL;
-	ret = each_line(ctx, "route", info, line_route);
+	ret = read_routes(ctx, "proc/net/route", info, line_route);
 	if (!ret)
-		ret = each_line(ctx, "ipv6_route", info, line_route6);
+		ret = read_routes(ctx, "proc/net/ipv6_route", info, line_route6);
 	if (!ret)
-		ret = *ctx->root ? saved_addresses(ctx, info) : live_addresses(info);
+		ret = *ctx->root ? saved_addresses(topology, info) :
+				   live_addresses(topology, info);
 	if (ret) {
 		ic_netinfo_free(info);
 		return NULL;
@@ -241,6 +262,13 @@ bool ic_netinfo_default_route(const struct ic_netinfo *info, const char *ifname)
 		if (info->routes[i].def && !strcmp(info->routes[i].ifname, ifname))
 			return true;
 	return false;
+}
+
+/* The file with routes that could not be read, or NULL if all could. */
+const char *ic_netinfo_unread(const struct ic_netinfo *info, int *error)
+{
+	*error = info->error;
+	return info->unread;
 }
 
 /* The address at an index among those of @ifname, or NULL. */

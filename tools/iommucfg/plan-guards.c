@@ -68,7 +68,7 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 {
 	struct iommucfg_change *change;
 	size_t i = 0;
-	int ret;
+	int ret, unknown;
 
 	while (i < plan->changes.n) {
 		change = plan->changes.v[i];
@@ -77,8 +77,15 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 			continue;
 		}
 		ret = examine(plan, change, !plan->options.skip_in_use);
-		if (ret < 0)
-			return ret;
+		/* Who only looks has been warned. But what is left out is so in a plan, too. */
+		if (!ret || !plan->options.skip_in_use)
+			unknown = plan->options.only_look && !plan->options.skip_in_use ? 0 :
+				  ic_unread_judge(plan, change);
+		else
+			unknown = 0;
+		if (ret < 0 || unknown < 0)
+			return ret < 0 ? ret : unknown;
+		ret |= unknown;
 		if (ret && plan->options.skip_in_use) {
 			ret = ic_change_add(&plan->skipped, change);
 			if (ret)

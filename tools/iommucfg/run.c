@@ -123,7 +123,7 @@ int run_prepare(struct run *run)
 	}
 	if (iommucfg_topology_scan(cli->ctx, &run->topology, cli->problems))
 		return EXIT_BAD;
-	iommucfg_topology_scan_use(run->topology);
+	code = cli_worse(code, cli_scan_use(cli, run->topology));
 	if (!code)
 		iommucfg_topology_scan_required(run->topology);
 	return code;

@@ -338,6 +338,7 @@ void iommucfg_topology_free(struct iommucfg_topology *topology)
 		free(topology->groups[i]);
 	}
 	ic_links_free(topology);
+	ic_unread_free(topology);
 	free(topology->groups);
 	free(topology->by_name);
 	free(topology->by_path);
@@ -386,11 +387,10 @@ struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
 				     const char *syspath)
 {
 	struct iommucfg_device key, *k = &key, **found = NULL;
-	char *path, *slash;
+	char path[2 * PATH_MAX], *slash;
 
-	path = strdup(syspath);
-	if (!path)
-		return NULL;
+	/* Links, which it was made of, are shorter. */
+	snprintf(path, sizeof(path), "%s", syspath);
 	key.syspath = path;
 	do {
 		found = bsearch(&k, topology->by_path, topology->num_devices,
@@ -399,7 +399,6 @@ struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
 		if (slash)
 			*slash = '\0';
 	} while (!found && slash);
-	free(path);
 	return found ? *found : NULL;
 }
 

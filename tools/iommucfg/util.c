@@ -45,6 +45,18 @@ DIR *ic_opendirat(int dirfd, const char *path)
 	return dir;
 }
 
+/* The next entry; NULL at the end, and where it cannot be read, then with *@error set. */
+struct dirent *ic_readdir(DIR *dir, int *error)
+{
+	struct dirent *e;
+
+	errno = 0;
+	e = readdir(dir);
+	if (!e && errno)
+		*error = -errno;
+	return e;
+}
+
 /*
  * Reads a small attribute, without the newline at its end. What does not fit
  * is left out: callers give room for the longest value that means anything.

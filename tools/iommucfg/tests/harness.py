@@ -132,6 +132,19 @@ class Host:
         """Lets a commit go on that control("hold") keeps."""
         os.unlink(f"{self.root}/control/hold")
 
+    def unreadable(self, path):
+        """Puts something else where a file, or a directory, is to be read; returns its name."""
+        path = f"{self.root}/{path}"
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+            with open(path, "w"):
+                pass
+        else:
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.makedirs(path)
+        return path
+
     def type(self, group):
         with open(f"{self.root}/sys/kernel/iommu_groups/{group}/type") as f:
             return f.read().strip()

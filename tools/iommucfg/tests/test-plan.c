@@ -20,7 +20,7 @@ static int setup(void **state)
 	memset(&f, 0, sizeof(f));
 	assert_int_equal(iommucfg_new(&f.ctx, tree(name)), 0);
 	assert_int_equal(iommucfg_topology_scan(f.ctx, &f.topology, NULL), 0);
-	assert_int_equal(iommucfg_topology_scan_use(f.topology), 0);
+	assert_int_equal(iommucfg_topology_scan_use(f.topology, NULL), 0);
 	assert_int_equal(iommucfg_policy_new(f.ctx, &f.policy), 0);
 	return 0;
 }

@@ -239,6 +239,19 @@ def in_use_is_left_alone():
 
 
 @test
+def may_be_in_use_is_left_alone():
+    with Machine(True) as h:
+        h.etc('rules = ( { name = "a"; match = { vendor = [ 0x10de, 0x8086 ]; driver = [ "nvidia", "ahci", "pcieport" ]; }; type = "DMA"; } );')
+        h.unreadable("sys/bus/pci/devices/0000:01:00.1/sriov_numvfs")
+        d = h.json("apply", "--boot", code=2)
+        # The others get what the policy says.
+        assert d["result"] == "committed" and 0 in [c["group"] for c in d["changes"]], d
+        assert 1 in [c["group"] for c in d["skipped"]] and h.type(1) == "DMA-FQ"
+        assert "group 1 may be in use, and is left out: " in h.kmsg()
+        assert "sriov_numvfs cannot be read" in h.kmsg()
+
+
+@test
 def not_half_of_each():
     # The image has the policy of before; another one was written, and not yet in it.
     with Machine(True) as h:

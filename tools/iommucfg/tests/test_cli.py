@@ -43,6 +43,50 @@ def show_needs_nothing():
 
 
 @test
+def use_unread():
+    """Who only looks is warned, and gets what there is."""
+    p_nic = 'rules = ( { name = "n"; match = { device = "0000:00:03.0"; }; type = "identity"; } );'
+    for name in ("sys/class/net", "sys/class/block", "sys/class/devlink", "proc/net/route",
+                 "proc/net/fib_trie", "proc/net/if_inet6", "proc/self/mountinfo", "proc/swaps",
+                 "proc/4711/fd", "sys/class/net/eth0/flags", "sys/class/block/sda/dev",
+                 "sys/class/block/nvme0n1p2/holders", "sys/class/block/dm-0/slaves",
+                 "sys/devices/virtual/nvme-subsystem/nvme-subsys1",
+                 "sys/bus/pci/devices/0000:00:04.0/sriov_numvfs"):
+        with Host() as h:
+            path = h.unreadable(name)
+            for d in (h.json("show", code=0), h.json("plan", h.policy(p_nic), code=2)):
+                x = [x for x in d["problems"] if x["kind"] == "system"][0]
+                shown = x["message"].split(": ")[1].replace(" cannot be read", "")
+                assert os.path.realpath(shown) == os.path.realpath(path), x
+                assert x["errno"] in ("ENOTDIR", "EISDIR"), x
+            r = h.run("show", code=0)
+            assert "warning" in r.err and len(r.err.splitlines()) == (3 if "nvme-sub" in name else 1), r
+            assert h.run("show", "-q", code=0).err == ""
+        # What is not there, and was never, is no reason to warn.
+        with Host() as h:
+            path = f"{h.root}/{name}"
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else \
+                os.path.lexists(path) and os.unlink(path)
+            assert h.json("show", code=0)["problems"] == []
+
+
+@test
+def use_unread_of_others():
+    """Other users' processes are closed to who is not root: that is not worth a word."""
+    if os.geteuid():
+        raise Skip("needs root, to become somebody else")
+    with Host() as h:
+        os.chmod(h.dir, 0o755)
+        binary = f"{h.dir}/iommucfg"
+        shutil.copy(IOMMUCFG, binary)
+        os.chmod(binary, 0o755)
+        os.chmod(f"{h.root}/proc/4711/fd", 0o700)
+        p = subprocess.run([binary, "--root", h.root, "show", "6"], user=65534, group=65534,
+                           extra_groups=[], capture_output=True, text=True)
+        assert p.returncode == 0 and p.stderr == "", p
+
+
+@test
 def show_chooses():
     with Host() as h:
         assert [g["group"] for g in h.json("show", "1", "0000:00:03.0")["groups"]] == [1, 3]

@@ -226,6 +226,61 @@ def in_use_refused():
 
 
 @test
+def use_unread():
+    """What cannot be read may hide a use: it takes what a use would take."""
+    for name, group, short, enough in (
+            ("proc/net/route", 3, ["--allow-in-use", "net"], ["--allow-in-use", "net", "--yes"]),
+            ("sys/class/net", 3, [], ["--allow-in-use", "net", "--yes"]),
+            ("sys/class/net", 3, ["--allow-in-use", "net"],
+             ["--allow-in-use", "net", "--confirm-timeout", "900", "--detach"]),
+            ("sys/class/net/eth0/flags", 3, ["--allow-in-use", "block"],
+             ["--allow-in-use", "net", "--yes"]),
+            ("sys/class/block", 2, ["--allow-in-use", "net"], ["--allow-in-use", "block"]),
+            ("sys/class/block/nvme0n1p2/holders", 2, [], ["--allow-in-use", "block"]),
+            ("sys/class/block/nvme0n1p1/dev", 2, [], ["--allow-in-use", "block"]),
+            ("sys/class/devlink", 1, ["--allow-in-use", "net"], ["--allow-in-use", "net,block"]),
+            ("proc/self/mountinfo", 1, [], ["--allow-in-use", "block"]),
+            ("proc/swaps", 1, [], ["--allow-in-use", "block"]),
+            ("proc/4711/fd", 6, ["--allow-in-use", "net,block", "--yes"], None),
+            ("sys/bus/pci/devices/0000:01:00.1/sriov_numvfs", 1, ["--yes"], None)):
+        with Host(True) as h:
+            path, before = h.unreadable(name), h.type(group)
+            d = h.json("set", group, "identity", "--settle", "0", *short, code=1)
+            x = [x for x in d["problems"] if x["kind"] == "system" and x["group"] == group][0]
+            assert os.path.realpath(x["message"].split(": ")[1].replace(" cannot be read", "")) == \
+                os.path.realpath(path), x
+            assert x["errno"] in ("ENOTDIR", "EISDIR") and d["result"] == "error", d
+            assert h.type(group) == before and h.transactions() == []
+            p = h.policy('rules = ( { name = "a"; match = { bus = "pci"; }; type = "identity"; } );')
+            dev = d["changes"][0]["devices"][0]["name"]
+            h.run("apply", "--only", dev, p, "--settle", "0", *short, code=1)
+            assert h.type(group) == before and h.transactions() == []
+            if enough:
+                r = h.run("set", group, "identity", "--settle", "0", *enough, code=0)
+                assert h.type(group) == "identity" and "warning" in r.err, r
+
+
+@test
+def use_unread_elsewhere():
+    with Host(True) as h:
+        # It is about one device, and the change is of another one.
+        h.unreadable("sys/class/net/eth0/flags")
+        h.unreadable("sys/bus/pci/devices/0000:00:04.0/sriov_numvfs")
+        assert "warning" in h.run("set", "1", "DMA", code=0).err
+        # Nothing is released.
+        h.run("set", "1", "DMA-FQ", code=0)
+        h.unreadable("sys/class/net")
+        h.run("set", "3", "DMA-FQ", code=0)
+        # Who wants groups in use left out has those left out that may be.
+        p = h.policy('rules = ( { name = "g"; match = { vendor = 0x10de; }; type = "DMA"; } );')
+        for command in ("plan", "apply"):
+            d = h.json(command, p, "--skip-in-use", code=2)
+            assert [c["group"] for c in d["skipped"]] == [1] and d["changes"] == [], d
+            assert any(x["group"] == 1 and "sys/class/net" in x["message"] for x in d["problems"]), d
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
 def skip_in_use():
     with Host(True) as h:
         p = h.policy('rules = ( { name = "a"; match = { driver = [ "nvme", "nvidia" ]; }; type = "DMA"; } );')

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What could not be read while looking for what is in use. "Not there" is an
+ * answer, "cannot be read" is none: what it may have hidden counts like a use.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+/* Is it not there? It may have gone between two looks: then the kernel has other words. */
+bool ic_is_gone(int error)
+{
+	return error == -ENOENT || error == -ENODEV || error == -ESRCH;
+}
+
+static int add(struct iommucfg_topology *topology, struct iommucfg_device *device, int maybe,
+	       int error, const char *file)
+{
+	struct ic_unread unread = { .device = device, .maybe = maybe, .error = -error };
+
+	unread.file = strdup(file);
+	if (!unread.file ||
+	    IC_GROW(topology->unreads, topology->num_unreads, topology->cap_unreads)) {
+		free(unread.file);
+		return -ENOMEM;
+	}
+	topology->unreads[topology->num_unreads++] = unread;
+	return 0;
+}
+
+/*
+ * Takes down that a file could not be read, with a negative errno, unless it is not
+ * there. @only: the devices that it can concern, NULL for all. @maybe: see IC_MAYBE_*.
+ */
+int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
+	      int error, const char *format, ...)
+{
+	va_list args;
+	char *file;
+	size_t i;
+	int n, ret = 0;
+
+	if (ic_is_gone(error))
+		return 0;
+	va_start(args, format);
+	n = vasprintf(&file, format, args);
+	va_end(args);
+	if (n < 0)
+		return -ENOMEM;
+	if (!only)
+		ret = add(topology, NULL, maybe, error, file);
+	for (i = 0; only && i < only->n && !ret; i++)
+		ret = add(topology, only->v[i], maybe, error, file);
+	free(file);
+	return ret;
+}
+
+static bool is_same(const struct ic_unread *a, const struct ic_unread *b)
+{
+	return a->error == b->error && !strcmp(a->file, b->file);
+}
+
+/* Who only looks has to know as well. Once for each file, however many devices it is about. */
+int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_problems *problems)
+{
+	const struct ic_unread *u;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < topology->num_unreads && !ret; i++) {
+		u = &topology->unreads[i];
+		if (i && is_same(u, u - 1))
+			continue;
+		ret = iommucfg_problems_add(problems, IOMMUCFG_WARNING, "system", u->error,
+					    "%s is not known for certain: %s/%s cannot be read: %s",
+					    u->maybe ? "what is in use" :
+						       "what addresses there are",
+					    topology->ctx->root, u->file, strerror(u->error));
+	}
+	return ret;
+}
+
+/* How to permit a change that what it may have hidden would refuse; NULL if that would not. */
+static const char *refuses(const struct iommucfg_plan_options *options, const struct ic_unread *u)
+{
+	int missing = u->maybe & IC_MAYBE_LINKED & ~options->allow_in_use;
+
+	if (u->maybe & IC_MAYBE_NEVER)
+		return "";
+	if (missing == IC_MAYBE_LINKED)
+		return "; --allow-in-use net,block permits it";
+	if (missing)
+		return missing == IC_MAYBE_NET ? "; --allow-in-use net permits it" :
+						 "; --allow-in-use block permits it";
+	if (u->maybe & IC_MAYBE_DEFAULT_ROUTE && !options->confirm_timeout &&
+	    !options->default_route_ok)
+		return "; a confirm timeout or --yes permits it";
+	return NULL;
+}
+
+/*
+ * Returns if it cannot be told whether the group of @change is in use: an error, or a
+ * warning where it is left out because of that.
+ */
+int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *change)
+{
+	const struct iommucfg_topology *topology = plan->topology;
+	const struct ic_unread *u, *last = NULL;
+	const char *hint;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < topology->num_unreads; i++) {
+		u = &topology->unreads[i];
+		if (u->device && u->device->group != change->group)
+			continue;
+		hint = refuses(&plan->options, u);
+		if (!hint || (last && is_same(last, u)))
+			continue;
+		struct ic_where where = {
+			.file = change->file, .line = change->line,
+			.rule = change->rule ? change->rule->name : NULL,
+			.group = change->group->number,
+			.device = u->device ? u->device->name : NULL, .error = u->error,
+		};
+		ret = ic_problem(plan->problems, plan->options.skip_in_use ? IOMMUCFG_WARNING :
+				 IOMMUCFG_ERROR, "system", &where,
+				 "group %u may be in use%s: %s/%s cannot be read: %s%s",
+				 change->group->number,
+				 plan->options.skip_in_use ? ", and is left out" : "",
+				 topology->ctx->root, u->file, strerror(u->error), hint);
+		if (ret)
+			return ret;
+		last = u;
+	}
+	return !!last;
+}
+
+void ic_unread_free(struct iommucfg_topology *topology)
+{
+	size_t i;
+
+	for (i = 0; i < topology->num_unreads; i++)
+		free(topology->unreads[i].file);
+	free(topology->unreads);
+}
