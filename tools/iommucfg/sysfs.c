@@ -12,6 +12,8 @@
 
 #include "internal.h"
 
+#define GROUPS_DIR	"kernel/iommu_groups"
+
 /* uevent is one read for what takes six otherwise. */
 static int parse_uevent(struct iommucfg_device *device, char *text)
 {
@@ -50,7 +52,7 @@ static char *device_syspath(struct iommucfg *ctx, int dirfd, const char *name,
 	DIR *dir;
 	int base_fd;
 
-	snprintf(base, sizeof(base), "kernel/iommu_groups/%u/devices", group);
+	snprintf(base, sizeof(base), GROUPS_DIR "/%u/devices", group);
 	syspath = ic_sys_link(dirfd, name, base);
 	if (syspath)
 		return syspath;
@@ -70,7 +72,7 @@ static char *device_syspath(struct iommucfg *ctx, int dirfd, const char *name,
 		closedir(dir);
 	if (syspath)
 		return syspath;
-	if (asprintf(&path, "kernel/iommu_groups/%u/devices/%s", group, name) < 0)
+	if (asprintf(&path, GROUPS_DIR "/%u/devices/%s", group, name) < 0)
 		return NULL;
 	return path;
 }
@@ -115,8 +117,24 @@ static char *link_name(int fd, const char *link)
 	return name;
 }
 
+/* Says what of a group, or of a device in it, cannot be read, unless that has just gone. */
+static int unreadable(const struct iommucfg_topology *topology, struct iommucfg_problems *problems,
+		      const char *path, const struct iommucfg_group *group, const char *device,
+		      int error)
+{
+	struct ic_where where = {
+		.line = -1, .group = group->number, .device = device, .error = -error,
+	};
+
+	if (ic_is_gone(error))
+		return 0;
+	ic_problem(problems, IOMMUCFG_ERROR, "system", &where, "%s/sys/%s cannot be read: %s",
+		   topology->ctx->root, path, strerror(-error));
+	return error;
+}
+
 static int read_device(struct iommucfg_topology *topology, struct iommucfg_group *group,
-		       int dirfd, const char *name)
+		       int dirfd, const char *name, struct iommucfg_problems *problems)
 {
 	struct iommucfg *ctx = topology->ctx;
 	struct iommucfg_device *device;
@@ -138,8 +156,8 @@ static int read_device(struct iommucfg_topology *topology, struct iommucfg_group
 	}
 	fd = openat(ctx->sysfd, device->syspath, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
-		/* Unplugged since: the group's list was read before. */
-		ret = errno == ENOENT ? 0 : -errno;
+		/* Unplugged since, perhaps: the group's list was read before. */
+		ret = unreadable(topology, problems, device->syspath, group, name, -errno);
 		goto fail;
 	}
 	device->bus = link_name(fd, "subsystem");
@@ -169,13 +187,36 @@ static int compare_devices(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-static int read_group(struct iommucfg_topology *topology, int groupsfd, unsigned int number)
+static int read_devices(struct iommucfg_topology *topology, struct iommucfg_group *group,
+			struct iommucfg_problems *problems)
+{
+	int ret = 0, error = 0;
+	struct dirent *e;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), GROUPS_DIR "/%u/devices", group->number);
+	dir = ic_opendirat(topology->ctx->sysfd, path);
+	if (!dir)
+		return unreadable(topology, problems, path, group, NULL, -errno);
+	while (!ret && (e = ic_readdir(dir, &error)))
+		if (*e->d_name != '.')
+			ret = read_device(topology, group, dirfd(dir), e->d_name, problems);
+	closedir(dir);
+	if (!ret && error)
+		ret = unreadable(topology, problems, path, group, NULL, error);
+	if (group->num_devices)
+		qsort(group->devices, group->num_devices, sizeof(*group->devices),
+		      compare_devices);
+	return ret;
+}
+
+static int read_group(struct iommucfg_topology *topology, unsigned int number,
+		      struct iommucfg_problems *problems)
 {
 	struct iommucfg_group *group;
 	char path[64], buf[64];
-	struct dirent *e;
-	DIR *dir;
-	int ret, fd;
+	int ret;
 
 	ret = IC_GROW(topology->groups, topology->num_groups, topology->cap_groups);
 	if (ret)
@@ -185,9 +226,9 @@ static int read_group(struct iommucfg_topology *topology, int groupsfd, unsigned
 		return -ENOMEM;
 	topology->groups[topology->num_groups++] = group;
 	group->number = number;
-	snprintf(path, sizeof(path), "%u/type", number);
-	ret = ic_read_attr(groupsfd, path, buf, sizeof(buf));
-	if (ret < 0 && ret != -ENOENT)
+	snprintf(path, sizeof(path), GROUPS_DIR "/%u/type", number);
+	ret = ic_read_attr(topology->ctx->sysfd, path, buf, sizeof(buf));
+	if (ret < 0 && unreadable(topology, problems, path, group, NULL, ret))
 		return ret;
 	group->type = IOMMUCFG_TYPE_NONE;
 	if (ret >= 0) {
@@ -198,25 +239,7 @@ static int read_group(struct iommucfg_topology *topology, int groupsfd, unsigned
 		if (!group->type_text)
 			return -ENOMEM;
 	}
-	snprintf(path, sizeof(path), "%u/devices", number);
-	fd = openat(groupsfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
-	ret = 0;
-	while (!ret && (e = readdir(dir)))
-		if (*e->d_name != '.')
-			ret = read_device(topology, group, dirfd(dir), e->d_name);
-	closedir(dir);
-	if (group->num_devices)
-		qsort(group->devices, group->num_devices, sizeof(*group->devices),
-		      compare_devices);
-	return ret;
+	return read_devices(topology, group, problems);
 }
 
 static int compare_groups(const void *a, const void *b)
@@ -255,23 +278,30 @@ static int index_devices(struct iommucfg_topology *topology)
 	return 0;
 }
 
-static int read_groups(struct iommucfg_topology *topology, int fd)
+static int read_groups(struct iommucfg_topology *topology, struct iommucfg_problems *problems)
 {
-	struct dirent *e;
+	size_t told = iommucfg_problems_count(problems);
+	int ret = 0, error = 0;
 	unsigned int number;
+	struct dirent *e;
 	DIR *dir;
-	int ret = 0;
 
-	dir = fdopendir(fd);
-	if (!dir) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
-	while (!ret && (e = readdir(dir)))
+	dir = ic_opendirat(topology->ctx->sysfd, GROUPS_DIR);
+	/* A kernel without IOMMU support has none. */
+	if (!dir && (errno == ENOENT || errno == ENOTDIR || topology->ctx->sysfd < 0))
+		return 0;
+	if (!dir)
+		error = -errno;
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (ic_canonical_decimal(e->d_name, &number))
-			ret = read_group(topology, fd, number);
-	closedir(dir);
+			ret = read_group(topology, number, problems);
+	if (dir)
+		closedir(dir);
+	ret = ret ? ret : error;
+	if (ret && iommucfg_problems_count(problems) == told)
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", -ret,
+				      "%s/sys/" GROUPS_DIR " cannot be read: %s",
+				      topology->ctx->root, strerror(-ret));
 	return ret;
 }
 
@@ -281,24 +311,19 @@ int iommucfg_topology_scan(struct iommucfg *ctx, struct iommucfg_topology **out,
 	struct iommucfg_topology *topology;
 	char release[128] = "?";
 	size_t i;
-	int ret, fd;
+	int ret;
 
 	topology = calloc(1, sizeof(*topology));
 	if (!topology)
 		return -ENOMEM;
 	topology->ctx = ctx;
-	fd = openat(ctx->rootfd, "sys/kernel/iommu_groups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = fd < 0 ? -errno : read_groups(topology, fd);
-	if (ret && ret != -ENOENT && ret != -ENOTDIR) {
-		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", -ret,
-				      "%s/sys/kernel/iommu_groups cannot be read: %s", ctx->root,
-				      strerror(-ret));
+	ret = read_groups(topology, problems);
+	if (ret)
 		goto fail;
-	}
 	if (!topology->num_groups) {
 		ret = -ENODEV;
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
-				      "no IOMMU: %s/sys/kernel/iommu_groups has no group; is it turned off in firmware or on the kernel's command line?",
+				      "no IOMMU: %s/sys/" GROUPS_DIR " has no group; is it turned off in firmware or on the kernel's command line?",
 				      ctx->root);
 		goto fail;
 	}

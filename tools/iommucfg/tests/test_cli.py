@@ -87,6 +87,21 @@ def use_unread_of_others():
 
 
 @test
+def group_unread():
+    """The message names what cannot be read, and whose that is."""
+    for name, device in (("1/type", None), ("1/devices", None), ("1/devices/0000:01:00.1", "0000:01:00.1")):
+        with Host() as h:
+            path = f"{h.root}/sys/kernel/iommu_groups/{name}"
+            if device:
+                path = os.path.realpath(path)
+            h.unreadable(os.path.relpath(path, h.root))
+            d = h.json("show", "0", code=1)
+            (x,) = d["problems"]
+            assert path in x["message"] and x["group"] == 1 and x["device"] == device, x
+            assert x["errno"] in ("EISDIR", "ENOTDIR"), x
+
+
+@test
 def show_chooses():
     with Host() as h:
         assert [g["group"] for g in h.json("show", "1", "0000:00:03.0")["groups"]] == [1, 3]

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Groups and devices that go while they are read. The kernel says ENODEV where a
+ * file goes between being found and being opened, or between that and a read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+int __real_openat(int dirfd, const char *path, int flags, mode_t mode);
+int __wrap_openat(int dirfd, const char *path, int flags, mode_t mode);
+ssize_t __real_read(int fd, void *buf, size_t size);
+ssize_t __wrap_read(int fd, void *buf, size_t size);
+
+/* What fails: the files whose names end so, at the one or at the other. */
+static struct {
+	const char *end;
+	int error;
+	bool in_read;
+	int fd, hits;
+} fault;
+
+int __wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+	size_t length = strlen(path), n = fault.end ? strlen(fault.end) : 0;
+	bool hit = n && length >= n && !strcmp(path + length - n, fault.end);
+	int fd;
+
+	if (hit && !fault.in_read) {
+		fault.hits++;
+		errno = fault.error;
+		return -1;
+	}
+	fd = __real_openat(dirfd, path, flags, mode);
+	if (hit)
+		fault.fd = fd;
+	return fd;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t size)
+{
+	if (fault.in_read && fd == fault.fd) {
+		fault.fd = -1;
+		fault.hits++;
+		errno = fault.error;
+		return -1;
+	}
+	return __real_read(fd, buf, size);
+}
+
+static int scan(const char *end, bool in_read, int error, struct iommucfg **ctx,
+		struct iommucfg_topology **topology, struct iommucfg_problems *problems)
+{
+	int ret;
+
+	*topology = NULL;
+	assert_int_equal(iommucfg_new(ctx, tree("host")), 0);
+	memset(&fault, 0, sizeof(fault));
+	fault.end = end;
+	fault.error = error;
+	fault.in_read = in_read;
+	fault.fd = -1;
+	ret = iommucfg_topology_scan(*ctx, topology, problems);
+	fault.end = NULL;
+	fault.in_read = false;
+	assert_true(fault.hits);
+	return ret;
+}
+
+static const struct {
+	const char *end;
+	bool in_read;
+	const char *device;
+} cases[] = {
+	{ "/1/type", false, NULL },
+	{ "/1/type", true, NULL },
+	{ "/1/devices", false, NULL },
+	{ "/0000:01:00.1", false, "0000:01:00.1" },
+};
+
+/* The others are read, and so is what is left of it. */
+static void test_gone(void **state)
+{
+	struct iommucfg_topology *topology;
+	struct iommucfg_problems *problems;
+	struct iommucfg_group *group;
+	struct iommucfg *ctx;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		problems = iommucfg_problems_new();
+		assert_int_equal(scan(cases[i].end, cases[i].in_read, ENODEV, &ctx, &topology,
+				      problems), 0);
+		assert_int_equal(iommucfg_problems_count(problems), 0);
+		assert_int_equal(iommucfg_topology_num_groups(topology), 11);
+		assert_non_null(iommucfg_topology_find_device(topology, "0000:00:1c.4"));
+		group = iommucfg_topology_find_group(topology, 1);
+		assert_non_null(group);
+		assert_int_equal(iommucfg_group_num_devices(group),
+				 cases[i].device ? 1 : strstr(cases[i].end, "type") ? 2 : 0);
+		iommucfg_topology_free(topology);
+		iommucfg_problems_free(problems);
+		iommucfg_free(ctx);
+	}
+}
+
+/* What is there and cannot be read is named. */
+static void test_unreadable(void **state)
+{
+	const struct iommucfg_problem *p;
+	struct iommucfg_topology *topology;
+	struct iommucfg_problems *problems;
+	struct iommucfg *ctx;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		problems = iommucfg_problems_new();
+		assert_int_equal(scan(cases[i].end, cases[i].in_read, ENOTDIR, &ctx, &topology,
+				      problems), -ENOTDIR);
+		assert_null(topology);
+		assert_int_equal(iommucfg_problems_count(problems), 1);
+		p = iommucfg_problems_get(problems, 0);
+		assert_non_null(strstr(iommucfg_problem_message(p), cases[i].end));
+		assert_string_equal(iommucfg_problem_errno(p), "ENOTDIR");
+		assert_int_equal(iommucfg_problem_group(p), 1);
+		if (cases[i].device)
+			assert_string_equal(iommucfg_problem_device(p), cases[i].device);
+		iommucfg_problems_free(problems);
+		iommucfg_free(ctx);
+	}
+}
+
+/* An interface that goes is not in use; one that cannot be looked at may be. */
+static void test_interface(void **state)
+{
+	static const struct {
+		int error, warnings;
+	} errors[] = { { ENODEV, 0 }, { EINVAL, 0 }, { EIO, 1 }, { ENOMEM, 1 } };
+	struct iommucfg_topology *topology;
+	struct iommucfg_problems *problems;
+	struct iommucfg *ctx;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		problems = iommucfg_problems_new();
+		assert_int_equal(iommucfg_new(&ctx, tree("host")), 0);
+		assert_int_equal(iommucfg_topology_scan(ctx, &topology, NULL), 0);
+		memset(&fault, 0, sizeof(fault));
+		fault.end = "eth0/flags";
+		fault.error = errors[i].error;
+		fault.in_read = true;
+		fault.fd = -1;
+		assert_int_equal(iommucfg_topology_scan_use(topology, problems), 0);
+		fault.end = NULL;
+		fault.in_read = false;
+		assert_int_equal(fault.hits, 1);
+		assert_int_equal(iommucfg_problems_count(problems), errors[i].warnings);
+		iommucfg_topology_free(topology);
+		iommucfg_problems_free(problems);
+		iommucfg_free(ctx);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_gone), cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_interface),
+	};
+
+	return cmocka_run_group_tests_name("vanish", tests, NULL, NULL);
+}
