@@ -395,7 +395,9 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
 	sorted = calloc(count + 1, sizeof(*sorted));
 	if (!plan || !sorted)
 		goto out;
-	memcpy(sorted, targets, count * sizeof(*sorted));
+	/* An entry of the history may have changed nothing: then there is no list. */
+	if (count)
+		memcpy(sorted, targets, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), by_group);
 	ret = 0;
 	for (i = 0; i < count && !ret; i++) {

@@ -265,6 +265,15 @@ def back_to_an_entry():
 
 
 @test
+def back_to_what_changed_nothing():
+    with Host(True) as h:
+        h.run("set", "99", "DMA", code=1)
+        assert [x["result"] for x in entries(h)] == ["error"]
+        # Sanitizers look at how nothing is copied.
+        assert rollback_to(h, "--to", "1", code=0)["result"] == "nothing-to-do"
+
+
+@test
 def back_with_options():
     with Host(True) as h:
         h.run("set", "3", "DMA-FQ", code=0)
