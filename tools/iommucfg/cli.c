@@ -254,7 +254,8 @@ int cli_open(struct cli *cli)
 	if (ret == -ENOMEM)
 		return cli_nomem();
 	if (ret)
-		return cli_usage(cli, "--root %s: %s", cli->root, strerror(-ret));
+		return cli_usage(cli, "--root %s: %s", cli->root ? cli->root : "/",
+				 strerror(-ret));
 	return -1;
 }
 

@@ -66,6 +66,11 @@ int iommucfg_new(struct iommucfg **out, const char *root)
 		goto fail;
 	}
 	ctx->sysfd = openat(ctx->rootfd, "sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Without it there is no IOMMU. But it may be there. */
+	if (ctx->sysfd < 0 && errno != ENOENT && errno != ENOTDIR) {
+		ret = -errno;
+		goto fail;
+	}
 	*out = ctx;
 	return 0;
 fail:
@@ -135,6 +140,12 @@ int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *proble
 				      "the kernel speaks version \"%s\" of the iommu configfs interface, this program version 1",
 				      abi);
 		return -EPROTO;
+	}
+	if (n != -ENOENT && n != -ENOTDIR) {
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", -n,
+				      "%s/" CONFIGFS_DIR "/abi cannot be read: %s", ctx->root,
+				      strerror(-n));
+		return n;
 	}
 	if (!faccessat(ctx->rootfd, "sys/module/iommu_configfs", F_OK, 0)) {
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,

@@ -104,7 +104,8 @@ const char *iommucfg_suggest(const char *word, const char *const *words);
  * @root: directory that every system path is looked up below; NULL, "" and
  *	"/" mean the running system. Copied.
  *
- * Return: 0, -ENOENT or -ENOTDIR where @root is no directory.
+ * Return: 0, -ENOENT or -ENOTDIR where @root is no directory, or another errno
+ * of opening it, or the "sys" in it.
  */
 int iommucfg_new(struct iommucfg **ctx, const char *root);
 
@@ -120,7 +121,8 @@ const char *iommucfg_root(const struct iommucfg *ctx);
  * @problems: gets one that says what is missing and which command helps
  *
  * Return: 0, -ENODEV where the module is not loaded or configfs not mounted,
- * -EPROTO where the interface has a version that this library does not speak.
+ * -EPROTO where the interface has a version that this library does not speak,
+ * or the errno of reading that.
  */
 int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *problems);
 

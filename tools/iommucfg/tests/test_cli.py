@@ -170,6 +170,22 @@ def module_missing():
 
 
 @test
+def module_cannot_be_told():
+    with Host() as h:
+        os.makedirs(f"{h.root}/sys/kernel/config/iommu")
+        for unreadable in (True, False):
+            if unreadable:
+                os.makedirs(f"{h.root}/sys/kernel/config/iommu/abi")
+            else:
+                os.rmdir(f"{h.root}/sys/kernel/config/iommu/abi")
+            d = h.json("status", code=1)
+            (x,) = d["problems"]
+            assert ("not loaded" in x["message"]) == (not unreadable), x
+            assert x["errno"] == ("EISDIR" if unreadable else "ENODEV"), x
+            assert ("config/iommu/abi cannot be read" in x["message"]) == unreadable, x
+
+
+@test
 def usage():
     with Host() as h:
         for args in (["nosuch"], ["show", "--nosuch"], ["set"], ["set", "1"], ["set", "1", "dma"],

@@ -6,6 +6,7 @@
 """
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -278,6 +279,21 @@ def use_unread_elsewhere():
             assert [c["group"] for c in d["skipped"]] == [1] and d["changes"] == [], d
             assert any(x["group"] == 1 and "sys/class/net" in x["message"] for x in d["problems"]), d
         assert h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
+def few_files():
+    """The module is there: however few files may be open, nobody is sent to load it."""
+    if os.environ.get("VALGRIND"):
+        raise Skip("valgrind has files of its own")
+    with Host(True) as h:
+        said = ""
+        for files in range(4, 9):
+            r = h.run("set", "3", "identity",
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+            assert r.code and h.type(3) == "DMA" and "not loaded" not in r.err, (files, r)
+            said += r.err
+        assert "Too many open files" in said and "(null)" not in said, said
 
 
 @test
