@@ -133,6 +133,16 @@ int iommucfg_txn_check(struct iommucfg_txn *txn);
  */
 int iommucfg_txn_commit(struct iommucfg_txn *txn);
 
+/**
+ * iommucfg_txn_refusal() - what an errno of a check or a commit means
+ * @error: negative, as it was returned
+ *
+ * For where the report has no line that says more.
+ *
+ * Return: words for a person; constant, or as strerror().
+ */
+const char *iommucfg_txn_refusal(int error);
+
 /** iommucfg_txn_confirm() - keep an unconfirmed commit; -EBUSY in other states */
 int iommucfg_txn_confirm(struct iommucfg_txn *txn);
 

@@ -153,7 +153,8 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		left = take_over(plan, report);
 	if (!left && !report->n)
 		left = iommucfg_problems_add(plan->problems, IOMMUCFG_REFUSED, "kernel", -ret,
-					     "the kernel would refuse this: %s", strerror(-ret));
+					     "the kernel would refuse this: %s",
+					     iommucfg_txn_refusal(ret));
 	iommucfg_problems_free(report);
 	return left ? left : ret;
 }

@@ -139,7 +139,7 @@ int run_commit(struct run *run)
 		return EXIT_DONE;
 	if (iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, cli->problems) <= 0)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "kernel", -ret,
-				      "the commit: %s", strerror(-ret));
+				      "the commit: %s", iommucfg_txn_refusal(ret));
 	return ret == -ECANCELED ? EXIT_RESTORED : ret == -EIO ? EXIT_BROKEN : EXIT_REFUSED;
 }
 

@@ -145,8 +145,7 @@ static int judge(const struct run *run)
 static int refused(struct run *run, const char *what, int ret)
 {
 	iommucfg_problems_add(run->cli->problems, IOMMUCFG_REFUSED, "kernel", -ret, "%s: %s", what,
-			      ret == -ESTALE ? "somebody else changed a group meanwhile; try again" :
-			      strerror(-ret));
+			      iommucfg_txn_refusal(ret));
 	return EXIT_REFUSED;
 }
 

@@ -321,6 +321,12 @@ int iommucfg_txn_commit(struct iommucfg_txn *txn)
 	return ic_write_attr(txn->fd, "commit", "1\n");
 }
 
+const char *iommucfg_txn_refusal(int error)
+{
+	return error == -ESTALE ? "somebody else changed a group meanwhile; try again" :
+				  strerror(-error);
+}
+
 int iommucfg_txn_confirm(struct iommucfg_txn *txn)
 {
 	return ic_write_attr(txn->fd, "confirm", "1\n");

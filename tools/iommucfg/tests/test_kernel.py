@@ -546,6 +546,17 @@ def generation_stale():
 
 
 @test
+def generation_stale_without_a_line():
+    for name in ("check", "commit"):
+        with Host(True) as h:
+            h.control(name, "ESTALE\n")
+            d = h.json("set", "1", "DMA", code=3)
+            (x,) = d["problems"]
+            assert "somebody else changed a group meanwhile; try again" in x["message"], x
+            assert x["errno"] == "ESTALE" and h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
 def options_of_policy():
     with Host(True) as h:
         p = h.policy(GPU + "options = { confirm_timeout = 900; };")
