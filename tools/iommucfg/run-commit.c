@@ -119,8 +119,11 @@ int run_commit(struct run *run)
 	pid_t pid;
 
 	fflush(NULL);
-	if (pipe2(fds, O_CLOEXEC))
+	if (pipe2(fds, O_CLOEXEC)) {
+		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "system", errno,
+				      "no pipe can be made: %s", strerror(errno));
 		return EXIT_REFUSED;
+	}
 	pid = fork();
 	if (pid < 0) {
 		close(fds[0]);

@@ -294,6 +294,12 @@ def few_files():
             assert r.code and h.type(3) == "DMA" and "not loaded" not in r.err, (files, r)
             said += r.err
         assert "Too many open files" in said and "(null)" not in said, said
+        # Wherever it is that they run out, it says so.
+        for files in range(4, 24):
+            r = h.run("set", "1", "DMA", "--settle", "0",
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+            assert (r.code == 0 and h.type(1) == "DMA") or \
+                (h.type(1) == "DMA-FQ" and "Too many open files" in r.err), (files, r)
 
 
 @test
