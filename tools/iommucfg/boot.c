@@ -444,15 +444,14 @@ void boot_image_is_old(struct cli *cli)
  */
 void boot_in_force(struct cli *cli, const char *policy)
 {
-	char *path;
 	int ret;
 
-	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(cli->ctx)) < 0)
-		return;
-	mkdir(path, 0755);
-	free(path);
-	ret = write_below(cli, "run/iommucfg/policy.conf", policy);
+	ret = state_make_run(cli->ctx);
 	/* Without /run no device is told of later, either. */
-	if (ret && ret != -ENOENT)
+	if (ret == -ENOENT)
+		return;
+	if (!ret)
+		ret = write_below(cli, "run/iommucfg/policy.conf", policy);
+	if (ret)
 		warn(cli, "run/iommucfg/policy.conf", ret);
 }

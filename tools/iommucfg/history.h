@@ -13,6 +13,7 @@ long history_id(struct json_object *entry);
 
 /* state.c: /var/lib/iommucfg itself */
 int state_open(struct iommucfg *ctx, bool create);
+int state_make_run(struct iommucfg *ctx);
 char *state_read(int dirfd, const char *name, int *error);
 
 /* record.c: what goes into it */

@@ -11,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "history.h"
 
 /* A change takes about as long as its slowest driver, and settles for ten seconds. */
 #define WAIT_SECONDS	30
@@ -24,15 +23,10 @@
 /* Only root can open it, so that only root can hold anybody up. */
 static int open_lock(struct cli *cli)
 {
-	const char *root = iommucfg_root(cli->ctx);
 	char *path;
 	int fd;
 
-	if (asprintf(&path, "%s/run/iommucfg", root) < 0)
-		return -ENOMEM;
-	mkdir(path, 0755);
-	free(path);
-	if (asprintf(&path, "%s/run/iommucfg/change.lock", root) < 0)
+	if (asprintf(&path, "%s/run/iommucfg/change.lock", iommucfg_root(cli->ctx)) < 0)
 		return -ENOMEM;
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -110,14 +104,17 @@ int run_lock(struct run *run)
 	/* It will say so; nothing is to be left in a tree that is only looked at. */
 	if (iommucfg_kernel_probe(cli->ctx, NULL) || geteuid())
 		return EXIT_DONE;
-	fd = open_lock(cli);
+	ret = state_make_run(cli->ctx);
+	if (ret == -ENOENT) {
+		cli_debug(cli, "without /run no other iommucfg is kept from changing groups meanwhile");
+		return EXIT_DONE;
+	}
+	fd = ret ? ret : open_lock(cli);
 	ret = fd < 0 ? fd : 0;
 	if (!ret && flock(fd, LOCK_EX | LOCK_NB))
 		ret = -errno;
 	if (ret == -EWOULDBLOCK) {
 		code = wait_for(run, fd);
-	} else if (ret == -ENOENT) {
-		cli_debug(cli, "without /run no other iommucfg is kept from changing groups meanwhile");
 	} else if (ret) {
 		iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "system", -ret,
 				      "no other iommucfg is kept from changing groups meanwhile: %s/run/iommucfg/change.lock: %s",

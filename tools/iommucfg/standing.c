@@ -396,11 +396,16 @@ static int wait_for_lock(int fd)
 static int take_lock(const struct iommucfg *ctx, struct iommucfg_problems *problems)
 {
 	struct ic_where where = IC_NOWHERE;
-	int fd, ret;
+	int fd = -1, ret = 0;
 
-	mkdirat(ctx->rootfd, RUN_DIR, 0755);
-	fd = openat(ctx->rootfd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	ret = fd < 0 ? -errno : wait_for_lock(fd);
+	/* Of a /run that is full the open would only say that the directory is not there. */
+	if (mkdirat(ctx->rootfd, RUN_DIR, 0755) && errno != EEXIST)
+		ret = -errno;
+	if (!ret) {
+		fd = openat(ctx->rootfd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			    0600);
+		ret = fd < 0 ? -errno : wait_for_lock(fd);
+	}
 	if (!ret)
 		return fd;
 	if (fd >= 0)

@@ -40,7 +40,24 @@ int state_open(struct iommucfg *ctx, bool create)
 	return fd;
 }
 
-/* The text of a file in it; NULL with *@error set where there is none. */
+/*
+ * Makes /run/iommucfg, of what is so until the machine goes down. -ENOENT where there is
+ * no /run, and then only: on one that is full the directory may be missing as well.
+ */
+int state_make_run(struct iommucfg *ctx)
+{
+	char *path;
+	int ret = 0;
+
+	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(ctx)) < 0)
+		return -ENOMEM;
+	if (mkdir(path, 0755) && errno != EEXIST)
+		ret = -errno;
+	free(path);
+	return ret;
+}
+
+/* The text of a file in /var/lib/iommucfg; NULL with *@error set where there is none. */
 char *state_read(int dirfd, const char *name, int *error)
 {
 	size_t have = 0, cap = 0;

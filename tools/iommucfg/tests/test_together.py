@@ -245,6 +245,31 @@ def lock_file():
 
 
 @test
+def run_that_takes_nothing():
+    """What cannot be locked is said, but where there is no /run at all."""
+    with Machine() as h:
+        run = f"{h.root}/run"
+        h.system(DMA)
+        os.rmdir(run)
+        d = h.json("set", "1", "DMA", code=0)
+        assert d["problems"] == [], d
+        # sysfs makes no directory for anybody, like a file system without inodes left.
+        os.symlink("/sys/kernel", run)
+        d = h.json("apply", code=0)
+        said = {x["kind"]: x for x in d["problems"]}
+        assert {"system", "standing", "boot"} <= set(said), d
+        assert "change.lock" in said["system"]["message"], d
+        assert {x["errno"] for x in said.values()} <= {"EPERM", "EROFS", "EACCES"}, d
+        os.unlink(run)
+        os.mkdir(run)
+        # The directory is no way to tell that there is no /run, either.
+        os.symlink("nowhere", f"{run}/iommucfg")
+        d = h.json("set", "1", "identity", code=0)
+        (x,) = d["problems"]
+        assert "change.lock" in x["message"] and x["errno"] == "ENOENT", x
+
+
+@test
 def not_in_a_saved_tree():
     with Host() as h:
         h.run("apply", h.policy(GPU), code=1)
