@@ -326,7 +326,8 @@ static void parse_top(struct ic_parse *p, const config_setting_t *s)
 	}
 }
 
-int ic_policy_parse(struct iommucfg_policy *policy, const char *name, const char *text,
+/* Writes zeros over numbers that do not fit. */
+int ic_policy_parse(struct iommucfg_policy *policy, const char *name, char *text,
 		    struct iommucfg_problems *problems)
 {
 	struct ic_parse p = { .policy = policy, .problems = problems, .file = name };
@@ -334,6 +335,7 @@ int ic_policy_parse(struct iommucfg_policy *policy, const char *name, const char
 	config_t config;
 	int i;
 
+	ic_policy_numbers(&p, text);
 	config_init(&config);
 	/*
 	 * libconfig would open an included file from wherever we happen to

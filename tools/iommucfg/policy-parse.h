@@ -15,13 +15,16 @@ struct ic_parse {
 
 struct config_setting_t;
 
-int ic_policy_parse(struct iommucfg_policy *policy, const char *name, const char *text,
+int ic_policy_parse(struct iommucfg_policy *policy, const char *name, char *text,
 		    struct iommucfg_problems *problems);
 void ic_rule_free(struct iommucfg_rule *rule);
 void ic_parse_error(struct ic_parse *p, unsigned int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 const char *ic_meant(char *buf, size_t size, const char *word, const char *const *words);
 const char *ic_setting_kind(const struct config_setting_t *s);
+
+/* policy-numbers.c */
+void ic_policy_numbers(struct ic_parse *p, char *text);
 
 /* policy-match.c */
 const char *ic_match_key(int key);
