@@ -245,7 +245,7 @@ const char *iommucfg_change_origin(const struct iommucfg_change *change, const c
 
 /**
  * iommucfg_save() - the current types as a policy text
- * @topology: what to save; matched by path, vendor and device number
+ * @topology: what to save; matched by path, vendor and device number, or bus
  * @text: set to the text, to be released with free()
  * @num_rules: set to the number of rules in it
  * @problems: gets a warning for each group that has no type to ask for

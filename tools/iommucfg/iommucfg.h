@@ -291,10 +291,21 @@ struct iommucfg_group *iommucfg_topology_find_group(const struct iommucfg_topolo
  * @topology: where to look
  * @name: sysfs name; a PCI address without a domain means domain 0000
  *
- * Return: the device, or NULL where no group has one of that name.
+ * Return: the device, or NULL where no group has one of that name. A name is one
+ * device's on its bus alone: others may have it on theirs.
  */
 struct iommucfg_device *iommucfg_topology_find_device(const struct iommucfg_topology *topology,
 						      const char *name);
+
+/**
+ * iommucfg_topology_next_device() - another device of the same name
+ * @topology: where to look
+ * @device: what iommucfg_topology_find_device() or this function gave
+ *
+ * Return: the next one, or NULL after the last.
+ */
+struct iommucfg_device *iommucfg_topology_next_device(const struct iommucfg_topology *topology,
+						      const struct iommucfg_device *device);
 
 /** iommucfg_group_number() - the group's number */
 unsigned int iommucfg_group_number(const struct iommucfg_group *group);

@@ -3,6 +3,7 @@
  * The current types as a policy. A rule for each group, matching by the way
  * down to its devices and by what they are: neither changes when buses and
  * groups are numbered anew, and another card in the same slot does not match.
+ * What is not PCI has a name for a way, which is its own on its bus alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,6 +43,52 @@ static void put_ids(FILE *f, const struct iommucfg_group *group, const char *key
 	fputs(" ];", f);
 }
 
+/* Each bus once. Left out where all is PCI, and where a device has none. */
+static void put_buses(FILE *f, const struct iommucfg_group *group)
+{
+	struct iommucfg_device **d = group->devices;
+	bool other = false;
+	size_t i, j;
+
+	for (i = 0; i < group->num_devices; i++) {
+		if (!d[i]->bus)
+			return;
+		other |= strcmp(d[i]->bus, "pci") != 0;
+	}
+	if (!other)
+		return;
+	fputs(" bus = [ ", f);
+	for (i = 0; i < group->num_devices; i++) {
+		for (j = 0; j < i && strcmp(d[j]->bus, d[i]->bus); j++)
+			;
+		if (j < i)
+			continue;
+		fputs(i ? ", " : "", f);
+		ic_put_word(f, d[i]->bus, false);
+	}
+	fputs(" ];", f);
+}
+
+/* No two rules have one name, and another bus may have a device of this one's. */
+static int put_name(FILE *f, const struct iommucfg_topology *topology,
+		    const struct iommucfg_group *group)
+{
+	struct iommucfg_device *device = group->devices[0], *other;
+	const char *path = iommucfg_device_path(device);
+	char *name = NULL;
+	int n = 0;
+
+	other = iommucfg_topology_find_device(topology, device->name);
+	if (other != device || iommucfg_topology_next_device(topology, other))
+		n = device->bus ? asprintf(&name, "%s/%s", device->bus, path) :
+				  asprintf(&name, "group %u/%s", group->number, path);
+	if (n < 0)
+		return -ENOMEM;
+	ic_put_word(f, name ? name : path, false);
+	free(name);
+	return 0;
+}
+
 static void put_comment(FILE *f, struct iommucfg_device *device)
 {
 	const char *vendor = iommucfg_device_vendor_name(device);
@@ -52,20 +99,24 @@ static void put_comment(FILE *f, struct iommucfg_device *device)
 		vendor ? ": " : "", vendor ? vendor : "", name ? " " : "", name ? name : "");
 }
 
-static void put_group(FILE *f, const struct iommucfg_group *group, bool first)
+static int put_group(FILE *f, const struct iommucfg_topology *topology,
+		     const struct iommucfg_group *group, bool first)
 {
 	size_t i;
+	int ret;
 
 	fputs(first ? "" : ",\n", f);
 	for (i = 0; i < group->num_devices; i++)
 		put_comment(f, group->devices[i]);
 	fputs("  { name = ", f);
-	ic_put_word(f, iommucfg_device_path(group->devices[0]), false);
+	ret = put_name(f, topology, group);
 	fputs(";\n    match = { ", f);
 	put_paths(f, group);
+	put_buses(f, group);
 	put_ids(f, group, "vendor", iommucfg_device_vendor);
 	put_ids(f, group, "device_id", iommucfg_device_id);
 	fprintf(f, " };\n    type = \"%s\"; }", iommucfg_type_name(group->type));
+	return ret;
 }
 
 int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_rules,
@@ -76,6 +127,7 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
 	size_t i, n = 0, length;
 	time_t now = time(NULL);
 	struct tm tm;
+	int ret = 0;
 	FILE *f;
 
 	f = open_memstream(text, &length);
@@ -87,7 +139,7 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
 		iommucfg_version(), date);
 	fputs("// Devices are matched by the way down to them and by what they are,\n"
 	      "// not by numbers that change at a reboot.\n\nrules = (\n", f);
-	for (i = 0; i < topology->num_groups; i++) {
+	for (i = 0; i < topology->num_groups && !ret; i++) {
 		group = topology->groups[i];
 		if (!group->num_devices)
 			continue;
@@ -97,11 +149,11 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
 					      group->number, iommucfg_group_type_text(group));
 			continue;
 		}
-		put_group(f, group, !n++);
+		ret = put_group(f, topology, group, !n++);
 	}
 	fputs("\n);\n\ndefault = \"keep\";\n", f);
 	*num_rules = n;
-	if (fclose(f)) {
+	if (fclose(f) || ret) {
 		free(*text);
 		return -ENOMEM;
 	}

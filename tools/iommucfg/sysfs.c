@@ -256,6 +256,14 @@ static int compare_paths(const void *a, const void *b)
 	return strcmp((*x)->syspath, (*y)->syspath);
 }
 
+/* Those of one name stand in an order of their own, the same each time. */
+static int compare_names(const void *a, const void *b)
+{
+	int order = compare_devices(a, b);
+
+	return order ? order : compare_paths(a, b);
+}
+
 static int index_devices(struct iommucfg_topology *topology)
 {
 	size_t i, j, n = 0;
@@ -272,7 +280,7 @@ static int index_devices(struct iommucfg_topology *topology)
 				topology->groups[i]->devices[j];
 	memcpy(topology->by_path, topology->by_name, n * sizeof(*topology->by_path));
 	if (n) {
-		qsort(topology->by_name, n, sizeof(*topology->by_name), compare_devices);
+		qsort(topology->by_name, n, sizeof(*topology->by_name), compare_names);
 		qsort(topology->by_path, n, sizeof(*topology->by_path), compare_paths);
 	}
 	return 0;
@@ -391,20 +399,45 @@ struct iommucfg_group *iommucfg_topology_find_group(const struct iommucfg_topolo
 	return found ? *found : NULL;
 }
 
+/* Where those of a name begin in topology->by_name, or NULL. */
+static struct iommucfg_device **first_of_name(const struct iommucfg_topology *topology,
+					      const char *name)
+{
+	struct iommucfg_device key, *k = &key, **found;
+
+	key.name = (char *)name;
+	found = bsearch(&k, topology->by_name, topology->num_devices,
+			sizeof(*topology->by_name), compare_devices);
+	while (found && found > topology->by_name && !compare_devices(found - 1, found))
+		found--;
+	return found;
+}
+
 struct iommucfg_device *iommucfg_topology_find_device(const struct iommucfg_topology *topology,
 						      const char *name)
 {
-	struct iommucfg_device key, *k = &key, **found;
+	struct iommucfg_device **found;
 	char full[64];
 
 	if (ic_is_short_pci(name) && strlen(name) < 32) {
 		snprintf(full, sizeof(full), "0000:%s", name);
 		name = full;
 	}
-	key.name = (char *)name;
-	found = bsearch(&k, topology->by_name, topology->num_devices,
-			sizeof(*topology->by_name), compare_devices);
+	found = first_of_name(topology, name);
 	return found ? *found : NULL;
+}
+
+struct iommucfg_device *iommucfg_topology_next_device(const struct iommucfg_topology *topology,
+						      const struct iommucfg_device *device)
+{
+	struct iommucfg_device **end = topology->by_name + topology->num_devices, **found;
+
+	found = first_of_name(topology, device->name);
+	while (found && found < end && *found != device)
+		found++;
+	if (!found || end - found < 2 || compare_devices(found, found + 1))
+		return NULL;
+	return found[1];
 }
 
 /* The device whose directory @syspath is in: the nearest one above. */

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+import mktree
 from harness import GPU, IOMMUCFG, Host, Skip, Terminal, main, test  # noqa: F401
 
 
@@ -414,6 +415,33 @@ def save_round_trip():
         assert [(c["group"], c["to"]) for c in d["changes"]] == [(1, "DMA-FQ")]
         d = h.json("save", code=0)
         assert d["rules"] == 9 and d["policy"].count("name =") == 9 and d["file"] is None
+
+
+def twins(h):
+    """Two devices of one name, on two buses; and what has the name of neither."""
+    tree = mktree.Tree.__new__(mktree.Tree)
+    tree.top = h.root
+    for group, bus, kind in ((20, "platform", "DMA"), (21, "amba", "identity")):
+        tree.group(group, kind)
+        tree.device(group, f"{bus}/dev0", bus=bus)
+    tree.device(21, "amba/dev1", bus="amba")
+
+
+@test
+def save_names_on_two_buses():
+    with Host() as h:
+        twins(h)
+        text = h.run("save", code=0).out
+        assert text.count('bus = [ "amba" ]') == 1 and text.count("bus = [") == 3, text
+        p = h.policy(text)
+        assert len({r["name"] for r in h.json("check", p, code=0)["rules"]}) == 11
+        assert h.json("plan", p, code=0)["unchanged"] == 13
+        for group, kind in ((20, "identity"), (21, "DMA")):
+            with open(f"{h.root}/sys/kernel/iommu_groups/{group}/type", "w") as f:
+                f.write(kind + "\n")
+        d = h.json("plan", p, code=2)
+        assert [(c["group"], c["to"]) for c in d["changes"]] == [(20, "DMA"), (21, "identity")]
+        assert {c["rule"]["name"] for c in d["changes"]} == {"platform/dev0", "amba/dev0"}
 
 
 @test
