@@ -347,6 +347,36 @@ int cli_pending(struct cli *cli, enum iommucfg_severity severity)
 	return found;
 }
 
+/* Of several groups that have a device of one name none is meant: says which there are. */
+static bool ambiguous(struct cli *cli, const struct iommucfg_topology *topology, const char *word,
+		      struct iommucfg_device *first)
+{
+	char *list = NULL;
+	const char *bus;
+	struct iommucfg_device *d;
+	size_t length;
+	FILE *f;
+
+	/* In one group the kernel lets no two have the same. */
+	if (!iommucfg_topology_next_device(topology, first))
+		return false;
+	f = open_memstream(&list, &length);
+	for (d = first; f && d; d = iommucfg_topology_next_device(topology, d)) {
+		bus = iommucfg_device_bus(d);
+		fprintf(f, "%s%u (bus %s)", d == first ? "" : ", ",
+			iommucfg_group_number(iommucfg_device_group(d)), bus ? bus : "unknown");
+	}
+	if (f && fclose(f)) {
+		free(list);
+		list = NULL;
+	}
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOTUNIQ,
+			      "several groups have a device \"%s\": name one of the groups: %s",
+			      word, list ? list : "");
+	free(list);
+	return true;
+}
+
 /*
  * Digits are a group, else it is a device, whose group is meant. NULL after a
  * problem.
@@ -367,7 +397,8 @@ struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_top
 	}
 	device = iommucfg_topology_find_device(topology, word);
 	if (device)
-		return iommucfg_device_group(device);
+		return ambiguous(cli, topology, word, device) ? NULL :
+		       iommucfg_device_group(device);
 	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
 			      "no group has a device \"%s\"", word);
 	return NULL;

@@ -15,6 +15,16 @@ import mktree
 from harness import GPU, IOMMUCFG, Host, Skip, Terminal, main, test  # noqa: F401
 
 
+def twins(h):
+    """Two devices of one name, on two buses, in two groups."""
+    tree = mktree.Tree.__new__(mktree.Tree)
+    tree.top = h.root
+    for group, bus, kind in ((20, "platform", "DMA"), (21, "amba", "identity")):
+        tree.group(group, kind)
+        tree.device(group, f"{bus}/dev0", bus=bus)
+    tree.device(21, "amba/dev1", bus="amba")
+
+
 @test
 def show_needs_nothing():
     with Host() as h:
@@ -114,6 +124,19 @@ def show_chooses():
         # An unset variable of a script is no group 0.
         assert h.json("show", "", code=1)["groups"] == []
         assert h.json("set", "", "DMA", code=1)["changes"] == []
+
+
+@test
+def show_chooses_none_of_two():
+    with Host() as h:
+        twins(h)
+        for command in (["show", "dev0"], ["set", "dev0", "DMA-FQ"],
+                        ["apply", "--only", "dev0", h.policy("")]):
+            r = h.run(*command, code=1)
+            assert "21 (bus amba), 20 (bus platform)" in r.err, r
+            (x,) = [x for x in h.json(*command, code=1)["problems"] if x["kind"] == "usage"]
+            assert "\"dev0\"" in x["message"] and x["errno"] == "ENOTUNIQ", x
+        assert [g["group"] for g in h.json("show", "dev1", "20", code=0)["groups"]] == [20, 21]
 
 
 @test
@@ -415,16 +438,6 @@ def save_round_trip():
         assert [(c["group"], c["to"]) for c in d["changes"]] == [(1, "DMA-FQ")]
         d = h.json("save", code=0)
         assert d["rules"] == 9 and d["policy"].count("name =") == 9 and d["file"] is None
-
-
-def twins(h):
-    """Two devices of one name, on two buses; and what has the name of neither."""
-    tree = mktree.Tree.__new__(mktree.Tree)
-    tree.top = h.root
-    for group, bus, kind in ((20, "platform", "DMA"), (21, "amba", "identity")):
-        tree.group(group, kind)
-        tree.device(group, f"{bus}/dev0", bus=bus)
-    tree.device(21, "amba/dev1", bus="amba")
 
 
 @test
