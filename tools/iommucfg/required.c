@@ -30,6 +30,9 @@ static int read_devices(struct iommucfg_topology *topology, struct iommucfg_txn 
 		if (sscanf(line, "%63s %127s %127s %31s", bus, name, driver, word) != 4)
 			continue;
 		device = iommucfg_topology_find_device(topology, name);
+		/* Another bus may have a device of that name. */
+		while (device && device->bus && strcmp(device->bus, bus))
+			device = iommucfg_topology_next_device(topology, device);
 		for (i = 0; device && i < sizeof(words) / sizeof(*words); i++)
 			if (!strcmp(word, words[i]))
 				device->required = words[i];

@@ -122,6 +122,15 @@ class Host:
             f.write(text)
         return path
 
+    def twins(self):
+        """Two devices of one name, on two buses, in two groups."""
+        tree = mktree.Tree.__new__(mktree.Tree)
+        tree.top = self.root
+        for group, bus, kind in ((20, "platform", "DMA"), (21, "amba", "identity")):
+            tree.group(group, kind)
+            tree.device(group, f"{bus}/dev0", bus=bus)
+        tree.device(21, "amba/dev1", bus="amba")
+
     def control(self, name, text="", mode=0o644):
         path = f"{self.root}/control/{name}"
         with open(path, "w") as f:

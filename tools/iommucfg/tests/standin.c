@@ -517,9 +517,9 @@ static int do_rmdir(const char *path)
 static void devices_of(const char *number, char *buf, size_t size)
 {
 	char path[4096], required[4096] = "", line[160], word[16], name[64], *p;
-	char driver[4096];
+	char driver[4096], bus[4096];
 	struct dirent *e;
-	ssize_t n;
+	ssize_t n, m;
 	DIR *dir;
 
 	*buf = '\0';
@@ -537,8 +537,12 @@ static void devices_of(const char *number, char *buf, size_t size)
 			 tree, number, e->d_name);
 		n = readlink(path, driver, sizeof(driver) - 1);
 		driver[n < 0 ? 0 : n] = '\0';
-		snprintf(line, sizeof(line), "pci %.64s %.32s %s\n", e->d_name,
-			 n < 0 ? "-" : strrchr(driver, '/') + 1, word);
+		snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%s/devices/%s/subsystem",
+			 tree, number, e->d_name);
+		m = readlink(path, bus, sizeof(bus) - 1);
+		bus[m < 0 ? 0 : m] = '\0';
+		snprintf(line, sizeof(line), "%.32s %.64s %.32s %s\n",
+			 m < 0 ? "-" : strrchr(bus, '/') + 1, e->d_name, n < 0 ? "-" : strrchr(driver, '/') + 1, word);
 		if (strlen(buf) + strlen(line) < size)
 			strcat(buf, line);
 	}

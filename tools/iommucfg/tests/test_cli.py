@@ -11,18 +11,7 @@ import signal
 import subprocess
 import sys
 
-import mktree
 from harness import GPU, IOMMUCFG, Host, Skip, Terminal, main, test  # noqa: F401
-
-
-def twins(h):
-    """Two devices of one name, on two buses, in two groups."""
-    tree = mktree.Tree.__new__(mktree.Tree)
-    tree.top = h.root
-    for group, bus, kind in ((20, "platform", "DMA"), (21, "amba", "identity")):
-        tree.group(group, kind)
-        tree.device(group, f"{bus}/dev0", bus=bus)
-    tree.device(21, "amba/dev1", bus="amba")
 
 
 @test
@@ -129,7 +118,7 @@ def show_chooses():
 @test
 def show_chooses_none_of_two():
     with Host() as h:
-        twins(h)
+        h.twins()
         for command in (["show", "dev0"], ["set", "dev0", "DMA-FQ"],
                         ["apply", "--only", "dev0", h.policy("")]):
             r = h.run(*command, code=1)
@@ -443,7 +432,7 @@ def save_round_trip():
 @test
 def save_names_on_two_buses():
     with Host() as h:
-        twins(h)
+        h.twins()
         text = h.run("save", code=0).out
         assert text.count('bus = [ "amba" ]') == 1 and text.count("bus = [") == 3, text
         p = h.policy(text)

@@ -204,6 +204,10 @@ def required_type():
         assert h.transactions() == []
         d = h.json("plan", h.policy(GPU), code=1)
         assert d["problems"][0]["device"] == "0000:01:00.1"
+        # Each of two of one name has its own.
+        h.twins()
+        for g in h.json("show", "20", "21", code=0)["groups"]:
+            assert {x["required_type"] for x in g["devices"]} == {"any"}, g
 
 
 @test
