@@ -207,24 +207,27 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 	}
 }
 
-/* An option of tables: 1 if it was one. */
+/* An option of tables: 0 if taken, 1 if wrong, -1 if not one. */
 int cli_table_option(struct cli *cli, int opt)
 {
 	switch (opt) {
 	case 'o':
 		cli->columns = optarg;
-		return 1;
+		/* A table without columns prints nothing, and says nothing of it. */
+		if (!optarg[strspn(optarg, ", ")])
+			return cli_usage(cli, "-o takes names of columns, not \"%s\"", optarg);
+		return 0;
 	case 'l':
 		cli->list = true;
-		return 1;
+		return 0;
 	case OPT_RAW:
 		cli->raw = true;
-		return 1;
+		return 0;
 	case OPT_NOHEADINGS:
 		cli->noheadings = true;
-		return 1;
-	default:
 		return 0;
+	default:
+		return -1;
 	}
 }
 
@@ -236,7 +239,10 @@ int cli_table_options(struct cli *cli, int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options,
 				  NULL)) != -1) {
-		if (cli_table_option(cli, opt))
+		code = cli_table_option(cli, opt);
+		if (code > 0)
+			return EXIT_BAD;
+		if (!code)
 			continue;
 		code = cli_option(cli, opt, argv, options);
 		if (code >= 0)

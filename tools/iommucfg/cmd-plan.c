@@ -72,9 +72,9 @@ static int options_of(struct run *run, struct cli *cli, int argc, char **argv,
 
 	while ((opt = getopt_long(argc, argv, table ? ":" CLI_SHORT CLI_TABLE_SHORT : ":" CLI_SHORT,
 				  options, NULL)) != -1) {
-		if (table && cli_table_option(cli, opt))
-			continue;
-		code = run_option(run, cli, opt, allow_set, timeout_set, &unused);
+		code = table ? cli_table_option(cli, opt) : -1;
+		if (code < 0)
+			code = run_option(run, cli, opt, allow_set, timeout_set, &unused);
 		if (code > 0)
 			return EXIT_BAD;
 		if (!code)

@@ -136,6 +136,13 @@ def show_columns():
         assert r.out == "5 0000:05:00.0 0000:00:1d.0/00.0 yes\n8 - - -\n", r
         assert h.run("show", "-o", "+bus", "7", code=0).out.split("\n")[0].split()[-1] == "BUS"
         assert "did you mean \"DRIVER\"" in h.run("show", "-o", "DRIVR", code=1).err
+        # No column at all is told before anything is looked at.
+        for command in ("show", "plan", "status", "standing", "history"):
+            for none in ("", ",", " , "):
+                r = h.run(command, "-o", none, code=1)
+                assert "-o takes names of columns" in r.err and r.err.count("\n") == 2, r
+        # To add none is to have the usual ones.
+        assert h.run("show", "-o", "+", code=0).out == h.run("show", code=0).out
         assert len(h.run("show", "--list", "--noheadings", "1", code=0).out.splitlines()) == 2
 
 
