@@ -149,36 +149,6 @@ static int help(const struct cli *cli)
 	return fflush(stdout) ? EXIT_BAD : EXIT_DONE;
 }
 
-/* getopt() has met something that is no option: say what was meant. */
-static int unknown_option(struct cli *cli, char **argv, const struct option *options)
-{
-	const char *names[64], *arg = argv[optind - 1], *near;
-	size_t n = 0;
-	char word[64];
-
-	if (optopt && optopt < 256 && strncmp(arg, "--", 2)) {
-		for (; options->name; options++)
-			if (options->val == optopt)
-				return cli_usage(cli, "option -%c needs an argument", optopt);
-		/* o: is in no list of long options but has one of its own */
-		if (optopt == 'o')
-			return cli_usage(cli, "option -o needs an argument");
-		return cli_usage(cli, "unknown option -%c", optopt);
-	}
-	snprintf(word, sizeof(word), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
-	for (; options->name && n < 63; options++) {
-		if (!strcmp(options->name, word))
-			return cli_usage(cli, options->has_arg ? "option --%s needs an argument" :
-					 "option --%s takes no argument", word);
-		names[n++] = options->name;
-	}
-	names[n] = NULL;
-	near = iommucfg_suggest(word, names);
-	if (near)
-		return cli_usage(cli, "unknown option --%s; did you mean --%s?", word, near);
-	return cli_usage(cli, "unknown option --%s", word);
-}
-
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options)
 {
 	switch (opt) {
@@ -203,7 +173,7 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 		printf("iommucfg %s\n", iommucfg_version());
 		return EXIT_DONE;
 	default:
-		return unknown_option(cli, argv, options);
+		return cli_unknown_option(cli, argv, options);
 	}
 }
 
@@ -265,15 +235,17 @@ int cli_open(struct cli *cli)
 	return -1;
 }
 
-int cli_number(struct cli *cli, const char *what, const char *text, long max, long *value)
+int cli_number(struct cli *cli, const char *what, const char *text, long min, long max,
+	       long *value)
 {
 	char *end;
 	long n;
 
 	errno = 0;
 	n = strtol(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || n > max) {
-		cli_usage(cli, "%s takes a number from 0 to %ld, not \"%s\"", what, max, text);
+	if (*text < '0' || *text > '9' || *end || errno || n < min || n > max) {
+		cli_usage(cli, "%s takes a number from %ld to %ld, not \"%s\"", what, min, max,
+			  text);
 		return -EINVAL;
 	}
 	*value = n;

@@ -71,6 +71,9 @@ enum {
 	{ "output", required_argument, NULL, 'o' }, \
 	{ "raw", no_argument, NULL, OPT_RAW }
 
+/* cli-unknown.c */
+int cli_unknown_option(struct cli *cli, char **argv, const struct option *options);
+
 /* An option that all commands know; -1 to go on, else the exit code. */
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
 int cli_table_option(struct cli *cli, int opt);
@@ -82,7 +85,8 @@ void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems);
 void cli_note(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_debug(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_worse(int a, int b);
-int cli_number(struct cli *cli, const char *what, const char *text, long max, long *value);
+int cli_number(struct cli *cli, const char *what, const char *text, long min, long max,
+	       long *value);
 bool cli_color(const struct cli *cli, FILE *f);
 int cli_need_kernel(struct cli *cli);
 int cli_need_root(struct cli *cli);

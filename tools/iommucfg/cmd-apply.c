@@ -53,7 +53,7 @@ static int own_option(struct asked *asked, struct cli *cli, int opt)
 		asked->by_hand = "--only";
 		return 0;
 	case OPT_TRIES:
-		return cli_number(cli, "--tries", optarg, 100, &asked->tries) ? 1 : 0;
+		return cli_number(cli, "--tries", optarg, 1, 100, &asked->tries) ? 1 : 0;
 	default:
 		return -1;
 	}

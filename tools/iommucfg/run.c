@@ -47,11 +47,11 @@ int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *t
 		return parse_allow(cli, optarg, &run->options.allow_in_use) ? 1 : 0;
 	case OPT_CONFIRM_TIMEOUT:
 		*timeout_set = 1;
-		return cli_number(cli, "--confirm-timeout", optarg, IOMMUCFG_CONFIRM_TIMEOUT_MAX,
-				  &run->options.confirm_timeout) ? 1 : 0;
+		return cli_number(cli, "--confirm-timeout", optarg, 0,
+				  IOMMUCFG_CONFIRM_TIMEOUT_MAX, &run->options.confirm_timeout) ? 1 : 0;
 	case OPT_SETTLE:
 		*settle_set = 1;
-		return cli_number(cli, "--settle", optarg, 3600, &run->settle) ? 1 : 0;
+		return cli_number(cli, "--settle", optarg, 0, 3600, &run->settle) ? 1 : 0;
 	case OPT_SKIP_IN_USE:
 		run->options.skip_in_use = true;
 		return 0;

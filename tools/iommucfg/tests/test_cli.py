@@ -231,6 +231,29 @@ def usage():
 
 
 @test
+def usage_says_what_is_wrong():
+    with Host() as h:
+        for args, words in (
+                (["show", "--json", "-xq"], "unknown option -x"),
+                (["show", "--json", "-qx"], "unknown option -x"),
+                (["assert", "-o", "NAME", "F"], "unknown option -o"),
+                (["check", "-o", "x"], "unknown option -o"),
+                (["show", "-lo"], "option -o needs an argument"),
+                (["show", "--outp"], "option --output needs an argument"),
+                (["show", "--quiet=5"], "option --quiet takes no argument"),
+                (["-l"], "as in \"iommucfg show -l\""),
+                (["-qo", "NAME"], "as in \"iommucfg show -o\""),
+                (["--raw", "plan"], "as in \"iommucfg show --raw\""),
+                (["-x"], "unknown option -x"),
+                (["--nosuch=3"], "unknown option --nosuch\n"),
+                (["apply", "--boot", "--tries", "0"], "--tries takes a number from 1 to 100, not \"0\""),
+                (["apply", "--tries", "0"], "--tries"),
+                (["apply", "--tries", "3"], "--tries goes with --boot")):
+            r = h.run(*args, code=1)
+            assert words in r.err and not r.out, (args, r)
+
+
+@test
 def environment_root():
     with Host() as h:
         env = dict(os.environ, IOMMUCFG_ROOT=h.root)
