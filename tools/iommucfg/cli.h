@@ -121,6 +121,7 @@ const char *type_color(const char *type);
 /* json.c */
 struct json_object *json_document(struct cli *cli);
 struct json_object *json_text(const char *text);
+bool json_is_utf8(const char *text, size_t length);
 struct json_object *json_number(long number);
 struct json_object *json_uses(const struct iommucfg_device *device);
 void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems);

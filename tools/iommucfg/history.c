@@ -48,12 +48,13 @@ long history_id(struct json_object *entry)
 	return json_object_get_int64(id);
 }
 
-/* A whole document and nothing else, else NULL. */
+/* A whole document and nothing else, else NULL. json-c takes any bytes, and prints them. */
 static struct json_object *parse(const char *line, size_t length)
 {
-	struct json_tokener *tokener = json_tokener_new();
+	struct json_tokener *tokener;
 	struct json_object *o = NULL;
 
+	tokener = json_is_utf8(line, length) ? json_tokener_new() : NULL;
 	if (!tokener)
 		return NULL;
 	o = json_tokener_parse_ex(tokener, line, length);

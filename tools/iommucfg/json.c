@@ -16,6 +16,36 @@ struct json_object *json_document(struct cli *cli)
 	return document;
 }
 
+/* How many bytes the first character of a text has; 0 where it is no UTF-8. */
+static size_t character(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n, i;
+
+	n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 :
+	    *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+	for (i = 1; i < n && (p[i] & 0xc0) == 0x80; i++)
+		;
+	/* Overlong forms and halves of surrogate pairs. */
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n && i == n ? n : 0;
+}
+
+/* What follows after @length bytes must be a NUL or newline. */
+bool json_is_utf8(const char *text, size_t length)
+{
+	size_t at, n;
+
+	for (at = 0; at < length; at += n) {
+		n = character(text + at);
+		if (!n)
+			return false;
+	}
+	return at == length;
+}
+
 /*
  * Kernel and files may give any bytes, JSON takes UTF-8 alone: a byte that is
  * no part of it becomes a question mark.
@@ -23,29 +53,22 @@ struct json_object *json_document(struct cli *cli)
 struct json_object *json_text(const char *text)
 {
 	struct json_object *string;
-	unsigned char *copy, *p;
-	size_t n, i;
+	char *copy, *p;
+	size_t n;
 
 	if (!text)
 		return NULL;
-	copy = (unsigned char *)strdup(text);
+	copy = strdup(text);
 	if (!copy)
 		return NULL;
 	for (p = copy; *p; p += n) {
-		n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 :
-		    *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
-		for (i = 1; i < n && (p[i] & 0xc0) == 0x80; i++)
-			;
-		/* Overlong forms and halves of surrogate pairs. */
-		if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-		    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-			n = 0;
-		if (!n || i < n) {
+		n = character(p);
+		if (!n) {
 			*p = '?';
 			n = 1;
 		}
 	}
-	string = json_object_new_string((char *)copy);
+	string = json_object_new_string(copy);
 	free(copy);
 	return string;
 }

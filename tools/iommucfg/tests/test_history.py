@@ -140,6 +140,27 @@ def torn_line():
 
 
 @test
+def bytes_that_are_no_text():
+    with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
+        h.run("set", "1", "identity", code=0)
+        whole = [x.encode() for x in lines(h)]
+        for bad in (b"\xff", b"\x80", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80",
+                    b"\xe2\x82"):
+            for line in (whole[0].replace(b'"DMA"]', b'"D' + bad + b'"]'), whole[0] + bad):
+                with open(path(h), "wb") as f:
+                    f.write(line + b"\n" + whole[1] + b"\n")
+                d = h.json("history", code=0)
+                assert [x["id"] for x in d["entries"]] == [2], d
+                assert "history:1: this line is no entry" in d["problems"][0]["message"], d
+        # What is text stays what it is.
+        with open(path(h), "wb") as f:
+            f.write(whole[0].replace(b'"DMA"]', '"\u00e9\u20ac\U0001f600"]'.encode()) + b"\n")
+        (e,) = entries(h)
+        assert e["command"][-1] == "\u00e9\u20ac\U0001f600", e
+
+
+@test
 def rotated():
     with Host(True) as h:
         h.run("set", "1", "DMA", code=0)
