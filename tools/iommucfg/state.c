@@ -90,6 +90,13 @@ char *state_read(int dirfd, const char *name, int *error)
 	}
 	close(fd);
 	text[have] = '\0';
+	/*
+	 * Some file systems have zeros where a power cut kept the data from the disk: what
+	 * follows is still there, and this is a byte that no text of ours has, either.
+	 */
+	for (p = text; p < text + have; p++)
+		if (!*p)
+			*p = '\1';
 	return text;
 fail:
 	close(fd);

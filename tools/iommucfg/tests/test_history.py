@@ -140,6 +140,19 @@ def torn_line():
 
 
 @test
+def zeros():
+    """What some file systems leave of data that a power cut kept from the disk."""
+    with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
+        with open(path(h), "ab") as f:
+            f.write(bytes(200))
+        assert [x["id"] for x in h.json("history", code=0)["entries"]] == [1]
+        h.run("set", "1", "identity", code=0)
+        d = h.json("history", code=0)
+        assert [x["id"] for x in d["entries"]] == [1, 2] and len(d["problems"]) == 1, d
+
+
+@test
 def bytes_that_are_no_text():
     with Host(True) as h:
         h.run("set", "1", "DMA", code=0)
