@@ -8,6 +8,11 @@
  */
 #include <linux/delay.h>
 #include <linux/device.h>
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+#include <linux/host1x_context_bus.h>
+#endif
+#include <linux/slab.h>
+#include <linux/string.h>
 
 #include "check.h"
 #include "guard.h"
@@ -196,6 +201,19 @@ static void check_owner(struct icfg_target *t)
 			    "the group is owned by user space (VFIO, iommufd)");
 }
 
+/*
+ * Is a device of this bus freed though somebody has a reference?
+ * host1x_memory_context_list_free() does so when it has unregistered its contexts.
+ */
+static bool frees_at_once(const struct bus_type *bus)
+{
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+	return bus == &host1x_context_device_bus_type;
+#else
+	return false;
+#endif
+}
+
 /**
  * icfg_check_commit - verify what can be verified without touching anything
  * @run: a new run
@@ -224,9 +242,14 @@ int icfg_check_commit(struct icfg_run *run)
 			return ret;
 		t->was = icfg_seat_type(t->group->seat);
 		t->now = t->was;
-		icfg_for_each_member(d, t)
+		icfg_for_each_member(d, t) {
 			d->no_ops = icfg_target_is_translated(t) &&
 				    !icfg_dev_has_ops(d);
+			if (frees_at_once(d->dev->bus))
+				icfg_refuse(t, d, -EOPNOTSUPP,
+					    "bus %s frees its devices without asking who has them",
+					    d->dev->bus->name);
+		}
 		if (!t->members) {
 			icfg_refuse(t, NULL, -ENODEV, "the group has no device");
 			if (t->wanted != ICFG_NONE)
