@@ -299,8 +299,9 @@ static int compare_dev(struct icfg_run *run, struct icfg_target *t,
 		       struct icfg_dev *old)
 {
 	const struct device_driver *now;
-	char name[32] = "";
+	const char *name = NULL;
 	struct icfg_dev *d;
+	bool same = false;
 
 	if (!old->drv_name || old->managed)
 		return 0;
@@ -308,13 +309,16 @@ static int compare_dev(struct icfg_run *run, struct icfg_target *t,
 	scoped_guard(rcu) {
 		now = READ_ONCE(old->dev->driver);
 		if (now)
-			strscpy(name, now->name);
+			same = !strcmp(now->name, old->drv_name);
+		if (now && !same)
+			name = kstrdup(now->name, GFP_NOWAIT);
 	}
-	if (name[0]) {
-		if (strncmp(name, old->drv_name, sizeof(name) - 1))
+	if (now) {
+		if (!same)
 			icfg_problem(t, old, ICFG_RESTORE, -EEXIST,
 				     "has driver %s since, which it keeps instead of %s",
-				     name, old->drv_name);
+				     name ?: "of another name", old->drv_name);
+		kfree(name);
 		return 0;
 	}
 	if (icfg_dev_is_gone(old))
@@ -339,7 +343,7 @@ static int compare_dev(struct icfg_run *run, struct icfg_target *t,
 	d->drv = icfg_driver_get(old->dev->bus, old->drv_name);
 	d->released = true;
 	/* Of a group that needs no type back there is this to restore. */
-	if (t->now == t->was)
+	if (!icfg_target_needs_back(t))
 		t->touched = true;
 	if (!d->drv)
 		icfg_problem(t, old, ICFG_RESTORE, -ENOENT,
@@ -357,6 +361,7 @@ static int check_target_back(struct icfg_run *run, struct icfg_target *t,
 	t->way = old->way;
 	t->now = icfg_seat_type(t->group->seat);
 	t->touched = old->touched;
+	t->left_out = old->left_out;
 	scoped_guard(mutex, &run->lock)
 		ret = icfg_run_members(run, t);
 	if (ret)
@@ -369,7 +374,7 @@ static int check_target_back(struct icfg_run *run, struct icfg_target *t,
 		return 0;
 	/* What could not be read then is nobody else's doing. */
 	if (t->now == old->now || old->now == ICFG_OTHER) {
-		t->touched = t->now != t->was;
+		t->touched = icfg_target_needs_back(t);
 		return 0;
 	}
 
@@ -391,7 +396,7 @@ static bool may_go_back(const struct icfg_dev *d)
 {
 	return icfg_dev_goes_along(d) ||
 	       (icfg_dev_is_bound(d) && d->target->touched &&
-		d->target->now != d->target->was);
+		icfg_target_needs_back(d->target));
 }
 
 /**
@@ -431,7 +436,7 @@ int icfg_check_rollback(struct icfg_run *run, struct icfg_run *undo,
 
 	icfg_for_each_dev(d, run) {
 		if (d->target->taken || !d->target->touched ||
-		    d->target->now == d->target->was)
+		    !icfg_target_needs_back(d->target))
 			continue;
 		ret = icfg_run_pin(run, d);
 		if (ret && ret != -EBUSY)
@@ -443,7 +448,7 @@ int icfg_check_rollback(struct icfg_run *run, struct icfg_run *undo,
 	check_leaving(run);
 
 	icfg_for_each_target(t, run)
-		if (t->touched && t->now != t->was && !t->taken)
+		if (t->touched && icfg_target_needs_back(t) && !t->taken)
 			check_owner(t);
 	check_guards(run, may_go_back, run->allow);
 	return run->refusal;

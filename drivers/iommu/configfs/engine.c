@@ -257,7 +257,7 @@ static void prepare_back(struct icfg_run *run)
 
 	icfg_for_each_target(t, run) {
 		/* The way back is the way to release, also from in place. */
-		t->back = t->touched && t->now != t->was;
+		t->back = t->touched && icfg_target_needs_back(t);
 		if (!t->back)
 			continue;
 		scoped_guard(mutex, &run->lock)

@@ -17,32 +17,39 @@
  * @fake: the machine
  * @txn: the transaction
  * @supplier: the device that two others depend on
+ * @from: the first group of the transaction
+ * @to: the one behind its last
  * @failed_as: everything that was made to fail so far, as bits of enum fake_call
  */
 struct world {
 	struct fake *fake;
 	struct icfg_txn *txn;
 	struct fake_dev *supplier;
+	unsigned int from, to;
 	unsigned long failed_as;
 };
 
 static const enum icfg_type types_before[] = {
-	ICFG_DMA, ICFG_DMA, ICFG_DMA_FQ, ICFG_DMA, ICFG_IDENTITY,
+	ICFG_DMA, ICFG_DMA, ICFG_DMA_FQ, ICFG_DMA, ICFG_IDENTITY, ICFG_DMA_FQ,
 };
 
 static const char * const types_wanted[] = {
-	"identity", "identity", "DMA", "DMA-FQ", "identity",
+	"identity", "identity", "DMA", "DMA-FQ", "identity", "auto",
 };
 
 static const enum icfg_type types_after[] = {
 	ICFG_IDENTITY, ICFG_IDENTITY, ICFG_DMA, ICFG_DMA_FQ, ICFG_IDENTITY,
+	ICFG_DMA_FQ,
 };
 
 #define GROUPS	ARRAY_SIZE(types_before)
 
+/* The group that gets a new domain of the type that it had. */
+#define ANEW	5
+
 /*
- * Five groups, of which one goes in place and one has its type already. In the
- * others: a parent and its child, a consumer in another group, a consumer in
+ * Five groups, of which one goes in place and one has its type already, and ANEW,
+ * which is no part of the transaction where it is not asked for. In the others: a parent and its child, a consumer in another group, a consumer in
  * none, and a device that has no driver.
  */
 static void make_world(struct kunit *test, struct world *w)
@@ -56,6 +63,7 @@ static void make_world(struct kunit *test, struct world *w)
 	w->fake = fake;
 	for (i = 0; i < GROUPS; i++)
 		fake_group_add(fake, types_before[i]);
+	fake->groups[ANEW].system = ICFG_DMA_FQ;
 
 	parent = fake_dev_add(fake, &fake->groups[0], &fake_driver, NULL);
 	child = fake_dev_add(fake, &fake->groups[0], &fake_other_driver,
@@ -65,10 +73,13 @@ static void make_world(struct kunit *test, struct world *w)
 	fake_dev_add(fake, &fake->groups[2], &fake_driver, NULL);
 	fake_dev_add(fake, &fake->groups[3], &fake_driver, NULL);
 	fake_dev_add(fake, &fake->groups[4], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[ANEW], &fake_driver, NULL);
 	consumer = fake_dev_add(fake, NULL, &fake_other_driver, NULL);
 	fake_link(supplier, child);
 	fake_link(supplier, consumer);
 	w->supplier = supplier;
+	w->from = 0;
+	w->to = ANEW;
 }
 
 /*
@@ -87,7 +98,7 @@ static void new_txn(struct world *w, const char *timeout)
 	unsigned int i;
 
 	w->txn = fake_txn(fake);
-	for (i = 0; i < GROUPS; i++)
+	for (i = w->from; i < w->to; i++)
 		fake_stage(fake, w->txn, &fake->groups[i], types_wanted[i]);
 	fake_expect_write(fake, fake_dir(w->txn), "confirm_timeout", timeout,
 			  0);
@@ -103,7 +114,7 @@ static bool has_types(struct world *w, const enum icfg_type *types)
 {
 	unsigned int i;
 
-	for (i = 0; i < GROUPS; i++)
+	for (i = w->from; i < w->to; i++)
 		if (w->fake->groups[i].type != types[i])
 			return false;
 	return true;
@@ -175,6 +186,7 @@ static void expect_as_before(struct world *w, int ret)
 {
 	expect(w, ret, has_types(w, types_before));
 	expect(w, ret, fake_all_bound(w->fake));
+	expect(w, ret, fake_all_set_up(w->fake));
 	expect(w, ret, !atomic_read(&w->fake->depends));
 }
 
@@ -182,6 +194,7 @@ static void expect_new(struct world *w, int ret)
 {
 	expect(w, ret, has_types(w, types_after));
 	expect(w, ret, fake_all_bound(w->fake));
+	expect(w, ret, fake_all_set_up(w->fake));
 }
 
 /* Groups that did not fail are restored, and those that did are named. */
@@ -326,12 +339,14 @@ static void commit_to_confirm(struct kunit *test)
 }
 
 /* Each call of a commit that has begun, and then each on the way back. */
-static void commit_and_back(struct kunit *test)
+static void ways_back(struct kunit *test, unsigned int from, unsigned int to)
 {
 	int ret, n, m, runs = 0, failures = 0;
 	struct world w = {};
 
 	make_patient_world(test, &w);
+	w.from = from;
+	w.to = to;
 	/* What is wrong besides is not to be told from a type that reads odd. */
 	w.fake->never = BIT(FAKE_READ);
 	new_txn(&w, "0");
@@ -359,6 +374,17 @@ static void commit_and_back(struct kunit *test)
 	end_txn(&w);
 	KUNIT_EXPECT_GT(test, failures, 0);
 	kunit_info(test, "%d ways back, of which %d failed", runs, failures);
+}
+
+static void commit_and_back(struct kunit *test)
+{
+	ways_back(test, 0, ANEW);
+}
+
+/* A group whose type does not tell whether it has its old domain. */
+static void anew_and_back(struct kunit *test)
+{
+	ways_back(test, ANEW, GROUPS);
 }
 
 /* A rollback that returned @ret, or that the timer did. */
@@ -552,6 +578,7 @@ static struct kunit_case engine_cases[] = {
 	KUNIT_CASE_PARAM(commit, order_gen_params),
 	KUNIT_CASE_PARAM(commit_to_confirm, order_gen_params),
 	KUNIT_CASE_PARAM(commit_and_back, order_gen_params),
+	KUNIT_CASE_PARAM(anew_and_back, order_gen_params),
 	KUNIT_CASE_PARAM(roll_back, order_gen_params),
 	KUNIT_CASE_PARAM(roll_back_unconfirmed, order_gen_params),
 	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),

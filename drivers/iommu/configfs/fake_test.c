@@ -9,6 +9,7 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/iommu-dma.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -295,6 +296,24 @@ bool fake_all_bound(struct fake *fake)
 
 		if (device_is_registered(dev) &&
 		    dev->driver != fake->devs[i]->drv)
+			return false;
+	}
+	return true;
+}
+
+/* Is every device set up for the domain that its group has? */
+bool fake_all_set_up(struct fake *fake)
+{
+	struct fake_group *group;
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		struct device *dev = &fake->devs[i]->dev;
+
+		if (!dev->iommu_group || !device_is_registered(dev))
+			continue;
+		group = iommu_group_get_iommudata(dev->iommu_group);
+		if (use_dma_iommu(dev) != translates(group))
 			return false;
 	}
 	return true;

@@ -159,6 +159,7 @@ void fake_link(struct fake_dev *supplier, struct fake_dev *consumer);
 const char *fake_call_word(enum fake_call call);
 void fake_fail(struct fake *fake, int first, int second);
 bool fake_all_bound(struct fake *fake);
+bool fake_all_set_up(struct fake *fake);
 int fake_pins(void);
 
 struct icfg_txn *fake_txn(struct fake *fake);

@@ -286,8 +286,12 @@ static int set_type(struct icfg_run *run, struct icfg_target *t,
 		ret = icfg_should_fail() ? -ENOMEM :
 					   icfg_seat_set(t->group->seat, type);
 		t->now = icfg_seat_type(t->group->seat);
-		if (!ret && !in_place && leaves_one_out(t))
-			ret = -ENOMEM;
+		/* A new domain, though perhaps one of the same type as before. */
+		if (!ret && !in_place) {
+			t->left_out = leaves_one_out(t);
+			if (t->left_out)
+				ret = -ENOMEM;
+		}
 		if ((ret == -EBUSY || (ret == -ENOMEM && run->backwards)) &&
 		    time_before(jiffies, patience)) {
 			msleep(RETRY_MS);

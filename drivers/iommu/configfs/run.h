@@ -38,6 +38,7 @@ enum icfg_way {
  * @back: this group takes part in the way back
  * @stuck: it may not be touched on the way back; the reason is reported
  * @failed: something of it could not be put back
+ * @left_out: it has a new domain, for which the core could not set a member up
  */
 struct icfg_target {
 	struct icfg_step step;
@@ -55,6 +56,7 @@ struct icfg_target {
 	bool back;
 	bool stuck;
 	bool failed;
+	bool left_out;
 };
 
 /**
@@ -203,6 +205,12 @@ static inline bool icfg_step_is_held(const struct icfg_step *step)
 static inline bool icfg_target_is_translated(const struct icfg_target *t)
 {
 	return t->now == ICFG_DMA || t->now == ICFG_DMA_FQ;
+}
+
+/* Has it another type than it had, or a domain that a member is not set up for? */
+static inline bool icfg_target_needs_back(const struct icfg_target *t)
+{
+	return t->now != t->was || t->left_out;
 }
 
 struct icfg_run *icfg_run_new(struct icfg_txn *txn);
