@@ -79,6 +79,7 @@ tests=(
 	patch
 	python3-docutils
 	python3-jsonschema
+	systemd
 	valgrind
 )
 
