@@ -49,8 +49,9 @@ static const enum icfg_type types_after[] = {
 
 /*
  * Five groups, of which one goes in place and one has its type already, and ANEW,
- * which is no part of the transaction where it is not asked for. In the others: a parent and its child, a consumer in another group, a consumer in
- * none, and a device that has no driver.
+ * which is no part of the transaction where it is not asked for. In the others: a
+ * parent and its child, a consumer in another group, a consumer in none, and a device
+ * that has no driver.
  */
 static void make_world(struct kunit *test, struct world *w)
 {
