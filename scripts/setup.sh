@@ -63,6 +63,7 @@ bench=(
 
 # The Debian packages.
 packages=(
+	build-essential
 	debhelper
 	dh-dkms
 	lintian
