@@ -488,7 +488,7 @@ static void put_types_back(struct world *w)
 	unsigned int i;
 
 	for (i = 0; i < GROUPS; i++)
-		w->fake->groups[i].type = types_before[i];
+		fake_set_type(&w->fake->groups[i], types_before[i]);
 }
 
 /*

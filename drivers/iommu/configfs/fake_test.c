@@ -408,6 +408,13 @@ static void set_up(struct fake_group *group)
 	}
 }
 
+/* What somebody else does with a group. */
+void fake_set_type(struct fake_group *group, enum icfg_type type)
+{
+	WRITE_ONCE(group->type, type);
+	set_up(group);
+}
+
 static int seat_set(struct icfg_seat *seat, enum icfg_type type)
 {
 	struct fake *fake = this_fake();

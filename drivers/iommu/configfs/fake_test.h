@@ -160,6 +160,7 @@ const char *fake_call_word(enum fake_call call);
 void fake_fail(struct fake *fake, int first, int second);
 bool fake_all_bound(struct fake *fake);
 bool fake_all_set_up(struct fake *fake);
+void fake_set_type(struct fake_group *group, enum icfg_type type);
 int fake_pins(void);
 
 struct icfg_txn *fake_txn(struct fake *fake);
