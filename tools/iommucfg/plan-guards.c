@@ -78,11 +78,9 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 		}
 		ret = examine(plan, change, !plan->options.skip_in_use);
 		/* Who only looks has been warned. But what is left out is so in a plan, too. */
-		if (!ret || !plan->options.skip_in_use)
-			unknown = plan->options.only_look && !plan->options.skip_in_use ? 0 :
-				  ic_unread_judge(plan, change);
-		else
-			unknown = 0;
+		unknown = 0;
+		if (plan->options.skip_in_use ? !ret : !plan->options.only_look)
+			unknown = ic_unread_judge(plan, change);
 		if (ret < 0 || unknown < 0)
 			return ret < 0 ? ret : unknown;
 		ret |= unknown;

@@ -60,9 +60,9 @@ enum icfg_type icfg_seat_type(struct icfg_seat *seat);
  * caller has the capabilities that the core asks for, as kernel threads do.
  *
  * Return: 0 when the core took it, which does not mean that it was achieved:
- * read the type back. -EPERM: a driver or an owner has the group. -EINVAL: it has no device,
- * a driver wants another type, or the device is not trusted. -EBUSY: a PCI reset is
- * under way, try again. Any other errno comes from the
+ * read the type back. -EPERM: a driver or an owner has the group. -EINVAL: it
+ * has no device, a driver wants another type, or the device is not trusted.
+ * -EBUSY: a PCI reset is under way, try again. Any other errno comes from the
  * attach, and the core has restored the whole group.
  */
 int icfg_seat_set(struct icfg_seat *seat, enum icfg_type type);
