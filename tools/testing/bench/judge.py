@@ -263,20 +263,21 @@ def memory(figures, bars):
 # ---------------------------------------------------------------- fio
 
 def fio(figures):
-    """I/Os a second by job and type, and as ratios to strict DMA."""
+    """I/Os a second by job and type, and as ratios to strict DMA.
+
+    The host is not as fast at all times: each ratio is one between neighbours, of the same
+    round, and the median of these counts.
+    """
     found = collections.defaultdict(lambda: collections.defaultdict(list))
     for kind, job, _, ios in of(figures, 'fio'):
         found[job][kind].append(float(ios))
     if not found:
         return None
-    table = {}
-    for job, kinds in found.items():
-        table[job] = {kind: {'ios_per_second': round(statistics.median(values)),
-                             'samples': len(values)} for kind, values in kinds.items()}
-        for entry in table[job].values():
-            entry['ratio_to_DMA'] = round(entry['ios_per_second'] /
-                                          table[job]['DMA']['ios_per_second'], 2)
-    return table
+    return {job: {kind: {'ios_per_second': summary(values),
+                         'ratio_to_DMA': summary([round(a / b, 2)
+                                                  for a, b in zip(values, kinds['DMA'])])}
+                  for kind, values in kinds.items()}
+            for job, kinds in found.items()}
 
 
 def judge(figures, about):
