@@ -101,7 +101,7 @@ static int bus_probe(struct device *dev)
 	struct fake_dev *d = to_fake_dev(dev);
 
 	d->probes++;
-	atomic_inc(&d->fake->touched);
+	d->probed = atomic_inc_return(&d->fake->touched);
 	if (d->solid)
 		return 0;
 	return fails(d->fake, FAKE_PROBE) || d->broken ? -EIO : 0;

@@ -72,6 +72,7 @@ struct fake_group {
  * @solid: its probe never fails
  * @leaving: the module of its driver is being removed, whatever the count says
  * @probes: how often it was probed
+ * @probed: when it last was, as a number of fake->touched
  * @removes: how often its driver was released
  */
 struct fake_dev {
@@ -88,6 +89,7 @@ struct fake_dev {
 	bool solid;
 	bool leaving;
 	int probes;
+	int probed;
 	int removes;
 };
 
