@@ -80,14 +80,15 @@ plug()
 	[ "$(group_of "$slot.0")" = "$(group_of "$slot.1")" ] || bail "group $1 is two groups"
 }
 
-unplug_all()
+# unplug N...
+unplug()
 {
 	local n
-	sed -i '/^disk1[56] /d' /lab/groups
-	for n in 15 16; do
+	for n; do
+		sed -i "/^disk$n /d" /lab/groups
 		host device_del "nvme$n"
 	done
-	for n in 15 16; do
+	for n; do
 		host wait_deleted "nvme$n"
 	done
 }
@@ -131,5 +132,5 @@ bench_real()
 		[ "$type" = "$boot" ] || { other; commit $type $groups; }
 		say "$n groups: done"
 	done
-	unplug_all
+	unplug 15 16
 }
