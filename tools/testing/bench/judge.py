@@ -9,7 +9,7 @@ import collections
 import re
 import statistics
 
-SCHEMA = 'iommu-configfs/bench/1'
+SCHEMA = 'iommu-configfs/bench/2'
 
 # A host that does other things gives figures that mean little: while its CPUs are all idle the
 # guest has the host's time.
@@ -265,8 +265,8 @@ def memory(figures, bars):
 def fio(figures):
     """I/Os a second by job and type, and as ratios to strict DMA.
 
-    The host is not as fast at all times: each ratio is one between neighbours, of the same
-    round, and the median of these counts.
+    The host is not as fast at all times: each ratio is one within a round, and the median of
+    these counts.
     """
     found = collections.defaultdict(lambda: collections.defaultdict(list))
     for kind, job, _, ios in of(figures, 'fio'):
@@ -275,7 +275,8 @@ def fio(figures):
         return None
     return {job: {kind: {'ios_per_second': summary(values),
                          'ratio_to_DMA': summary([round(a / b, 2)
-                                                  for a, b in zip(values, kinds['DMA'])])}
+                                                  for a, b in zip(values, kinds['DMA']) if b]
+                                                 or [0])}
                   for kind, values in kinds.items()}
             for job, kinds in found.items()}
 

@@ -48,5 +48,5 @@ bench_fio()
 		FIO_TYPES=$(echo "$FIO_TYPES" | tr ' ' '\n' | tac | xargs)
 	done
 	fio_set "$group" "$boot"
-	unplug 15
+	plug_out 15
 }

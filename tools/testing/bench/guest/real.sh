@@ -80,13 +80,13 @@ plug()
 	[ "$(group_of "$slot.0")" = "$(group_of "$slot.1")" ] || bail "group $1 is two groups"
 }
 
-# unplug N...
-unplug()
+# plug_out N...: what plug has plugged in.
+plug_out()
 {
 	local n
 	for n; do
 		sed -i "/^disk$n /d" /lab/groups
-		host device_del "nvme$n"
+		del "nvme$n" || bail "group $n cannot be unplugged"
 	done
 	for n; do
 		host wait_deleted "nvme$n"
@@ -132,5 +132,5 @@ bench_real()
 		[ "$type" = "$boot" ] || { other; commit $type $groups; }
 		say "$n groups: done"
 	done
-	unplug 15 16
+	plug_out 15 16
 }
