@@ -19,7 +19,7 @@ endif
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
-	@echo 'make check        all tests; ends in "N passed, N failed, N skipped"'
+	@echo 'make check        all tests on VT-d; ends in "N passed, N failed, N skipped"'
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
 	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'

@@ -14,7 +14,8 @@
 #		since this script began
 #
 # Exit status: 0 done; 1 not done, and every group is as before; 2 wrong usage;
-# 3 something could not be put back, and the transaction is kept for a retry.
+# 3 something could not be put back, and the transaction is kept for a retry;
+# 129, 130, 143 ended by a signal, perhaps after the change.
 #
 # Needs nothing but a POSIX shell. Documentation/ABI/testing/configfs-iommu
 # describes every file that is used here.
