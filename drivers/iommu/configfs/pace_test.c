@@ -2,6 +2,7 @@
 /*
  * KUnit tests of which probes begin first.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 #include "fake_test.h"
