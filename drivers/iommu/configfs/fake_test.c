@@ -19,7 +19,6 @@
 #include "guard.h"
 #include "kunit.h"
 #include "links.h"
-#include "pace.h"
 #include "run.h"
 #include "seam.h"
 #include "steps.h"
@@ -535,12 +534,6 @@ static int step_order(struct icfg_step *first, struct icfg_step *second,
 	return real(icfg_step_order(first, second, gfp));
 }
 
-/* Whatever was noted: the order must not depend on how long a test took. */
-static unsigned int pace_of(const struct device_driver *drv)
-{
-	return drv == this_fake()->slow;
-}
-
 static int txn_depend(struct icfg_txn *txn)
 {
 	struct fake *fake = this_fake();
@@ -622,7 +615,6 @@ int fake_init(struct kunit *test)
 	kunit_activate_static_stub(test, icfg_links_list, links_list);
 	kunit_activate_static_stub(test, icfg_step_order, step_order);
 	kunit_activate_static_stub(test, icfg_step_queue, step_queue);
-	kunit_activate_static_stub(test, icfg_pace_of, pace_of);
 	kunit_activate_static_stub(test, icfg_txn_depend, txn_depend);
 	kunit_activate_static_stub(test, icfg_txn_undepend, txn_undepend);
 	return 0;

@@ -105,7 +105,6 @@ struct fake_dev {
  * @alive: groups and devices that were not freed yet
  * @depends: how often configfs was told to keep a directory
  * @touched: how often a driver was released or bound, or a type set
- * @slow: the driver whose probes are expected to take longest, or NULL
  * @during: called whenever a type is set, or NULL; what follows is for it
  * @txn: the transaction
  * @word: its state
@@ -129,7 +128,6 @@ struct fake {
 	atomic_t alive;
 	atomic_t depends;
 	atomic_t touched;
-	const struct device_driver *slow;
 	void (*during)(struct fake *fake);
 	struct icfg_txn *txn;
 	const char *word;

@@ -11,15 +11,12 @@
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
-#include <linux/list_sort.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 
 #include "fault.h"
 #include "guard.h"
 #include "lookup.h"
-#include "pace.h"
 #include "quiesce.h"
 #include "seam.h"
 #include "trace.h"
@@ -389,7 +386,6 @@ static bool driver_matches(struct icfg_dev *d)
 /* Once: 0, -EAGAIN where the probe wants to be tried later, or why not. */
 static int probe_once(struct icfg_dev *d)
 {
-	ktime_t begun;
 	int ret;
 
 	if (!device_is_registered(d->dev))
@@ -397,10 +393,7 @@ static int probe_once(struct icfg_dev *d)
 	if (!driver_matches(d))
 		return -EINVAL;
 
-	begun = ktime_get();
 	ret = device_driver_attach(d->drv, d->dev);
-	if (!ret)
-		icfg_pace_note(d->drv, ktime_us_delta(ktime_get(), begun));
 	if (ret == -EBUSY && READ_ONCE(d->dev->driver) == d->drv)
 		ret = 0;
 	return ret;
@@ -501,16 +494,6 @@ static void probe_step(struct icfg_step *step)
 	probe_dev(d->target->run, d);
 }
 
-static int slower_first(void *priv, const struct list_head *a,
-			const struct list_head *b)
-{
-	const struct icfg_dev *first, *second;
-
-	first = container_of(a, struct icfg_dev, step.node);
-	second = container_of(b, struct icfg_dev, step.node);
-	return first->pace < second->pace;
-}
-
 /**
  * icfg_probe_devs - bring back every driver that the run has released
  * @run: the run
@@ -525,10 +508,7 @@ void icfg_probe_devs(struct icfg_run *run)
 	};
 	struct icfg_dev *d;
 
-	icfg_for_each_dev(d, run) {
+	icfg_for_each_dev(d, run)
 		d->step.due = d->released && d->drv;
-		d->pace = d->step.due ? icfg_pace_of(d->drv) : 0;
-	}
-	list_sort(NULL, &run->devs, slower_first);
 	icfg_steps_run(&steps, &run->devs);
 }

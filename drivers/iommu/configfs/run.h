@@ -68,7 +68,6 @@ struct icfg_target {
  * @dev: the device, with a reference
  * @drv: the driver that it had at the start, its module pinned; or NULL
  * @drv_name: the name of that driver, which outlives @drv; or NULL
- * @pace: how long its probe is expected to take, in microseconds, or 0
  * @member: a member of the group; else a managed consumer of what is released
  * @managed: its driver manages DMA itself, and stays
  * @port: its driver would manage DMA itself, but keeps interrupts in the domain,
@@ -92,7 +91,6 @@ struct icfg_dev {
 	struct device *dev;
 	struct device_driver *drv;
 	const char *drv_name;
-	unsigned int pace;
 	bool member;
 	bool managed;
 	bool port;

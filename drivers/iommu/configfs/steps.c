@@ -9,14 +9,9 @@
  *
  * The queue is not the async one: drivers' probes wait for async work
  * (wait_for_device_probe()), which must not mean waiting for themselves. It is
- * a per-CPU one, as the workqueue code then starts the next step whenever one
- * sleeps, and not before: thousands of steps that are all ready to run would
- * fight for the locks of the driver core and of sysfs.
+ * an unbound one, so that a step which never sleeps keeps no other from a CPU.
  */
-#include <linux/cpumask.h>
 #include <linux/jiffies.h>
-#include <linux/preempt.h>
-#include <linux/sched/isolation.h>
 #include <linux/slab.h>
 
 #include "kunit.h"
@@ -36,7 +31,7 @@ static struct workqueue_struct *steps_wq;
 
 int icfg_steps_init(void)
 {
-	steps_wq = alloc_workqueue("iommu-configfs", WQ_PERCPU, WQ_MAX_ACTIVE);
+	steps_wq = alloc_workqueue("iommu-configfs", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	return steps_wq ? 0 : -ENOMEM;
 }
 
@@ -45,36 +40,12 @@ void icfg_steps_exit(void)
 	destroy_workqueue(steps_wq);
 }
 
-/*
- * Each time another CPU of those that nobody wants to be left alone: some of
- * them have a task that never gives way, and a step there would wait for ever.
- * Called without preemption, as the mask is under RCU, and what counts around
- * is this CPU's own.
- */
-static int next_cpu(void)
-{
-	unsigned int tries, cpu;
-
-	for (tries = 0; tries < nr_cpu_ids; tries++) {
-		cpu = cpumask_any_and_distribute(housekeeping_cpumask(HK_TYPE_DOMAIN),
-						 cpu_online_mask);
-		if (cpu >= nr_cpu_ids)
-			break;
-		if (housekeeping_test_cpu(cpu, HK_TYPE_WQ) &&
-		    !cpu_is_isolated(cpu))
-			return cpu;
-	}
-	return WORK_CPU_UNBOUND;
-}
-
 /* The steps of a KUnit test run in its own threads. */
 VISIBLE_IF_KUNIT void icfg_step_queue(struct icfg_step *step)
 {
 	KUNIT_STATIC_STUB_REDIRECT(icfg_step_queue, step);
 
-	/* Chosen and queued before the CPU could become an isolated one. */
-	guard(preempt)();
-	queue_work_on(next_cpu(), steps_wq, &step->work);
+	queue_work(steps_wq, &step->work);
 }
 
 static void start_step(struct icfg_steps *steps, struct icfg_step *step)
