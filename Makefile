@@ -92,7 +92,7 @@ install:
 	$(MAKE) -C tools/iommucfg DESTDIR=$(DESTDIR) install
 
 clean:
-	rm -f $(foreach d,$(MODULE) tools/testing/modules, \
+	rm -f $(foreach d,$(MODULE) $(MODULE)/rules $(MODULE)/tests tools/testing/modules, \
 		$(addprefix $(d)/,*.ko *.o *.mod *.mod.c .*.cmd .*.d .module-common.o \
 		Module.symvers modules.order))
 	$(MAKE) -C tools/iommucfg clean

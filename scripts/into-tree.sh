@@ -80,20 +80,20 @@ code()
 {
 	local dir=drivers/iommu/configfs file
 	local alloc='\<(kv?[mz]alloc)\(sizeof\((\*?[a-z_>.-]+)\)'
-	mkdir -p "$tree/$dir"
-	for file in "$here/$dir"/{Kconfig,Makefile,.kunitconfig,*.[ch]}; do
-		[ -e "$file" ] || continue
-		case ${file##*/} in
-		seam-sysfs.[ch] | index.c | *.mod.c)
+	(cd "$here/$dir" && printf '%s\n' Kconfig Makefile .kunitconfig ./*.[ch] {rules,tests}/*.[ch]) |
+	while read -r file; do
+		case $file in
+		*core-sysfs.c | *.mod.c)
 			continue ;;
 		esac
+		[ -e "$here/$dir/$file" ] || continue
+		mkdir -p "$(dirname "$tree/$dir/$file")"
 		# Status 1 says that something was left out.
 		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY \
-			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE "$file" | cat -s |
+			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE "$here/$dir/$file" | cat -s |
 			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
 			> "$tree/$dir/new" || [ $? -eq 1 ]
-		cmp -s "$tree/$dir/new" "$tree/$dir/${file##*/}" ||
-			cp "$tree/$dir/new" "$tree/$dir/${file##*/}"
+		cmp -s "$tree/$dir/new" "$tree/$dir/$file" || cp "$tree/$dir/new" "$tree/$dir/$file"
 	done
 	rm -f "$tree/$dir/new"
 	# shellcheck disable=SC2016 # the dollars are make's

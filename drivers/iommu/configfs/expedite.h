@@ -13,7 +13,7 @@
 #include <linux/cleanup.h>
 #include <linux/rcupdate_wait.h>
 
-#include "run.h"
+#include "icfg.h"
 
 #ifndef ICFG_HAVE_RCU_EXPEDITE
 /* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
@@ -31,9 +31,9 @@ void rcu_unexpedite_gp(void);
  * writes to it once more after it was dropped. All that keeps it there so long
  * is a grace period, which had better be a slow one.
  */
-static inline bool icfg_expedite(const struct icfg_run *run)
+static inline bool icfg_expedite(const struct icfg_plan *plan)
 {
-	if (run->links_go)
+	if (plan->links_go)
 		return false;
 
 	rcu_expedite_gp();
@@ -46,7 +46,7 @@ static inline void icfg_unexpedite(bool expedited)
 		rcu_unexpedite_gp();
 }
 
-DEFINE_LOCK_GUARD_1(icfg_expedite, struct icfg_run,
+DEFINE_LOCK_GUARD_1(icfg_expedite, struct icfg_plan,
 		    _T->expedited = icfg_expedite(_T->lock),
 		    icfg_unexpedite(_T->expedited), bool expedited)
 

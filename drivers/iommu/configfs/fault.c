@@ -10,7 +10,7 @@
 #include <linux/err.h>
 #include <linux/fault-inject.h>
 
-#include "fault.h"
+#include "icfg.h"
 
 static DECLARE_FAULT_ATTR(fail_switch);
 static struct dentry *fault_dir;

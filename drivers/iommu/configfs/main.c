@@ -7,15 +7,9 @@
 #include <linux/crash_dump.h>
 #include <linux/module.h>
 
-#include "arrive.h"
-#include "claim.h"
-#include "face.h"
-#include "fault.h"
-#include "gate.h"
-#include "links.h"
-#include "seam.h"
-#include "steps.h"
-#include "txn.h"
+#include "core.h"
+#include "icfg.h"
+#include "rules/rules.h"
 
 static int __init icfg_init(void)
 {
@@ -31,50 +25,50 @@ static int __init icfg_init(void)
 	ret = icfg_links_init();
 	if (ret)
 		return ret;
-	ret = icfg_seam_init();
+	ret = icfg_core_init();
 	if (ret)
 		return ret;
-	ret = icfg_steps_init();
+	ret = icfg_sched_init();
 	if (ret)
 		goto err_seam;
 	ret = icfg_txn_init();
 	if (ret)
 		goto err_steps;
-	ret = icfg_gate_init();
+	ret = icfg_pm_init();
 	if (ret)
 		goto err_txn;
-	ret = icfg_arrive_init();
+	ret = icfg_hotplug_init();
 	if (ret)
 		goto err_gate;
-	ret = icfg_face_init();
+	ret = icfg_configfs_init();
 	if (ret)
 		goto err_arrive;
 	icfg_fault_init();
 	return 0;
 
 err_arrive:
-	icfg_arrive_exit();
+	icfg_hotplug_exit();
 err_gate:
-	icfg_gate_exit();
+	icfg_pm_exit();
 err_txn:
 	icfg_txn_exit();
 err_steps:
-	icfg_steps_exit();
+	icfg_sched_exit();
 err_seam:
-	icfg_seam_exit();
+	icfg_core_exit();
 	return ret;
 }
 
 static void __exit icfg_exit(void)
 {
 	icfg_fault_exit();
-	icfg_face_exit();
-	icfg_arrive_exit();
-	icfg_gate_exit();
+	icfg_configfs_exit();
+	icfg_hotplug_exit();
+	icfg_pm_exit();
 	icfg_txn_exit();
-	icfg_steps_exit();
-	icfg_seam_exit();
-	icfg_claim_exit();
+	icfg_sched_exit();
+	icfg_core_exit();
+	icfg_ownership_exit();
 }
 
 module_init(icfg_init);

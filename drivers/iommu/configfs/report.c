@@ -3,7 +3,7 @@
  * The report of a transaction: one line for each problem, kept until the next
  * run replaces it, shown whole in `report` and by group in `status`.
  *
- * Owns struct icfg_report. Its spinlock lets every worker of a run add lines
+ * Owns struct icfg_report. Its spinlock lets every worker of a plan add lines
  * while user space reads.
  */
 #include <linux/cleanup.h>
@@ -12,7 +12,7 @@
 #include <linux/stdarg.h>
 #include <linux/string.h>
 
-#include "report.h"
+#include "icfg.h"
 
 /* A machine with thousands of broken devices needs no line for each. */
 #define REPORT_LINES_MAX	4096

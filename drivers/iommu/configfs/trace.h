@@ -7,23 +7,23 @@
 
 #include <linux/tracepoint.h>
 
-#include "run.h"
+#include "icfg.h"
 
 /* One event a group. */
 DECLARE_EVENT_CLASS(icfg_group,
-		    TP_PROTO(const struct icfg_target *t, enum icfg_type type,
+		    TP_PROTO(const struct icfg_plan_group *pg, enum icfg_type type,
 			     int err),
-		    TP_ARGS(t, type, err),
+		    TP_ARGS(pg, type, err),
 		    TP_STRUCT__entry(__string(transaction,
-					      icfg_txn_name(t->run->txn))
+					      icfg_txn_name(pg->plan->txn))
 				     __string(type, icfg_type_word(type))
-				     __string(now, icfg_type_word(t->now))
+				     __string(now, icfg_type_word(pg->cur))
 				     __field(unsigned int, group)
 				     __field(int, err)),
 		    TP_fast_assign(__assign_str(transaction);
 				   __assign_str(type);
 				   __assign_str(now);
-				   __entry->group = t->group->id;
+				   __entry->group = pg->staged->id;
 				   __entry->err = err;),
 		    TP_printk("transaction=%s group=%u type=%s now=%s err=%d",
 			      __get_str(transaction), __entry->group,
@@ -32,9 +32,9 @@ DECLARE_EVENT_CLASS(icfg_group,
 
 #define ICFG_GROUP_EVENT(name)						\
 	DEFINE_EVENT(icfg_group, name,					\
-		     TP_PROTO(const struct icfg_target *t,		\
+		     TP_PROTO(const struct icfg_plan_group *pg,		\
 			      enum icfg_type type, int err),		\
-		     TP_ARGS(t, type, err))
+		     TP_ARGS(pg, type, err))
 
 ICFG_GROUP_EVENT(icfg_check);
 ICFG_GROUP_EVENT(icfg_switch);
@@ -43,11 +43,11 @@ ICFG_GROUP_EVENT(icfg_restore);
 
 /* One event a device. */
 DECLARE_EVENT_CLASS(icfg_dev,
-		    TP_PROTO(const struct icfg_target *t,
-			     const struct icfg_dev *d, int err),
-		    TP_ARGS(t, d, err),
+		    TP_PROTO(const struct icfg_plan_group *pg,
+			     const struct icfg_plan_dev *d, int err),
+		    TP_ARGS(pg, d, err),
 		    TP_STRUCT__entry(__string(transaction,
-					      icfg_txn_name(t->run->txn))
+					      icfg_txn_name(pg->plan->txn))
 				     __string(device, dev_name(d->dev))
 				     __string(driver, d->drv_name ?: "-")
 				     __field(unsigned int, group)
@@ -55,7 +55,7 @@ DECLARE_EVENT_CLASS(icfg_dev,
 		    TP_fast_assign(__assign_str(transaction);
 				   __assign_str(device);
 				   __assign_str(driver);
-				   __entry->group = t->group->id;
+				   __entry->group = pg->staged->id;
 				   __entry->err = err;),
 		    TP_printk("transaction=%s group=%u device=%s driver=%s err=%d",
 			      __get_str(transaction), __entry->group,
@@ -65,9 +65,9 @@ DECLARE_EVENT_CLASS(icfg_dev,
 
 #define ICFG_DEV_EVENT(name)						\
 	DEFINE_EVENT(icfg_dev, name,					\
-		     TP_PROTO(const struct icfg_target *t,		\
-			      const struct icfg_dev *d, int err),	\
-		     TP_ARGS(t, d, err))
+		     TP_PROTO(const struct icfg_plan_group *pg,		\
+			      const struct icfg_plan_dev *d, int err),	\
+		     TP_ARGS(pg, d, err))
 
 ICFG_DEV_EVENT(icfg_release);
 ICFG_DEV_EVENT(icfg_probe);

@@ -2,7 +2,7 @@
 /*
  * The state machine of a transaction: who may do what when, the confirm timer,
  * and what is left of a commit afterwards. What happens to the hardware is
- * engine.c's business.
+ * apply.c's business.
  *
  * Owns txn->state and the timer, which txn->lock protects. A run is driven
  * without it: txn->state alone keeps others away, and while it is not
@@ -18,14 +18,8 @@
 #include <linux/kobject.h>
 #include <linux/slab.h>
 
-#include "check.h"
-#include "claim.h"
-#include "engine.h"
-#include "face.h"
-#include "gate.h"
-#include "kunit.h"
-#include "run.h"
-#include "txn.h"
+#include "core.h"
+#include "icfg.h"
 
 static struct workqueue_struct *timer_wq;
 
@@ -63,78 +57,78 @@ static void begin_report(struct icfg_txn *txn)
 }
 
 /*
- * Pass the gate, or report why not. Without a run there is no group to name.
+ * Pass the gate, or report why not. Without a plan there is no group to name.
  */
-static int enter_gate(struct icfg_txn *txn)
+static int enter_pm(struct icfg_txn *txn)
 {
-	enum icfg_gate gate = icfg_gate_enter();
+	enum icfg_pm pm = icfg_pm_enter();
 
-	if (gate == ICFG_GATE_OPEN)
+	if (pm == ICFG_PM_RUNNING)
 		return 0;
 
 	begin_report(txn);
 	icfg_report_add(&txn->report, ICFG_NO_GROUP, NULL, ICFG_CHECK, -EBUSY,
-			gate == ICFG_GATE_SUSPEND ?
+			pm == ICFG_PM_SUSPEND ?
 			"the system is being suspended" :
 			"the system is going down");
 	return -EBUSY;
 }
 
-/* Tell user space of every member of the groups that @run changed. */
-static void send_uevents(struct icfg_run *run)
+/* Tell user space of every member of the groups that @plan changed. */
+static void send_uevents(struct icfg_plan *plan)
 {
-	char type[ICFG_SEAT_WORD + 16];
-	struct icfg_target *t;
-	struct icfg_dev *d;
+	char type[ICFG_TYPE_WORD + 16];
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
 	char *name, *envp[3] = { type };
 
 	name = kasprintf(GFP_KERNEL, "IOMMU_TRANSACTION=%s",
-			 icfg_txn_name(run->txn));
+			 icfg_txn_name(plan->txn));
 	/* Without memory the event goes out without its name. */
 	envp[1] = name;
 
-	icfg_for_each_dev(d, run) {
-		t = d->target;
-		if (!d->member || d->gone || t->failed ||
-		    (run->backwards ? !t->touched : t->way == ICFG_WAY_NONE))
+	icfg_for_each_dev(d, plan) {
+		pg = d->group;
+		if (!d->member || d->gone || pg->failed ||
+		    (plan->reverting ? !pg->modified : pg->method == ICFG_METHOD_NONE))
 			continue;
 		snprintf(type, sizeof(type), "IOMMU_TYPE=%s",
-			 icfg_type_word(t->now));
+			 icfg_type_word(pg->cur));
 		kobject_uevent_env(&d->dev->kobj, KOBJ_CHANGE, envp);
 	}
 	kfree(name);
 }
 
-static void set_statuses(struct icfg_run *run)
+static void set_statuses(struct icfg_plan *plan)
 {
-	struct icfg_target *t;
+	struct icfg_plan_group *pg;
 
-	guard(mutex)(&run->txn->lock);
+	guard(mutex)(&plan->txn->lock);
 
-	icfg_for_each_target(t, run) {
-		enum icfg_status *status = &t->group->status;
+	icfg_for_each_group(pg, plan) {
+		enum icfg_status *status = &pg->staged->status;
 
-		if (!run->backwards)
-			*status = t->way == ICFG_WAY_NONE ? ICFG_S_UNCHANGED :
-				  t->way == ICFG_WAY_IN_PLACE ? ICFG_S_IN_PLACE :
+		if (!plan->reverting)
+			*status = pg->method == ICFG_METHOD_NONE ? ICFG_S_UNCHANGED :
+				  pg->method == ICFG_METHOD_IN_PLACE ? ICFG_S_IN_PLACE :
 				  ICFG_S_CHANGED;
-		else if (t->failed)
+		else if (pg->failed)
 			*status = ICFG_S_FAILED;
 		else
-			*status = t->touched ? ICFG_S_RESTORED :
+			*status = pg->modified ? ICFG_S_RESTORED :
 					       ICFG_S_UNCHANGED;
 	}
 }
 
 /* What an earlier try left does not hold any more. */
-static void reset_statuses(struct icfg_run *run)
+static void reset_statuses(struct icfg_plan *plan)
 {
-	struct icfg_target *t;
+	struct icfg_plan_group *pg;
 
-	guard(mutex)(&run->txn->lock);
+	guard(mutex)(&plan->txn->lock);
 
-	icfg_for_each_target(t, run)
-		t->group->status = ICFG_S_STAGED;
+	icfg_for_each_group(pg, plan)
+		pg->staged->status = ICFG_S_STAGED;
 }
 
 static void arm_timer(struct icfg_txn *txn)
@@ -142,7 +136,7 @@ static void arm_timer(struct icfg_txn *txn)
 	lockdep_assert_held(&txn->lock);
 
 	/* The work holds a reference; one that is pending keeps the one it has. */
-	txn->deadline = icfg_gate_clock() + (u64)txn->confirm_timeout * HZ;
+	txn->deadline = icfg_pm_clock() + (u64)txn->confirm_timeout * HZ;
 	config_item_get(&txn->dir.cg_item);
 	if (mod_delayed_work(timer_wq, &txn->timer,
 			     (unsigned long)txn->confirm_timeout * HZ))
@@ -175,19 +169,19 @@ VISIBLE_IF_KUNIT void icfg_txn_undepend(struct icfg_txn *txn)
 }
 
 /* Pass the gate with a new run and an empty report, or not at all. */
-static int new_run(struct icfg_txn *txn, struct icfg_run **run)
+static int new_run(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	int ret;
 
 	lockdep_assert_held(&txn->lock);
 
-	ret = enter_gate(txn);
+	ret = enter_pm(txn);
 	if (ret)
 		return ret;
 
-	*run = icfg_run_new(txn);
-	if (!*run) {
-		icfg_gate_leave();
+	*plan = icfg_plan_new(txn);
+	if (!*plan) {
+		icfg_pm_leave();
 		return -ENOMEM;
 	}
 
@@ -195,14 +189,14 @@ static int new_run(struct icfg_txn *txn, struct icfg_run **run)
 	return 0;
 }
 
-static int begin_check(struct icfg_txn *txn, struct icfg_run **run)
+static int begin_check(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	guard(mutex)(&txn->lock);
 
-	return txn->state == ICFG_STAGED ? new_run(txn, run) : -EBUSY;
+	return txn->state == ICFG_STAGED ? new_run(txn, plan) : -EBUSY;
 }
 
-static int begin_commit(struct icfg_txn *txn, struct icfg_run **run)
+static int begin_commit(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	int ret;
 
@@ -211,24 +205,24 @@ static int begin_commit(struct icfg_txn *txn, struct icfg_run **run)
 	if (txn->state != ICFG_STAGED)
 		return -EBUSY;
 
-	ret = new_run(txn, run);
+	ret = new_run(txn, plan);
 	if (!ret)
 		set_state(txn, ICFG_COMMITTING);
 	return ret;
 }
 
-/* Returns the errno to refuse @run with, or 0. */
-static int check_generation(struct icfg_run *run)
+/* Returns the errno to refuse @plan with, or 0. */
+static int check_generation(struct icfg_plan *plan)
 {
 	u64 generation = icfg_generation();
 
-	if (!run->expected || run->expected == generation)
+	if (!plan->expected || plan->expected == generation)
 		return 0;
 
-	icfg_report_add(&run->txn->report, ICFG_NO_GROUP, NULL, ICFG_CHECK,
+	icfg_report_add(&plan->txn->report, ICFG_NO_GROUP, NULL, ICFG_CHECK,
 			-ESTALE, "the generation is %llu, expected was %llu",
-			generation, run->expected);
-	icfg_refuse_errno(run, -ESTALE);
+			generation, plan->expected);
+	icfg_refuse_errno(plan, -ESTALE);
 	return -ESTALE;
 }
 
@@ -240,7 +234,7 @@ static int check_generation(struct icfg_run *run)
  */
 int icfg_txn_check(struct icfg_txn *txn)
 {
-	struct icfg_run *run;
+	struct icfg_plan *plan;
 	int ret;
 
 	ret = icfg_txn_depend(txn);
@@ -249,13 +243,13 @@ int icfg_txn_check(struct icfg_txn *txn)
 
 	/* A commit waits for the check, which is a matter of seconds. */
 	mutex_lock(&txn->checking);
-	ret = begin_check(txn, &run);
+	ret = begin_check(txn, &plan);
 	if (!ret) {
-		check_generation(run);
-		icfg_claim_look(run);
-		ret = icfg_check_commit(run);
-		icfg_run_put(run);
-		icfg_gate_leave();
+		check_generation(plan);
+		icfg_own_check(plan);
+		ret = icfg_validate_commit(plan);
+		icfg_plan_put(plan);
+		icfg_pm_leave();
 	}
 	mutex_unlock(&txn->checking);
 
@@ -264,43 +258,43 @@ int icfg_txn_check(struct icfg_txn *txn)
 }
 
 /* Everything up to the first touch. Returns 0 or the errno to refuse with. */
-static int prepare_commit(struct icfg_run *run)
+static int prepare_commit(struct icfg_plan *plan)
 {
 	int ret;
 
-	check_generation(run);
+	check_generation(plan);
 	/* Claimed before they are looked at, so that what is seen holds. */
-	icfg_claim(run);
-	ret = icfg_check_commit(run);
-	if (ret || !icfg_engine_has_work(run))
+	icfg_own(plan);
+	ret = icfg_validate_commit(plan);
+	if (ret || !icfg_apply_has_work(plan))
 		return ret;
 
 	/* Compared and raised under one lock: the first of two gets it. */
-	if (icfg_generation_raise(run->expected))
+	if (icfg_generation_raise(plan->expected))
 		return 0;
-	return check_generation(run);
+	return check_generation(plan);
 }
 
 /* The commit is through: note what became of it. @ret is what it returns. */
-static void end_commit(struct icfg_txn *txn, struct icfg_run *run, int ret)
+static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
 {
 	guard(mutex)(&txn->lock);
 
 	/* Before the state says so; a racing rmdir waits for the lock. */
-	if (ret || !run->confirm)
+	if (ret || !plan->confirm)
 		icfg_txn_undepend(txn);
 	if (ret == -EIO) {
-		icfg_txn_keep_undo(txn, run);
+		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ICFG_FAILED);
 	} else if (ret) {
 		icfg_txn_drop_hidden(txn);
 		set_state(txn, ICFG_STAGED);
-	} else if (run->confirm) {
-		icfg_txn_keep_undo(txn, run);
+	} else if (plan->confirm) {
+		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ICFG_UNCONFIRMED);
 		arm_timer(txn);
 	} else {
-		icfg_txn_keep_undo(txn, run);
+		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ICFG_COMMITTED);
 	}
 }
@@ -315,7 +309,7 @@ static void end_commit(struct icfg_txn *txn, struct icfg_run *run, int ret)
  */
 int icfg_txn_commit(struct icfg_txn *txn)
 {
-	struct icfg_run *run;
+	struct icfg_plan *plan;
 	int ret;
 
 	ret = icfg_txn_depend(txn);
@@ -323,30 +317,30 @@ int icfg_txn_commit(struct icfg_txn *txn)
 		return ret;
 
 	scoped_guard(mutex, &txn->checking)
-		ret = begin_commit(txn, &run);
+		ret = begin_commit(txn, &plan);
 	if (ret) {
 		icfg_txn_undepend(txn);
 		return ret;
 	}
 
-	ret = prepare_commit(run);
+	ret = prepare_commit(plan);
 	if (!ret) {
-		reset_statuses(run);
-		if (icfg_engine_has_work(run))
-			ret = icfg_engine_commit(run);
-		set_statuses(run);
+		reset_statuses(plan);
+		if (icfg_apply_has_work(plan))
+			ret = icfg_apply_commit(plan);
+		set_statuses(plan);
 	}
 
-	if (ret || !run->confirm) {
-		icfg_run_unpin(run);
-		icfg_unclaim(txn);
+	if (ret || !plan->confirm) {
+		icfg_plan_put_drivers(plan);
+		icfg_disown(txn);
 	}
-	end_commit(txn, run, ret);
-	icfg_gate_leave();
+	end_commit(txn, plan, ret);
+	icfg_pm_leave();
 
 	if (!ret)
-		send_uevents(run);
-	icfg_run_put(run);
+		send_uevents(plan);
+	icfg_plan_put(plan);
 	return ret;
 }
 
@@ -364,8 +358,8 @@ int icfg_txn_confirm(struct icfg_txn *txn)
 		return -EBUSY;
 
 	disarm_timer(txn);
-	icfg_run_unpin(txn->undo);
-	icfg_unclaim(txn);
+	icfg_plan_put_drivers(txn->undo);
+	icfg_disown(txn);
 	icfg_txn_undepend(txn);
 	set_state(txn, ICFG_COMMITTED);
 	return 0;
@@ -375,27 +369,27 @@ int icfg_txn_confirm(struct icfg_txn *txn)
  * The rollback itself: in ICFG_ROLLING_BACK, inside the gate, with the
  * directory depended upon. @from is the state to return to when refused.
  */
-static int roll_back(struct icfg_txn *txn, struct icfg_run *run,
-		     enum icfg_asker asker, enum icfg_state from)
+static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
+		     enum icfg_trigger trigger, enum icfg_state from)
 {
 	bool refused, rests;
 	int ret;
 
-	icfg_claim(run);
-	ret = icfg_check_rollback(run, txn->undo, asker);
+	icfg_own(plan);
+	ret = icfg_validate_rollback(plan, txn->undo, trigger);
 	refused = ret;
 	if (!refused) {
-		if (icfg_engine_has_touched(run))
+		if (icfg_apply_has_modified(plan))
 			icfg_generation_raise(0);
-		ret = icfg_engine_rollback(run);
-		set_statuses(run);
+		ret = icfg_apply_rollback(plan);
+		set_statuses(plan);
 	}
 
 	/* Refused, an unconfirmed commit waits on and keeps what it has. */
 	rests = !refused || from != ICFG_UNCONFIRMED;
-	icfg_run_unpin(run);
+	icfg_plan_put_drivers(plan);
 	if (rests)
-		icfg_unclaim(txn);
+		icfg_disown(txn);
 
 	scoped_guard(mutex, &txn->lock) {
 		if (rests)
@@ -403,19 +397,19 @@ static int roll_back(struct icfg_txn *txn, struct icfg_run *run,
 		if (refused) {
 			set_state(txn, from);
 		} else {
-			icfg_txn_keep_undo(txn, run);
+			icfg_txn_keep_undo(txn, plan);
 			set_state(txn, ret ? ICFG_FAILED : ICFG_ROLLED_BACK);
 		}
 	}
-	icfg_gate_leave();
+	icfg_pm_leave();
 
 	if (!refused)
-		send_uevents(run);
-	icfg_run_put(run);
+		send_uevents(plan);
+	icfg_plan_put(plan);
 	return ret;
 }
 
-static int begin_rollback(struct icfg_txn *txn, struct icfg_run **run,
+static int begin_rollback(struct icfg_txn *txn, struct icfg_plan **plan,
 			  enum icfg_state *from)
 {
 	int ret;
@@ -427,7 +421,7 @@ static int begin_rollback(struct icfg_txn *txn, struct icfg_run **run,
 	    *from != ICFG_FAILED)
 		return -EBUSY;
 
-	ret = new_run(txn, run);
+	ret = new_run(txn, plan);
 	if (!ret)
 		set_state(txn, ICFG_ROLLING_BACK);
 	return ret;
@@ -463,7 +457,7 @@ static void settle_timer(struct icfg_txn *txn)
  */
 int icfg_txn_rollback(struct icfg_txn *txn)
 {
-	struct icfg_run *run;
+	struct icfg_plan *plan;
 	enum icfg_state from;
 	int ret;
 
@@ -471,14 +465,14 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	ret = begin_rollback(txn, &run, &from);
+	ret = begin_rollback(txn, &plan, &from);
 	/* An unconfirmed commit is depended upon already: once is enough. */
 	if (ret || from == ICFG_UNCONFIRMED)
 		icfg_txn_undepend(txn);
 	if (ret)
 		return ret;
 
-	ret = roll_back(txn, run, from == ICFG_FAILED ? ICFG_BY_HAND_AGAIN :
+	ret = roll_back(txn, plan, from == ICFG_FAILED ? ICFG_BY_HAND_AGAIN :
 							ICFG_BY_HAND, from);
 	if (from == ICFG_UNCONFIRMED)
 		settle_timer(txn);
@@ -486,15 +480,15 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 }
 
 /*
- * Begin to roll back, or arrange for another try. Returns the run, or NULL where
+ * Begin to roll back, or arrange for another try. Returns the plan, or NULL where
  * there is nothing to do now; the work keeps its reference only if it is queued
  * again.
  */
-static struct icfg_run *begin_timer(struct icfg_txn *txn)
+static struct icfg_plan *begin_timer(struct icfg_txn *txn)
 {
-	u64 now = icfg_gate_clock();
-	enum icfg_gate gate;
-	struct icfg_run *run;
+	u64 now = icfg_pm_clock();
+	enum icfg_pm pm;
+	struct icfg_plan *plan;
 
 	lockdep_assert_held(&txn->lock);
 
@@ -504,41 +498,41 @@ static struct icfg_run *begin_timer(struct icfg_txn *txn)
 		return NULL;
 	}
 
-	gate = icfg_gate_enter();
-	if (gate == ICFG_GATE_REBOOT) {
+	pm = icfg_pm_enter();
+	if (pm == ICFG_PM_REBOOT) {
 		config_item_put(&txn->dir.cg_item);
 		return NULL;
 	}
 	/* A suspend that begins: this will be after the resume. */
-	run = gate == ICFG_GATE_OPEN ? icfg_run_new(txn) : NULL;
-	if (!run) {
-		if (gate == ICFG_GATE_OPEN)
-			icfg_gate_leave();
+	plan = pm == ICFG_PM_RUNNING ? icfg_plan_new(txn) : NULL;
+	if (!plan) {
+		if (pm == ICFG_PM_RUNNING)
+			icfg_pm_leave();
 		timer_again(txn, HZ);
 		return NULL;
 	}
 
 	begin_report(txn);
 	set_state(txn, ICFG_ROLLING_BACK);
-	return run;
+	return plan;
 }
 
 static void timer_work(struct work_struct *work)
 {
 	struct icfg_txn *txn = container_of(to_delayed_work(work),
 					    struct icfg_txn, timer);
-	struct icfg_run *run = NULL;
+	struct icfg_plan *plan = NULL;
 	bool waits;
 
 	scoped_guard(mutex, &txn->lock) {
 		waits = txn->state == ICFG_UNCONFIRMED;
 		if (waits)
-			run = begin_timer(txn);
+			plan = begin_timer(txn);
 	}
-	if (waits && !run)
+	if (waits && !plan)
 		return;
 
-	if (run && roll_back(txn, run, ICFG_BY_TIMER, ICFG_UNCONFIRMED)) {
+	if (plan && roll_back(txn, plan, ICFG_BY_TIMER, ICFG_UNCONFIRMED)) {
 		scoped_guard(mutex, &txn->lock) {
 			/* Refused for want of memory: it does not give up. */
 			waits = txn->state == ICFG_UNCONFIRMED;

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a stock kernel's IOMMU core lets a module do: it exports no way to find a
+ * group by its number, nor one to set a default domain.
+ *
+ * The type is set and read by the store and show methods of the group's own sysfs
+ * file `type`, called in place. No path is looked up, so mounts and mount
+ * namespaces do not matter.
+ *
+ * A group can only be had from one of its devices, and looking at every device of
+ * a large machine for each group that is staged would take long. So a look at all
+ * devices leaves a hint for each group: one of its devices. A device that is
+ * removed takes its hint with it.
+ *
+ * index_lock protects the hints. It is taken inside of configfs' locks and
+ * around the bus's own, for a look at all devices at most. The removal of a
+ * device takes it where no I/O may be begun, so no memory is waited for below it.
+ * leave_sem is taken outside of the group's mutex; the core takes that.
+ */
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/iommu.h>
+#include <linux/kernfs.h>
+#include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/rwsem.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/xarray.h>
+
+#include "core.h"
+
+/*
+ * Held while DMA-FQ is asked for. The core looks whether there is a default domain
+ * before it takes the group's mutex, and uses it after, for DMA-FQ only: the last
+ * device must not leave the group in between.
+ */
+static DECLARE_RWSEM(leave_sem);
+
+/* The sysfs file `type` of a group. */
+struct type_file {
+	struct kobject *kobj;
+	struct kernfs_node *node;
+};
+
+/*
+ * The group's directory stays while the caller has a reference to the group.
+ * Found by name, as the list of all groups can be long.
+ */
+static int open_type_file(struct iommu_group *group, struct type_file *file)
+{
+	struct kernfs_node *all, *dir = NULL;
+	char name[12];
+
+	snprintf(name, sizeof(name), "%d", iommu_group_id(group));
+	all = kernfs_find_and_get(kernel_kobj->sd, "iommu_groups");
+	if (all)
+		dir = kernfs_find_and_get(all, name);
+	kernfs_put(all);
+	if (!dir)
+		return -ENOENT;
+
+	file->kobj = dir->priv;
+	file->node = sysfs_get_dirent(dir, "type");
+	kernfs_put(dir);
+	return file->node ? 0 : -ENOENT;
+}
+
+static void close_type_file(struct type_file *file)
+{
+	sysfs_put(file->node);
+}
+
+static ssize_t show_type(struct iommu_group *group, char *page)
+{
+	struct type_file file;
+	ssize_t len;
+
+	len = open_type_file(group, &file);
+	if (len)
+		return len;
+
+	len = get_ktype(file.kobj)->sysfs_ops->show(file.kobj, file.node->priv,
+						    page);
+	close_type_file(&file);
+	return len;
+}
+
+int icfg_core_read_type(struct iommu_group *group, char *buf)
+{
+	ssize_t len;
+	char *page;
+
+	/* sysfs_emit() insists on a page; a revert must not fail for lack of it. */
+	page = (char *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+	len = show_type(group, page);
+	if (len >= ICFG_TYPE_WORD)
+		len = -EOVERFLOW;
+	strscpy(buf, len > 0 ? page : "unknown\n", ICFG_TYPE_WORD);
+	free_page((unsigned long)page);
+	return len < 0 ? len : 0;
+}
+
+enum icfg_type icfg_core_type(struct iommu_group *group)
+{
+	char word[ICFG_TYPE_WORD];
+	enum icfg_type type;
+
+	icfg_core_read_type(group, word);
+	type = icfg_type_from_word(word, strlen(word));
+	return type == ICFG_AUTO ? ICFG_OTHER : type;
+}
+
+/* A device that begins to leave its group now waits until no DMA-FQ is being set. */
+void icfg_core_wait_set_type(void)
+{
+	down_write(&leave_sem);
+	up_write(&leave_sem);
+}
+
+/*
+ * Will @dev be here until leave_sem is released? device_del() removes this file
+ * before it notifies the bus that the device is removed, and so before
+ * icfg_core_wait_set_type(). With the group's mutex held, which keeps a member's
+ * directory.
+ */
+static int stays(struct device *dev, void *data)
+{
+	struct kernfs_node *node = kernfs_find_and_get(dev->kobj.sd, "uevent");
+
+	kernfs_put(node);
+	return !!node;
+}
+
+static int store_type(struct iommu_group *group, enum icfg_type type)
+{
+	const char *word = icfg_type_word(type);
+	struct type_file file;
+	ssize_t ret;
+
+	ret = open_type_file(group, &file);
+	if (ret)
+		return ret;
+
+	ret = get_ktype(file.kobj)->sysfs_ops->store(file.kobj, file.node->priv,
+						     word, strlen(word));
+	close_type_file(&file);
+	return ret < 0 ? ret : 0;
+}
+
+int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
+{
+	if (type != ICFG_DMA_FQ)
+		return store_type(group, type);
+
+	guard(rwsem_read)(&leave_sem);
+
+	/* What the core answers for a group that is left without device. */
+	if (!iommu_group_for_each_dev(group, NULL, stays))
+		return -EINVAL;
+	return store_type(group, type);
+}
+
+static DEFINE_MUTEX(index_lock);
+/* A device of a group, with a reference, by the group's number. */
+static DEFINE_XARRAY(hints);
+
+static void drop_hint(unsigned int id)
+{
+	lockdep_assert_held(&index_lock);
+
+	put_device(xa_erase(&hints, id));
+}
+
+/* The group that the hint leads to, if it has not changed since. */
+static struct iommu_group *follow_hint(unsigned int id)
+{
+	struct device *dev = xa_load(&hints, id);
+	struct iommu_group *group;
+
+	lockdep_assert_held(&index_lock);
+
+	if (!dev)
+		return NULL;
+	group = iommu_group_get(dev);
+	if (group && (unsigned int)iommu_group_id(group) == id)
+		return group;
+	iommu_group_put(group);
+	drop_hint(id);
+	return NULL;
+}
+
+struct search {
+	unsigned int id;
+	struct iommu_group *found;
+};
+
+static int leave_hint(struct device *dev, void *data)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct search *search = data;
+	unsigned int id;
+
+	if (!group)
+		return 0;
+	id = iommu_group_id(group);
+
+	/* Without memory for it the next one who asks looks again. */
+	if (!xa_load(&hints, id) &&
+	    !xa_err(xa_store(&hints, id, dev, GFP_NOIO)))
+		get_device(dev);
+
+	if (id == search->id && !search->found)
+		search->found = group;
+	else
+		iommu_group_put(group);
+	return 0;
+}
+
+struct iommu_group *icfg_core_group_by_id(unsigned int id)
+{
+	struct search search = { .id = id };
+
+	guard(mutex)(&index_lock);
+
+	search.found = follow_hint(id);
+	if (!search.found)
+		icfg_buses_visit(leave_hint, &search);
+	return search.found;
+}
+
+/*
+ * Ahead of the IOMMU core, which takes the device out of its group then, unless
+ * it has done so before, with the IOMMU itself. The bus has the device no more: a
+ * look at all devices will not find it again.
+ */
+static int forget_device(struct notifier_block *nb, unsigned long action,
+			 void *data)
+{
+	struct device *hint;
+	unsigned long id;
+
+	if (action != BUS_NOTIFY_REMOVED_DEVICE)
+		return NOTIFY_DONE;
+
+	icfg_core_wait_set_type();
+
+	guard(mutex)(&index_lock);
+	xa_for_each(&hints, id, hint)
+		if (hint == data)
+			drop_hint(id);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block forget_blocks[ICFG_BUSES_MAX];
+
+int icfg_core_init(void)
+{
+	return icfg_buses_watch(forget_blocks, forget_device, 1);
+}
+
+void icfg_core_exit(void)
+{
+	struct device *dev;
+	unsigned long id;
+
+	icfg_buses_unwatch(forget_blocks);
+	xa_for_each(&hints, id, dev)
+		put_device(dev);
+	xa_destroy(&hints);
+}

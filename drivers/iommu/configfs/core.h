@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _ICFG_CORE_H
+#define _ICFG_CORE_H
+
+#include <linux/iommu.h>
+
+#include "icfg.h"
+
+/*
+ * What the module asks of the IOMMU core: find a group, read the type of its
+ * default domain, and set it. core-sysfs.c does that on a stock kernel,
+ * core-tree.c in a kernel tree; nothing else knows which one it is.
+ */
+
+/* The longest word that a group's type reads as, with its newline and NUL. */
+#define ICFG_TYPE_WORD	16
+
+int icfg_core_init(void);
+void icfg_core_exit(void);
+
+/**
+ * icfg_core_group_by_id - the group with a number
+ * @id: its number in /sys/kernel/iommu_groups
+ *
+ * Returns the group with a reference, or NULL where there is none or it has no
+ * device.
+ */
+struct iommu_group *icfg_core_group_by_id(unsigned int id);
+
+/**
+ * icfg_core_read_type - read the type as the core words it
+ * @group: the group; the caller has a reference
+ * @buf: ICFG_TYPE_WORD bytes for the word, its newline and a NUL
+ *
+ * May sleep (on the group's mutex, never on a device lock). Returns 0, -ENOENT
+ * where the core shows no type for this group, or another negative errno, with
+ * "unknown" in @buf.
+ */
+int icfg_core_read_type(struct iommu_group *group, char *buf);
+
+/* The same as a type; ICFG_OTHER for what cannot be asked for. */
+enum icfg_type icfg_core_type(struct iommu_group *group);
+
+/**
+ * icfg_core_set_type - give the group a default domain of another type
+ * @group: the group; the caller has a reference
+ * @type: ICFG_AUTO, ICFG_IDENTITY, ICFG_DMA or ICFG_DMA_FQ
+ *
+ * Needs every driver of the group released, but for DMA to DMA-FQ. The
+ * caller has the capabilities that the core asks for, as kernel threads do.
+ *
+ * Return: 0 when the core took it, which does not mean that it was achieved:
+ * read the type back. -EPERM: a driver or an owner has the group. -EINVAL: it
+ * has no device, a driver wants another type, or the device is not trusted.
+ * -EBUSY: a PCI reset is under way, try again. Any other errno comes from the
+ * attach, and the core has restored the whole group.
+ */
+int icfg_core_set_type(struct iommu_group *group, enum icfg_type type);
+
+/* core-sysfs.c: returns when no DMA-FQ is being set that began before. */
+void icfg_core_wait_set_type(void);
+
+#endif /* _ICFG_CORE_H */

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Listing the managed device links: whoever unbinds a supplier unbinds its
+ * consumers, on any bus and without a word, so a commit has to know them
+ * beforehand.
+ *
+ * The driver core keeps the lists to itself, but each link is also a device of
+ * the class "devlink", and a reference on that device keeps both ends. Owns
+ * the pointer to the class, set once when the module loads; the class itself
+ * lives as long as the kernel.
+ */
+#include <linux/device.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "icfg.h"
+
+static const struct class *link_class;
+
+/**
+ * icfg_links_init - learn the class of device links
+ *
+ * The class is not exported: make a link between two devices of our own and
+ * look at it. Returns 0 or a negative errno.
+ */
+int icfg_links_init(void)
+{
+	struct device *supplier, *consumer;
+	struct device_link *link;
+	int ret = 0;
+
+	supplier = root_device_register("iommu-configfs-supplier");
+	if (IS_ERR(supplier))
+		return PTR_ERR(supplier);
+
+	consumer = root_device_register("iommu-configfs-consumer");
+	if (IS_ERR(consumer)) {
+		ret = PTR_ERR(consumer);
+		goto out_supplier;
+	}
+
+	link = device_link_add(consumer, supplier, DL_FLAG_STATELESS);
+	if (link) {
+		link_class = link->link_dev.class;
+		device_link_del(link);
+	} else {
+		ret = -ENOMEM;
+	}
+
+	root_device_unregister(consumer);
+out_supplier:
+	root_device_unregister(supplier);
+	return ret;
+}
+
+static int count_link(struct device *dev, void *data)
+{
+	(*(size_t *)data)++;
+	return 0;
+}
+
+struct link_list {
+	struct icfg_links *links;
+	size_t room;
+};
+
+static int list_link(struct device *dev, void *data)
+{
+	struct device_link *link = container_of(dev, struct device_link,
+						link_dev);
+	u32 flags = READ_ONCE(link->flags);
+	struct link_list *list = data;
+	struct icfg_link *next;
+
+	/* A stateless link binds nobody, and a sync-state link only waits. */
+	if (!(flags & DL_FLAG_MANAGED) || (flags & DL_FLAG_SYNC_STATE_ONLY))
+		return 0;
+	if (list->links->count == list->room)
+		return -EAGAIN;
+
+	next = &list->links->links[list->links->count++];
+	next->supplier = get_device(link->supplier);
+	next->consumer = get_device(link->consumer);
+	next->goes = flags & DL_FLAG_AUTOREMOVE_SUPPLIER;
+	return 0;
+}
+
+static int by_supplier(const void *a, const void *b)
+{
+	const struct icfg_link *first = a, *second = b;
+
+	return first->supplier < second->supplier ? -1 :
+	       first->supplier > second->supplier;
+}
+
+/**
+ * icfg_links_list - list the managed device links of the machine
+ * @links: filled in; free with icfg_links_free()
+ * @gfp: GFP_KERNEL, and whether it may fail
+ *
+ * Returns 0 or -ENOMEM. A link that comes while the list is made may be in it
+ * or not.
+ */
+int icfg_links_list(struct icfg_links *links, gfp_t gfp)
+{
+	struct link_list list = { .links = links };
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(icfg_links_list, links, gfp);
+
+	*links = (struct icfg_links){};
+
+	do {
+		icfg_links_free(links);
+		list.room = 0;
+		class_for_each_device(link_class, NULL, &list.room, count_link);
+		/* Some room for those that come before the second look. */
+		list.room += 16;
+		links->links = kvcalloc(list.room, sizeof(*links->links), gfp);
+		if (!links->links)
+			return -ENOMEM;
+		ret = class_for_each_device(link_class, NULL, &list, list_link);
+	} while (ret == -EAGAIN);
+
+	sort(links->links, links->count, sizeof(*links->links), by_supplier,
+	     NULL);
+	return ret;
+}
+
+/**
+ * icfg_links_of - the links to one supplier
+ * @links: the links of the machine
+ * @supplier: the supplier
+ * @count: how many there are
+ *
+ * Returns the first of them; the others follow it.
+ */
+const struct icfg_link *icfg_links_of(const struct icfg_links *links,
+				      const struct device *supplier,
+				      size_t *count)
+{
+	size_t first = 0, end = links->count, middle;
+
+	while (first < end) {
+		middle = first + (end - first) / 2;
+		if (links->links[middle].supplier < supplier)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	while (end < links->count && links->links[end].supplier == supplier)
+		end++;
+
+	*count = end - first;
+	return links->links + first;
+}
+
+void icfg_links_free(struct icfg_links *links)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++) {
+		put_device(links->links[i].supplier);
+		put_device(links->links[i].consumer);
+	}
+	kvfree(links->links);
+	*links = (struct icfg_links){};
+}
+
+/* One device whose release takes others with it. */
+struct order {
+	struct icfg_plan *plan;
+	struct icfg_plan_dev *top;
+	const struct icfg_links *links;
+	bool more;
+	int err;
+};
+
+/* @consumer goes before @order->top: take it along. */
+static int order_consumer(struct order *order, struct device *consumer)
+{
+	struct icfg_plan_dev *d;
+	int ret;
+
+	if (READ_ONCE(consumer->driver)) {
+		d = icfg_plan_add_dev(order->plan, order->top->group, consumer);
+		if (!d)
+			return -ENOMEM;
+
+		ret = icfg_plan_get_driver(order->plan, d);
+		if (ret && ret != -EBUSY)
+			return ret;
+
+		/* The walk may be past it already. */
+		if (!d->dependent && d != order->top) {
+			d->dependent = true;
+			order->more = true;
+		}
+	} else {
+		/* One that we have released is still to be probed after it. */
+		d = icfg_plan_find(order->plan, consumer);
+		if (!d || !d->released)
+			return 0;
+	}
+	return icfg_step_add_dep(&d->step, &order->top->step,
+			       icfg_plan_gfp(order->plan));
+}
+
+/* @dev is @order->top or hangs below it: who goes before it? */
+static int order_below(struct device *dev, void *data)
+{
+	struct order *order = data;
+	gfp_t gfp = icfg_plan_gfp(order->plan);
+	const struct icfg_link *link;
+	struct icfg_plan_dev *d;
+	size_t left;
+
+	if (dev != order->top->dev) {
+		d = icfg_plan_find(order->plan, dev);
+		if (d) {
+			d->below = true;
+			order->err = icfg_step_add_dep(&d->step,
+						       &order->top->step, gfp);
+		}
+	}
+
+	link = icfg_links_of(order->links, dev, &left);
+	for (; left && !order->err; left--, link++) {
+		order->plan->links_go |= link->goes;
+		order->err = order_consumer(order, link->consumer);
+	}
+	return order->err;
+}
+
+/**
+ * icfg_deps_order - find who else goes when a driver does, and who goes first
+ * @plan: the plan, its drivers pinned
+ * @selected: of which devices the driver will be released
+ *
+ * Adds the managed consumers of these devices, however deep, and of what hangs
+ * below them, and marks them to go along. Children go before parents, consumers
+ * before suppliers. Returns 0 or -ENOMEM.
+ */
+int icfg_deps_order(struct icfg_plan *plan, bool (*selected)(const struct icfg_plan_dev *d))
+{
+	struct icfg_links links;
+	struct order order = { .plan = plan, .links = &links };
+	struct icfg_visit visit = { order_below, &order };
+	struct icfg_plan_dev *d;
+
+	order.err = icfg_links_list(&links, icfg_plan_gfp(plan));
+	if (order.err)
+		return order.err;
+
+	guard(mutex)(&plan->lock);
+
+	icfg_for_each_dev(d, plan) {
+		d->dependent = false;
+		d->below = false;
+	}
+	do {
+		order.more = false;
+		icfg_for_each_dev(d, plan) {
+			if (d->port || (!selected(d) && !d->dependent && !d->released))
+				continue;
+			order.top = d;
+			if (!order_below(d->dev, &order))
+				icfg_walk_below(d->dev, &visit);
+			if (order.err)
+				break;
+		}
+	} while (order.more && !order.err);
+
+	icfg_links_free(&links);
+	return order.err;
+}
+
+static bool has_consumer(const struct icfg_links *links, struct device *dev)
+{
+	const struct icfg_link *link;
+	size_t left;
+
+	link = icfg_links_of(links, dev, &left);
+	for (; left; left--, link++)
+		if (link->goes || READ_ONCE(link->consumer->driver))
+			return true;
+	return false;
+}
+
+/**
+ * icfg_deps_has_consumers - would others be unbound with a device?
+ * @d: the device
+ *
+ * Also where this cannot be told, for want of memory, and where a link would go,
+ * for which it is too late to do without expedited grace periods.
+ */
+bool icfg_deps_has_consumers(struct icfg_plan_dev *d)
+{
+	struct icfg_links links;
+	bool has;
+
+	if (icfg_links_list(&links, GFP_KERNEL))
+		return true;
+	has = has_consumer(&links, d->dev);
+	icfg_links_free(&links);
+	return has;
+}

@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _ICFG_H
+#define _ICFG_H
+
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <linux/atomic.h>
+#include <linux/compiler_attributes.h>
+#include <linux/completion.h>
+#include <linux/configfs.h>
+#include <linux/device.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+/* parse.c */
+/**
+ * enum icfg_type - type of a group's default domain
+ * @ICFG_NONE: not chosen yet; only ever the wish for a group just staged
+ * @ICFG_AUTO: what the IOMMU driver or the system prefers; only ever a wish
+ * @ICFG_IDENTITY: no translation
+ * @ICFG_DMA: translated, strict invalidation
+ * @ICFG_DMA_FQ: translated, lazy invalidation
+ * @ICFG_OTHER: reads back as something that cannot be asked for (blocked,
+ *	unmanaged, unknown)
+ *
+ * The first three words after "none" are those that the group's sysfs file
+ * takes as well.
+ */
+enum icfg_type {
+	ICFG_NONE,
+	ICFG_AUTO,
+	ICFG_IDENTITY,
+	ICFG_DMA,
+	ICFG_DMA_FQ,
+	ICFG_OTHER,
+};
+
+/* Where the directory of a transaction is in its life. */
+enum icfg_state {
+	ICFG_STAGED,
+	ICFG_COMMITTING,
+	ICFG_COMMITTED,
+	ICFG_UNCONFIRMED,
+	ICFG_ROLLING_BACK,
+	ICFG_ROLLED_BACK,
+	ICFG_FAILED,
+};
+
+/* What the last commit or rollback did to one group. */
+enum icfg_status {
+	ICFG_S_STAGED,
+	ICFG_S_UNCHANGED,
+	ICFG_S_IN_PLACE,
+	ICFG_S_CHANGED,
+	ICFG_S_RESTORED,
+	ICFG_S_FAILED,
+};
+
+enum icfg_phase {
+	ICFG_CHECK,
+	ICFG_RELEASE,
+	ICFG_SWITCH,
+	ICFG_PROBE,
+	ICFG_VERIFY,
+	ICFG_RESTORE,
+};
+
+/* The longest name of a transaction, without its NUL. */
+#define ICFG_NAME_MAX	64
+
+/* What an operator lets a commit take away, as bits of allow_in_use. */
+#define ICFG_ALLOW_NET		BIT(0)
+#define ICFG_ALLOW_BLOCK	BIT(1)
+
+const char *icfg_type_word(enum icfg_type type);
+const char *icfg_state_word(enum icfg_state state);
+const char *icfg_status_word(enum icfg_status status);
+const char *icfg_phase_word(enum icfg_phase phase);
+
+size_t icfg_line_len(const char *buf, size_t count);
+bool icfg_is_word(const char *buf, size_t count, const char *word);
+enum icfg_type icfg_type_from_word(const char *buf, size_t count);
+int icfg_parse_one(const char *buf, size_t count);
+int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type);
+int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow);
+int icfg_parse_number(const char *buf, size_t count, u64 max, u64 *value);
+int icfg_parse_group_id(const char *name, unsigned int *id);
+bool icfg_name_ok(const char *name);
+
+/* report.c */
+/* What configfs lets a text attribute hold, whatever the size of a page. */
+#define ICFG_TEXT_MAX	SZ_4K
+
+/* Names no group in a line of a report. */
+#define ICFG_NO_GROUP	-1
+
+/**
+ * struct icfg_report - the problems of the last run of a transaction
+ * @lock: protects the rest; taken inside of every other lock
+ * @lines: struct report_line, in the order in which they came up
+ * @count: lines kept
+ * @lost: lines that were not kept, for want of memory or because there were
+ *	too many
+ */
+struct icfg_report {
+	spinlock_t lock;	/* protects all of it */
+	struct list_head lines;
+	unsigned int count;
+	unsigned int lost;
+};
+
+void icfg_report_init(struct icfg_report *report);
+void icfg_report_clear(struct icfg_report *report);
+void icfg_report_keep(struct icfg_report *report, unsigned int count);
+__printf(6, 7)
+void icfg_report_add(struct icfg_report *report, int group, const char *device,
+		     enum icfg_phase phase, int err, const char *fmt, ...);
+ssize_t icfg_report_show(struct icfg_report *report, int group, char *page,
+			 size_t at);
+
+/* sched.c */
+struct icfg_sched;
+
+/**
+ * struct icfg_step - one piece of work that runs beside others
+ * @node: in the list that is given to icfg_sched_run()
+ * @deps: struct icfg_edge, to the steps that go before this one
+ * @dependents: struct icfg_edge, to the steps that go after this one
+ * @selected: set by the caller: this step is part of the next run
+ */
+struct icfg_step {
+	struct list_head node;
+	struct list_head deps;
+	struct list_head dependents;
+	bool selected;
+
+	/* private: of sched.c */
+	bool reported;
+	atomic_t started;
+	atomic_t pending;
+	unsigned long since;
+	struct icfg_sched *sched;
+	struct work_struct work;
+};
+
+/**
+ * struct icfg_sched - one run over a list of steps
+ * @fn: does the work of a step; may sleep
+ * @slow: told once of each step that has been under way for over ten seconds
+ * @done: counts steps as they finish, or NULL
+ * @reverting: follow the edges the other way around
+ */
+struct icfg_sched {
+	void (*fn)(struct icfg_step *step);
+	void (*slow)(struct icfg_step *step);
+	atomic_t *done;
+	bool reverting;
+
+	/* private: */
+	atomic_t running;
+	atomic_t remaining;
+	struct completion idle;
+};
+
+int icfg_sched_init(void);
+void icfg_sched_exit(void);
+
+void icfg_step_init(struct icfg_step *step);
+int icfg_step_add_dep(struct icfg_step *first, struct icfg_step *second,
+		      gfp_t gfp);
+bool icfg_step_has_dep(const struct icfg_step *step,
+		       bool (*test)(const struct icfg_step *before));
+void icfg_step_free_deps(struct list_head *list);
+void icfg_sched_run(struct icfg_sched *steps, struct list_head *list);
+
+/* txn.c, staged.c */
+struct icfg_plan;
+
+/* The longest time in which a commit can be confirmed, in seconds. */
+#define ICFG_CONFIRM_MAX	604800
+
+/**
+ * struct icfg_txn - a transaction
+ * @dir: its directory, whose reference count is that of the transaction
+ * @checking: held while a check runs; taken outside of @lock
+ * @lock: protects what follows up to @report. Held for moments only: nobody
+ *	waits for hardware under it, and configfs takes it under its own locks.
+ * @state: where it is in its life
+ * @groups: struct icfg_staged, each with a reference; changes in ICFG_STAGED only
+ * @expected_generation: 0, or what the generation has to be at the commit
+ * @allow: ICFG_ALLOW_*
+ * @confirm_timeout: seconds, 0 for a commit that is final at once
+ * @undo: what the last commit found, kept while there is a way back
+ * @deadline: when an unconfirmed commit goes back, in jiffies
+ * @timer: takes it back; holds a reference to @dir while armed or running
+ * @report: has a lock of its own
+ * @done: device steps done by the present or last run
+ * @total: device steps that there are
+ */
+struct icfg_txn {
+	struct config_group dir;
+
+	struct mutex checking;	/* held while a check runs */
+	struct mutex lock;	/* protects up to @report */
+	enum icfg_state state;
+	struct list_head groups;
+	u64 expected_generation;
+	unsigned int allow;
+	unsigned int confirm_timeout;
+	struct icfg_plan *undo;
+	u64 deadline;
+	struct delayed_work timer;
+
+	struct icfg_report report;
+	atomic_t done;
+	atomic_t total;
+};
+
+/**
+ * struct icfg_staged - a group staged in a transaction
+ * @item: its directory, whose reference count is that of this object
+ * @txn: the transaction; valid while the group is in its list
+ * @node: in txn->groups; under txn->lock
+ * @group: the IOMMU group; the reference keeps its number from being reused
+ * @id: its number
+ * @new: the type to commit; under txn->lock
+ * @status: what became of it; under txn->lock
+ * @hidden: the directory is gone, the transaction still covers the group;
+ *	under txn->lock
+ */
+struct icfg_staged {
+	struct config_item item;
+	struct icfg_txn *txn;
+	struct list_head node;
+	struct iommu_group *group;
+	unsigned int id;
+	enum icfg_type new;
+	enum icfg_status status;
+	bool hidden;
+};
+
+static inline const char *icfg_txn_name(struct icfg_txn *txn)
+{
+	return config_item_name(&txn->dir.cg_item);
+}
+
+int icfg_txn_init(void);
+void icfg_txn_exit(void);
+
+struct icfg_txn *icfg_txn_new(void);
+void icfg_txn_free(struct icfg_txn *txn);
+void icfg_txn_forget(struct icfg_txn *txn);
+
+struct icfg_staged *icfg_staged_new(unsigned int id);
+void icfg_staged_free(struct icfg_staged *group);
+int icfg_txn_add(struct icfg_txn *txn, struct icfg_staged *group);
+void icfg_txn_drop(struct icfg_txn *txn, struct icfg_staged *group);
+int icfg_staged_set_type(struct icfg_staged *group, enum icfg_type type);
+
+void icfg_txn_init_timer(struct icfg_txn *txn);
+void icfg_txn_drop_hidden(struct icfg_txn *txn);
+void icfg_txn_keep_undo(struct icfg_txn *txn, struct icfg_plan *plan);
+
+int icfg_txn_check(struct icfg_txn *txn);
+int icfg_txn_commit(struct icfg_txn *txn);
+int icfg_txn_confirm(struct icfg_txn *txn);
+int icfg_txn_rollback(struct icfg_txn *txn);
+int icfg_txn_set_confirm_timeout(struct icfg_txn *txn, unsigned int seconds);
+
+bool icfg_capable(void);
+
+/* types.c */
+enum icfg_support {
+	ICFG_UNSUPPORTED,
+	ICFG_SUPPORTED,
+	ICFG_SUPPORT_UNKNOWN,	/* shows only when tried */
+};
+
+/**
+ * struct icfg_types - what the devices of a group allow it to be
+ * @forced: the only type that they take, or ICFG_NONE where any will do
+ * @untrusted: there is a device that is not trusted
+ * @contradiction: a device that is not trusted, in a group that its IOMMU
+ *	driver forces to identity: the core takes no type at all
+ * @forced_by: a device that forces it; a reference is held, or NULL
+ * @identity: does the IOMMU have an identity domain?
+ * @fq: does the IOMMU take lazy invalidation?
+ */
+struct icfg_types {
+	enum icfg_type forced;
+	bool untrusted;
+	bool contradiction;
+	struct device *forced_by;
+	enum icfg_support identity;
+	enum icfg_support fq;
+};
+
+void icfg_types_init(struct icfg_types *types);
+void icfg_types_free(struct icfg_types *types);
+void icfg_types_add(struct icfg_types *types, struct device *dev);
+
+enum icfg_type icfg_required_type(struct device *dev);
+enum icfg_support icfg_domain_defers(struct device *dev);
+enum icfg_type icfg_auto_type(const struct icfg_types *types);
+
+/* plan.c */
+/* How a group gets from the type that it has to the one that is wanted. */
+enum icfg_method {
+	ICFG_METHOD_NONE,	/* it has it already */
+	ICFG_METHOD_IN_PLACE,	/* DMA to DMA-FQ, drivers stay bound */
+	ICFG_METHOD_REBIND,	/* drivers released, switched, probed again */
+};
+
+/**
+ * struct icfg_plan_group - a group in a plan
+ * @step: the switch of this group
+ * @plan: the plan
+ * @staged: the group of the transaction, with a reference
+ * @types: what its devices allow, as of the last look at the members
+ * @devs: struct icfg_plan_dev that are or were members; grows under plan->lock, and
+ *	only by the one who works on this group
+ * @members: how many devices it has, as of the last look
+ * @new: the type to go to
+ * @old: the type at the start of the commit, which is the way back
+ * @cur: the type as last read by us
+ * @method: how it goes forwards
+ * @owned: another transaction has it: look no further
+ * @modified: a driver was released or the type was set
+ * @reverted: this group takes part in the revert
+ * @pinned: it may not be touched on the way back; the reason is reported
+ * @failed: something of it could not be put back
+ * @dma_setup_failed: it has a new domain, for which the core could not set a member up
+ */
+struct icfg_plan_group {
+	struct icfg_step step;
+	struct icfg_plan *plan;
+	struct icfg_staged *staged;
+	struct icfg_types types;
+	struct list_head devs;
+	unsigned int members;
+	enum icfg_type new;
+	enum icfg_type old;
+	enum icfg_type cur;
+	enum icfg_method method;
+	bool owned;
+	bool modified;
+	bool reverted;
+	bool pinned;
+	bool failed;
+	bool dma_setup_failed;
+};
+
+/**
+ * struct icfg_plan_dev - a device in a plan
+ * @step: its release or its probe
+ * @hash: in plan->by_dev
+ * @in_group: in group->devs, for a member
+ * @group: the group for whose sake it is here
+ * @dev: the device, with a reference
+ * @drv: the driver that it had at the start, its module pinned; or NULL
+ * @drv_name: the name of that driver, which outlives @drv; or NULL
+ * @member: a member of the group; else a managed consumer of what is released
+ * @managed: its driver manages DMA itself, and stays
+ * @port: its driver would manage DMA itself, but keeps interrupts in the domain,
+ *	and goes for their sake; what hangs below it stays
+ * @dependent: goes along with a supplier, whatever is wanted of its own group
+ * @below: hangs below another one that is released, which may delete it: the
+ *	probe of that one makes it anew
+ * @driver_leaving: the module of its driver is being removed
+ * @pinned: on the way back, what hangs below it or its consumers is in use
+ * @released: we took the driver away and have not brought it back
+ * @gone: it was unplugged, when last asked
+ * @disk_open: a disk below was open at the last look
+ * @no_dma_ops: its group was translated at the start, but the core could not set it
+ *	up for that, and has only told so in the kernel log
+ */
+struct icfg_plan_dev {
+	struct icfg_step step;
+	struct hlist_node hash;
+	struct list_head in_group;
+	struct icfg_plan_group *group;
+	struct device *dev;
+	struct device_driver *drv;
+	const char *drv_name;
+	bool member;
+	bool managed;
+	bool port;
+	bool dependent;
+	bool below;
+	bool driver_leaving;
+	bool pinned;
+	bool released;
+	bool gone;
+	bool disk_open;
+	bool no_dma_ops;
+};
+
+/**
+ * struct icfg_plan - one way over the hardware: a check, a commit or a rollback,
+ *	and afterwards the record of what the commit found
+ * @ref: references to the plan
+ * @txn: the transaction; outlives the plan
+ * @groups: the groups
+ * @nr_groups: how many there are
+ * @group_steps: the steps of @groups
+ * @lock: protects @devs and @by_dev, which grow while groups are switched side
+ *	by side, and the members of each group
+ * @devs: the steps of struct icfg_plan_dev
+ * @by_dev: the same by device: a hash table
+ * @by_dev_bits: the binary logarithm of its size
+ * @allow: ICFG_ALLOW_*, as of the start
+ * @expected: the generation that it has to be, or 0
+ * @confirm: the commit will wait to be confirmed
+ * @reverting: this plan restores
+ * @links_go: device links go with the drivers that are released
+ * @abort: something failed, go back; set once, by anybody
+ * @refusal: the errno that a refusal returns, 0 while there is none
+ */
+struct icfg_plan {
+	struct kref ref;
+	struct icfg_txn *txn;
+	struct icfg_plan_group *groups;
+	unsigned int nr_groups;
+	struct list_head group_steps;
+	struct mutex lock;	/* protects @devs, @by_dev, the members */
+	struct list_head devs;
+	struct hlist_head *by_dev;
+	unsigned int by_dev_bits;
+	unsigned int allow;
+	u64 expected;
+	bool confirm;
+	bool reverting;
+	bool links_go;
+	bool abort;
+	int refusal;
+};
+
+#define icfg_for_each_group(pg, plan)				\
+	list_for_each_entry(pg, &(plan)->group_steps, step.node)
+
+#define icfg_for_each_dev(d, plan)				\
+	list_for_each_entry(d, &(plan)->devs, step.node)
+
+static inline struct icfg_plan_dev *to_plan_dev(struct icfg_step *step)
+{
+	return container_of(step, struct icfg_plan_dev, step);
+}
+
+static inline struct icfg_plan_group *to_plan_group(struct icfg_step *step)
+{
+	return container_of(step, struct icfg_plan_group, step);
+}
+
+/* Will its driver have to go before the group can be switched? */
+static inline bool icfg_dev_is_bound(const struct icfg_plan_dev *d)
+{
+	return d->drv && !d->managed && !d->released;
+}
+
+/* Will its driver go because that of a supplier does? */
+static inline bool icfg_dev_is_dependent(const struct icfg_plan_dev *d)
+{
+	return d->dependent && d->drv && !d->released;
+}
+
+/* Will its driver be released on the way there? */
+static inline bool icfg_dev_is_selected(const struct icfg_plan_dev *d)
+{
+	return icfg_dev_is_dependent(d) ||
+	       (icfg_dev_is_bound(d) && d->group->method == ICFG_METHOD_REBIND);
+}
+
+/* Does it have the driver that it had at the start? */
+static inline bool icfg_dev_is_bound_again(const struct icfg_plan_dev *d)
+{
+	return READ_ONCE(d->dev->driver) == d->drv;
+}
+
+/* As what a step of a plan is reported. */
+static inline enum icfg_phase icfg_plan_phase(const struct icfg_plan *plan,
+					      enum icfg_phase forwards)
+{
+	return plan->reverting ? ICFG_RESTORE : forwards;
+}
+
+#define icfg_for_each_member(d, pg)				\
+	list_for_each_entry(d, &(pg)->devs, in_group)
+
+/* May the device of a step not be released on the way back? */
+static inline bool icfg_step_is_pinned(const struct icfg_step *step)
+{
+	return READ_ONCE(container_of(step, struct icfg_plan_dev, step)->pinned);
+}
+
+/* Does it have a default domain that translates? */
+static inline bool icfg_group_is_translated(const struct icfg_plan_group *pg)
+{
+	return pg->cur == ICFG_DMA || pg->cur == ICFG_DMA_FQ;
+}
+
+/* Has it another type than it had, or a domain that a member is not set up for? */
+static inline bool icfg_group_needs_revert(const struct icfg_plan_group *pg)
+{
+	return pg->cur != pg->old || pg->dma_setup_failed;
+}
+
+struct icfg_plan *icfg_plan_new(struct icfg_txn *txn);
+struct icfg_plan *icfg_plan_get(struct icfg_plan *plan);
+void icfg_plan_put(struct icfg_plan *plan);
+void icfg_plan_put_drivers(struct icfg_plan *plan);
+
+gfp_t icfg_plan_gfp(const struct icfg_plan *plan);
+int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group);
+int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d);
+struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev);
+struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
+					struct icfg_plan_group *group,
+				  struct device *dev);
+void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
+void icfg_plan_lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d);
+bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
+bool icfg_dev_is_gone(struct icfg_plan_dev *d);
+
+__printf(5, 6)
+void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+		      enum icfg_phase phase, int err, const char *fmt, ...);
+
+/* deps.c */
+/**
+ * struct icfg_link - a managed device link, as it was when listed
+ * @supplier: with a reference
+ * @consumer: unbound by the driver core when @supplier is; with a reference
+ * @goes: the link itself goes when @supplier is unbound
+ */
+struct icfg_link {
+	struct device *supplier;
+	struct device *consumer;
+	bool goes;
+};
+
+/**
+ * struct icfg_links - the managed device links of the machine
+ * @links: the list, those of one supplier together
+ * @count: links in it
+ */
+struct icfg_links {
+	struct icfg_link *links;
+	size_t count;
+};
+
+int icfg_links_init(void);
+int icfg_links_list(struct icfg_links *links, gfp_t gfp);
+const struct icfg_link *icfg_links_of(const struct icfg_links *links,
+				      const struct device *supplier,
+				      size_t *count);
+void icfg_links_free(struct icfg_links *links);
+int icfg_deps_order(struct icfg_plan *plan,
+		    bool (*selected)(const struct icfg_plan_dev *d));
+bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
+
+/* ownership.c */
+void icfg_own_check(struct icfg_plan *plan);
+void icfg_own(struct icfg_plan *plan);
+void icfg_disown(struct icfg_txn *txn);
+
+/* Room for the name of a transaction. */
+#define ICFG_OWNER_NAME	(ICFG_NAME_MAX + 1)
+
+bool icfg_owned(unsigned int id, char *who);
+
+u64 icfg_generation(void);
+bool icfg_generation_raise(u64 expected);
+
+void icfg_ownership_exit(void);
+
+/* validate.c */
+/* Who asks for a rollback: it decides what stops it. */
+enum icfg_trigger {
+	ICFG_BY_HAND,		/* guards refuse, a stale group refuses */
+	ICFG_BY_HAND_AGAIN,	/* in ICFG_FAILED: guards refuse, stale is left */
+	ICFG_BY_TIMER,		/* nobody is there to be refused */
+};
+
+__printf(4, 5)
+void icfg_refuse(struct icfg_plan_group *pg, struct icfg_plan_dev *d, int err,
+		 const char *fmt, ...);
+void icfg_refuse_errno(struct icfg_plan *plan, int err);
+
+int icfg_validate_commit(struct icfg_plan *plan);
+int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
+			   enum icfg_trigger trigger);
+
+/* inuse.c */
+/* Room for the reason why something is in use. */
+#define ICFG_WHY	192
+
+/* How long a disk has to be open, on end, to count as in use: udev looks in. */
+#define ICFG_OPEN_FOR_MS	2000
+#define ICFG_OPEN_POLL_MS	100
+
+int icfg_inuse_net(struct device *dev, char *why);
+int icfg_inuse_block(struct device *dev, char *why);
+int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
+int icfg_inuse_owner(struct icfg_plan_group *group);
+int icfg_inuse(struct icfg_plan_dev *d, unsigned int allow, char *why);
+
+/* apply.c */
+bool icfg_apply_has_work(struct icfg_plan *plan);
+bool icfg_apply_has_modified(struct icfg_plan *plan);
+int icfg_apply_commit(struct icfg_plan *plan);
+int icfg_apply_rollback(struct icfg_plan *plan);
+
+/* rebind.c */
+void icfg_rebind_release(struct icfg_plan *plan,
+			 bool (*selected)(const struct icfg_plan_dev *d));
+void icfg_rebind_switch(struct icfg_plan *plan,
+			bool (*selected)(const struct icfg_plan_group *pg));
+void icfg_rebind_probe(struct icfg_plan *plan);
+
+/* pm.c */
+/* Why the gate is shut. */
+enum icfg_pm {
+	ICFG_PM_RUNNING,
+	ICFG_PM_SUSPEND,
+	ICFG_PM_REBOOT,
+};
+
+enum icfg_pm icfg_pm_enter(void);
+void icfg_pm_leave(void);
+u64 icfg_pm_clock(void);
+
+int icfg_pm_init(void);
+void icfg_pm_exit(void);
+
+/* driver.c */
+/**
+ * struct icfg_visit - what to do with the devices of a walk
+ * @fn: returns 0 to go on; anything else ends the walk
+ * @data: passed on to @fn
+ */
+struct icfg_visit {
+	int (*fn)(struct device *dev, void *data);
+	void *data;
+};
+
+bool icfg_driver_manages_dma(const struct device_driver *drv);
+bool icfg_keeps_msi(struct device *dev);
+struct device_driver *icfg_driver_get(const struct bus_type *bus,
+				      const char *name);
+int icfg_walk_below(struct device *dev, struct icfg_visit *visit);
+
+/* bus.c */
+/* As many as any kernel has. */
+#define ICFG_BUSES_MAX	6
+
+const struct bus_type *icfg_bus_by_name(const char *name, size_t len);
+void icfg_buses_visit(int (*fn)(struct device *dev, void *data), void *data);
+int icfg_buses_watch(struct notifier_block *blocks, notifier_fn_t fn,
+		     int priority);
+void icfg_buses_unwatch(struct notifier_block *blocks);
+
+/* fault.c */
+#ifdef CONFIG_FAULT_INJECTION_DEBUG_FS
+void icfg_fault_init(void);
+void icfg_fault_exit(void);
+bool icfg_should_fail(void);
+#else
+static inline void icfg_fault_init(void) {}
+static inline void icfg_fault_exit(void) {}
+static inline bool icfg_should_fail(void) { return false; }
+#endif
+
+/* configfs.c */
+extern struct configfs_subsystem icfg_subsys;
+
+int icfg_configfs_init(void);
+void icfg_configfs_exit(void);
+
+/*
+ * Where KUnit tests step in. A function that begins with
+ * KUNIT_STATIC_STUB_REDIRECT() can be replaced, for the threads of one test
+ * only; VISIBLE_IF_KUNIT is static in a kernel without KUnit, where the former
+ * is nothing at all.
+ */
+#if IS_ENABLED(CONFIG_KUNIT)
+void icfg_step_queue(struct icfg_step *step);
+int icfg_txn_depend(struct icfg_txn *txn);
+void icfg_txn_undepend(struct icfg_txn *txn);
+#endif
+
+#endif /* _ICFG_H */

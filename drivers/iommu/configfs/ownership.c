@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which transaction has which group, and the generation: what transactions
+ * know of each other.
+ *
+ * claim_lock protects both; it is taken inside of everything else, and nothing
+ * sleeps for long under it. Whoever claims waits for a standing rule that is just
+ * being fulfilled.
+ */
+#include <linux/mutex.h>
+#include <linux/xarray.h>
+
+#include "icfg.h"
+#include "rules/rules.h"
+
+static DEFINE_MUTEX(owner_lock);
+/* The running or unconfirmed transaction that has a group, by its number. */
+static DEFINE_XARRAY(owners);
+/* Raised when a commit or rollback begins to touch groups. */
+static u64 generation = 1;
+
+/* Refuses the plan for every group that another transaction has. */
+static bool none_owned(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_txn *other;
+	bool free = true;
+
+	lockdep_assert_held(&owner_lock);
+
+	icfg_for_each_group(pg, plan) {
+		other = xa_load(&owners, pg->staged->id);
+		if (!other || other == plan->txn)
+			continue;
+		icfg_refuse(pg, NULL, -EBUSY, "transaction %s has this group",
+			    icfg_txn_name(other));
+		pg->owned = true;
+		free = false;
+	}
+	return free;
+}
+
+/**
+ * icfg_own_check - could the groups of a plan be claimed now?
+ * @plan: the plan; it is refused for each group that another transaction has
+ */
+void icfg_own_check(struct icfg_plan *plan)
+{
+	guard(mutex)(&owner_lock);
+
+	none_owned(plan);
+}
+
+/**
+ * icfg_own - claim every group of a plan for its transaction, or none
+ * @plan: the plan; it is refused for each group that another transaction has
+ *
+ * Claims that the transaction has already are kept.
+ */
+void icfg_own(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	/* No standing rule is being fulfilled; see icfg_owned(). */
+	guard(mutex)(&icfg_rules_lock);
+	scoped_guard(mutex, &owner_lock) {
+		if (!none_owned(plan))
+			return;
+		icfg_for_each_group(pg, plan) {
+			if (!xa_err(xa_store(&owners, pg->staged->id, plan->txn,
+					     GFP_KERNEL)))
+				continue;
+			icfg_refuse(pg, NULL, -ENOMEM, "no memory");
+			break;
+		}
+	}
+	if (plan->refusal == -ENOMEM)
+		icfg_disown(plan->txn);
+}
+
+/* Give back every group of @txn. */
+void icfg_disown(struct icfg_txn *txn)
+{
+	struct icfg_txn *owner;
+	unsigned long id;
+
+	guard(mutex)(&owner_lock);
+
+	xa_for_each(&owners, id, owner)
+		if (owner == txn)
+			xa_erase(&owners, id);
+}
+
+/**
+ * icfg_owned - has a transaction claimed a group?
+ * @id: the group's number
+ * @who: ICFG_OWNER_NAME bytes for the name of the transaction, if there is one
+ *
+ * The caller holds icfg_rules_lock, without which nobody claims: a group that
+ * is free stays free until it lets go.
+ */
+bool icfg_owned(unsigned int id, char *who)
+{
+	struct icfg_txn *owner;
+
+	lockdep_assert_held(&icfg_rules_lock);
+
+	guard(mutex)(&owner_lock);
+
+	owner = xa_load(&owners, id);
+	if (owner)
+		strscpy(who, icfg_txn_name(owner), ICFG_OWNER_NAME);
+	return owner;
+}
+
+u64 icfg_generation(void)
+{
+	guard(mutex)(&owner_lock);
+
+	return generation;
+}
+
+/**
+ * icfg_generation_raise - begin to touch groups
+ * @expected: what the generation has to be, or 0 where nobody minds
+ *
+ * Returns false, with the generation as it was, if it is another one.
+ */
+bool icfg_generation_raise(u64 expected)
+{
+	guard(mutex)(&owner_lock);
+
+	if (expected && expected != generation)
+		return false;
+	generation++;
+	return true;
+}
+
+void icfg_ownership_exit(void)
+{
+	xa_destroy(&owners);
+}

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a plan works on: the groups of the transaction, their members, the
+ * managed consumers that would be unbound with them, the driver of each, and
+ * the order in which they go.
+ *
+ * Owns struct icfg_plan. plan->lock protects its list of devices, which grows
+ * while groups are switched side by side; everything else is set up by the one
+ * thread that drives the plan.
+ */
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/dma-mapping.h>
+#include <linux/hash.h>
+#include <linux/iommu-dma.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+
+#include "core.h"
+#include "icfg.h"
+
+/* When somebody hears of a device lock that is not to be had. */
+#define LOCK_SLOW	(10 * HZ)
+
+/* How long a device may not answer before it counts as unplugged. */
+#define ANSWER_LOOKS	50
+#define ANSWER_LOOK_MS	20
+
+/*
+ * Want of memory refuses a plan, and turns one around, but the way back does not
+ * give up for it: what it needs is some bytes for a device.
+ */
+gfp_t icfg_plan_gfp(const struct icfg_plan *plan)
+{
+	return plan->reverting ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL;
+}
+
+/**
+ * icfg_plan_new - begin a plan over the groups of a transaction
+ * @txn: the transaction, locked
+ *
+ * Returns the plan, or NULL without memory.
+ */
+struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
+{
+	struct icfg_staged *group;
+	struct icfg_plan_group *pg;
+	struct icfg_plan *plan;
+
+	KUNIT_STATIC_STUB_REDIRECT(icfg_plan_new, txn);
+
+	lockdep_assert_held(&txn->lock);
+
+	plan = kzalloc(sizeof(*plan), GFP_KERNEL);
+	if (!plan)
+		return NULL;
+
+	kref_init(&plan->ref);
+	plan->txn = txn;
+	plan->expected = txn->expected_generation;
+	plan->allow = txn->allow;
+	plan->confirm = txn->confirm_timeout;
+	mutex_init(&plan->lock);
+	INIT_LIST_HEAD(&plan->devs);
+	INIT_LIST_HEAD(&plan->group_steps);
+
+	list_for_each_entry(group, &txn->groups, node)
+		plan->nr_groups++;
+	plan->groups = kvcalloc(plan->nr_groups, sizeof(*plan->groups),
+				GFP_KERNEL);
+	if (!plan->groups && plan->nr_groups)
+		goto err_free;
+
+	/* A group has some devices; a plan of many groups has many. */
+	plan->by_dev_bits = order_base_2(plan->nr_groups) + 2;
+	plan->by_dev = kvcalloc(1UL << plan->by_dev_bits, sizeof(*plan->by_dev),
+				GFP_KERNEL);
+	if (!plan->by_dev)
+		goto err_free;
+
+	pg = plan->groups;
+	list_for_each_entry(group, &txn->groups, node) {
+		icfg_step_init(&pg->step);
+		list_add_tail(&pg->step.node, &plan->group_steps);
+		pg->plan = plan;
+		pg->staged = group;
+		config_item_get(&group->item);
+		pg->new = group->new;
+		icfg_types_init(&pg->types);
+		INIT_LIST_HEAD(&pg->devs);
+		pg++;
+	}
+	return plan;
+
+err_free:
+	kvfree(plan->groups);
+	kfree(plan);
+	return NULL;
+}
+
+static void unpin(struct icfg_plan_dev *d)
+{
+	if (d->drv)
+		module_put(d->drv->owner);
+	d->drv = NULL;
+}
+
+/**
+ * icfg_plan_put_drivers - let the driver modules of a plan go
+ * @plan: the plan; it remembers the drivers by name
+ */
+void icfg_plan_put_drivers(struct icfg_plan *plan)
+{
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_dev(d, plan)
+		unpin(d);
+}
+
+static void run_release(struct kref *ref)
+{
+	struct icfg_plan *plan = container_of(ref, struct icfg_plan, ref);
+	struct icfg_plan_dev *d, *next;
+	struct icfg_plan_group *pg;
+
+	icfg_step_free_deps(&plan->devs);
+	list_for_each_entry_safe(d, next, &plan->devs, step.node) {
+		unpin(d);
+		kfree_const(d->drv_name);
+		put_device(d->dev);
+		kfree(d);
+	}
+	icfg_for_each_group(pg, plan) {
+		icfg_types_free(&pg->types);
+		config_item_put(&pg->staged->item);
+	}
+	kvfree(plan->by_dev);
+	kvfree(plan->groups);
+	mutex_destroy(&plan->lock);
+	kfree(plan);
+}
+
+struct icfg_plan *icfg_plan_get(struct icfg_plan *plan)
+{
+	kref_get(&plan->ref);
+	return plan;
+}
+
+void icfg_plan_put(struct icfg_plan *plan)
+{
+	if (plan)
+		kref_put(&plan->ref, run_release);
+}
+
+static struct hlist_head *by_dev_head(struct icfg_plan *plan, struct device *dev)
+{
+	return &plan->by_dev[hash_ptr(dev, plan->by_dev_bits)];
+}
+
+struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev)
+{
+	struct icfg_plan_dev *d;
+
+	hlist_for_each_entry(d, by_dev_head(plan, dev), hash)
+		if (d->dev == dev)
+			return d;
+	return NULL;
+}
+
+/**
+ * icfg_plan_add_dev - take a device into a plan
+ * @plan: the plan, locked
+ * @group: the group for whose sake
+ * @dev: the device; a reference is taken
+ *
+ * Returns the entry, which may have been there already, or NULL without
+ * memory.
+ */
+struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
+					struct icfg_plan_group *group,
+				  struct device *dev)
+{
+	struct icfg_plan_dev *d;
+
+	KUNIT_STATIC_STUB_REDIRECT(icfg_plan_add_dev, plan, group, dev);
+
+	lockdep_assert_held(&plan->lock);
+
+	d = icfg_plan_find(plan, dev);
+	if (d)
+		return d;
+
+	d = kzalloc(sizeof(*d), icfg_plan_gfp(plan));
+	if (!d)
+		return NULL;
+
+	icfg_step_init(&d->step);
+	d->group = group;
+	d->dev = get_device(dev);
+	hlist_add_head(&d->hash, by_dev_head(plan, dev));
+	list_add_tail(&d->step.node, &plan->devs);
+	return d;
+}
+
+/* @d is a member of @group, and not just a consumer of one. */
+void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group)
+{
+	if (d->member)
+		return;
+
+	d->member = true;
+	d->group = group;
+	list_add_tail(&d->in_group, &group->devs);
+}
+
+/* Called with the group's mutex held: no lock of a device here. */
+static int add_member(struct device *dev, void *data)
+{
+	struct icfg_plan_group *group = data;
+	struct icfg_plan_dev *d;
+
+	d = icfg_plan_add_dev(group->plan, group, dev);
+	if (!d)
+		return -ENOMEM;
+
+	icfg_plan_join(d, group);
+	group->members++;
+	icfg_types_add(&group->types, dev);
+	return 0;
+}
+
+/**
+ * icfg_plan_members - look at who is in a group now
+ * @plan: the plan, locked
+ * @group: the group
+ *
+ * Members that the plan does not know yet are added to it, none is taken out.
+ * Returns 0 or -ENOMEM.
+ */
+int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group)
+{
+	lockdep_assert_held(&plan->lock);
+
+	icfg_types_free(&group->types);
+	icfg_types_init(&group->types);
+	group->members = 0;
+	return iommu_group_for_each_dev(group->staged->group, group,
+					add_member);
+}
+
+/**
+ * icfg_plan_lock_dev - take the lock of a device, and tell when that takes long
+ * @plan: the plan
+ * @d: the device
+ *
+ * A remove() that hangs holds the lock of its device: the report says for
+ * which device the plan waits.
+ */
+void icfg_plan_lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	unsigned long slow = jiffies + LOCK_SLOW;
+	unsigned int ms = 1;
+	bool reported = false;
+
+	while (!device_trylock(d->dev)) {
+		if (!reported && time_after(jiffies, slow)) {
+			icfg_plan_report(d->group, d, icfg_plan_phase(plan, ICFG_CHECK),
+					 -ETIMEDOUT,
+				     "waiting for over 10 s for a probe or remove that is under way");
+			reported = true;
+		}
+		msleep(ms);
+		ms = min(ms * 2, 50U);
+	}
+}
+
+/**
+ * icfg_plan_get_driver - note the driver of a device, and keep it from going away
+ * @plan: the plan
+ * @d: a device whose driver is not known yet; others are left alone
+ *
+ * Waits for the device's lock, which a probe or a remove may hold for long;
+ * that is reported. Returns 0 (also where there is no driver), -EBUSY with
+ * d->leaving set where the driver's module is being removed, or -ENOMEM.
+ */
+int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	const struct device_driver *drv;
+	struct icfg_plan_group *pg = d->group;
+	int ret = 0;
+
+	KUNIT_STATIC_STUB_REDIRECT(icfg_plan_get_driver, plan, d);
+
+	if (d->drv || d->released)
+		return 0;
+
+	icfg_plan_lock_dev(plan, d);
+	drv = d->dev->driver;
+	d->driver_leaving = drv && !try_module_get(drv->owner);
+	if (d->driver_leaving) {
+		ret = -EBUSY;
+	} else if (drv) {
+		d->drv = (struct device_driver *)drv;
+		d->managed = d->member && icfg_driver_manages_dma(drv);
+		d->port = d->managed && icfg_keeps_msi(d->dev);
+		if (d->port)
+			d->managed = false;
+		if (d->member && !d->managed && pg->types.fq == ICFG_SUPPORT_UNKNOWN)
+			pg->types.fq = icfg_domain_defers(d->dev);
+	}
+	device_unlock(d->dev);
+
+	kfree_const(d->drv_name);
+	d->drv_name = NULL;
+	if (d->drv) {
+		d->drv_name = kstrdup_const(d->drv->name, icfg_plan_gfp(plan));
+		if (!d->drv_name)
+			ret = -ENOMEM;
+	}
+	return ret;
+}
+
+/**
+ * icfg_plan_report - report something about a group of a plan
+ * @pg: the group
+ * @d: the device, or NULL
+ * @phase: when it happened
+ * @err: a negative errno
+ * @fmt: what and why
+ */
+void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+		      enum icfg_phase phase, int err, const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	icfg_report_add(&pg->plan->txn->report, pg->staged->id,
+			d ? dev_name(d->dev) : NULL, phase, err, "%pV", &vaf);
+	va_end(args);
+}
+
+/* Is it set up for DMA through a domain that translates? */
+bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d)
+{
+	return !IS_ENABLED(CONFIG_IOMMU_DMA) || use_dma_iommu(d->dev);
+}
+
+#ifdef CONFIG_PCI
+/* Nobody expects an answer of it any more. */
+static bool pci_dev_is_lost(struct pci_dev *pdev)
+{
+	return !device_is_registered(&pdev->dev) ||
+	       READ_ONCE(pdev->error_state) == pci_channel_io_perm_failure;
+}
+
+/*
+ * A device that sleeps, or whose port does, reads as if it were not there: wake
+ * both before asking.
+ */
+static bool pci_is_gone(struct pci_dev *pdev)
+{
+	bool present;
+	int poll = 0;
+
+	pm_runtime_get_sync(&pdev->dev);
+	/* One that comes out of a reset does not answer for a moment. */
+	while (!(present = pci_device_is_present(pdev)) &&
+	       !pci_dev_is_lost(pdev) && poll++ < ANSWER_LOOKS)
+		msleep(ANSWER_LOOK_MS);
+	pm_runtime_put(&pdev->dev);
+	return !present;
+}
+#else
+static bool pci_is_gone(struct pci_dev *pdev)
+{
+	return false;
+}
+#endif
+
+/**
+ * icfg_dev_is_gone - was a device unplugged, or has it left its group?
+ * @d: the device, not bound: one that is bound is there
+ */
+bool icfg_dev_is_gone(struct icfg_plan_dev *d)
+{
+	struct iommu_group *group;
+
+	d->gone = !device_is_registered(d->dev);
+	if (!d->gone && d->member) {
+		group = iommu_group_get(d->dev);
+		d->gone = group != d->group->staged->group;
+		iommu_group_put(group);
+	}
+	if (!d->gone && dev_is_pci(d->dev))
+		d->gone = pci_is_gone(to_pci_dev(d->dev));
+	return d->gone;
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The directories and files of the standing rules, below "standing". What a rule
+ * matches is rules.c's business.
+ *
+ * Owns no data but the directory. Show and store methods take the lock of the rules
+ * for moments; a device that arrives holds it while its group is switched.
+ */
+#include <linux/cleanup.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "../icfg.h"
+#include "rules.h"
+
+static const char * const removable_words[] = {
+	[ICFG_REMOVABLE_ANY]	= "any",
+	[ICFG_REMOVABLE_YES]	= "yes",
+	[ICFG_REMOVABLE_NO]	= "no",
+};
+
+static struct icfg_rule *to_rule(struct config_item *item)
+{
+	return container_of(item, struct icfg_rule, item);
+}
+
+static ssize_t icfg_rule_bus_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return sprintf(page, "%s\n", to_rule(item)->bus->name);
+}
+
+static ssize_t icfg_rule_bus_store(struct config_item *item, const char *page,
+				   size_t count)
+{
+	const struct bus_type *bus;
+
+	if (!icfg_capable())
+		return -EACCES;
+	bus = icfg_bus_by_name(page, icfg_line_len(page, count));
+	if (!bus)
+		return -EINVAL;
+
+	guard(mutex)(&icfg_rules_lock);
+
+	to_rule(item)->bus = bus;
+	return count;
+}
+
+static ssize_t show_patterns(char **patterns, char *page)
+{
+	size_t at = 0;
+
+	for (; *patterns; patterns++)
+		at += scnprintf(page + at, ICFG_TEXT_MAX - at, "%s%c",
+				*patterns, patterns[1] ? ' ' : '\n');
+	return at;
+}
+
+static ssize_t store_patterns(char ***where, const char *page, size_t count)
+{
+	char **patterns;
+	int words;
+
+	if (!icfg_capable())
+		return -EACCES;
+	/*
+	 * What does not fit comes in pieces, each of which would be the whole list: no
+	 * telling whether this is one. What is behind a NUL would be lost in silence.
+	 */
+	if (strlen(page) != count || count == ICFG_TEXT_MAX - 1)
+		return -EINVAL;
+	patterns = argv_split(GFP_KERNEL, page, &words);
+	if (!patterns)
+		return -ENOMEM;
+	if (words) {
+		guard(mutex)(&icfg_rules_lock);
+		swap(*where, patterns);
+	}
+	argv_free(patterns);
+	return words ? count : -EINVAL;
+}
+
+static ssize_t icfg_rule_device_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return show_patterns(to_rule(item)->device, page);
+}
+
+static ssize_t icfg_rule_device_store(struct config_item *item,
+				      const char *page, size_t count)
+{
+	return store_patterns(&to_rule(item)->device, page, count);
+}
+
+static ssize_t icfg_rule_modalias_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return show_patterns(to_rule(item)->modalias, page);
+}
+
+static ssize_t icfg_rule_modalias_store(struct config_item *item,
+					const char *page, size_t count)
+{
+	return store_patterns(&to_rule(item)->modalias, page, count);
+}
+
+static ssize_t icfg_rule_removable_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return sprintf(page, "%s\n",
+		       removable_words[to_rule(item)->removable]);
+}
+
+static ssize_t icfg_rule_removable_store(struct config_item *item,
+					 const char *page, size_t count)
+{
+	size_t len = icfg_line_len(page, count);
+	size_t i;
+
+	if (!icfg_capable())
+		return -EACCES;
+	for (i = 0; i < ARRAY_SIZE(removable_words); i++) {
+		if (!icfg_is_word(page, len, removable_words[i]))
+			continue;
+		guard(mutex)(&icfg_rules_lock);
+		to_rule(item)->removable = i;
+		return count;
+	}
+	return -EINVAL;
+}
+
+static ssize_t show_number(const u32 *number, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return sprintf(page, "%u\n", *number);
+}
+
+static ssize_t store_number(u32 *number, const char *page, size_t count)
+{
+	u64 value;
+	int ret;
+
+	if (!icfg_capable())
+		return -EACCES;
+	ret = icfg_parse_number(page, count, U32_MAX, &value);
+	if (ret)
+		return ret;
+
+	guard(mutex)(&icfg_rules_lock);
+
+	*number = value;
+	return count;
+}
+
+static ssize_t icfg_rule_priority_show(struct config_item *item, char *page)
+{
+	return show_number(&to_rule(item)->priority, page);
+}
+
+static ssize_t icfg_rule_priority_store(struct config_item *item,
+					const char *page, size_t count)
+{
+	return store_number(&to_rule(item)->priority, page, count);
+}
+
+static ssize_t icfg_rule_order_show(struct config_item *item, char *page)
+{
+	return show_number(&to_rule(item)->order, page);
+}
+
+static ssize_t icfg_rule_order_store(struct config_item *item,
+				     const char *page, size_t count)
+{
+	return store_number(&to_rule(item)->order, page, count);
+}
+
+static ssize_t icfg_rule_type_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return sprintf(page, "%s\n", icfg_type_word(to_rule(item)->type));
+}
+
+static ssize_t icfg_rule_type_store(struct config_item *item, const char *page,
+				    size_t count)
+{
+	const char *none = icfg_type_word(ICFG_NONE);
+	enum icfg_type type = ICFG_NONE;
+	int ret = 0;
+
+	if (!icfg_capable())
+		return -EACCES;
+	if (!icfg_is_word(page, icfg_line_len(page, count), none))
+		ret = icfg_parse_type(page, count, &type);
+	if (ret)
+		return ret;
+
+	guard(mutex)(&icfg_rules_lock);
+
+	to_rule(item)->type = type;
+	return count;
+}
+
+static ssize_t icfg_rule_hits_show(struct config_item *item, char *page)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return sprintf(page, "%lu\n", to_rule(item)->hits);
+}
+
+CONFIGFS_ATTR(icfg_rule_, bus);
+CONFIGFS_ATTR(icfg_rule_, device);
+CONFIGFS_ATTR(icfg_rule_, modalias);
+CONFIGFS_ATTR(icfg_rule_, removable);
+CONFIGFS_ATTR(icfg_rule_, priority);
+CONFIGFS_ATTR(icfg_rule_, order);
+CONFIGFS_ATTR(icfg_rule_, type);
+CONFIGFS_ATTR_RO(icfg_rule_, hits);
+
+static struct configfs_attribute *icfg_rule_attrs[] = {
+	&icfg_rule_attr_bus,
+	&icfg_rule_attr_device,
+	&icfg_rule_attr_modalias,
+	&icfg_rule_attr_removable,
+	&icfg_rule_attr_priority,
+	&icfg_rule_attr_order,
+	&icfg_rule_attr_type,
+	&icfg_rule_attr_hits,
+	NULL
+};
+
+static void icfg_rule_release(struct config_item *item)
+{
+	icfg_rule_free(to_rule(item));
+}
+
+static struct configfs_item_operations icfg_rule_item_ops = {
+	.release	= icfg_rule_release,
+};
+
+static const struct config_item_type icfg_rule_item_type = {
+	.ct_item_ops	= &icfg_rule_item_ops,
+	.ct_attrs	= icfg_rule_attrs,
+	.ct_owner	= THIS_MODULE,
+};
+
+/* The directory of all rules. */
+
+static ssize_t icfg_standing_report_show(struct config_item *item, char *page)
+{
+	return icfg_hotplug_report(page);
+}
+
+CONFIGFS_ATTR_RO(icfg_standing_, report);
+
+static struct configfs_attribute *icfg_standing_attrs[] = {
+	&icfg_standing_attr_report,
+	NULL
+};
+
+static struct config_item *icfg_standing_make_item(struct config_group *dir,
+						   const char *name)
+{
+	struct icfg_rule *rule;
+
+	if (!icfg_name_ok(name))
+		return ERR_PTR(-EINVAL);
+
+	rule = icfg_rule_new();
+	if (!rule)
+		return ERR_PTR(-ENOMEM);
+
+	config_item_init_type_name(&rule->item, name, &icfg_rule_item_type);
+	if (!config_item_name(&rule->item)) {
+		config_item_put(&rule->item);
+		return ERR_PTR(-ENOMEM);
+	}
+	icfg_rule_add(rule);
+	return &rule->item;
+}
+
+static void icfg_standing_drop_item(struct config_group *dir,
+				    struct config_item *item)
+{
+	icfg_rule_drop(to_rule(item));
+	config_item_put(item);
+}
+
+static struct configfs_group_operations icfg_standing_group_ops = {
+	.make_item	= icfg_standing_make_item,
+	.drop_item	= icfg_standing_drop_item,
+};
+
+static const struct config_item_type icfg_standing_type = {
+	.ct_group_ops	= &icfg_standing_group_ops,
+	.ct_attrs	= icfg_standing_attrs,
+	.ct_owner	= THIS_MODULE,
+};
+
+static struct config_group standing_dir;
+
+/* Have the directory made together with @root, if there are to be such rules. */
+void icfg_rules_configfs_init(struct config_group *root)
+{
+	if (!icfg_hotplug_enabled())
+		return;
+
+	config_group_init_type_name(&standing_dir, "standing",
+				    &icfg_standing_type);
+	configfs_add_default_group(&standing_dir, root);
+}

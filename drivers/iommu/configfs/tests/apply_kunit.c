@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of all or nothing: each call of a stub fails in turn, on the way
+ * there, on the way back, and on the way back from a way there that failed; and
+ * after each run, everything is new, or as before, or said to have failed.
+ */
+#include <kunit/test.h>
+#include <linux/string.h>
+
+#include "../icfg.h"
+#include "fake.h"
+
+/**
+ * struct world - a machine and a transaction on it
+ * @fake: the machine
+ * @txn: the transaction
+ * @supplier: the device that two others depend on
+ * @from: the first group of the transaction
+ * @to: the one behind its last
+ * @failed_as: everything that was made to fail so far, as bits of enum fake_call
+ */
+struct world {
+	struct fake *fake;
+	struct icfg_txn *txn;
+	struct fake_dev *supplier;
+	unsigned int from, to;
+	unsigned long failed_as;
+};
+
+static const enum icfg_type types_before[] = {
+	ICFG_DMA, ICFG_DMA, ICFG_DMA_FQ, ICFG_DMA, ICFG_IDENTITY, ICFG_DMA_FQ,
+};
+
+static const char * const types_wanted[] = {
+	"identity", "identity", "DMA", "DMA-FQ", "identity", "auto",
+};
+
+static const enum icfg_type types_after[] = {
+	ICFG_IDENTITY, ICFG_IDENTITY, ICFG_DMA, ICFG_DMA_FQ, ICFG_IDENTITY,
+	ICFG_DMA_FQ,
+};
+
+#define GROUPS	ARRAY_SIZE(types_before)
+
+/* The group that gets a new domain of the type that it had. */
+#define ANEW	5
+
+/*
+ * Five groups, of which one goes in place and one has its type already, and ANEW,
+ * which is no part of the transaction where it is not asked for. In the others: a
+ * parent and its child, a consumer in another group, a consumer in none, and a device
+ * that has no driver.
+ */
+static void make_world(struct kunit *test, struct world *w)
+{
+	struct fake *fake = test->priv;
+	struct fake_dev *parent, *child, *supplier, *consumer;
+	unsigned int i;
+
+	if (test->param_value && *(const bool *)test->param_value)
+		fake_side_by_side(fake);
+	w->fake = fake;
+	for (i = 0; i < GROUPS; i++)
+		fake_group_add(fake, types_before[i]);
+	fake->groups[ANEW].system = ICFG_DMA_FQ;
+
+	parent = fake_dev_add(fake, &fake->groups[0], &fake_driver, NULL);
+	child = fake_dev_add(fake, &fake->groups[0], &fake_other_driver,
+			     parent);
+	supplier = fake_dev_add(fake, &fake->groups[1], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[1], NULL, NULL);
+	fake_dev_add(fake, &fake->groups[2], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[3], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[4], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[ANEW], &fake_driver, NULL);
+	consumer = fake_dev_add(fake, NULL, &fake_other_driver, NULL);
+	fake_link(supplier, child);
+	fake_link(supplier, consumer);
+	w->supplier = supplier;
+	w->from = 0;
+	w->to = ANEW;
+}
+
+/*
+ * For what goes back: consumers would wait ten seconds for a supplier that does
+ * not come back. That is a test of its own.
+ */
+static void make_patient_world(struct kunit *test, struct world *w)
+{
+	make_world(test, w);
+	w->supplier->solid = true;
+}
+
+static void new_txn(struct world *w, const char *timeout)
+{
+	struct fake *fake = w->fake;
+	unsigned int i;
+
+	w->txn = fake_txn(fake);
+	for (i = w->from; i < w->to; i++)
+		fake_stage(fake, w->txn, &fake->groups[i], types_wanted[i]);
+	fake_expect_write(fake, fake_dir(w->txn), "confirm_timeout", timeout,
+			  0);
+}
+
+static void end_txn(struct world *w)
+{
+	fake_txn_end(w->fake, w->txn);
+	w->txn = NULL;
+}
+
+static bool has_types(struct world *w, const enum icfg_type *types)
+{
+	unsigned int i;
+
+	for (i = w->from; i < w->to; i++)
+		if (w->fake->groups[i].type != types[i])
+			return false;
+	return true;
+}
+
+static const char *report(struct world *w)
+{
+	struct icfg_report *report = &w->txn->report;
+	static char page[ICFG_TEXT_MAX + 1];
+
+	page[icfg_report_show(report, ICFG_NO_GROUP, page, 0)] = '\0';
+	return page;
+}
+
+/* Say where a test stands when it fails. */
+static void explain(struct world *w, int ret)
+{
+	struct fake *fake = w->fake;
+	unsigned int i;
+
+	kunit_err(fake->test, "errno %d, state %s, failed:", ret,
+		  icfg_state_word(w->txn->state));
+	for (i = 0; i < ARRAY_SIZE(fake->fail); i++)
+		if (fake->fail[i])
+			kunit_err(fake->test, "  call %d (%s)", fake->fail[i],
+				  fake_call_word(fake->failed_as[i]));
+	for (i = 0; i < GROUPS; i++)
+		kunit_err(fake->test, "  group %d has %s",
+			  iommu_group_id(fake->groups[i].group),
+			  icfg_type_word(fake->groups[i].type));
+	for (i = 0; i < fake->nr_devs; i++)
+		if (fake->devs[i]->dev.driver != fake->devs[i]->drv)
+			kunit_err(fake->test, "  %s has %s",
+				  dev_name(&fake->devs[i]->dev),
+				  fake->devs[i]->dev.driver ? "another driver" :
+							      "no driver");
+	kunit_err(fake->test, "%s", report(w));
+}
+
+static void expect_fact(struct world *w, int ret, bool holds, const char *fact)
+{
+	if (holds)
+		return;
+	KUNIT_FAIL(w->fake->test, "not so: %s", fact);
+	explain(w, ret);
+}
+
+/* A fact that has to hold, or the plan is explained. */
+#define expect(w, ret, fact)	expect_fact(w, ret, fact, #fact)
+
+static bool is_refusal(int ret)
+{
+	return ret == -ENOENT || ret == -ENOMEM || ret == -EBUSY ||
+	       ret == -EOPNOTSUPP;
+}
+
+static int failed(struct world *w)
+{
+	struct fake *fake = w->fake;
+	int count = atomic_read(&fake->failed), i;
+
+	for (i = 0; i < count; i++)
+		__set_bit(fake->failed_as[i], &w->failed_as);
+	return count;
+}
+
+/* Everything has the type and the driver that it had, and nothing waits. */
+static void expect_as_before(struct world *w, int ret)
+{
+	expect(w, ret, has_types(w, types_before));
+	expect(w, ret, fake_all_bound(w->fake));
+	expect(w, ret, fake_all_set_up(w->fake));
+	expect(w, ret, !atomic_read(&w->fake->depends));
+}
+
+static void expect_new(struct world *w, int ret)
+{
+	expect(w, ret, has_types(w, types_after));
+	expect(w, ret, fake_all_bound(w->fake));
+	expect(w, ret, fake_all_set_up(w->fake));
+}
+
+/* Groups that did not fail are restored, and those that did are named. */
+static void expect_failed_is_said(struct world *w, int ret)
+{
+	struct icfg_staged *group;
+	unsigned int named = 0, i;
+	char name[32];
+
+	list_for_each_entry(group, &w->txn->groups, node) {
+		struct fake_group *fg;
+
+		fg = iommu_group_get_iommudata(group->group);
+		i = fg - w->fake->groups;
+		snprintf(name, sizeof(name), "%u ", group->id);
+		if (group->status == ICFG_S_FAILED) {
+			expect(w, ret, strstr(report(w), name));
+			named++;
+			continue;
+		}
+		expect(w, ret, fg->type == types_before[i]);
+	}
+	expect(w, ret, named);
+}
+
+/* What a commit that returned @ret has to leave. */
+static void expect_after_commit(struct world *w, int ret)
+{
+	struct fake *fake = w->fake;
+	enum icfg_state done = w->txn->confirm_timeout ? ICFG_UNCONFIRMED :
+							 ICFG_COMMITTED;
+
+	switch (ret) {
+	case 0:
+		expect(w, ret, w->txn->state == done);
+		expect_new(w, ret);
+		break;
+	case -ECANCELED:
+		expect(w, ret, w->txn->state == ICFG_STAGED);
+		expect(w, ret, report(w)[0]);
+		expect_as_before(w, ret);
+		break;
+	case -EIO:
+		/* Only where the way back was made to fail as well. */
+		expect(w, ret, atomic_read(&fake->failed) == 2);
+		expect(w, ret, w->txn->state == ICFG_FAILED);
+		expect(w, ret, report(w)[0]);
+		expect(w, ret, !atomic_read(&fake->depends));
+		expect_failed_is_said(w, ret);
+		break;
+	default:
+		expect(w, ret, is_refusal(ret));
+		expect(w, ret, w->txn->state == ICFG_STAGED);
+		expect(w, ret, !atomic_read(&fake->modified));
+		expect_as_before(w, ret);
+	}
+}
+
+static int commit_with(struct world *w, int first, int second)
+{
+	int ret;
+
+	fake_fail(w->fake, first, second);
+	ret = fake_write(fake_dir(w->txn), "commit", "1");
+	expect_after_commit(w, ret);
+	return ret;
+}
+
+/* Undo what there is to undo, with nothing in the way, and begin anew. */
+static void start_over(struct world *w, const char *timeout)
+{
+	int ret;
+
+	fake_fail(w->fake, 0, 0);
+	if (w->txn->state != ICFG_STAGED && w->txn->state != ICFG_ROLLED_BACK) {
+		ret = fake_write(fake_dir(w->txn), "rollback", "1");
+		expect(w, ret, !ret);
+		expect(w, ret, w->txn->state == ICFG_ROLLED_BACK);
+	}
+	expect_as_before(w, 0);
+	if (w->txn->state == ICFG_STAGED)
+		return;
+	end_txn(w);
+	new_txn(w, timeout);
+}
+
+/* Side by side, what is rare may not have had its turn. */
+static void expect_all_failed(struct world *w)
+{
+	int call;
+
+	for (call = 0; call < FAKE_CALLS && !w->fake->wq; call++)
+		KUNIT_EXPECT_TRUE_MSG(w->fake->test, w->failed_as & BIT(call),
+				      "%s did not fail", fake_call_word(call));
+}
+
+/* What follows a failure of the test says nothing new. */
+static bool is_lost(struct kunit *test)
+{
+	return READ_ONCE(test->status) == KUNIT_FAILURE;
+}
+
+/* Each call of a commit. */
+static void commits(struct kunit *test, const char *timeout)
+{
+	struct world w = {};
+	int ret, n, pins = fake_pins();
+	bool canceled = false;
+
+	make_world(test, &w);
+	new_txn(&w, timeout);
+	for (n = 1; !is_lost(test); n++) {
+		ret = commit_with(&w, n, 0);
+		if (!failed(&w))
+			break;
+		/*
+		 * No call may fail without a word, but for an odd type that is
+		 * read again right after.
+		 */
+		expect(&w, ret, ret || w.fake->failed_as[0] == FAKE_READ);
+		canceled |= ret == -ECANCELED;
+		start_over(&w, timeout);
+		expect(&w, ret, fake_pins() == pins);
+	}
+	expect(&w, ret, !ret);
+	KUNIT_EXPECT_TRUE(test, canceled);
+	expect_all_failed(&w);
+	kunit_info(test, "%d calls", n - 1);
+	start_over(&w, timeout);
+	expect(&w, 0, fake_pins() == pins);
+	end_txn(&w);
+}
+
+static void commit(struct kunit *test)
+{
+	commits(test, "0");
+}
+
+static void commit_to_confirm(struct kunit *test)
+{
+	commits(test, FAKE_LONG);
+}
+
+/* Each call of a commit that has begun, and then each on the way back. */
+static void ways_back(struct kunit *test, unsigned int from, unsigned int to)
+{
+	int ret, n, m, runs = 0, failures = 0;
+	struct world w = {};
+
+	make_patient_world(test, &w);
+	w.from = from;
+	w.to = to;
+	/* What is wrong besides is not to be told from a type that reads odd. */
+	w.fake->never = BIT(FAKE_READ);
+	new_txn(&w, "0");
+	for (n = 1; !is_lost(test); n++) {
+		ret = commit_with(&w, n, 0);
+		if (!failed(&w))
+			break;
+		start_over(&w, "0");
+		/* Refused: there is no way back. */
+		if (ret != -ECANCELED)
+			continue;
+		for (m = 1; !is_lost(test); m++) {
+			ret = commit_with(&w, n, n + m);
+			if (failed(&w) < 2)
+				break;
+			expect(&w, ret, ret == -ECANCELED || ret == -EIO);
+			failures += ret == -EIO;
+			runs++;
+			start_over(&w, "0");
+		}
+		start_over(&w, "0");
+	}
+	expect(&w, ret, !ret);
+	start_over(&w, "0");
+	end_txn(&w);
+	KUNIT_EXPECT_GT(test, failures, 0);
+	kunit_info(test, "%d ways back, of which %d failed", runs, failures);
+}
+
+static void commit_and_back(struct kunit *test)
+{
+	ways_back(test, 0, ANEW);
+}
+
+/* A group whose type does not tell whether it has its old domain. */
+static void anew_and_back(struct kunit *test)
+{
+	ways_back(test, ANEW, GROUPS);
+}
+
+/* A rollback that returned @ret, or that the timer did. */
+static void expect_after_rollback(struct world *w, int ret,
+				  enum icfg_state from)
+{
+	struct fake *fake = w->fake;
+
+	switch (ret) {
+	case 0:
+		expect(w, ret, w->txn->state == ICFG_ROLLED_BACK);
+		expect_as_before(w, ret);
+		break;
+	case -EIO:
+		expect(w, ret, atomic_read(&fake->failed));
+		expect(w, ret, w->txn->state == ICFG_FAILED);
+		expect(w, ret, !atomic_read(&fake->depends));
+		expect_failed_is_said(w, ret);
+		break;
+	default:
+		expect(w, ret, atomic_read(&fake->failed));
+		expect(w, ret, w->txn->state == from);
+		expect(w, ret, !atomic_read(&fake->modified));
+		expect(w, ret, atomic_read(&fake->depends) ==
+			       (from == ICFG_UNCONFIRMED));
+		if (from != ICFG_FAILED)
+			expect_new(w, ret);
+	}
+}
+
+/* Get to the state that a rollback begins in. */
+static void get_to(struct world *w, enum icfg_state from)
+{
+	bool fail = from == ICFG_FAILED;
+	int ret;
+
+	fake_fail(w->fake, 0, 0);
+	w->fake->devs[0]->broken = fail;
+	ret = fake_write(fake_dir(w->txn), "commit", "1");
+	w->fake->devs[0]->broken = false;
+	expect(w, ret, ret == (fail ? -EIO : 0));
+	expect(w, ret, w->txn->state == from);
+}
+
+/* Each call of a rollback, by hand. */
+static void rollbacks(struct kunit *test, enum icfg_state from,
+		      const char *timeout)
+{
+	bool refused = false, failures = false;
+	int ret, n, pins = fake_pins();
+	struct world w = {};
+
+	make_patient_world(test, &w);
+	new_txn(&w, timeout);
+	get_to(&w, from);
+	for (n = 1; !is_lost(test); n++) {
+		fake_fail(w.fake, n, 0);
+		ret = fake_write(fake_dir(w.txn), "rollback", "1");
+		expect_after_rollback(&w, ret, from);
+		if (!failed(&w))
+			break;
+		failures |= ret == -EIO;
+		refused |= ret && ret != -EIO;
+		/* Refused, it can be tried again. */
+		if (w.txn->state == from && from != ICFG_FAILED)
+			continue;
+		start_over(&w, timeout);
+		expect(&w, ret, fake_pins() == pins);
+		get_to(&w, from);
+	}
+	expect(&w, ret, !ret);
+	expect(&w, ret, fake_pins() == pins);
+	KUNIT_EXPECT_TRUE(test, refused);
+	KUNIT_EXPECT_TRUE(test, failures);
+	/* What was a commit that failed is put back, but for its driver. */
+	if (from != ICFG_FAILED)
+		expect_all_failed(&w);
+	kunit_info(test, "%d calls", n - 1);
+	end_txn(&w);
+}
+
+static void roll_back(struct kunit *test)
+{
+	rollbacks(test, ICFG_COMMITTED, "0");
+}
+
+static void roll_back_unconfirmed(struct kunit *test)
+{
+	rollbacks(test, ICFG_UNCONFIRMED, FAKE_LONG);
+}
+
+static void roll_back_failed(struct kunit *test)
+{
+	rollbacks(test, ICFG_FAILED, "0");
+}
+
+/* What the operator does with groups that were left alone. */
+static void put_types_back(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < GROUPS; i++)
+		fake_set_type(&w->fake->groups[i], types_before[i]);
+}
+
+/*
+ * Each call of what the timer does. It is never refused for good: where it does
+ * not go on, it comes again.
+ */
+static void time_out(struct kunit *test)
+{
+	int ret, n, pins = fake_pins();
+	bool again = false, failures = false;
+	struct world w = {};
+
+	make_patient_world(test, &w);
+	new_txn(&w, FAKE_LONG);
+	get_to(&w, ICFG_UNCONFIRMED);
+	for (n = 1; !is_lost(test); n++) {
+		fake_fail(w.fake, n, 0);
+		fake_expire(w.fake, w.txn);
+		ret = w.txn->state == ICFG_FAILED ? -EIO :
+		      w.txn->state == ICFG_ROLLED_BACK ? 0 : -ENOMEM;
+		if (!ret && !has_types(&w, types_before)) {
+			/*
+			 * A type that reads odd is for somebody else to put
+			 * back.
+			 */
+			expect(&w, ret, w.fake->failed_as[0] == FAKE_READ);
+			expect(&w, ret, strstr(report(&w), " ESTALE "));
+			put_types_back(&w);
+		}
+		expect_after_rollback(&w, ret, ICFG_UNCONFIRMED);
+		expect(&w, ret, delayed_work_pending(&w.txn->timer) ==
+				(w.txn->state == ICFG_UNCONFIRMED));
+		if (!failed(&w))
+			break;
+		failures |= ret == -EIO;
+		again |= ret == -ENOMEM;
+		if (w.txn->state == ICFG_UNCONFIRMED)
+			continue;
+		start_over(&w, FAKE_LONG);
+		expect(&w, ret, fake_pins() == pins);
+		get_to(&w, ICFG_UNCONFIRMED);
+	}
+	expect(&w, ret, !ret);
+	expect(&w, ret, fake_pins() == pins);
+	KUNIT_EXPECT_TRUE(test, again);
+	KUNIT_EXPECT_TRUE(test, failures);
+	kunit_info(test, "%d calls", n - 1);
+	end_txn(&w);
+}
+
+/* A supplier that stays away takes its consumers with it, until it is mended. */
+static void supplier_away(struct kunit *test)
+{
+	struct world w = {};
+	int ret;
+
+	make_world(test, &w);
+	fake_side_by_side(w.fake);
+	new_txn(&w, "0");
+	w.supplier->broken = true;
+	fake_fail(w.fake, 0, 0);
+	ret = fake_write(fake_dir(w.txn), "commit", "1");
+	expect(&w, ret, ret == -EIO);
+	expect(&w, ret, w.txn->state == ICFG_FAILED);
+	expect(&w, ret, has_types(&w, types_before));
+	expect(&w, ret, !fake_all_bound(w.fake));
+	expect(&w, ret, strstr(report(&w), " restore EPROBE_DEFER "));
+
+	w.supplier->broken = false;
+	ret = fake_write(fake_dir(w.txn), "rollback", "1");
+	expect(&w, ret, !ret);
+	expect_as_before(&w, ret);
+	end_txn(&w);
+}
+
+/* How the steps of a plan run: in turn, or each in a thread of its own. */
+static const bool orders[] = { false, true };
+
+static void order_desc(const bool *order, char *desc)
+{
+	strscpy(desc, *order ? "side by side" : "in turn",
+		KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(order, orders, order_desc);
+
+static struct kunit_case engine_cases[] = {
+	KUNIT_CASE_PARAM(commit, order_gen_params),
+	KUNIT_CASE_PARAM(commit_to_confirm, order_gen_params),
+	KUNIT_CASE_PARAM(commit_and_back, order_gen_params),
+	KUNIT_CASE_PARAM(anew_and_back, order_gen_params),
+	KUNIT_CASE_PARAM(roll_back, order_gen_params),
+	KUNIT_CASE_PARAM(roll_back_unconfirmed, order_gen_params),
+	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),
+	KUNIT_CASE_PARAM(time_out, order_gen_params),
+	KUNIT_CASE_SLOW(supplier_away),
+	{}
+};
+
+static struct kunit_suite engine_suite = {
+	.name		= "iommu-configfs-engine",
+	.suite_init	= fake_bus_init,
+	.suite_exit	= fake_bus_exit,
+	.init		= fake_init,
+	.exit		= fake_exit,
+	.test_cases	= engine_cases,
+};
+
+kunit_test_suite(engine_suite);

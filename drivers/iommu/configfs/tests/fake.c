@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine of the KUnit tests: the bus, its devices and drivers, the groups,
+ * and the stubs. The transactions of a test go through the same item types as
+ * those of user space, without a directory in configfs.
+ *
+ * Owns struct fake, one for each test, which takes all of it apart again and
+ * sees that nothing is left.
+ */
+#include <kunit/test.h>
+#include <linux/delay.h>
+#include <linux/iommu-dma.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "../core.h"
+#include "../icfg.h"
+#include "fake.h"
+
+/* How long the last references may take to go. */
+#define GONE_LOOKS	100
+#define GONE_LOOK_MS	10
+
+static const char * const call_words[FAKE_CALLS] = {
+	[FAKE_DEPEND]	= "depend",
+	[FAKE_GATE]	= "gate",
+	[FAKE_RUN]	= "run",
+	[FAKE_DEV]	= "device",
+	[FAKE_PIN]	= "pin",
+	[FAKE_LEAVING]	= "leaving module",
+	[FAKE_ORDER]	= "order",
+	[FAKE_LINKS]	= "links",
+	[FAKE_OWNER]	= "owner",
+	[FAKE_DRIVER]	= "driver",
+	[FAKE_NET]	= "net",
+	[FAKE_BLOCK]	= "block",
+	[FAKE_READ]	= "read",
+	[FAKE_SET]	= "set",
+	[FAKE_SET_UP]	= "set up",
+	[FAKE_PROBE]	= "probe",
+};
+
+const char *fake_call_word(enum fake_call call)
+{
+	return call_words[call];
+}
+
+static struct fake *this_fake(void)
+{
+	return kunit_get_current_test()->priv;
+}
+
+/* Does this call fail? */
+static bool fails(struct fake *fake, enum fake_call call)
+{
+	int i, n;
+
+	if (fake->never & BIT(call))
+		return false;
+	n = atomic_inc_return(&fake->calls);
+	for (i = 0; i < ARRAY_SIZE(fake->fail); i++) {
+		if (n != fake->fail[i])
+			continue;
+		WRITE_ONCE(fake->failed_as[i], call);
+		atomic_inc(&fake->failed);
+		return true;
+	}
+	return fake->busy & BIT(call);
+}
+
+/* The real function, from within its own stub. */
+#define real(call) ({							\
+	struct kunit *test = current->kunit_test;			\
+	typeof(call) ret;						\
+	current->kunit_test = NULL;					\
+	ret = call;							\
+	current->kunit_test = test;					\
+	ret;								\
+})
+
+/* The bus. */
+
+static struct fake_dev *to_fake_dev(struct device *dev)
+{
+	return container_of(dev, struct fake_dev, dev);
+}
+
+static int bus_match(struct device *dev, const struct device_driver *drv)
+{
+	return to_fake_dev(dev)->drv == drv;
+}
+
+static int bus_probe(struct device *dev)
+{
+	struct fake_dev *d = to_fake_dev(dev);
+
+	d->probes++;
+	d->probed = atomic_inc_return(&d->fake->modified);
+	if (d->solid)
+		return 0;
+	return fails(d->fake, FAKE_PROBE) || d->broken ? -EIO : 0;
+}
+
+static void bus_remove(struct device *dev)
+{
+	struct fake_dev *d = to_fake_dev(dev);
+
+	d->removes++;
+	atomic_inc(&d->fake->modified);
+}
+
+static const struct bus_type fake_bus = {
+	.name	= "icfg-fake",
+	.match	= bus_match,
+	.probe	= bus_probe,
+	.remove	= bus_remove,
+};
+
+struct device_driver fake_driver = {
+	.name	= "icfg-fake",
+	.bus	= &fake_bus,
+	.owner	= THIS_MODULE,
+};
+
+struct device_driver fake_other_driver = {
+	.name	= "icfg-fake-other",
+	.bus	= &fake_bus,
+	.owner	= THIS_MODULE,
+};
+
+int fake_bus_init(struct kunit_suite *suite)
+{
+	int ret;
+
+	ret = bus_register(&fake_bus);
+	if (ret)
+		return ret;
+	ret = driver_register(&fake_driver);
+	if (ret)
+		goto err_bus;
+	ret = driver_register(&fake_other_driver);
+	if (ret)
+		goto err_driver;
+	return 0;
+
+err_driver:
+	driver_unregister(&fake_driver);
+err_bus:
+	bus_unregister(&fake_bus);
+	return ret;
+}
+
+void fake_bus_exit(struct kunit_suite *suite)
+{
+	driver_unregister(&fake_other_driver);
+	driver_unregister(&fake_driver);
+	bus_unregister(&fake_bus);
+}
+
+/* How often the module is pinned. */
+int fake_pins(void)
+{
+#if defined(MODULE) && defined(CONFIG_MODULE_UNLOAD)
+	return module_refcount(THIS_MODULE);
+#else
+	return 0;
+#endif
+}
+
+/* Groups and devices. */
+
+static void group_gone(void *data)
+{
+	struct fake_group *group = data;
+
+	atomic_dec(&group->fake->alive);
+}
+
+struct fake_group *fake_group_add(struct fake *fake, enum icfg_type type)
+{
+	struct fake_group *group = &fake->groups[fake->nr_groups];
+
+	KUNIT_ASSERT_LT(fake->test, fake->nr_groups, FAKE_GROUPS);
+	group->fake = fake;
+	group->type = type;
+	group->system = ICFG_DMA;
+	group->group = iommu_group_alloc();
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(fake->test, group->group);
+	atomic_inc(&fake->alive);
+	iommu_group_set_iommudata(group->group, group, group_gone);
+	fake->nr_groups++;
+	return group;
+}
+
+static int def_domain_type(struct device *dev)
+{
+	return to_fake_dev(dev)->forced;
+}
+
+static bool capable_of(struct device *dev, enum iommu_cap cap)
+{
+	return cap == IOMMU_CAP_DEFERRED_FLUSH && to_fake_dev(dev)->deferring;
+}
+
+static struct iommu_domain identity_domain = { .type = IOMMU_DOMAIN_IDENTITY };
+
+static void dev_release(struct device *dev)
+{
+	struct fake_dev *d = to_fake_dev(dev);
+
+	atomic_dec(&d->fake->alive);
+	kfree(d);
+}
+
+static bool translates(const struct fake_group *group)
+{
+	return group->type == ICFG_DMA || group->type == ICFG_DMA_FQ;
+}
+
+/* @drv: what it is bound to, or NULL; @group, @parent: or NULL */
+struct fake_dev *fake_dev_add(struct fake *fake, struct fake_group *group,
+			      struct device_driver *drv,
+			      struct fake_dev *parent)
+{
+	struct fake_dev *d;
+	int ret;
+
+	KUNIT_ASSERT_LT(fake->test, fake->nr_devs, FAKE_DEVS);
+	d = kzalloc(sizeof(*d), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(fake->test, d);
+
+	d->fake = fake;
+	d->group = group;
+	d->drv = drv;
+	d->deferring = true;
+	d->ops.identity_domain = &identity_domain;
+	d->ops.def_domain_type = def_domain_type;
+	d->ops.capable = capable_of;
+	d->iommu_dev.ops = &d->ops;
+	d->iommu.iommu_dev = &d->iommu_dev;
+	d->dev.bus = &fake_bus;
+	d->dev.release = dev_release;
+	d->dev.parent = parent ? &parent->dev : NULL;
+	atomic_inc(&fake->alive);
+	device_initialize(&d->dev);
+
+	ret = dev_set_name(&d->dev, "icfg-fake-%u", fake->nr_devs) ?:
+	      device_add(&d->dev);
+	if (ret)
+		put_device(&d->dev);
+	KUNIT_ASSERT_EQ(fake->test, ret, 0);
+	fake->devs[fake->nr_devs++] = d;
+	KUNIT_ASSERT_PTR_EQ(fake->test, d->dev.driver, drv);
+
+	if (group) {
+		ret = iommu_group_add_device(group->group, &d->dev);
+		KUNIT_ASSERT_EQ(fake->test, ret, 0);
+		d->dev.iommu = &d->iommu;
+		if (translates(group))
+			dev_set_dma_iommu(&d->dev);
+	}
+	return d;
+}
+
+/* Not with a lock of the device held; the machine keeps a reference. */
+void fake_dev_unplug(struct fake_dev *d)
+{
+	if (!device_is_registered(&d->dev))
+		return;
+	/* The core would free it. */
+	d->dev.iommu = NULL;
+	iommu_group_remove_device(&d->dev);
+	device_del(&d->dev);
+}
+
+/* A managed link: who unbinds @supplier unbinds @consumer. */
+void fake_link(struct fake_dev *supplier, struct fake_dev *consumer)
+{
+	KUNIT_ASSERT_NOT_NULL(supplier->fake->test,
+			      device_link_add(&consumer->dev, &supplier->dev, 0));
+}
+
+/* Has every device the driver that it came with? */
+bool fake_all_bound(struct fake *fake)
+{
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		struct device *dev = &fake->devs[i]->dev;
+
+		if (device_is_registered(dev) &&
+		    dev->driver != fake->devs[i]->drv)
+			return false;
+	}
+	return true;
+}
+
+/* Is every device set up for the domain that its group has? */
+bool fake_all_set_up(struct fake *fake)
+{
+	struct fake_group *group;
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		struct device *dev = &fake->devs[i]->dev;
+
+		if (!dev->iommu_group || !device_is_registered(dev))
+			continue;
+		group = iommu_group_get_iommudata(dev->iommu_group);
+		if (use_dma_iommu(dev) != translates(group))
+			return false;
+	}
+	return true;
+}
+
+/* The stubs. */
+
+/* From now on, let the @first and the @second call fail; 0: none. */
+void fake_fail(struct fake *fake, int first, int second)
+{
+	fake->fail[0] = first;
+	fake->fail[1] = second;
+	fake->driver_leaving = NULL;
+	atomic_set(&fake->calls, 0);
+	atomic_set(&fake->failed, 0);
+	atomic_set(&fake->modified, 0);
+}
+
+static struct fake_group *group_of(struct fake *fake, struct icfg_seat *seat)
+{
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_groups; i++)
+		if (fake->groups[i].seat == seat)
+			return &fake->groups[i];
+	KUNIT_FAIL(fake->test, "a seat that nobody took");
+	return &fake->groups[0];
+}
+
+static struct iommu_group *group_by_id(unsigned int id)
+{
+	struct fake *fake = this_fake();
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_groups; i++)
+		if (iommu_group_id(fake->groups[i].group) == id)
+			return iommu_group_ref_get(fake->groups[i].group);
+	return NULL;
+}
+
+static struct icfg_seat *seat_get(struct iommu_group *group)
+{
+	struct icfg_seat *seat = real(icfg_seat_get(group));
+	struct fake_group *found = iommu_group_get_iommudata(group);
+
+	found->group = seat;
+	return seat;
+}
+
+static enum icfg_type seat_type(struct icfg_seat *seat)
+{
+	struct fake *fake = this_fake();
+
+	if (fails(fake, FAKE_READ))
+		return ICFG_OTHER;
+	return READ_ONCE(group_of(fake, seat)->type);
+}
+
+/* What the core answers, as far as it depends on members and drivers. */
+static int may_set(struct fake_group *group, bool in_place)
+{
+	struct fake *fake = group->fake;
+	unsigned int i, members = 0;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		struct device *dev = &fake->devs[i]->dev;
+
+		if (dev->iommu_group != group->group)
+			continue;
+		members++;
+		if (READ_ONCE(dev->driver) && !in_place)
+			return -EPERM;
+	}
+	return members ? 0 : -EINVAL;
+}
+
+/* The core sets each device up for translated DMA, and hides where it cannot. */
+static void set_up(struct fake_group *group)
+{
+	struct fake *fake = group->fake;
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		struct device *dev = &fake->devs[i]->dev;
+
+		if (dev->iommu_group != group->group)
+			continue;
+		if (translates(group) && !fails(fake, FAKE_SET_UP))
+			dev_set_dma_iommu(dev);
+		else
+			dev_clear_dma_iommu(dev);
+	}
+}
+
+/* What somebody else does with a group. */
+void fake_set_type(struct fake_group *group, enum icfg_type type)
+{
+	WRITE_ONCE(group->type, type);
+	set_up(group);
+}
+
+static int seat_set(struct icfg_seat *seat, enum icfg_type type)
+{
+	struct fake *fake = this_fake();
+	struct fake_group *group = group_of(fake, seat);
+	bool in_place = group->type == ICFG_DMA && type == ICFG_DMA_FQ;
+	int ret;
+
+	atomic_inc(&fake->modified);
+	if (fake->during)
+		fake->during(fake);
+	ret = fails(fake, FAKE_SET) ? -EIO : may_set(group, in_place);
+	if (ret)
+		return ret;
+	if (group->gives != ICFG_NONE)
+		type = group->gives;
+	else if (type == ICFG_AUTO)
+		type = group->system;
+	WRITE_ONCE(group->type, type);
+	if (!in_place)
+		set_up(group);
+	return 0;
+}
+
+static int guard_net(struct device *dev, char *why)
+{
+	if (!fails(this_fake(), FAKE_NET))
+		return 0;
+	snprintf(why, ICFG_WHY, "network interface fake0 is up");
+	return -EBUSY;
+}
+
+static int guard_block(struct device *dev, char *why)
+{
+	if (!fails(this_fake(), FAKE_BLOCK))
+		return 0;
+	snprintf(why, ICFG_WHY, "block device fake1 is mounted");
+	return -EBUSY;
+}
+
+static int guard_driver(const struct icfg_plan_dev *d, char *why)
+{
+	if (!fails(this_fake(), FAKE_DRIVER))
+		return real(icfg_inuse_driver(d, why));
+	snprintf(why, ICFG_WHY, "driver %s forbids unbinding", d->drv->name);
+	return -EBUSY;
+}
+
+static int guard_owner(struct icfg_plan_group *group)
+{
+	return fails(this_fake(), FAKE_OWNER) ? -EBUSY :
+						real(icfg_inuse_owner(group));
+}
+
+static enum icfg_pm gate_enter(void)
+{
+	return fails(this_fake(), FAKE_GATE) ? ICFG_PM_SUSPEND :
+					       real(icfg_pm_enter());
+}
+
+static struct icfg_plan *run_new(struct icfg_txn *txn)
+{
+	return fails(this_fake(), FAKE_RUN) ? NULL : real(icfg_plan_new(txn));
+}
+
+static struct icfg_plan_dev *run_add_dev(struct icfg_plan *plan,
+					 struct icfg_plan_group *group,
+				    struct device *dev)
+{
+	struct icfg_plan_dev *d = icfg_plan_find(plan, dev);
+
+	if (d)
+		return d;
+	/* The way back does not run out of memory. */
+	if (!plan->reverting && fails(this_fake(), FAKE_DEV))
+		return NULL;
+	return real(icfg_plan_add_dev(plan, group, dev));
+}
+
+static int run_pin(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	struct fake *fake = this_fake();
+	int ret;
+
+	if (d->drv || d->released)
+		return 0;
+	if (READ_ONCE(d->dev->driver) &&
+	    (fails(fake, FAKE_LEAVING) || to_fake_dev(d->dev)->driver_leaving ||
+	     fake->driver_leaving == d->dev)) {
+		/* It does not come back. */
+		fake->driver_leaving = d->dev;
+		d->driver_leaving = true;
+		return -EBUSY;
+	}
+	ret = real(icfg_plan_get_driver(plan, d));
+	if (!ret && d->drv && !plan->reverting && fails(fake, FAKE_PIN)) {
+		kfree_const(d->drv_name);
+		d->drv_name = NULL;
+		ret = -ENOMEM;
+	}
+	return ret;
+}
+
+static int links_list(struct icfg_links *links, gfp_t gfp)
+{
+	if (!(gfp & __GFP_NOFAIL) && fails(this_fake(), FAKE_LINKS)) {
+		*links = (struct icfg_links){};
+		return -ENOMEM;
+	}
+	return real(icfg_links_list(links, gfp));
+}
+
+static int step_order(struct icfg_step *first, struct icfg_step *second,
+		      gfp_t gfp)
+{
+	if (!(gfp & __GFP_NOFAIL) && fails(this_fake(), FAKE_ORDER))
+		return -ENOMEM;
+	return real(icfg_step_add_dep(first, second, gfp));
+}
+
+static int txn_depend(struct icfg_txn *txn)
+{
+	struct fake *fake = this_fake();
+
+	if (fails(fake, FAKE_DEPEND))
+		return -ENOENT;
+	atomic_inc(&fake->depends);
+	return 0;
+}
+
+static void txn_undepend(struct icfg_txn *txn)
+{
+	atomic_dec(&this_fake()->depends);
+}
+
+/* A step that runs beside others, on behalf of the test. */
+struct job {
+	struct work_struct work;
+	struct icfg_step *step;
+	struct kunit *test;
+};
+
+static void job_work(struct work_struct *work)
+{
+	struct job *job = container_of(work, struct job, work);
+
+	current->kunit_test = job->test;
+	job->step->work.func(&job->step->work);
+	current->kunit_test = NULL;
+	kfree(job);
+}
+
+static void step_queue(struct icfg_step *step)
+{
+	struct fake *fake = this_fake();
+	struct job *job;
+
+	if (!fake->wq) {
+		step->work.func(&step->work);
+		return;
+	}
+	job = kmalloc(sizeof(*job), GFP_KERNEL | __GFP_NOFAIL);
+	INIT_WORK(&job->work, job_work);
+	job->step = step;
+	job->test = fake->test;
+	queue_work(fake->wq, &job->work);
+}
+
+/* From now on, steps run beside each other. */
+void fake_side_by_side(struct fake *fake)
+{
+	fake->wq = alloc_workqueue("icfg-fake", WQ_UNBOUND, 0);
+	KUNIT_ASSERT_NOT_NULL(fake->test, fake->wq);
+}
+
+int fake_init(struct kunit *test)
+{
+	struct fake *fake;
+
+	/* Not KUnit's: it may have to outlive the test that lost something. */
+	fake = kzalloc(sizeof(*fake), GFP_KERNEL);
+	if (!fake)
+		return -ENOMEM;
+	fake->test = test;
+	test->priv = fake;
+
+	kunit_activate_static_stub(test, icfg_core_group_by_id, group_by_id);
+	kunit_activate_static_stub(test, icfg_seat_get, seat_get);
+	kunit_activate_static_stub(test, icfg_core_type, seat_type);
+	kunit_activate_static_stub(test, icfg_core_set_type, seat_set);
+	kunit_activate_static_stub(test, icfg_inuse_net, guard_net);
+	kunit_activate_static_stub(test, icfg_inuse_block, guard_block);
+	kunit_activate_static_stub(test, icfg_inuse_driver, guard_driver);
+	kunit_activate_static_stub(test, icfg_inuse_owner, guard_owner);
+	kunit_activate_static_stub(test, icfg_pm_enter, gate_enter);
+	kunit_activate_static_stub(test, icfg_plan_new, run_new);
+	kunit_activate_static_stub(test, icfg_plan_add_dev, run_add_dev);
+	kunit_activate_static_stub(test, icfg_plan_get_driver, run_pin);
+	kunit_activate_static_stub(test, icfg_links_list, links_list);
+	kunit_activate_static_stub(test, icfg_step_add_dep, step_order);
+	kunit_activate_static_stub(test, icfg_step_queue, step_queue);
+	kunit_activate_static_stub(test, icfg_txn_depend, txn_depend);
+	kunit_activate_static_stub(test, icfg_txn_undepend, txn_undepend);
+	return 0;
+}
+
+/* Take the machine apart, and see that nothing of it is left. */
+void fake_clear(struct fake *fake)
+{
+	int i;
+
+	fake_fail(fake, 0, 0);
+	for (i = fake->nr_devs; i--; ) {
+		fake_dev_unplug(fake->devs[i]);
+		put_device(&fake->devs[i]->dev);
+	}
+	for (i = fake->nr_groups; i--; )
+		iommu_group_put(fake->groups[i].group);
+	fake->nr_devs = 0;
+	fake->nr_groups = 0;
+
+	device_link_wait_removal();
+	for (i = 0; atomic_read(&fake->alive) && i < GONE_LOOKS; i++)
+		msleep(GONE_LOOK_MS);
+	KUNIT_EXPECT_EQ_MSG(fake->test, atomic_read(&fake->alive), 0,
+			    "somebody kept a device or a group");
+	KUNIT_EXPECT_EQ(fake->test, atomic_read(&fake->depends), 0);
+	if (!atomic_read(&fake->alive))
+		memset(fake->groups, 0, sizeof(fake->groups));
+}
+
+void fake_exit(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+
+	if (fake->wq)
+		destroy_workqueue(fake->wq);
+	fake_clear(fake);
+	if (!atomic_read(&fake->alive))
+		kfree(fake);
+}

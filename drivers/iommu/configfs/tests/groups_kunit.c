@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of what becomes of the groups of a transaction, apart from its
+ * states.
+ */
+#include <kunit/test.h>
+
+#include "../icfg.h"
+#include "fake.h"
+
+static struct icfg_staged *first_group(struct icfg_txn *txn)
+{
+	return list_first_entry(&txn->groups, struct icfg_staged, node);
+}
+
+static void rmdir_first(struct fake *fake)
+{
+	if (!fake->seen++)
+		fake_rmdir(first_group(fake->txn));
+}
+
+/* rmdir of a group: it leaves what is staged, and goes out of sight later. */
+static void removed(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+
+	fake_rmdir(list_last_entry(&txn->groups, struct icfg_staged, node));
+	fake_commit_unconfirmed(fake, txn);
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_DMA);
+	fake_rmdir(first_group(txn));
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&txn->groups));
+	fake_expire(fake, txn);
+	fake_expect_state(fake, txn, "rolled-back");
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	fake_txn_end(fake, txn);
+
+	/* After a commit that was restored it is out of the transaction. */
+	txn = fake_txn(fake);
+	fake_stage(fake, txn, &fake->groups[0], "identity");
+	fake_stage(fake, txn, &fake->groups[1], "identity");
+	fake->during = rmdir_first;
+	fake->txn = txn;
+	fake->groups[1].gives = ICFG_DMA;
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -ECANCELED);
+	KUNIT_EXPECT_NE(test, fake->seen, 0);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&txn->groups));
+	KUNIT_EXPECT_PTR_EQ(test, first_group(txn)->group,
+			    fake->groups[1].group);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	fake_txn_end(fake, txn);
+}
+
+/* Two transactions, one group: the second one is told of the first. */
+static void taken(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *first = fake_staged(fake), *second = fake_txn(fake);
+	char expected[96];
+
+	fake_stage(fake, second, &fake->groups[1], "DMA-FQ");
+	fake_expect_write(fake, fake_dir(second), "check", "1", 0);
+
+	fake_commit_unconfirmed(fake, first);
+	fake_expect_write(fake, fake_dir(second), "check", "1", -EBUSY);
+	fake_expect_write(fake, fake_dir(second), "commit", "1", -EBUSY);
+	snprintf(expected, sizeof(expected),
+		 "%d - check EBUSY transaction %s has this group\n",
+		 iommu_group_id(fake->groups[1].group), icfg_txn_name(first));
+	fake_expect_read(fake, fake_dir(second), "report", expected);
+	fake_expect_state(fake, second, "staged");
+
+	fake_expire(fake, first);
+	fake_expect_state(fake, first, "rolled-back");
+	fake_commit(fake, second);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA_FQ);
+	fake_txn_end(fake, first);
+	fake_txn_end(fake, second);
+}
+
+static void in_place(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_staged *group;
+
+	list_for_each_entry(group, &txn->groups, node)
+		KUNIT_EXPECT_EQ(test, fake_write(&group->item, "type",
+						 "DMA-FQ"), 0);
+	/* Of what is not released nobody asks whether it is in use. */
+	fake->busy = BIT(FAKE_NET) | BIT(FAKE_BLOCK);
+	fake_commit(fake, txn);
+	fake->busy = 0;
+	fake_expect_state(fake, txn, "committed");
+	fake_expect_status(fake, txn, "in-place\n");
+	fake_expect_types(fake, ICFG_DMA_FQ, ICFG_DMA_FQ);
+	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 0);
+
+	/* The way back releases. */
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 1);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, txn);
+
+	/* A commit whose timer would release asks, although it does not. */
+	txn = fake_txn(fake);
+	fake_stage(fake, txn, &fake->groups[0], "DMA-FQ");
+	fake_expect_write(fake, fake_dir(txn), "confirm_timeout", FAKE_LONG, 0);
+	fake->busy = BIT(FAKE_BLOCK);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EBUSY);
+	fake->busy = 0;
+	fake_txn_end(fake, txn);
+}
+
+static void has_it_already(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	u64 generation = icfg_generation();
+	struct icfg_staged *group;
+
+	list_for_each_entry(group, &txn->groups, node)
+		KUNIT_EXPECT_EQ(test, fake_write(&group->item, "type", "DMA"),
+				0);
+	fake_commit(fake, txn);
+	fake_expect_state(fake, txn, "committed");
+	fake_expect_status(fake, txn, "unchanged\n");
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->modified), 3);
+	KUNIT_EXPECT_EQ(test, icfg_generation(), generation);
+
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
+	fake_expect_status(fake, txn, "unchanged\n");
+	KUNIT_EXPECT_EQ(test, icfg_generation(), generation);
+	fake_txn_end(fake, txn);
+}
+
+static struct kunit_case groups_cases[] = {
+	KUNIT_CASE(removed),
+	KUNIT_CASE(taken),
+	KUNIT_CASE(in_place),
+	KUNIT_CASE(has_it_already),
+	{}
+};
+
+static struct kunit_suite groups_suite = {
+	.name		= "iommu-configfs-groups",
+	.suite_init	= fake_bus_init,
+	.suite_exit	= fake_bus_exit,
+	.init		= fake_init,
+	.exit		= fake_exit,
+	.test_cases	= groups_cases,
+};
+
+kunit_test_suite(groups_suite);

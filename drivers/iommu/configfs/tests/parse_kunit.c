@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the words that go to and come from user space.
+ */
+#include <kunit/test.h>
+#include <linux/bits.h>
+#include <linux/string.h>
+
+#include "../icfg.h"
+
+struct text_case {
+	const char *text;
+	int ret;
+	u64 value;
+};
+
+static void type_words(struct kunit *test)
+{
+	static const char * const words[] = {
+		"none", "auto", "identity", "DMA", "DMA-FQ", "unknown",
+	};
+	enum icfg_type type;
+
+	for (type = ICFG_NONE; type <= ICFG_OTHER; type++)
+		KUNIT_EXPECT_STREQ(test, icfg_type_word(type), words[type]);
+}
+
+static void state_words(struct kunit *test)
+{
+	static const char * const words[] = {
+		"staged", "committing", "committed", "unconfirmed",
+		"rolling-back", "rolled-back", "failed",
+	};
+	enum icfg_state state;
+
+	for (state = ICFG_STAGED; state <= ICFG_FAILED; state++)
+		KUNIT_EXPECT_STREQ(test, icfg_state_word(state), words[state]);
+}
+
+static void status_words(struct kunit *test)
+{
+	static const char * const words[] = {
+		"staged", "unchanged", "in-place", "changed", "restored",
+		"failed",
+	};
+	enum icfg_status status;
+
+	for (status = ICFG_S_STAGED; status <= ICFG_S_FAILED; status++)
+		KUNIT_EXPECT_STREQ(test, icfg_status_word(status),
+				   words[status]);
+}
+
+static void phase_words(struct kunit *test)
+{
+	static const char * const words[] = {
+		"check", "release", "switch", "probe", "verify", "restore",
+	};
+	enum icfg_phase phase;
+
+	for (phase = ICFG_CHECK; phase <= ICFG_RESTORE; phase++)
+		KUNIT_EXPECT_STREQ(test, icfg_phase_word(phase), words[phase]);
+}
+
+static void new(struct kunit *test)
+{
+	static const struct text_case cases[] = {
+		{ "auto", 0, ICFG_AUTO },
+		{ "identity", 0, ICFG_IDENTITY },
+		{ "DMA", 0, ICFG_DMA },
+		{ "DMA-FQ", 0, ICFG_DMA_FQ },
+		{ "DMA-FQ\n", 0, ICFG_DMA_FQ },
+		{ "", -EINVAL },
+		{ "\n", -EINVAL },
+		{ "none", -EINVAL },
+		{ "unknown", -EINVAL },
+		{ "blocked", -EINVAL },
+		{ "dma", -EINVAL },
+		{ "DMA ", -EINVAL },
+		{ " DMA", -EINVAL },
+		{ "DMA\n\n", -EINVAL },
+		{ "DMA-", -EINVAL },
+		{ "DMA-FQ2", -EINVAL },
+		{ "identit", -EINVAL },
+	};
+	enum icfg_type type;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_EXPECT_EQ_MSG(test,
+				    icfg_parse_type(cases[i].text,
+						    strlen(cases[i].text),
+						      &type),
+				    cases[i].ret, "\"%s\"", cases[i].text);
+		if (!cases[i].ret)
+			KUNIT_EXPECT_EQ(test, type, cases[i].value);
+	}
+
+	/* A NUL is not the end of the text. */
+	KUNIT_EXPECT_EQ(test, icfg_parse_type("DMA", 4, &type), -EINVAL);
+	/* Words that have a type of their own read back as it, no other. */
+	KUNIT_EXPECT_EQ(test, icfg_type_from_word("blocked\n", 8), ICFG_OTHER);
+	KUNIT_EXPECT_EQ(test, icfg_type_from_word("none", 4), ICFG_OTHER);
+}
+
+static void one(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("1", 1), 0);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("1\n", 2), 0);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("", 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("\n", 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("0", 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("11", 2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("1 ", 2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("01", 2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("1\n\n", 3), -EINVAL);
+	KUNIT_EXPECT_EQ(test, icfg_parse_one("1", 2), -EINVAL);
+}
+
+static void allow(struct kunit *test)
+{
+	static const struct text_case cases[] = {
+		{ "", 0, 0 },
+		{ "\n", 0, 0 },
+		{ " ", 0, 0 },
+		{ "net", 0, ICFG_ALLOW_NET },
+		{ "block\n", 0, ICFG_ALLOW_BLOCK },
+		{ "net block", 0, ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK },
+		{ "  block  net \012", 0, ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK },
+		{ "net net", 0, ICFG_ALLOW_NET },
+		{ "Net", -EINVAL },
+		{ "net,block", -EINVAL },
+		{ "net\nblock", -EINVAL },
+		{ "netblock", -EINVAL },
+		{ "ne", -EINVAL },
+		{ "net 1", -EINVAL },
+	};
+	unsigned int bits, new;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		bits = BIT(7);
+		KUNIT_EXPECT_EQ_MSG(test,
+				    icfg_parse_allow(cases[i].text,
+						     strlen(cases[i].text),
+						     &bits),
+				    cases[i].ret, "\"%s\"", cases[i].text);
+		/* What is wrong changes nothing. */
+		new = cases[i].value;
+		if (cases[i].ret)
+			new = BIT(7);
+		KUNIT_EXPECT_EQ_MSG(test, bits, new, "\"%s\"",
+				    cases[i].text);
+	}
+}
+
+static void numbers(struct kunit *test)
+{
+	static const struct text_case cases[] = {
+		{ "0", 0, 0 },
+		{ "7\n", 0, 7 },
+		{ "604800", 0, 604800 },
+		{ "604801", -EINVAL },
+		{ "18446744073709551616", -EINVAL },
+		{ "", -EINVAL },
+		{ "\n", -EINVAL },
+		{ "+1", -EINVAL },
+		{ "-1", -EINVAL },
+		{ " 1", -EINVAL },
+		{ "1 ", -EINVAL },
+		{ "0x10", -EINVAL },
+		{ "1s", -EINVAL },
+		{ "1\n\n", -EINVAL },
+	};
+	u64 value;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_EXPECT_EQ_MSG(test,
+				    icfg_parse_number(cases[i].text,
+						      strlen(cases[i].text),
+						      604800, &value),
+				    cases[i].ret, "\"%s\"", cases[i].text);
+		if (!cases[i].ret)
+			KUNIT_EXPECT_EQ(test, value, cases[i].value);
+	}
+
+	KUNIT_EXPECT_EQ(test, icfg_parse_number("18446744073709551615", 20,
+						U64_MAX, &value), 0);
+	KUNIT_EXPECT_EQ(test, value, U64_MAX);
+	/* A NUL is not the end of the text. */
+	KUNIT_EXPECT_EQ(test, icfg_parse_number("1\0002", 3, 604800, &value),
+			-EINVAL);
+}
+
+static void group_ids(struct kunit *test)
+{
+	static const struct text_case cases[] = {
+		{ "0", 0, 0 },
+		{ "5", 0, 5 },
+		{ "1234567890", 0, 1234567890 },
+		/* No group has these numbers, but they are numbers. */
+		{ "4294967295", 0, UINT_MAX },
+		{ "4294967296", 0, UINT_MAX },
+		{ "99999999999999999999999", 0, UINT_MAX },
+		{ "", -EINVAL },
+		{ "05", -EINVAL },
+		{ "00", -EINVAL },
+		{ "+5", -EINVAL },
+		{ "-5", -EINVAL },
+		{ "5 ", -EINVAL },
+		{ "5\n", -EINVAL },
+		{ "0x5", -EINVAL },
+		{ "x", -EINVAL },
+	};
+	unsigned int id;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_EXPECT_EQ_MSG(test,
+				    icfg_parse_group_id(cases[i].text, &id),
+				    cases[i].ret, "\"%s\"", cases[i].text);
+		if (!cases[i].ret)
+			KUNIT_EXPECT_EQ(test, id, cases[i].value);
+	}
+}
+
+static void names(struct kunit *test)
+{
+	static const char long_name[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
+	static const char * const good[] = {
+		"a", "A-z_0.9", ".", "-", "Standing", "standing2", long_name,
+	};
+	static const char * const bad[] = {
+		"", "standing", "a b", "a/b", "a\n", "\xc3\xa9", "a+", "a:",
+	};
+	char longer[sizeof(long_name) + 1];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(good); i++)
+		KUNIT_EXPECT_TRUE_MSG(test, icfg_name_ok(good[i]), "\"%s\"",
+				      good[i]);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		KUNIT_EXPECT_FALSE_MSG(test, icfg_name_ok(bad[i]), "\"%s\"",
+				       bad[i]);
+
+	snprintf(longer, sizeof(longer), "%s4", long_name);
+	KUNIT_EXPECT_FALSE(test, icfg_name_ok(longer));
+}
+
+static struct kunit_case words_cases[] = {
+	KUNIT_CASE(type_words),
+	KUNIT_CASE(state_words),
+	KUNIT_CASE(status_words),
+	KUNIT_CASE(phase_words),
+	KUNIT_CASE(new),
+	KUNIT_CASE(one),
+	KUNIT_CASE(allow),
+	KUNIT_CASE(numbers),
+	KUNIT_CASE(group_ids),
+	KUNIT_CASE(names),
+	{}
+};
+
+static struct kunit_suite words_suite = {
+	.name		= "iommu-configfs-words",
+	.test_cases	= words_cases,
+};
+
+kunit_test_suite(words_suite);

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a commit and a rollback verify before they touch anything, and how they
+ * are refused: every problem is reported, and the errno is that of the problem
+ * that the ABI names first.
+ *
+ * Owns no data and takes no lock but plan->lock around a look at the members.
+ */
+#include <linux/delay.h>
+#include <linux/device.h>
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+#include <linux/host1x_context_bus.h>
+#endif
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "core.h"
+#include "icfg.h"
+#include "trace.h"
+
+/* A disk below that is open this many looks on end is in use. */
+#define OPEN_LOOKS	(ICFG_OPEN_FOR_MS / ICFG_OPEN_POLL_MS)
+
+/* Which of two errors a refusal returns: the one that the ABI names first. */
+static int precedence(int err)
+{
+	static const int order[] = {
+		-ENOMEM, -ESTALE, -EINVAL, -ENODEV, -EOPNOTSUPP, -EBUSY,
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(order); i++)
+		if (order[i] == err)
+			return i;
+	return i;
+}
+
+/* Refuse the plan with @err, unless something that comes first did already. */
+void icfg_refuse_errno(struct icfg_plan *plan, int err)
+{
+	if (!plan->refusal || precedence(err) < precedence(plan->refusal))
+		plan->refusal = err;
+}
+
+/**
+ * icfg_refuse - report why a plan cannot begin
+ * @pg: the group
+ * @d: the device, or NULL
+ * @err: a negative errno
+ * @fmt: what and why
+ */
+void icfg_refuse(struct icfg_plan_group *pg, struct icfg_plan_dev *d, int err,
+		 const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	icfg_plan_report(pg, d, ICFG_CHECK, err, "%pV", &vaf);
+	va_end(args);
+	icfg_refuse_errno(pg->plan, err);
+}
+
+/* What is wanted of @pg against what its devices and its IOMMU allow. */
+static void check_type(struct icfg_plan_group *pg)
+{
+	const struct icfg_types *rules = &pg->types;
+	enum icfg_type goal = pg->new;
+
+	if (pg->new == ICFG_NONE) {
+		icfg_refuse(pg, NULL, -EINVAL, "no type was written for this group");
+		return;
+	}
+	/* Unless it turns out below that nothing has to change. */
+	pg->method = ICFG_METHOD_REBIND;
+	if (rules->contradiction) {
+		icfg_refuse(pg, NULL, -EINVAL,
+			    "a device that is not trusted needs DMA, and device %s needs identity",
+			    rules->forced_by ? dev_name(rules->forced_by) : "-");
+		return;
+	}
+	if (goal == ICFG_AUTO) {
+		goal = icfg_auto_type(rules);
+	} else if (rules->forced != ICFG_NONE && goal != rules->forced) {
+		icfg_refuse(pg, icfg_plan_find(pg->plan, rules->forced_by), -EINVAL,
+			    "%s is ruled out: the device needs %s",
+			    icfg_type_word(goal), icfg_type_word(rules->forced));
+		return;
+	}
+
+	if (goal == pg->cur) {
+		pg->method = ICFG_METHOD_NONE;
+		return;
+	}
+
+	if (pg->cur == ICFG_OTHER)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its present type could not be put back");
+	if (goal == ICFG_IDENTITY && rules->identity == ICFG_UNSUPPORTED)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its IOMMU has no identity domain");
+}
+
+/* Once the drivers are known: is there lazy invalidation, and in place? */
+static void check_fq(struct icfg_plan_group *pg)
+{
+	if (pg->method != ICFG_METHOD_REBIND || pg->new != ICFG_DMA_FQ)
+		return;
+	if (pg->types.fq == ICFG_UNSUPPORTED)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its IOMMU cannot defer invalidation, which DMA-FQ needs");
+	else if (pg->types.fq == ICFG_SUPPORTED && pg->cur == ICFG_DMA)
+		pg->method = ICFG_METHOD_IN_PLACE;
+	/* From DMA the core would bring up a queue in place, and ask nobody. */
+	else if (pg->cur == ICFG_DMA)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "it cannot be told whether its IOMMU can defer invalidation");
+}
+
+static bool goes_in_place(const struct icfg_plan_dev *d)
+{
+	return icfg_dev_is_bound(d) && d->group->method == ICFG_METHOD_IN_PLACE &&
+	       !d->group->plan->reverting;
+}
+
+/* In place releases nothing, but a timer that takes it back would. */
+static bool may_be_released(const struct icfg_plan_dev *d)
+{
+	return icfg_dev_is_selected(d) ||
+	       (d->group->plan->confirm && goes_in_place(d));
+}
+
+/*
+ * Ask the guards about every device that @selected picks. Disks that are merely
+ * open get time to be closed, all of them the same two seconds.
+ */
+static void check_inuse(struct icfg_plan *plan,
+			bool (*selected)(const struct icfg_plan_dev *d),
+			 unsigned int allow)
+{
+	char why[ICFG_WHY];
+	struct icfg_plan_dev *d;
+	bool open = false;
+	int poll, err;
+
+	icfg_for_each_dev(d, plan) {
+		d->disk_open = false;
+		/*
+		 * In place nothing is released, but the way back would: it is
+		 * to be there.
+		 */
+		if ((selected(d) || goes_in_place(d)) && icfg_inuse_driver(d, why))
+			icfg_refuse(d->group, d, -EBUSY, "%s", why);
+		if (!selected(d) || d->port)
+			continue;
+		if (!(allow & ICFG_ALLOW_NET) && icfg_inuse_net(d->dev, why))
+			icfg_refuse(d->group, d, -EBUSY, "%s", why);
+		if (allow & ICFG_ALLOW_BLOCK)
+			continue;
+		err = icfg_inuse_block(d->dev, why);
+		if (err == -EBUSY)
+			icfg_refuse(d->group, d, -EBUSY, "%s", why);
+		d->disk_open = err == -EAGAIN;
+		open |= d->disk_open;
+	}
+
+	for (poll = 0; open && poll < OPEN_LOOKS; poll++) {
+		msleep(ICFG_OPEN_POLL_MS);
+		open = false;
+		icfg_for_each_dev(d, plan) {
+			if (!d->disk_open)
+				continue;
+			err = icfg_inuse_block(d->dev, why);
+			if (err == -EBUSY)
+				icfg_refuse(d->group, d, -EBUSY, "%s", why);
+			d->disk_open = err == -EAGAIN;
+			if (d->disk_open && poll == OPEN_LOOKS - 1)
+				icfg_refuse(d->group, d, -EBUSY,
+					    "%s and stays open", why);
+			open |= d->disk_open;
+		}
+	}
+}
+
+static void check_leaving(struct icfg_plan *plan)
+{
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_dev(d, plan)
+		if (d->driver_leaving)
+			icfg_refuse(d->group, d, -EBUSY,
+				    "the module of its driver is being removed");
+}
+
+static void check_owner(struct icfg_plan_group *pg)
+{
+	if (icfg_inuse_owner(pg))
+		icfg_refuse(pg, NULL, -EBUSY,
+			    "the group is owned by user space (VFIO, iommufd)");
+}
+
+/*
+ * Is a device of this bus freed though somebody has a reference?
+ * host1x_memory_context_list_free() does so when it has unregistered its contexts.
+ */
+static bool frees_at_once(const struct bus_type *bus)
+{
+#ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
+	return bus == &host1x_context_device_bus_type;
+#else
+	return false;
+#endif
+}
+
+/**
+ * icfg_validate_commit - verify what can be verified without touching anything
+ * @plan: a new run
+ *
+ * Reports every problem. Afterwards each group's way is known, and the drivers
+ * of the groups that have to change are pinned. Returns 0 or the errno to
+ * refuse with.
+ */
+int icfg_validate_commit(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+	int ret;
+
+	if (!plan->nr_groups) {
+		icfg_report_add(&plan->txn->report, ICFG_NO_GROUP, NULL,
+				ICFG_CHECK, -EINVAL, "nothing is staged");
+		icfg_refuse_errno(plan, -EINVAL);
+		return plan->refusal;
+	}
+
+	icfg_for_each_group(pg, plan) {
+		scoped_guard(mutex, &plan->lock)
+			ret = icfg_plan_members(plan, pg);
+		if (ret)
+			return ret;
+		pg->old = icfg_core_type(pg->staged->group);
+		pg->cur = pg->old;
+		icfg_for_each_member(d, pg) {
+			d->no_dma_ops = icfg_group_is_translated(pg) &&
+				    !icfg_dev_has_dma_ops(d);
+			if (frees_at_once(d->dev->bus))
+				icfg_refuse(pg, d, -EOPNOTSUPP,
+					    "bus %s frees its devices without asking who has them",
+					    d->dev->bus->name);
+		}
+		if (!pg->members) {
+			icfg_refuse(pg, NULL, -ENODEV, "the group has no device");
+			if (pg->new != ICFG_NONE)
+				continue;
+		}
+		check_type(pg);
+	}
+
+	icfg_for_each_dev(d, plan) {
+		if (d->group->method == ICFG_METHOD_NONE || d->group->owned)
+			continue;
+		ret = icfg_plan_get_driver(plan, d);
+		if (ret && ret != -EBUSY)
+			return ret;
+	}
+	icfg_for_each_group(pg, plan)
+		check_fq(pg);
+
+	ret = icfg_deps_order(plan, may_be_released);
+	if (ret)
+		return ret;
+	check_leaving(plan);
+
+	icfg_for_each_group(pg, plan)
+		if (pg->method != ICFG_METHOD_NONE && !pg->owned)
+			check_owner(pg);
+	check_inuse(plan, may_be_released, plan->allow);
+
+	/* What a timer might release is not what the commit does. */
+	if (plan->confirm) {
+		ret = icfg_deps_order(plan, icfg_dev_is_selected);
+		if (ret)
+			return ret;
+	}
+
+	icfg_for_each_group(pg, plan)
+		trace_icfg_check(pg, pg->new, plan->refusal);
+	return plan->refusal;
+}
+
+/*
+ * A device that had a driver when the commit began, compared with now. A
+ * driver that we could not bring back then is tried again; what somebody
+ * changed on purpose is left alone.
+ */
+static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
+		      struct icfg_plan_dev *old)
+{
+	const struct device_driver *now;
+	const char *name = NULL;
+	struct icfg_plan_dev *d;
+	bool same = false;
+
+	if (!old->drv_name || old->managed)
+		return 0;
+
+	scoped_guard(rcu) {
+		now = READ_ONCE(old->dev->driver);
+		if (now)
+			same = !strcmp(now->name, old->drv_name);
+		if (now && !same)
+			name = kstrdup(now->name, GFP_NOWAIT);
+	}
+	if (now) {
+		if (!same)
+			icfg_plan_report(pg, old, ICFG_RESTORE, -EEXIST,
+					 "has driver %s since, which it keeps instead of %s",
+				     name ?: "of another name", old->drv_name);
+		kfree(name);
+		return 0;
+	}
+	if (icfg_dev_is_gone(old))
+		return 0;
+	if (!old->released) {
+		icfg_plan_report(pg, old, ICFG_RESTORE, -ENOENT,
+				 "has lost driver %s since, and stays without",
+			     old->drv_name);
+		return 0;
+	}
+
+	scoped_guard(mutex, &plan->lock)
+		d = icfg_plan_add_dev(plan, pg, old->dev);
+	if (!d)
+		return -ENOMEM;
+
+	if (old->member)
+		icfg_plan_join(d, pg);
+	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
+	if (!d->drv_name)
+		return -ENOMEM;
+	d->drv = icfg_driver_get(old->dev->bus, old->drv_name);
+	d->released = true;
+	/* Of a group that needs no type back there is this to restore. */
+	if (!icfg_group_needs_revert(pg))
+		pg->modified = true;
+	if (!d->drv)
+		icfg_plan_report(pg, old, ICFG_RESTORE, -ENOENT,
+				 "driver %s is gone, it stays without",
+			     old->drv_name);
+	return 0;
+}
+
+static int check_group_revert(struct icfg_plan *plan, struct icfg_plan_group *pg,
+			      struct icfg_plan_group *old, enum icfg_trigger trigger)
+{
+	int ret;
+
+	pg->old = old->old;
+	pg->method = old->method;
+	pg->cur = icfg_core_type(pg->staged->group);
+	pg->modified = old->modified;
+	pg->dma_setup_failed = old->dma_setup_failed;
+	scoped_guard(mutex, &plan->lock)
+		ret = icfg_plan_members(plan, pg);
+	if (ret)
+		return ret;
+
+	/* The core forgets the type of a group that is left without device. */
+	if (!pg->members)
+		pg->cur = pg->old;
+	if (!pg->members || !pg->modified)
+		return 0;
+	/* What could not be read then is nobody else's doing. */
+	if (pg->cur == old->cur || old->cur == ICFG_OTHER) {
+		pg->modified = icfg_group_needs_revert(pg);
+		return 0;
+	}
+
+	if (trigger == ICFG_BY_HAND) {
+		icfg_refuse(pg, NULL, -ESTALE,
+			    "somebody else changed the type from %s to %s",
+			    icfg_type_word(old->cur), icfg_type_word(pg->cur));
+	} else {
+		icfg_plan_report(pg, NULL, ICFG_RESTORE, -ESTALE,
+				 "left alone: somebody else changed the type from %s to %s",
+			     icfg_type_word(old->cur), icfg_type_word(pg->cur));
+		pg->old = pg->cur;
+		pg->modified = false;
+	}
+	return 0;
+}
+
+static bool may_be_reverted(const struct icfg_plan_dev *d)
+{
+	return icfg_dev_is_dependent(d) ||
+	       (icfg_dev_is_bound(d) && d->group->modified &&
+		icfg_group_needs_revert(d->group));
+}
+
+/**
+ * icfg_validate_rollback - verify what can be verified before a rollback
+ * @plan: a new run
+ * @undo: the plan of the commit
+ * @trigger: who asks
+ *
+ * Returns 0 or the errno to refuse with; the timer is refused only for want of
+ * memory.
+ */
+int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
+			   enum icfg_trigger trigger)
+{
+	struct icfg_plan_dev *d, *again;
+	struct icfg_plan_group *pg, *old;
+	int ret;
+
+	/* Both were made from the same list, which did not change since. */
+	icfg_for_each_group(pg, plan) {
+		old = undo->groups + (pg - plan->groups);
+		ret = check_group_revert(plan, pg, old, trigger);
+		if (ret)
+			return ret;
+	}
+	icfg_for_each_dev(d, undo) {
+		pg = plan->groups + (d->group - undo->groups);
+		again = icfg_plan_find(plan, d->dev);
+		if (again)
+			again->no_dma_ops = d->no_dma_ops;
+		ret = revert_dev(plan, pg, d);
+		if (ret)
+			return ret;
+	}
+	if (trigger == ICFG_BY_TIMER)
+		return 0;
+
+	icfg_for_each_dev(d, plan) {
+		if (d->group->owned || !d->group->modified ||
+		    !icfg_group_needs_revert(d->group))
+			continue;
+		ret = icfg_plan_get_driver(plan, d);
+		if (ret && ret != -EBUSY)
+			return ret;
+	}
+	ret = icfg_deps_order(plan, may_be_reverted);
+	if (ret)
+		return ret;
+	check_leaving(plan);
+
+	icfg_for_each_group(pg, plan)
+		if (pg->modified && icfg_group_needs_revert(pg) && !pg->owned)
+			check_owner(pg);
+	check_inuse(plan, may_be_reverted, plan->allow);
+	return plan->refusal;
+}
