@@ -496,7 +496,7 @@ class Units:
             raise Skip("needs systemd")
         self.dir = tempfile.mkdtemp(prefix="iommucfg-test.")
         shutil.copytree(f"{AGENTS}/systemd", self.dir, dirs_exist_ok=True)
-        shutil.copy(f"{HERE}/../systemd/iommucfg.service", self.dir)
+        shutil.copy(f"{HERE}/../boot/systemd/iommucfg.service", self.dir)
         with open(f"{self.dir}/simulation.service", "w") as f:
             f.write("[Service]\nExecStart=/bin/true\n")
         for path in glob.glob(f"{self.dir}/**/*", recursive=True):

@@ -216,19 +216,19 @@ int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem
 /* policy-write.c */
 void ic_put_word(FILE *f, const char *text, bool glob);
 
-/* pcipath.c */
+/* pci-path.c */
 char *ic_pci_path(const char *syspath);
 bool ic_pci_address(const char *text, size_t length, const char **devfn);
 bool ic_is_short_pci(const char *name);
 
-/* modalias.c, names.c */
+/* modalias.c, pci-names.c */
 char **ic_modalias_modules(struct iommucfg *ctx, const char *modalias);
 void ic_modalias_free(struct iommucfg *ctx);
 void ic_names_read(struct iommucfg_device *device);
 void ic_names_free(struct iommucfg *ctx);
 int ic_release(struct iommucfg *ctx, char *buf, size_t size);
 
-/* sysfs.c */
+/* topology.c */
 struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
 				     const char *syspath);
 unsigned long long ic_memory_end(struct iommucfg *ctx);
@@ -244,7 +244,7 @@ void ic_links_free(struct iommucfg_topology *topology);
 int ic_devices_above(struct iommucfg_topology *topology, const char *syspath,
 		     struct ic_devices *devices);
 
-/* unread.c */
+/* use-unknown.c */
 bool ic_is_gone(int error);
 int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
 	      int error, const char *format, ...)
@@ -253,7 +253,7 @@ int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_pro
 int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *change);
 void ic_unread_free(struct iommucfg_topology *topology);
 
-/* inuse*.c */
+/* use*.c */
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
 	       enum iommucfg_guard guard, bool default_route, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));

@@ -211,7 +211,7 @@ void run_forget(struct run *run);
 	{ "confirm-timeout", required_argument, NULL, OPT_CONFIRM_TIMEOUT }, \
 	{ "skip-in-use", no_argument, NULL, OPT_SKIP_IN_USE }
 
-/* cmd-*.c */
+/* a file per verb */
 int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_check(struct cli *cli, int argc, char **argv);
 int cmd_plan(struct cli *cli, int argc, char **argv);
@@ -226,10 +226,10 @@ int cmd_save(struct cli *cli, int argc, char **argv);
 int cmd_monitor(struct cli *cli, int argc, char **argv);
 int cmd_history(struct cli *cli, int argc, char **argv);
 
-/* image.c */
+/* ../boot/initramfs-image.c */
 void image_check(struct cli *cli);
 
-/* cmd-rollback-to.c */
+/* rollback-to.c */
 int rollback_to(struct run *run, const char *entry);
 
 #endif

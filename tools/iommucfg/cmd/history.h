@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-/* history.c */
+/* history-file.c */
 int history_append(struct iommucfg *ctx, struct json_object *entry);
 int history_import(struct iommucfg *ctx);
 struct json_object *history_read(struct cli *cli);

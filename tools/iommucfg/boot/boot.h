@@ -36,7 +36,7 @@ void boot_in_force(struct cli *cli, const char *policy);
 void kmsg(struct cli *cli, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* cmd-apply-boot.c, cmd-confirm-boot.c */
+/* apply-boot.c, confirm-boot.c */
 int apply_boot(struct run *run, long tries);
 int confirm_boot(struct cli *cli);
 
