@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libiommucfg - policies, what they would change, and types saved as one
+ * libiommucfg - policies, and types saved as one
  *
  * Included by iommucfg.h, which has the conventions.
  */
@@ -115,131 +115,6 @@ bool iommucfg_rule_required(const struct iommucfg_rule *rule);
  * Return: 1 if so, 0 if not, or a negative errno.
  */
 int iommucfg_rule_match(const struct iommucfg_rule *rule, struct iommucfg_device *device);
-
-/* Plan ------------------------------------------------------------------- */
-
-/**
- * struct iommucfg_plan_options - how a plan is to be carried out
- * @confirm_timeout: seconds, 0 for none
- * @allow_in_use: mask of enum iommucfg_guard
- * @skip_in_use: leave groups in use out instead of refusing
- * @default_route_ok: a person said yes to a default route going away
- * @only_look: the plan is not to be carried out. Else it is an error of the plan
- *	where it cannot be told whether a group is in use, and with skip_in_use the
- *	group is left out
- *
- * Initialise with zeros; later versions add members at the end.
- */
-struct iommucfg_plan_options {
-	long confirm_timeout;
-	int allow_in_use;
-	bool skip_in_use;
-	bool default_route_ok;
-	bool only_look;
-};
-
-/**
- * iommucfg_plan_policy() - what a policy would change
- * @topology: groups, after iommucfg_topology_scan_use() if uses shall count
- * @policy: rules
- * @options: see there; copied
- * @plan: where to store the plan, which refers to @topology and @policy
- *
- * Conflicts and problems are part of the plan.
- *
- * Return: 0, or a negative errno where no plan could be made.
- */
-int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommucfg_policy *policy,
-			 const struct iommucfg_plan_options *options,
-			 struct iommucfg_plan **plan);
-
-/**
- * struct iommucfg_target - a group and the type that it shall get
- */
-struct iommucfg_target {
-	struct iommucfg_group *group;
-	enum iommucfg_type type;
-};
-
-/**
- * iommucfg_plan_targets() - what a list of groups and types would change
- * @targets: @count of them; a group may appear twice with the same type
- *
- * Return: 0; -EINVAL, with a problem in the plan, where a group appears with
- * two types (the plan is stored then, too).
- */
-int iommucfg_plan_targets(struct iommucfg_topology *topology,
-			  const struct iommucfg_target *targets, size_t count,
-			  const struct iommucfg_plan_options *options,
-			  struct iommucfg_plan **plan);
-
-/**
- * iommucfg_plan_check() - let the kernel judge a plan, touching nothing
- * @plan: gets the kernel's reasons as problems; with skip_in_use, groups in
- *	use move to the skipped ones, and groups that cannot take the default
- *	are left out with a warning
- * @txn: a transaction in which everything is staged, see iommucfg_txn_stage_plan()
- *
- * Return: 0 where a commit would begin now, else the negative errno that it
- * would be refused with; -EACCES, with no problem added, where the caller may
- * stage but not act.
- */
-int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
-
-/**
- * iommucfg_plan_restrict() - leave out all but one group
- * @plan: loses its other changes, and what it had to say of other groups or of
- *	none (such as rules that are required)
- * @group: of the plan's topology
- */
-void iommucfg_plan_restrict(struct iommucfg_plan *plan, const struct iommucfg_group *group);
-
-/** iommucfg_plan_free() - release a plan */
-void iommucfg_plan_free(struct iommucfg_plan *plan);
-
-/** iommucfg_plan_num_changes() - groups that would change, sorted by number */
-size_t iommucfg_plan_num_changes(const struct iommucfg_plan *plan);
-
-/** iommucfg_plan_change() - the change at an index below their number */
-const struct iommucfg_change *iommucfg_plan_change(const struct iommucfg_plan *plan, size_t index);
-
-/** iommucfg_plan_num_skipped() - groups left out because they are in use */
-size_t iommucfg_plan_num_skipped(const struct iommucfg_plan *plan);
-
-/** iommucfg_plan_skipped() - the one at an index below their number */
-const struct iommucfg_change *iommucfg_plan_skipped(const struct iommucfg_plan *plan, size_t index);
-
-/** iommucfg_plan_unchanged() - how many groups stay as they are and should */
-size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan);
-
-/** iommucfg_plan_conflicts() - groups whose rules want different types */
-const struct iommucfg_problems *iommucfg_plan_conflicts(const struct iommucfg_plan *plan);
-
-/** iommucfg_plan_problems() - everything else that a person should know */
-struct iommucfg_problems *iommucfg_plan_problems(const struct iommucfg_plan *plan);
-
-/** iommucfg_change_group() - the group */
-struct iommucfg_group *iommucfg_change_group(const struct iommucfg_change *change);
-
-/** iommucfg_change_to() - the type that it would get */
-enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change);
-
-/** iommucfg_change_in_place() - without a driver being unbound? */
-bool iommucfg_change_in_place(const struct iommucfg_change *change);
-
-/** iommucfg_change_rule() - the rule that wants it; NULL for default and targets */
-const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change);
-
-/**
- * iommucfg_change_origin() - where the change is asked for
- * @change: the change
- * @file: set to the file of rule or default, or NULL
- * @line: set to the line in it, or -1
- *
- * Return: the rule's name, "default", or NULL for a target given by hand.
- */
-const char *iommucfg_change_origin(const struct iommucfg_change *change, const char **file,
-				   int *line);
 
 /* Saving ----------------------------------------------------------------- */
 

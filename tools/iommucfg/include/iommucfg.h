@@ -425,6 +425,7 @@ bool iommucfg_use_default_route(const struct iommucfg_use *use);
 }
 #endif
 
+#include "iommucfg-plan.h"
 #include "iommucfg-policy.h"
 #include "iommucfg-standing.h"
 #include "iommucfg-txn.h"
