@@ -109,19 +109,19 @@ void cli_tell(struct cli *cli)
 		tell(cli, iommucfg_problems_get(cli->problems, cli->told));
 }
 
-static const struct command *command_of(const char *name)
+static const struct command *command_of(const struct cli *cli)
 {
 	const struct command *c;
 
-	for (c = commands; c->name; c++)
-		if (name && !strcmp(c->name, name))
+	for (c = cli->commands; c->name; c++)
+		if (cli->command && !strcmp(c->name, cli->command))
 			return c;
 	return NULL;
 }
 
 static int help(const struct cli *cli)
 {
-	const struct command *c = command_of(cli->command);
+	const struct command *c = command_of(cli);
 
 	if (c) {
 		printf("Usage: iommucfg %s [OPTION...]%s%s\n\n%s\n", c->name, *c->args ? " " : "",
@@ -129,7 +129,7 @@ static int help(const struct cli *cli)
 	} else {
 		puts("Usage: iommucfg [OPTION...] [COMMAND] [ARGUMENT...]\n\n"
 		     "Shows, plans and changes the default domain types of IOMMU groups.\n\nCommands:");
-		for (c = commands; c->name; c++)
+		for (c = cli->commands; c->name; c++)
 			printf("  %-9s %s\n", c->name, c->summary);
 		puts("");
 	}
@@ -142,7 +142,7 @@ static int help(const struct cli *cli)
 	     "                   IOMMUCFG_ROOT)\n"
 	     "  -h, --help       this text\n"
 	     "      --version    the version");
-	if (!command_of(cli->command))
+	if (!command_of(cli))
 		puts("\nExit status: 0 done, 1 wrong input or system, 2 something to change,\n"
 		     "3 refused (nothing was touched), 4 tried and restored, 5 needs a person.\n"
 		     "See iommucfg(8), iommucfg.conf(5), iommucfg-json(5).");

@@ -8,6 +8,7 @@
 
 #include "iommucfg.h"
 
+struct command;
 struct json_object;
 
 /* Exit codes. Of several the first in the order 5, 4, 1, 3, 2, 0 counts. */
@@ -21,6 +22,7 @@ enum {
 };
 
 struct cli {
+	const struct command *commands;	/* all that there are, for --help */
 	const char *command;
 	const char *document;	/* where its name is not the command's */
 	char **argv;		/* as it was given */
@@ -35,6 +37,7 @@ struct cli {
 	size_t told;		/* how many of them standard error has had */
 };
 
+/* A row of the table of commands, which ends with a name of NULL. */
 struct command {
 	const char *name;
 	const char *args;
@@ -42,8 +45,6 @@ struct command {
 	int (*run)(struct cli *cli, int argc, char **argv);
 	const char *help;
 };
-
-extern const struct command commands[];
 
 /* cli.c */
 /* Codes of long options; those of one letter are that letter. */

@@ -9,7 +9,7 @@
 #include "cli.h"
 #include "help.h"
 
-const struct command commands[] = {
+static const struct command commands[] = {
 	{ "show", "[GROUP or DEVICE...]", "groups, their types, devices, and what is in use",
 	  cmd_show, help_show },
 	{ "check", "[FILE...]", "is the policy right? (offline)", cmd_check, help_check },
@@ -88,7 +88,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = { .root = getenv("IOMMUCFG_ROOT") };
+	struct cli cli = { .commands = commands, .root = getenv("IOMMUCFG_ROOT") };
 	char **copy;
 	int code;
 
