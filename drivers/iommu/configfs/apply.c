@@ -1,25 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine: what a commit and a rollback do to the hardware, and in which
- * order.
+ * What a commit and a rollback do to the hardware, and in which order.
  *
- * The way there is all or nothing: the first problem sets plan->abort, no step
- * begins any more, and the same run goes back. The way back is for each group
- * on its own: a group that cannot be put back does not keep the others.
+ * In: a plan that was validated. Out: every group new, or restored, or reported as
+ * failed. Called by txn.c, in the thread that drives the plan; the work itself is
+ * done by the steps of rebind.c.
  *
- * Owns no data. One thread drives a plan; no lock is held while steps run.
+ * A commit is all or nothing: the first problem stops it, no step begins any more,
+ * and the same plan is reverted. A revert is for each group on its own: a group
+ * that cannot be restored does not keep the others from it.
+ *
+ * A revert goes in rounds. A group is left out of a round while a step of it still
+ * runs, while the lock of one of its devices is held, and while it depends on a
+ * device that is left out; it is tried again until the step has outlasted its
+ * limit, or the lock was waited for long enough. What is left then is reported,
+ * and icfg_apply_take_back() goes on with it when the step has returned.
+ *
+ * Owns no data, and holds no lock while steps run. The thread that drives a plan
+ * touches no device itself, since a device that hangs would stop everything.
  */
-#include <linux/delay.h>
+#include <linux/cleanup.h>
 #include <linux/device.h>
+#include <linux/jiffies.h>
+#include <linux/rcupdate_wait.h>
 
-#include "expedite.h"
 #include "core.h"
 #include "icfg.h"
 #include "trace.h"
 
-/* How long an rmmod that is under way is waited for on the way back. */
-#define LEAVE_LOOKS	20
-#define LEAVE_LOOK_MS	100
+/* How long locks of devices are waited for in a revert. */
+#define LOCK_WAIT	(10 * HZ)
+
+/* How long a running step goes on when the confirm timer comes due. */
+#define EXPIRED_WAIT	(10 * HZ)
+
+/* How often groups that were left out of a round are looked at. */
+#define ROUND_POLL	(HZ / 10)
+
+#ifndef ICFG_HAVE_RCU_EXPEDITE
+/* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
+#ifdef CONFIG_TINY_RCU
+static inline void rcu_expedite_gp(void) { }
+static inline void rcu_unexpedite_gp(void) { }
+#else
+void rcu_expedite_gp(void);
+void rcu_unexpedite_gp(void);
+#endif
+#endif
+
+/*
+ * The remove() of a driver waits for one grace period of RCU after the other, that
+ * of NVMe for six, which is nearly all the time that it takes. So they are
+ * expedited while drivers are unbound, as they are around suspend. That interrupts
+ * other CPUs, but not those that run user space without a tick;
+ * rcupdate.rcu_normal=1 forbids it.
+ *
+ * Not where a device link is deleted with the driver of its supplier:
+ * device_links_driver_cleanup() writes to the link once more after it was
+ * dropped, and only a grace period that is not expedited keeps it there so long.
+ */
+static bool expedite(const struct icfg_plan *plan)
+{
+	if (plan->links_go)
+		return false;
+
+	rcu_expedite_gp();
+	return true;
+}
+
+static void unexpedite(bool expedited)
+{
+	if (expedited)
+		rcu_unexpedite_gp();
+}
+
+DEFINE_LOCK_GUARD_1(expedited, struct icfg_plan,
+		    _T->expedited = expedite(_T->lock),
+		    unexpedite(_T->expedited), bool expedited)
 
 /* Is there a group that does not have its type yet? */
 bool icfg_apply_has_work(struct icfg_plan *plan)
@@ -27,31 +84,26 @@ bool icfg_apply_has_work(struct icfg_plan *plan)
 	struct icfg_plan_group *pg;
 
 	icfg_for_each_group(pg, plan)
-		if (pg->method != ICFG_METHOD_NONE)
+		if (pg->method == ICFG_METHOD_IN_PLACE ||
+		    pg->method == ICFG_METHOD_REBIND)
 			return true;
 	return false;
 }
 
-/* Is there a group that the commit changed, for a rollback to change back? */
+/* Is there a group that the commit modified, for a rollback to restore? */
 bool icfg_apply_has_modified(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 
 	icfg_for_each_group(pg, plan)
-		if (pg->modified)
+		if (pg->modified && pg->revert != ICFG_REVERT_ELSEWHERE)
 			return true;
 	return false;
 }
 
-static bool is_reverted(const struct icfg_plan_dev *d)
-{
-	return !d->pinned && (icfg_dev_is_dependent(d) ||
-			    (icfg_dev_is_bound(d) && d->group->reverted &&
-			     !d->group->pinned));
-}
-
 static void count_steps(struct icfg_plan *plan,
-			bool (*selected)(const struct icfg_plan_dev *d), int each)
+			bool (*selected)(const struct icfg_plan_dev *d),
+			int each)
 {
 	struct icfg_plan_dev *d;
 	int count = 0;
@@ -60,11 +112,6 @@ static void count_steps(struct icfg_plan *plan,
 		if (selected(d))
 			count += each;
 	atomic_add(count, &plan->txn->total);
-}
-
-static bool is_released(const struct icfg_plan_dev *d)
-{
-	return d->released && d->drv;
 }
 
 static bool method_is_rebind(const struct icfg_plan_group *pg)
@@ -77,22 +124,23 @@ static bool method_is_in_place(const struct icfg_plan_group *pg)
 	return pg->method == ICFG_METHOD_IN_PLACE;
 }
 
-static bool is_group_reverted(const struct icfg_plan_group *pg)
+static bool is_unbound(const struct icfg_plan_dev *d)
 {
-	return pg->reverted && !pg->pinned;
+	return d->state == ICFG_DEV_UNBOUND && d->drv;
 }
 
-/* What has a driver is there, and is not to be woken up to be asked. */
-static bool is_there(struct icfg_plan_dev *d)
+/* Does a device look as if it had not got its driver back? */
+static bool lacks_driver(const struct icfg_plan_dev *d)
 {
-	return READ_ONCE(d->dev->driver) || !icfg_dev_is_gone(d);
+	if (!d->dependent && d->group->method != ICFG_METHOD_REBIND)
+		return false;
+	return !d->drv || !icfg_dev_is_bound_again(d);
 }
 
 /* Every group that was switched has its type, every device its driver. */
 static void verify(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
-	struct icfg_plan_dev *d;
 	int err;
 
 	icfg_for_each_group(pg, plan) {
@@ -104,126 +152,180 @@ static void verify(struct icfg_plan *plan)
 			err = -EOPNOTSUPP;
 			icfg_plan_report(pg, NULL, ICFG_VERIFY, -EOPNOTSUPP,
 					 "%s was asked for, the group has %s",
-				     icfg_type_word(pg->new),
-				     icfg_type_word(pg->cur));
-			plan->abort = true;
+					 icfg_type_word(pg->new),
+					 icfg_type_word(pg->cur));
+			icfg_plan_stop(plan, ICFG_STOP);
 		}
 		trace_icfg_verify(pg, pg->new, err);
 	}
-
-	icfg_for_each_dev(d, plan) {
-		if ((d->drv && icfg_dev_is_bound_again(d)) ||
-		    (!d->dependent && d->group->method != ICFG_METHOD_REBIND))
-			continue;
-		if (is_there(d)) {
-			/* It had none, or one that was none of our business. */
-			if (!d->drv || (d->managed && !d->dependent))
-				continue;
-			icfg_plan_report(d->group, d, ICFG_VERIFY, -ENODEV,
-					 "does not have driver %s again",
-				     d->drv_name);
-		} else {
-			if (!d->member || d->below)
-				continue;
-			icfg_plan_report(d->group, d, ICFG_VERIFY, -ENODEV,
-					 "was unplugged meanwhile");
-		}
-		plan->abort = true;
-	}
+	icfg_rebind_verify(plan, lacks_driver);
 }
 
 static bool apply_forward(struct icfg_plan *plan)
 {
-	guard(icfg_expedite)(plan);
+	guard(expedited)(plan);
 
 	count_steps(plan, icfg_dev_is_selected, 2);
 	icfg_rebind_release(plan, icfg_dev_is_selected);
-	if (!plan->abort)
+	if (!icfg_plan_is_stopped(plan))
 		icfg_rebind_switch(plan, method_is_rebind);
-	if (!plan->abort)
-		icfg_rebind_probe(plan);
-	if (!plan->abort)
+	if (!icfg_plan_is_stopped(plan))
+		icfg_rebind_probe(plan, is_unbound);
+	if (!icfg_plan_is_stopped(plan))
 		verify(plan);
 	/*
-	 * Last what needs no release: when anything else fails, these groups
-	 * need no way back, which would release their drivers after all.
+	 * Last what unbinds nothing: when anything else fails, these groups need
+	 * no revert, which would unbind their drivers after all.
 	 */
-	if (!plan->abort)
+	if (!icfg_plan_is_stopped(plan))
 		icfg_rebind_switch(plan, method_is_in_place);
-	return !plan->abort;
+	return !icfg_plan_is_stopped(plan);
 }
 
-/* On the way back: @pg stays as it is, because of @d where that is not NULL. */
-static void pin(struct icfg_plan_group *pg, struct icfg_plan_dev *d, const char *why)
+/* In this round of a revert, and to be switched? */
+static bool is_group_reverted(const struct icfg_plan_group *pg)
+{
+	return pg->revert == ICFG_REVERT_ACTIVE && pg->switched_back &&
+	       !pg->pinned;
+}
+
+static bool is_waiting(const struct icfg_plan_group *pg)
+{
+	enum icfg_revert revert = READ_ONCE(pg->revert);
+
+	return revert == ICFG_REVERT_WAITING || revert == ICFG_REVERT_ELSEWHERE;
+}
+
+/* Is a device unbound in this round of a revert? */
+static bool is_reverted(const struct icfg_plan_dev *d)
+{
+	if (d->state == ICFG_DEV_PINNED)
+		return false;
+	if (icfg_dev_is_dependent(d))
+		return !is_waiting(d->group);
+	return icfg_dev_is_bound(d) && is_group_reverted(d->group);
+}
+
+/*
+ * Is a device probed in this round of a revert? A dependent may be of a group that
+ * an earlier round restored.
+ */
+static bool is_probed(const struct icfg_plan_dev *d)
+{
+	return is_unbound(d) &&
+	       (d->group->revert == ICFG_REVERT_ACTIVE ||
+		(d->dependent && !is_waiting(d->group)));
+}
+
+/* In a revert: @pg stays as it is, because of @d where that is not NULL. */
+static void pin(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+		const char *why)
 {
 	icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
 	pg->failed = true;
 	if (d)
-		d->pinned = true;
+		d->state = ICFG_DEV_PINNED;
 	if (!d || d->member)
-		pg->pinned = pg->reverted;
+		pg->pinned = pg->switched_back;
 }
 
-/*
- * What may not be released holds its suppliers and parents, and these hold the
- * rest of their groups, and so on.
- */
-static void spread_pins(struct icfg_plan *plan)
+/* @d is not touched in this round, and so is no device of its group. */
+static void leave_out(struct icfg_plan_dev *d)
 {
-	struct icfg_plan_dev *d;
-	bool more;
+	d->group->revert = ICFG_REVERT_WAITING;
+}
 
-	do {
-		more = false;
-		icfg_for_each_dev(d, plan) {
-			if (!is_reverted(d) ||
-			    !icfg_step_has_dep(&d->step,
-						  icfg_step_is_pinned))
-				continue;
-			pin(d->group, d, "a device that goes before it is in use");
-			more = true;
-		}
-	} while (more);
+static bool is_lock_held(struct icfg_plan_dev *d)
+{
+	if (!device_trylock(d->dev))
+		return true;
+	device_unlock(d->dev);
+	return false;
 }
 
 /*
- * Somebody may have taken a driver away that was back already, or bound
- * another one: everything is to be as it was before the commit.
+ * Another process may have unbound a device that was bound again already, or
+ * bound another driver: everything is to be as it was before the commit.
  */
 static void rebind_lost(struct icfg_plan_dev *d)
 {
 	struct icfg_plan_group *pg = d->group;
 
-	if (pg->method != ICFG_METHOD_REBIND && !pg->reverted)
+	if (pg->method != ICFG_METHOD_REBIND && !pg->switched_back)
 		return;
-	if (!icfg_dev_is_bound(d) || icfg_dev_is_bound_again(d) ||
-	    icfg_dev_is_gone(d))
+	if (!icfg_dev_is_bound(d) || icfg_dev_is_bound_again(d))
 		return;
 
-	if (!READ_ONCE(d->dev->driver)) {
-		d->released = true;
-	} else if (!pg->reverted) {
+	if (!device_is_registered(d->dev)) {
+		d->state = ICFG_DEV_GONE;
+	} else if (!READ_ONCE(d->dev->driver)) {
+		d->state = ICFG_DEV_UNBOUND;
+	} else if (!pg->switched_back) {
 		icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
-				 "somebody bound another driver than %s meanwhile",
-			     d->drv_name);
+				 "another driver than %s was bound meanwhile",
+				 d->drv_name);
 		pg->failed = true;
 	}
 }
 
-/* An rmmod that was under way when we looked is over in a moment. */
-static bool module_is_gone(struct icfg_plan_dev *d)
+/* Groups and devices whose step is still running are left out of the round. */
+static void leave_out_running(struct icfg_plan *plan)
 {
-	int poll;
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
 
-	for (poll = 0; poll < LEAVE_LOOKS; poll++) {
-		if (!READ_ONCE(d->dev->driver))
-			return true;
-		msleep(LEAVE_LOOK_MS);
-	}
-	return false;
+	icfg_for_each_group(pg, plan)
+		if (icfg_step_is_left(&pg->step))
+			pg->revert = ICFG_REVERT_WAITING;
+	icfg_for_each_dev(d, plan)
+		if (icfg_step_is_left(&d->step))
+			leave_out(d);
 }
 
-/* In which order do they go, and who goes along? */
+/* Which groups need their type back, and which drivers have their devices now? */
+static void look_at_groups(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+	int err;
+
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_ACTIVE)
+			continue;
+		/* From in place, too, by rebind. */
+		pg->switched_back = pg->modified && icfg_group_needs_revert(pg);
+		if (!pg->switched_back)
+			continue;
+		scoped_guard(mutex, &plan->lock)
+			err = icfg_plan_members(plan, pg);
+		if (err)
+			pin(pg, NULL, "no memory");
+		else if (!pg->members)
+			pg->switched_back = false;
+	}
+
+	icfg_for_each_dev(d, plan) {
+		pg = d->group;
+		d->locked = false;
+		if (pg->revert != ICFG_REVERT_ACTIVE)
+			continue;
+		if (pg->modified)
+			rebind_lost(d);
+		if (pg->switched_back) {
+			err = icfg_plan_get_driver(plan, d);
+			if (err && err != -EBUSY)
+				pin(pg, d, "no memory");
+		}
+		if ((is_reverted(d) || is_probed(d)) && is_lock_held(d))
+			d->locked = true;
+	}
+	icfg_for_each_dev(d, plan)
+		if ((d->locked || d->driver_leaving) &&
+		    d->group->revert == ICFG_REVERT_ACTIVE)
+			leave_out(d);
+}
+
+/* In which order are they unbound, and which dependents with them? */
 static void order_revert(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
@@ -235,51 +337,80 @@ static void order_revert(struct icfg_plan *plan)
 			pin(pg, NULL, "no memory");
 }
 
+/* Is the device of a step bound, and left out of this round? */
+static bool is_bound_and_left_out(const struct icfg_step *step)
+{
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	return READ_ONCE(d->dev->driver) && (is_waiting(d->group) || d->locked);
+}
+
+/* Is the device of a step not bound (yet), and left out of this round? */
+static bool is_unbound_and_left_out(const struct icfg_step *step)
+{
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	return (d->state == ICFG_DEV_UNBOUND || icfg_step_is_left(step)) &&
+	       is_waiting(d->group);
+}
+
+/* Does @d have to wait for a device that is left out? */
+static bool is_blocked(const struct icfg_plan_dev *d)
+{
+	if (is_reverted(d))
+		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
+	return is_unbound(d) &&
+	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
+}
+
+/*
+ * A device that must stay bound also pins its suppliers and parents, and all their
+ * groups; a device that is left out leaves those out that it is unbound before,
+ * and those that are bound after it. Iterate to a fixed point.
+ */
+static void spread(struct icfg_plan *plan)
+{
+	struct icfg_plan_dev *d;
+	bool more;
+
+	do {
+		more = false;
+		icfg_for_each_dev(d, plan) {
+			if (is_waiting(d->group))
+				continue;
+			if (is_blocked(d)) {
+				leave_out(d);
+				more = true;
+			} else if (is_reverted(d) &&
+				   icfg_step_has_dep(&d->step,
+						     icfg_step_is_pinned)) {
+				pin(d->group, d,
+				    "a device that goes before it is in use");
+				more = true;
+			}
+		}
+	} while (more);
+}
+
 static bool any_pinned(struct icfg_plan *plan)
 {
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_dev(d, plan)
-		if (d->pinned || d->group->pinned)
+		if (d->state == ICFG_DEV_PINNED || d->group->pinned)
 			return true;
 	return false;
 }
 
-/* Which groups need their type back, and may they be touched for it? */
-static void prepare_revert(struct icfg_plan *plan)
+/* What must not be unbound for the round? */
+static void look_at_uses(struct icfg_plan *plan)
 {
-	char why[ICFG_WHY];
 	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
-	int err;
+	char why[ICFG_WHY];
 
-	icfg_for_each_group(pg, plan) {
-		/* The way back is the way to release, also from in place. */
-		pg->reverted = pg->modified && icfg_group_needs_revert(pg);
-		if (!pg->reverted)
-			continue;
-		scoped_guard(mutex, &plan->lock)
-			err = icfg_plan_members(plan, pg);
-		if (err)
-			pin(pg, NULL, "no memory");
-		else if (!pg->members)
-			pg->reverted = false;
-	}
-
-	icfg_for_each_dev(d, plan) {
-		if (d->group->modified)
-			rebind_lost(d);
-		if (!d->group->reverted)
-			continue;
-		err = icfg_plan_get_driver(plan, d);
-		if (err && err != -EBUSY)
-			pin(d->group, d, "no memory");
-	}
-	order_revert(plan);
-
-	icfg_for_each_dev(d, plan)
-		if (d->driver_leaving && !module_is_gone(d))
-			pin(d->group, d, "the module of its driver is being removed");
 	icfg_for_each_group(pg, plan)
 		if (is_group_reverted(pg) && icfg_inuse_owner(pg))
 			pin(pg, NULL, "it is owned by user space (VFIO, iommufd)");
@@ -290,71 +421,280 @@ static void prepare_revert(struct icfg_plan *plan)
 		     (!d->port && !(plan->allow & ICFG_ALLOW_BLOCK) &&
 		      icfg_inuse_block(d->dev, why) == -EBUSY)))
 			pin(d->group, d, why);
-	spread_pins(plan);
-	/* What would have gone along with those that stay does not go. */
+}
+
+/* Choose the groups of the next round. Returns true if there are any. */
+static bool choose_round(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	bool any = false;
+
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_NONE &&
+		    pg->revert != ICFG_REVERT_WAITING)
+			continue;
+		pg->revert = ICFG_REVERT_ACTIVE;
+		pg->failed = false;
+	}
+
+	leave_out_running(plan);
+	look_at_groups(plan);
+	order_revert(plan);
+	look_at_uses(plan);
+	spread(plan);
+	/* The dependents of devices that stay bound stay bound, too. */
 	if (any_pinned(plan))
 		order_revert(plan);
+
+	icfg_for_each_group(pg, plan)
+		any |= pg->revert == ICFG_REVERT_ACTIVE;
+	return any;
+}
+
+static bool is_made_anew(const struct icfg_plan_dev *d)
+{
+	return d->group->revert == ICFG_REVERT_ACTIVE && d->below &&
+	       d->state == ICFG_DEV_GONE;
+}
+
+/* Restore the groups that were chosen. */
+static void run_round(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+
+	guard(expedited)(plan);
+
+	count_steps(plan, is_reverted, 2);
+	count_steps(plan, is_probed, 1);
+	icfg_rebind_release(plan, is_reverted);
+	leave_out_running(plan);
+	icfg_rebind_switch(plan, is_group_reverted);
+	leave_out_running(plan);
+	icfg_rebind_probe(plan, is_probed);
+	icfg_rebind_verify(plan, is_made_anew);
+	leave_out_running(plan);
+
+	icfg_for_each_dev(d, plan)
+		if (is_probed(d))
+			d->group->failed = true;
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_ACTIVE)
+			continue;
+		pg->revert = ICFG_REVERT_DONE;
+		if (pg->modified || pg->failed)
+			trace_icfg_restore(pg, pg->old,
+					   pg->failed ? -EIO : 0);
+	}
+}
+
+/* Until when may a step take that was left running? */
+static unsigned long step_end(const struct icfg_plan *plan,
+			      const struct icfg_step *step)
+{
+	unsigned long end = READ_ONCE(step->since) + plan->step_limit;
+	unsigned long expired_end = plan->expired_at + EXPIRED_WAIT;
+
+	if (READ_ONCE(plan->stop) == ICFG_STOP_NOW && !step->reverting &&
+	    time_before(expired_end, end))
+		return expired_end;
+	return end;
+}
+
+/* Is it worth to wait for what was left out of a round? */
+static bool may_wait(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+	bool locked = false;
+	bool wait = false;
+
+	icfg_for_each_group(pg, plan)
+		if (icfg_step_is_left(&pg->step))
+			wait |= !icfg_rebind_watch_group(pg, step_end(plan, &pg->step));
+	icfg_for_each_dev(d, plan) {
+		if (icfg_step_is_left(&d->step))
+			wait |= !icfg_rebind_watch_dev(d, step_end(plan, &d->step));
+		locked |= d->locked || d->driver_leaving;
+	}
+	return wait || (locked && time_before(jiffies, plan->lock_until));
+}
+
+/* Why is a device with a lock that is held, or a driver that leaves, not restored? */
+static void report_locked(struct icfg_plan_dev *d)
+{
+	const char *why = d->locked ? "a probe or remove of it is under way" :
+				      "the module of its driver is being removed";
+
+	icfg_plan_report(d->group, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
+	icfg_plan_warn(d->group, d, "left as it is: %s", why);
 }
 
 /*
- * The way back: release what is bound in the groups that have another type by
- * now, switch these, and bring back every driver that we took. Returns 0, or
- * -EIO where something could not be put back.
+ * Report the groups that no round restored. They wait for a step that was given up
+ * on, if there is one.
+ */
+static void report_waiting(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+	bool hangs = false;
+
+	/* Also a step that has returned since the last look. */
+	icfg_for_each_group(pg, plan)
+		hangs |= pg->step.late && is_waiting(pg);
+	icfg_for_each_dev(d, plan)
+		hangs |= d->step.late && is_waiting(d->group);
+
+	icfg_for_each_dev(d, plan) {
+		pg = d->group;
+		if (pg->revert != ICFG_REVERT_WAITING ||
+		    icfg_step_is_left(&d->step))
+			continue;
+		if (d->locked || d->driver_leaving) {
+			report_locked(d);
+			pg->revert = ICFG_REVERT_DONE;
+			pg->failed = true;
+		} else if (!pg->waits && is_blocked(d)) {
+			pg->waits = true;
+			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
+					 "left as it is: it depends on a device that is waited for");
+			icfg_plan_warn(pg, d,
+				       "left as it is: it depends on a device that is waited for");
+		}
+	}
+
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_WAITING)
+			continue;
+		pg->failed = true;
+		if (!hangs)
+			pg->revert = ICFG_REVERT_DONE;
+		trace_icfg_restore(pg, pg->old, -EIO);
+	}
+}
+
+static bool any_waiting(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	icfg_for_each_group(pg, plan)
+		if (pg->revert == ICFG_REVERT_WAITING)
+			return true;
+	return false;
+}
+
+/* Restore each group of @plan that is not restored, as far as that can be done. */
+static void revert_groups(struct icfg_plan *plan)
+{
+	plan->lock_until = jiffies + LOCK_WAIT;
+
+	for (;;) {
+		if (choose_round(plan))
+			run_round(plan);
+		if (!any_waiting(plan))
+			return;
+		if (!may_wait(plan))
+			break;
+		schedule_timeout_uninterruptible(ROUND_POLL);
+	}
+	report_waiting(plan);
+}
+
+/*
+ * Unbind what is bound in the groups that have another type by now, switch these,
+ * and bind every driver again. Returns 0, or -EIO where something could not be
+ * restored (yet).
  */
 static int revert(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
-	struct icfg_plan_dev *d;
 	int ret = 0;
 
 	plan->reverting = true;
-	/* What was left of the way there is not done any more. */
+	/* What was left of the commit is not done any more. */
 	atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
-	prepare_revert(plan);
+	revert_groups(plan);
+	/* Nor are the steps of groups that have to wait. */
+	atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
 
-	guard(icfg_expedite)(plan);
-
-	count_steps(plan, is_reverted, 2);
-	count_steps(plan, is_released, 1);
-	icfg_rebind_release(plan, is_reverted);
-	icfg_rebind_switch(plan, is_group_reverted);
-	icfg_rebind_probe(plan);
-
-	icfg_for_each_dev(d, plan)
-		if (is_released(d) && !d->gone)
-			d->group->failed = true;
-
-	icfg_for_each_group(pg, plan) {
-		if (!pg->modified && !pg->failed)
-			continue;
+	icfg_for_each_group(pg, plan)
 		if (pg->failed)
 			ret = -EIO;
-		trace_icfg_restore(pg, pg->old, pg->failed ? -EIO : 0);
-	}
 	return ret;
 }
 
 /**
- * icfg_apply_commit - do what was checked
- * @plan: the plan, checked and not refused
+ * icfg_apply_commit - do what was validated
+ * @plan: the plan, validated and not refused
  *
  * Returns 0; -ECANCELED where something failed and everything is as before;
- * -EIO where something could not be put back.
+ * -EIO where something could not be restored, or not yet.
  */
 int icfg_apply_commit(struct icfg_plan *plan)
 {
 	if (apply_forward(plan))
 		return 0;
+
+	/* Restoring does not ask whether an interface is up. */
+	plan->allow |= ICFG_ALLOW_NET;
 	return revert(plan) ?: -ECANCELED;
 }
 
 /**
- * icfg_apply_rollback - go back
- * @plan: the plan, checked by icfg_validate_rollback()
+ * icfg_apply_rollback - restore what a commit changed
+ * @plan: the plan, validated by icfg_validate_rollback()
  *
- * Returns 0, or -EIO where something could not be put back.
+ * Returns 0, or -EIO where something could not be restored, or not yet.
  */
 int icfg_apply_rollback(struct icfg_plan *plan)
 {
 	return revert(plan);
+}
+
+/* Does a group of @plan wait for a step that was given up on? */
+bool icfg_apply_is_waiting(struct icfg_plan *plan)
+{
+	return any_waiting(plan);
+}
+
+/**
+ * icfg_apply_take_back - restore groups whose steps have returned
+ * @plan: a plan that was reverted, with groups that wait
+ *
+ * The groups that it restores, or reports as failed for good, do not wait any
+ * more.
+ */
+void icfg_apply_take_back(struct icfg_plan *plan)
+{
+	revert_groups(plan);
+}
+
+/**
+ * icfg_apply_carry_over - note in a later plan what a take-back did
+ * @plan: the plan of the take-back
+ * @later: a rollback of the same transaction that left these groups alone
+ */
+void icfg_apply_carry_over(struct icfg_plan *plan, struct icfg_plan *later)
+{
+	struct icfg_plan_group *pg, *to;
+	struct icfg_plan_dev *d, *other;
+
+	icfg_for_each_group(pg, plan) {
+		/* Both were made from the same list of groups. */
+		to = later->groups + (pg - plan->groups);
+		if (pg->revert != ICFG_REVERT_DONE ||
+		    to->revert != ICFG_REVERT_ELSEWHERE)
+			continue;
+		to->revert = ICFG_REVERT_DONE;
+		to->cur = pg->cur;
+		to->modified = pg->modified;
+		to->failed = pg->failed;
+		to->dma_setup_failed = pg->dma_setup_failed;
+		icfg_for_each_dev(d, plan) {
+			other = icfg_plan_find(later, d->dev);
+			if (d->group == pg && other && other->group == to)
+				other->state = d->state;
+		}
+	}
 }

@@ -19,9 +19,6 @@
 #include "icfg.h"
 #include "rules/rules.h"
 
-/* Room kept for the line that counts the devices left out. */
-#define DEVICES_TAIL	48
-
 static struct icfg_txn *to_txn(struct config_item *item)
 {
 	return container_of(to_config_group(item), struct icfg_txn, dir);
@@ -58,57 +55,21 @@ static ssize_t icfg_group_type_store(struct config_item *item,
 static ssize_t icfg_group_current_type_show(struct config_item *item,
 					    char *page)
 {
-	char word[ICFG_TYPE_WORD];
-	int ret;
-
-	ret = icfg_core_read_type(to_staged(item)->group, word);
-	return ret ?: sprintf(page, "%s", word);
+	return icfg_staged_show_type(to_staged(item), page);
 }
 
-struct devices_page {
-	char *page;
-	size_t at;
-	unsigned int left;
-};
-
-/* Called with the group's mutex held. */
-static int show_device(struct device *dev, void *data)
+static ssize_t icfg_group_method_show(struct config_item *item, char *page)
 {
-	enum icfg_type required = icfg_required_type(dev);
-	struct devices_page *out = data;
-	const struct device_driver *drv;
-	char line[512];
-	int len;
+	struct icfg_staged *group = to_staged(item);
 
-	/* A driver's module is freed only a grace period after its unbinding. */
-	scoped_guard(rcu) {
-		drv = READ_ONCE(dev->driver);
-		len = snprintf(line, sizeof(line), "%s %s %s %s\n",
-			       dev_bus_name(dev), dev_name(dev),
-			       drv ? drv->name : "-",
-			       required == ICFG_NONE ? "any" :
-			       icfg_type_word(required));
-	}
+	guard(mutex)(&group->txn->lock);
 
-	if (out->left || len >= sizeof(line) ||
-	    out->at + len > ICFG_TEXT_MAX - DEVICES_TAIL) {
-		out->left++;
-	} else {
-		memcpy(out->page + out->at, line, len);
-		out->at += len;
-	}
-	return 0;
+	return sprintf(page, "%s\n", icfg_method_word(group->method));
 }
 
 static ssize_t icfg_group_devices_show(struct config_item *item, char *page)
 {
-	struct devices_page out = { .page = page };
-
-	iommu_group_for_each_dev(to_staged(item)->group, &out, show_device);
-	if (out.left)
-		out.at += sprintf(page + out.at, "... %u more devices left out\n",
-				  out.left);
-	return out.at;
+	return icfg_staged_show_devices(to_staged(item), page);
 }
 
 static ssize_t icfg_group_status_show(struct config_item *item, char *page)
@@ -123,12 +84,14 @@ static ssize_t icfg_group_status_show(struct config_item *item, char *page)
 
 CONFIGFS_ATTR(icfg_group_, type);
 CONFIGFS_ATTR_RO(icfg_group_, current_type);
+CONFIGFS_ATTR_RO(icfg_group_, method);
 CONFIGFS_ATTR_RO(icfg_group_, devices);
 CONFIGFS_ATTR_RO(icfg_group_, status);
 
 static struct configfs_attribute *icfg_group_attrs[] = {
 	&icfg_group_attr_type,
 	&icfg_group_attr_current_type,
+	&icfg_group_attr_method,
 	&icfg_group_attr_devices,
 	&icfg_group_attr_status,
 	NULL
@@ -285,6 +248,72 @@ static ssize_t icfg_txn_confirm_timeout_store(struct config_item *item,
 	return ret ?: count;
 }
 
+static ssize_t icfg_txn_disruption_show(struct config_item *item, char *page)
+{
+	struct icfg_txn *txn = to_txn(item);
+
+	guard(mutex)(&txn->lock);
+
+	return sprintf(page, "%s\n", icfg_disruption_word(txn->disruption));
+}
+
+static ssize_t icfg_txn_disruption_store(struct config_item *item,
+					 const char *page, size_t count)
+{
+	enum icfg_disruption disruption = ICFG_DISRUPT_REBIND;
+	struct icfg_txn *txn = to_txn(item);
+	bool valid;
+	int ret;
+
+	valid = !icfg_parse_disruption(page, count, &disruption);
+
+	guard(mutex)(&txn->lock);
+
+	ret = option_refused(txn, valid);
+	if (ret)
+		return ret;
+	if (txn->state != ICFG_STAGED)
+		return -EBUSY;
+	txn->disruption = disruption;
+	return count;
+}
+
+static ssize_t icfg_txn_step_timeout_show(struct config_item *item, char *page)
+{
+	struct icfg_txn *txn = to_txn(item);
+
+	guard(mutex)(&txn->lock);
+
+	return sprintf(page, "%u\n", txn->step_timeout);
+}
+
+static ssize_t icfg_txn_step_timeout_store(struct config_item *item,
+					   const char *page, size_t count)
+{
+	struct icfg_txn *txn = to_txn(item);
+	u64 seconds = 0;
+	bool valid;
+	int ret;
+
+	valid = !icfg_parse_number(page, count, ICFG_STEP_TIMEOUT_MAX,
+				   &seconds) && seconds;
+
+	guard(mutex)(&txn->lock);
+
+	ret = option_refused(txn, valid);
+	if (ret)
+		return ret;
+	if (txn->state != ICFG_STAGED)
+		return -EBUSY;
+	txn->step_timeout = seconds;
+	return count;
+}
+
+static ssize_t icfg_txn_remaining_show(struct config_item *item, char *page)
+{
+	return sprintf(page, "%u\n", icfg_txn_remaining(to_txn(item)));
+}
+
 static ssize_t store_action(struct config_item *item, const char *page,
 			    size_t count, int (*action)(struct icfg_txn *txn))
 {
@@ -328,7 +357,10 @@ CONFIGFS_ATTR_RO(icfg_txn_, progress);
 CONFIGFS_ATTR_RO(icfg_txn_, report);
 CONFIGFS_ATTR(icfg_txn_, expected_generation);
 CONFIGFS_ATTR(icfg_txn_, allow_in_use);
+CONFIGFS_ATTR(icfg_txn_, disruption);
 CONFIGFS_ATTR(icfg_txn_, confirm_timeout);
+CONFIGFS_ATTR(icfg_txn_, step_timeout);
+CONFIGFS_ATTR_RO(icfg_txn_, remaining);
 CONFIGFS_ATTR_WO(icfg_txn_, check);
 CONFIGFS_ATTR_WO(icfg_txn_, commit);
 CONFIGFS_ATTR_WO(icfg_txn_, confirm);
@@ -340,7 +372,10 @@ static struct configfs_attribute *icfg_txn_attrs[] = {
 	&icfg_txn_attr_report,
 	&icfg_txn_attr_expected_generation,
 	&icfg_txn_attr_allow_in_use,
+	&icfg_txn_attr_disruption,
 	&icfg_txn_attr_confirm_timeout,
+	&icfg_txn_attr_step_timeout,
+	&icfg_txn_attr_remaining,
 	&icfg_txn_attr_check,
 	&icfg_txn_attr_commit,
 	&icfg_txn_attr_confirm,

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Listing the managed device links: whoever unbinds a supplier unbinds its
- * consumers, on any bus and without a word, so a commit has to know them
- * beforehand.
+ * Who is unbound with whom, and in which order: children before their parents, and
+ * consumers before the suppliers that they have a managed device link to. The
+ * driver core unbinds the consumers of a supplier on any bus and without telling
+ * anyone, so a commit has to know them beforehand.
  *
- * The driver core keeps the lists to itself, but each link is also a device of
- * the class "devlink", and a reference on that device keeps both ends. Owns
- * the pointer to the class, set once when the module loads; the class itself
+ * In: a plan whose devices and drivers are known. Out: edges between the steps of
+ * its devices, and the dependents that had to be added. Called by validate.c and
+ * apply.c from the thread that drives the plan, and from a switch for one device.
+ *
+ * The driver core does not export its lists of links, but each link is also a
+ * device of the class "devlink", and a reference to that device keeps both ends.
+ * Owns the pointer to the class, set once when the module loads; the class
  * lives as long as the kernel.
  */
 #include <linux/device.h>
@@ -177,7 +182,7 @@ struct order {
 	int err;
 };
 
-/* @consumer goes before @order->top: take it along. */
+/* @consumer is unbound before @order->top. */
 static int order_consumer(struct order *order, struct device *consumer)
 {
 	struct icfg_plan_dev *d;
@@ -200,11 +205,11 @@ static int order_consumer(struct order *order, struct device *consumer)
 	} else {
 		/* One that we have released is still to be probed after it. */
 		d = icfg_plan_find(order->plan, consumer);
-		if (!d || !d->released)
+		if (!d || d->state != ICFG_DEV_UNBOUND)
 			return 0;
 	}
 	return icfg_step_add_dep(&d->step, &order->top->step,
-			       icfg_plan_gfp(order->plan));
+				 icfg_plan_gfp(order->plan));
 }
 
 /* @dev is @order->top or hangs below it: who goes before it? */
@@ -219,11 +224,15 @@ static int order_below(struct device *dev, void *data)
 	if (dev != order->top->dev) {
 		d = icfg_plan_find(order->plan, dev);
 		if (d) {
-			d->below = true;
+			/* The remove of a port does not delete what is below. */
+			d->below |= !order->top->port;
 			order->err = icfg_step_add_dep(&d->step,
 						       &order->top->step, gfp);
 		}
 	}
+	/* Nor does it unbind what is below, or that has a link to it. */
+	if (order->top->port)
+		return order->err;
 
 	link = icfg_links_of(order->links, dev, &left);
 	for (; left && !order->err; left--, link++) {
@@ -235,14 +244,14 @@ static int order_below(struct device *dev, void *data)
 
 /**
  * icfg_deps_order - find who else goes when a driver does, and who goes first
- * @plan: the plan, its drivers pinned
- * @selected: of which devices the driver will be released
+ * @plan: the plan, its drivers known
+ * @selected: which devices are to be unbound
  *
  * Adds the managed consumers of these devices, however deep, and of what hangs
- * below them, and marks them to go along. Children go before parents, consumers
- * before suppliers. Returns 0 or -ENOMEM.
+ * below them, and marks them as dependent. Returns 0 or -ENOMEM.
  */
-int icfg_deps_order(struct icfg_plan *plan, bool (*selected)(const struct icfg_plan_dev *d))
+int icfg_deps_order(struct icfg_plan *plan,
+		    bool (*selected)(const struct icfg_plan_dev *d))
 {
 	struct icfg_links links;
 	struct order order = { .plan = plan, .links = &links };
@@ -262,7 +271,8 @@ int icfg_deps_order(struct icfg_plan *plan, bool (*selected)(const struct icfg_p
 	do {
 		order.more = false;
 		icfg_for_each_dev(d, plan) {
-			if (d->port || (!selected(d) && !d->dependent && !d->released))
+			if (!selected(d) && !d->dependent &&
+			    d->state != ICFG_DEV_UNBOUND)
 				continue;
 			order.top = d;
 			if (!order_below(d->dev, &order))

@@ -6,7 +6,6 @@
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
 #include <linux/compiler_attributes.h>
-#include <linux/completion.h>
 #include <linux/configfs.h>
 #include <linux/device.h>
 #include <linux/kref.h>
@@ -16,6 +15,7 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 /* parse.c */
@@ -78,10 +78,27 @@ enum icfg_phase {
 #define ICFG_ALLOW_NET		BIT(0)
 #define ICFG_ALLOW_BLOCK	BIT(1)
 
+/* How a group gets from the type that it has to the one that is wanted. */
+enum icfg_method {
+	ICFG_METHOD_NONE,	/* not known yet */
+	ICFG_METHOD_UNCHANGED,	/* it has its type already */
+	ICFG_METHOD_IN_PLACE,	/* DMA to DMA-FQ, drivers stay bound */
+	ICFG_METHOD_REBIND,	/* drivers unbound, group switched, devices probed */
+};
+
+/* What an operator accepts at most, in the order of the words in the ABI. */
+enum icfg_disruption {
+	ICFG_DISRUPT_NONE,	/* in place only */
+	ICFG_DISRUPT_PAUSE,	/* also with drivers paused */
+	ICFG_DISRUPT_REBIND,	/* also with drivers unbound */
+};
+
 const char *icfg_type_word(enum icfg_type type);
 const char *icfg_state_word(enum icfg_state state);
 const char *icfg_status_word(enum icfg_status status);
 const char *icfg_phase_word(enum icfg_phase phase);
+const char *icfg_method_word(enum icfg_method method);
+const char *icfg_disruption_word(enum icfg_disruption disruption);
 
 size_t icfg_line_len(const char *buf, size_t count);
 bool icfg_is_word(const char *buf, size_t count, const char *word);
@@ -89,6 +106,8 @@ enum icfg_type icfg_type_from_word(const char *buf, size_t count);
 int icfg_parse_one(const char *buf, size_t count);
 int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type);
 int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow);
+int icfg_parse_disruption(const char *buf, size_t count,
+			  enum icfg_disruption *disruption);
 int icfg_parse_number(const char *buf, size_t count, u64 max, u64 *value);
 int icfg_parse_group_id(const char *name, unsigned int *id);
 bool icfg_name_ok(const char *name);
@@ -127,45 +146,82 @@ ssize_t icfg_report_show(struct icfg_report *report, int group, char *page,
 /* sched.c */
 struct icfg_sched;
 
+enum icfg_step_state {
+	ICFG_STEP_IDLE,		/* not part of a run, or done */
+	ICFG_STEP_WAITING,	/* for steps that go first */
+	ICFG_STEP_RUNNING,	/* on the workqueue, or in its function */
+	ICFG_STEP_LEFT,		/* still running; the run no longer waits for it */
+};
+
+/* Why a run is to end before all of its steps have run. */
+enum icfg_stop {
+	ICFG_GO_ON,
+	ICFG_STOP,		/* begin no step; running ones may end in a moment */
+	ICFG_STOP_NOW,		/* begin no step, and wait for none */
+};
+
 /**
  * struct icfg_step - one piece of work that runs beside others
  * @node: in the list that is given to icfg_sched_run()
  * @deps: struct icfg_edge, to the steps that go before this one
  * @dependents: struct icfg_edge, to the steps that go after this one
  * @selected: set by the caller: this step is part of the next run
+ * @since: when it began last, in jiffies
+ * @reverting: it began last as part of a revert
+ * @slow: it was reported as slow since
+ * @late: it has outlasted its limit since
  */
 struct icfg_step {
 	struct list_head node;
 	struct list_head deps;
 	struct list_head dependents;
 	bool selected;
-
-	/* private: of sched.c */
-	bool reported;
-	atomic_t started;
-	atomic_t pending;
 	unsigned long since;
+	bool reverting;
+	bool slow;
+	bool late;
+
+	/* private: of sched.c, under its lock */
+	enum icfg_step_state state;
+	unsigned int pending;
+	struct list_head ready;
 	struct icfg_sched *sched;
+	void (*returned)(struct icfg_step *step);
 	struct work_struct work;
 };
 
 /**
  * struct icfg_sched - one run over a list of steps
  * @fn: does the work of a step; may sleep
- * @slow: told once of each step that has been under way for over ten seconds
- * @done: counts steps as they finish, or NULL
- * @reverting: follow the edges the other way around
+ * @slow: called once for each step that has been running for over ten seconds
+ * @late: called for a step that has outlasted @limit, before those that wait
+ *	for it begin
+ * @leave: called for each step that is left running, under the lock of
+ *	sched.c: takes the references that @returned puts
+ * @returned: called when a step that was left has returned, as its last act
+ * @limit: how long one step may take, in jiffies
+ * @stop: read all the time, and @wait is woken when it changes; or NULL
+ * @wait: where the run waits
+ * @done: counts steps as they finish or are left, or NULL
+ * @reverse: follow the edges the other way around
+ * @reverting: the run is part of a revert; noted in each step
  */
 struct icfg_sched {
 	void (*fn)(struct icfg_step *step);
 	void (*slow)(struct icfg_step *step);
+	void (*late)(struct icfg_step *step);
+	void (*leave)(struct icfg_step *step);
+	void (*returned)(struct icfg_step *step);
+	unsigned long limit;
+	const enum icfg_stop *stop;
+	wait_queue_head_t *wait;
 	atomic_t *done;
+	bool reverse;
 	bool reverting;
 
 	/* private: */
-	atomic_t running;
-	atomic_t remaining;
-	struct completion idle;
+	unsigned int running;
+	unsigned int waiting;
 };
 
 int icfg_sched_init(void);
@@ -175,9 +231,15 @@ void icfg_step_init(struct icfg_step *step);
 int icfg_step_add_dep(struct icfg_step *first, struct icfg_step *second,
 		      gfp_t gfp);
 bool icfg_step_has_dep(const struct icfg_step *step,
-		       bool (*test)(const struct icfg_step *before));
+		       bool (*test)(const struct icfg_step *dep));
+bool icfg_step_has_dependent(const struct icfg_step *step,
+			     bool (*test)(const struct icfg_step *dependent));
+bool icfg_step_is_left(const struct icfg_step *step);
+bool icfg_step_watch(struct icfg_step *step, unsigned long until,
+		     void (*slow)(struct icfg_step *step),
+		     void (*late)(struct icfg_step *step));
 void icfg_step_free_deps(struct list_head *list);
-void icfg_sched_run(struct icfg_sched *steps, struct list_head *list);
+void icfg_sched_run(struct icfg_sched *sched, struct list_head *list);
 
 /* txn.c, staged.c */
 struct icfg_plan;
@@ -185,20 +247,33 @@ struct icfg_plan;
 /* The longest time in which a commit can be confirmed, in seconds. */
 #define ICFG_CONFIRM_MAX	604800
 
+/* How long one step of a commit or rollback may take, in seconds. */
+#define ICFG_STEP_TIMEOUT	120
+#define ICFG_STEP_TIMEOUT_MAX	3600
+
 /**
  * struct icfg_txn - a transaction
  * @dir: its directory, whose reference count is that of the transaction
- * @checking: held while a check runs; taken outside of @lock
+ * @busy: held while a check or a take-back runs, and to begin a commit or a
+ *	rollback; taken outside of @lock
  * @lock: protects what follows up to @report. Held for moments only: nobody
  *	waits for hardware under it, and configfs takes it under its own locks.
  * @state: where it is in its life
  * @groups: struct icfg_staged, each with a reference; changes in ICFG_STAGED only
  * @expected_generation: 0, or what the generation has to be at the commit
  * @allow: ICFG_ALLOW_*
+ * @disruption: the most disruptive method that the operator accepts
  * @confirm_timeout: seconds, 0 for a commit that is final at once
+ * @step_timeout: seconds that one step may take
  * @undo: what the last commit found, kept while there is a way back
- * @deadline: when an unconfirmed commit goes back, in jiffies
- * @timer: takes it back; holds a reference to @dir while armed or running
+ * @plan: the commit that is running, while the timer may interrupt it
+ * @deadline: when a commit that is not confirmed is reverted, by
+ *	icfg_pm_clock(); 0 while nothing counts down
+ * @timer: reverts it; holds a reference to @dir while armed or running
+ * @waiting: struct icfg_plan, each with a reference, that have groups which a
+ *	step that was given up on keeps from being restored
+ * @take_back: restores these groups when such a step has returned; holds a
+ *	reference to @dir while queued or running
  * @report: has a lock of its own
  * @done: device steps done by the present or last run
  * @total: device steps that there are
@@ -206,16 +281,21 @@ struct icfg_plan;
 struct icfg_txn {
 	struct config_group dir;
 
-	struct mutex checking;	/* held while a check runs */
+	struct mutex busy;	/* held while a check or a take-back runs */
 	struct mutex lock;	/* protects up to @report */
 	enum icfg_state state;
 	struct list_head groups;
 	u64 expected_generation;
 	unsigned int allow;
+	enum icfg_disruption disruption;
 	unsigned int confirm_timeout;
+	unsigned int step_timeout;
 	struct icfg_plan *undo;
+	struct icfg_plan *plan;
 	u64 deadline;
 	struct delayed_work timer;
+	struct list_head waiting;
+	struct delayed_work take_back;
 
 	struct icfg_report report;
 	atomic_t done;
@@ -230,6 +310,7 @@ struct icfg_txn {
  * @group: the IOMMU group; the reference keeps its number from being reused
  * @id: its number
  * @new: the type to commit; under txn->lock
+ * @method: what the last check, commit or rollback chose; under txn->lock
  * @status: what became of it; under txn->lock
  * @hidden: the directory is gone, the transaction still covers the group;
  *	under txn->lock
@@ -241,6 +322,7 @@ struct icfg_staged {
 	struct iommu_group *group;
 	unsigned int id;
 	enum icfg_type new;
+	enum icfg_method method;
 	enum icfg_status status;
 	bool hidden;
 };
@@ -263,7 +345,12 @@ int icfg_txn_add(struct icfg_txn *txn, struct icfg_staged *group);
 void icfg_txn_drop(struct icfg_txn *txn, struct icfg_staged *group);
 int icfg_staged_set_type(struct icfg_staged *group, enum icfg_type type);
 
-void icfg_txn_init_timer(struct icfg_txn *txn);
+bool icfg_staged_freeze(struct icfg_staged *group);
+void icfg_staged_thaw(struct icfg_staged *group);
+ssize_t icfg_staged_show_type(struct icfg_staged *group, char *page);
+ssize_t icfg_staged_show_devices(struct icfg_staged *group, char *page);
+
+void icfg_txn_init_work(struct icfg_txn *txn);
 void icfg_txn_drop_hidden(struct icfg_txn *txn);
 void icfg_txn_keep_undo(struct icfg_txn *txn, struct icfg_plan *plan);
 
@@ -272,6 +359,7 @@ int icfg_txn_commit(struct icfg_txn *txn);
 int icfg_txn_confirm(struct icfg_txn *txn);
 int icfg_txn_rollback(struct icfg_txn *txn);
 int icfg_txn_set_confirm_timeout(struct icfg_txn *txn, unsigned int seconds);
+unsigned int icfg_txn_remaining(struct icfg_txn *txn);
 
 bool icfg_capable(void);
 
@@ -310,11 +398,15 @@ enum icfg_support icfg_domain_defers(struct device *dev);
 enum icfg_type icfg_auto_type(const struct icfg_types *types);
 
 /* plan.c */
-/* How a group gets from the type that it has to the one that is wanted. */
-enum icfg_method {
-	ICFG_METHOD_NONE,	/* it has it already */
-	ICFG_METHOD_IN_PLACE,	/* DMA to DMA-FQ, drivers stay bound */
-	ICFG_METHOD_REBIND,	/* drivers released, switched, probed again */
+
+/* Where a group is when its plan is reverted. */
+enum icfg_revert {
+	ICFG_REVERT_NONE,	/* not reverted yet */
+	ICFG_REVERT_WAITING,	/* for a step that was left, or for a lock */
+	ICFG_REVERT_ACTIVE,	/* its devices and its type are being restored */
+	ICFG_REVERT_DONE,	/* restored, or reported as failed for good */
+	ICFG_REVERT_NOTED,	/* the same, before the take-back that is running */
+	ICFG_REVERT_ELSEWHERE,	/* an earlier plan of the transaction restores it */
 };
 
 /**
@@ -324,17 +416,20 @@ enum icfg_method {
  * @staged: the group of the transaction, with a reference
  * @types: what its devices allow, as of the last look at the members
  * @devs: struct icfg_plan_dev that are or were members; grows under plan->lock, and
- *	only by the one who works on this group
+ *	only by the thread that works on this group
  * @members: how many devices it has, as of the last look
  * @new: the type to go to
- * @old: the type at the start of the commit, which is the way back
+ * @old: the type at the start of the commit, which a revert restores
  * @cur: the type as last read by us
- * @method: how it goes forwards
- * @owned: another transaction has it: look no further
- * @modified: a driver was released or the type was set
- * @reverted: this group takes part in the revert
- * @pinned: it may not be touched on the way back; the reason is reported
- * @failed: something of it could not be put back
+ * @method: how it gets its type
+ * @revert: where it is when the plan is reverted
+ * @refusal: the errno that a check reports for it, 0 while there is none
+ * @owned: another transaction has it: it is not judged any further
+ * @modified: a driver was unbound or the type was set
+ * @switched_back: the revert is to set its type
+ * @pinned: it must not be touched by the revert; the reason is reported
+ * @failed: something of it could not be restored
+ * @waits: it is reported that it waits for the device of another group
  * @dma_setup_failed: it has a new domain, for which the core could not set a member up
  */
 struct icfg_plan_group {
@@ -348,12 +443,22 @@ struct icfg_plan_group {
 	enum icfg_type old;
 	enum icfg_type cur;
 	enum icfg_method method;
+	enum icfg_revert revert;
+	int refusal;
 	bool owned;
 	bool modified;
-	bool reverted;
+	bool switched_back;
 	bool pinned;
 	bool failed;
+	bool waits;
 	bool dma_setup_failed;
+};
+
+enum icfg_dev_state {
+	ICFG_DEV_IDLE,		/* as it was found, or bound again */
+	ICFG_DEV_UNBOUND,	/* we took its driver away */
+	ICFG_DEV_PINNED,	/* it must keep its driver in a revert */
+	ICFG_DEV_GONE,		/* it was unplugged */
 };
 
 /**
@@ -365,20 +470,22 @@ struct icfg_plan_group {
  * @dev: the device, with a reference
  * @drv: the driver that it had at the start, its module pinned; or NULL
  * @drv_name: the name of that driver, which outlives @drv; or NULL
+ * @state: where it is between the driver that it had and none
  * @member: a member of the group; else a managed consumer of what is released
  * @managed: its driver manages DMA itself, and stays
  * @port: its driver would manage DMA itself, but keeps interrupts in the domain,
- *	and goes for their sake; what hangs below it stays
- * @dependent: goes along with a supplier, whatever is wanted of its own group
+ *	and is unbound for their sake; what hangs below it stays
+ * @dependent: unbound because a supplier is unbound; its group need not be in the
+ *	plan
  * @below: hangs below another one that is released, which may delete it: the
  *	probe of that one makes it anew
+ * @enabled: a port with one more pci_enable_device() of ours, so that it does
+ *	not lose bus mastering while its driver is unbound
  * @driver_leaving: the module of its driver is being removed
- * @pinned: on the way back, what hangs below it or its consumers is in use
- * @released: we took the driver away and have not brought it back
- * @gone: it was unplugged, when last asked
+ * @locked: its lock could not be acquired in time
  * @disk_open: a disk below was open at the last look
  * @no_dma_ops: its group was translated at the start, but the core could not set it
- *	up for that, and has only told so in the kernel log
+ *	up for that, and has only said so in the kernel log
  */
 struct icfg_plan_dev {
 	struct icfg_step step;
@@ -388,24 +495,25 @@ struct icfg_plan_dev {
 	struct device *dev;
 	struct device_driver *drv;
 	const char *drv_name;
+	enum icfg_dev_state state;
 	bool member;
 	bool managed;
 	bool port;
 	bool dependent;
 	bool below;
+	bool enabled;
 	bool driver_leaving;
-	bool pinned;
-	bool released;
-	bool gone;
+	bool locked;
 	bool disk_open;
 	bool no_dma_ops;
 };
 
 /**
- * struct icfg_plan - one way over the hardware: a check, a commit or a rollback,
- *	and afterwards the record of what the commit found
- * @ref: references to the plan
+ * struct icfg_plan - a check, a commit or a rollback, and afterwards the record of
+ *	what the commit found
+ * @ref: references to the plan; each step that is left running has one
  * @txn: the transaction; outlives the plan
+ * @node: in txn->waiting
  * @groups: the groups
  * @nr_groups: how many there are
  * @group_steps: the steps of @groups
@@ -415,16 +523,23 @@ struct icfg_plan_dev {
  * @by_dev: the same by device: a hash table
  * @by_dev_bits: the binary logarithm of its size
  * @allow: ICFG_ALLOW_*, as of the start
+ * @disruption: the most disruptive method that is allowed
  * @expected: the generation that it has to be, or 0
+ * @step_limit: how long one step may take, in jiffies
+ * @lock_until: until when locks of devices are waited for, in jiffies
+ * @expired_at: when the confirm timer came due, in jiffies
+ * @wait: where the thread that drives the plan waits
+ * @step_returned: called when a step that was left running has returned
+ * @stop: a forward run begins no more steps; set once, by any thread
  * @confirm: the commit will wait to be confirmed
  * @reverting: this plan restores
  * @links_go: device links go with the drivers that are released
- * @abort: something failed, go back; set once, by anybody
  * @refusal: the errno that a refusal returns, 0 while there is none
  */
 struct icfg_plan {
 	struct kref ref;
 	struct icfg_txn *txn;
+	struct list_head node;
 	struct icfg_plan_group *groups;
 	unsigned int nr_groups;
 	struct list_head group_steps;
@@ -433,11 +548,17 @@ struct icfg_plan {
 	struct hlist_head *by_dev;
 	unsigned int by_dev_bits;
 	unsigned int allow;
+	enum icfg_disruption disruption;
 	u64 expected;
+	unsigned long step_limit;
+	unsigned long lock_until;
+	unsigned long expired_at;
+	wait_queue_head_t wait;
+	void (*step_returned)(struct icfg_plan *plan);
+	enum icfg_stop stop;
 	bool confirm;
 	bool reverting;
 	bool links_go;
-	bool abort;
 	int refusal;
 };
 
@@ -460,16 +581,16 @@ static inline struct icfg_plan_group *to_plan_group(struct icfg_step *step)
 /* Will its driver have to go before the group can be switched? */
 static inline bool icfg_dev_is_bound(const struct icfg_plan_dev *d)
 {
-	return d->drv && !d->managed && !d->released;
+	return d->drv && !d->managed && d->state != ICFG_DEV_UNBOUND;
 }
 
-/* Will its driver go because that of a supplier does? */
+/* Will its driver be unbound because that of a supplier is? */
 static inline bool icfg_dev_is_dependent(const struct icfg_plan_dev *d)
 {
-	return d->dependent && d->drv && !d->released;
+	return d->dependent && d->drv && d->state != ICFG_DEV_UNBOUND;
 }
 
-/* Will its driver be released on the way there? */
+/* Does the commit unbind its driver? */
 static inline bool icfg_dev_is_selected(const struct icfg_plan_dev *d)
 {
 	return icfg_dev_is_dependent(d) ||
@@ -484,18 +605,27 @@ static inline bool icfg_dev_is_bound_again(const struct icfg_plan_dev *d)
 
 /* As what a step of a plan is reported. */
 static inline enum icfg_phase icfg_plan_phase(const struct icfg_plan *plan,
-					      enum icfg_phase forwards)
+					      enum icfg_phase forward)
 {
-	return plan->reverting ? ICFG_RESTORE : forwards;
+	return plan->reverting ? ICFG_RESTORE : forward;
+}
+
+/* Has a commit stopped, so that no step of it may begin? */
+static inline bool icfg_plan_is_stopped(const struct icfg_plan *plan)
+{
+	return !plan->reverting && READ_ONCE(plan->stop) != ICFG_GO_ON;
 }
 
 #define icfg_for_each_member(d, pg)				\
 	list_for_each_entry(d, &(pg)->devs, in_group)
 
-/* May the device of a step not be released on the way back? */
+/* Must the device of a step keep its driver in a revert? */
 static inline bool icfg_step_is_pinned(const struct icfg_step *step)
 {
-	return READ_ONCE(container_of(step, struct icfg_plan_dev, step)->pinned);
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	return READ_ONCE(d->state) == ICFG_DEV_PINNED;
 }
 
 /* Does it have a default domain that translates? */
@@ -523,10 +653,13 @@ struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
 					struct icfg_plan_group *group,
 				  struct device *dev);
 void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
-void icfg_plan_lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d);
+void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
 bool icfg_dev_is_gone(struct icfg_plan_dev *d);
 
+__printf(3, 4)
+void icfg_plan_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+		    const char *fmt, ...);
 __printf(5, 6)
 void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		      enum icfg_phase phase, int err, const char *fmt, ...);
@@ -567,7 +700,7 @@ bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
 /* ownership.c */
 void icfg_own_check(struct icfg_plan *plan);
 void icfg_own(struct icfg_plan *plan);
-void icfg_disown(struct icfg_txn *txn);
+void icfg_disown(struct icfg_plan *plan);
 
 /* Room for the name of a transaction. */
 #define ICFG_OWNER_NAME	(ICFG_NAME_MAX + 1)
@@ -580,11 +713,11 @@ bool icfg_generation_raise(u64 expected);
 void icfg_ownership_exit(void);
 
 /* validate.c */
-/* Who asks for a rollback: it decides what stops it. */
+/* What asks for a rollback: it decides what refuses it. */
 enum icfg_trigger {
-	ICFG_BY_HAND,		/* guards refuse, a stale group refuses */
-	ICFG_BY_HAND_AGAIN,	/* in ICFG_FAILED: guards refuse, stale is left */
-	ICFG_BY_TIMER,		/* nobody is there to be refused */
+	ICFG_BY_HAND,		/* uses refuse, a type changed since refuses */
+	ICFG_BY_HAND_AGAIN,	/* in ICFG_FAILED: such groups are left as they are */
+	ICFG_BY_TIMER,		/* the same, and interfaces may be up */
 };
 
 __printf(4, 5)
@@ -615,16 +748,24 @@ bool icfg_apply_has_work(struct icfg_plan *plan);
 bool icfg_apply_has_modified(struct icfg_plan *plan);
 int icfg_apply_commit(struct icfg_plan *plan);
 int icfg_apply_rollback(struct icfg_plan *plan);
+bool icfg_apply_is_waiting(struct icfg_plan *plan);
+void icfg_apply_take_back(struct icfg_plan *plan);
+void icfg_apply_carry_over(struct icfg_plan *plan, struct icfg_plan *undo);
 
 /* rebind.c */
 void icfg_rebind_release(struct icfg_plan *plan,
 			 bool (*selected)(const struct icfg_plan_dev *d));
 void icfg_rebind_switch(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_group *pg));
-void icfg_rebind_probe(struct icfg_plan *plan);
+void icfg_rebind_probe(struct icfg_plan *plan,
+		       bool (*selected)(const struct icfg_plan_dev *d));
+void icfg_rebind_verify(struct icfg_plan *plan,
+			bool (*selected)(const struct icfg_plan_dev *d));
+bool icfg_rebind_watch_dev(struct icfg_plan_dev *d, unsigned long until);
+bool icfg_rebind_watch_group(struct icfg_plan_group *pg, unsigned long until);
 
 /* pm.c */
-/* Why the gate is shut. */
+/* What excludes commits and rollbacks. */
 enum icfg_pm {
 	ICFG_PM_RUNNING,
 	ICFG_PM_SUSPEND,
@@ -633,6 +774,8 @@ enum icfg_pm {
 
 enum icfg_pm icfg_pm_enter(void);
 void icfg_pm_leave(void);
+void icfg_pm_enter_hanging(void);
+void icfg_pm_leave_hanging(void);
 u64 icfg_pm_clock(void);
 
 int icfg_pm_init(void);
@@ -692,6 +835,7 @@ void icfg_configfs_exit(void);
 void icfg_step_queue(struct icfg_step *step);
 int icfg_txn_depend(struct icfg_txn *txn);
 void icfg_txn_undepend(struct icfg_txn *txn);
+void icfg_txn_queue_take_back(struct icfg_txn *txn, unsigned long delay);
 #endif
 
 #endif /* _ICFG_H */

@@ -75,20 +75,24 @@ void icfg_own(struct icfg_plan *plan)
 		}
 	}
 	if (plan->refusal == -ENOMEM)
-		icfg_disown(plan->txn);
+		icfg_disown(plan);
 }
 
-/* Give back every group of @txn. */
-void icfg_disown(struct icfg_txn *txn)
+/**
+ * icfg_disown - release the groups of a plan
+ * @plan: the plan; its transaction keeps those that still wait to be restored
+ */
+void icfg_disown(struct icfg_plan *plan)
 {
-	struct icfg_txn *owner;
-	unsigned long id;
+	struct icfg_plan_group *pg;
 
 	guard(mutex)(&owner_lock);
 
-	xa_for_each(&owners, id, owner)
-		if (owner == txn)
-			xa_erase(&owners, id);
+	icfg_for_each_group(pg, plan)
+		if (pg->revert != ICFG_REVERT_WAITING &&
+		    pg->revert != ICFG_REVERT_ELSEWHERE &&
+		    xa_load(&owners, pg->staged->id) == plan->txn)
+			xa_erase(&owners, pg->staged->id);
 }
 
 /**

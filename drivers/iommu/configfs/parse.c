@@ -51,6 +51,19 @@ static const char * const phase_words[] = {
 	[ICFG_RESTORE]	= "restore",
 };
 
+static const char * const method_words[] = {
+	[ICFG_METHOD_NONE]	= "none",
+	[ICFG_METHOD_UNCHANGED]	= "unchanged",
+	[ICFG_METHOD_IN_PLACE]	= "in-place",
+	[ICFG_METHOD_REBIND]	= "rebind",
+};
+
+static const char * const disruption_words[] = {
+	[ICFG_DISRUPT_NONE]	= "none",
+	[ICFG_DISRUPT_PAUSE]	= "pause",
+	[ICFG_DISRUPT_REBIND]	= "rebind",
+};
+
 const char *icfg_type_word(enum icfg_type type)
 {
 	return type_words[type];
@@ -69,6 +82,16 @@ const char *icfg_status_word(enum icfg_status status)
 const char *icfg_phase_word(enum icfg_phase phase)
 {
 	return phase_words[phase];
+}
+
+const char *icfg_method_word(enum icfg_method method)
+{
+	return method_words[method];
+}
+
+const char *icfg_disruption_word(enum icfg_disruption disruption)
+{
+	return disruption_words[disruption];
 }
 
 /* True if the @count bytes of @buf are @word, and no more. */
@@ -136,6 +159,22 @@ int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow)
 
 	*allow = bits;
 	return 0;
+}
+
+/* The most disruptive method that is allowed. */
+int icfg_parse_disruption(const char *buf, size_t count,
+			  enum icfg_disruption *disruption)
+{
+	size_t len = icfg_line_len(buf, count);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(disruption_words); i++) {
+		if (icfg_is_word(buf, len, disruption_words[i])) {
+			*disruption = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 /* A decimal number from 0 to @max, digits only. */

@@ -8,6 +8,8 @@
  * while groups are switched side by side; everything else is set up by the one
  * thread that drives the plan.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -23,20 +25,20 @@
 #include "core.h"
 #include "icfg.h"
 
-/* When somebody hears of a device lock that is not to be had. */
-#define LOCK_SLOW	(10 * HZ)
+/* How long the locks of all devices of a plan are waited for, together. */
+#define LOCK_WAIT	(10 * HZ)
 
 /* How long a device may not answer before it counts as unplugged. */
 #define ANSWER_LOOKS	50
 #define ANSWER_LOOK_MS	20
 
 /*
- * Want of memory refuses a plan, and turns one around, but the way back does not
- * give up for it: what it needs is some bytes for a device.
+ * -ENOMEM refuses a check and aborts a commit, but should not fail a revert. What
+ * that needs is some bytes for a device: try hard, but not for ever.
  */
 gfp_t icfg_plan_gfp(const struct icfg_plan *plan)
 {
-	return plan->reverting ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL;
+	return plan->reverting ? GFP_KERNEL | __GFP_RETRY_MAYFAIL : GFP_KERNEL;
 }
 
 /**
@@ -63,8 +65,13 @@ struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 	plan->txn = txn;
 	plan->expected = txn->expected_generation;
 	plan->allow = txn->allow;
+	plan->disruption = txn->disruption;
 	plan->confirm = txn->confirm_timeout;
+	plan->step_limit = (unsigned long)txn->step_timeout * HZ;
+	plan->lock_until = jiffies + LOCK_WAIT;
+	init_waitqueue_head(&plan->wait);
 	mutex_init(&plan->lock);
+	INIT_LIST_HEAD(&plan->node);
 	INIT_LIST_HEAD(&plan->devs);
 	INIT_LIST_HEAD(&plan->group_steps);
 
@@ -102,7 +109,7 @@ err_free:
 	return NULL;
 }
 
-static void unpin(struct icfg_plan_dev *d)
+static void put_driver(struct icfg_plan_dev *d)
 {
 	if (d->drv)
 		module_put(d->drv->owner);
@@ -110,18 +117,30 @@ static void unpin(struct icfg_plan_dev *d)
 }
 
 /**
- * icfg_plan_put_drivers - let the driver modules of a plan go
+ * icfg_plan_put_drivers - release the driver modules of a plan
  * @plan: the plan; it remembers the drivers by name
+ *
+ * But for those of groups that still wait to be restored.
  */
 void icfg_plan_put_drivers(struct icfg_plan *plan)
 {
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_dev(d, plan)
-		unpin(d);
+		if (d->group->revert != ICFG_REVERT_WAITING)
+			put_driver(d);
 }
 
-static void run_release(struct kref *ref)
+/* A port's driver did not come back: it has no more bus mastering than that. */
+static void disable_port(struct icfg_plan_dev *d)
+{
+#ifdef CONFIG_PCI
+	if (d->enabled)
+		pci_disable_device(to_pci_dev(d->dev));
+#endif
+}
+
+static void plan_release(struct kref *ref)
 {
 	struct icfg_plan *plan = container_of(ref, struct icfg_plan, ref);
 	struct icfg_plan_dev *d, *next;
@@ -129,7 +148,8 @@ static void run_release(struct kref *ref)
 
 	icfg_step_free_deps(&plan->devs);
 	list_for_each_entry_safe(d, next, &plan->devs, step.node) {
-		unpin(d);
+		put_driver(d);
+		disable_port(d);
 		kfree_const(d->drv_name);
 		put_device(d->dev);
 		kfree(d);
@@ -153,7 +173,7 @@ struct icfg_plan *icfg_plan_get(struct icfg_plan *plan)
 void icfg_plan_put(struct icfg_plan *plan)
 {
 	if (plan)
-		kref_put(&plan->ref, run_release);
+		kref_put(&plan->ref, plan_release);
 }
 
 static struct hlist_head *by_dev_head(struct icfg_plan *plan, struct device *dev)
@@ -252,30 +272,22 @@ int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group)
 					add_member);
 }
 
-/**
- * icfg_plan_lock_dev - take the lock of a device, and tell when that takes long
- * @plan: the plan
- * @d: the device
- *
- * A remove() that hangs holds the lock of its device: the report says for
- * which device the plan waits.
+/*
+ * Acquire the lock of a device, which a probe or a remove holds. Each device is
+ * tried, but all of a plan together wait no longer than plan->lock_until; what
+ * reverts does not wait here, but tries again.
  */
-void icfg_plan_lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
+static bool lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
-	unsigned long slow = jiffies + LOCK_SLOW;
 	unsigned int ms = 1;
-	bool reported = false;
 
 	while (!device_trylock(d->dev)) {
-		if (!reported && time_after(jiffies, slow)) {
-			icfg_plan_report(d->group, d, icfg_plan_phase(plan, ICFG_CHECK),
-					 -ETIMEDOUT,
-				     "waiting for over 10 s for a probe or remove that is under way");
-			reported = true;
-		}
+		if (plan->reverting || time_after(jiffies, plan->lock_until))
+			return false;
 		msleep(ms);
 		ms = min(ms * 2, 50U);
 	}
+	return true;
 }
 
 /**
@@ -283,9 +295,9 @@ void icfg_plan_lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
  * @plan: the plan
  * @d: a device whose driver is not known yet; others are left alone
  *
- * Waits for the device's lock, which a probe or a remove may hold for long;
- * that is reported. Returns 0 (also where there is no driver), -EBUSY with
- * d->leaving set where the driver's module is being removed, or -ENOMEM.
+ * Returns 0 (also where there is no driver), -EBUSY with d->locked set where its
+ * lock could not be acquired in time, or with d->driver_leaving set where the
+ * driver's module is being removed, or -ENOMEM.
  */
 int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
@@ -295,10 +307,12 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 	KUNIT_STATIC_STUB_REDIRECT(icfg_plan_get_driver, plan, d);
 
-	if (d->drv || d->released)
+	if (d->drv || d->state == ICFG_DEV_UNBOUND)
 		return 0;
 
-	icfg_plan_lock_dev(plan, d);
+	d->locked = !lock_dev(plan, d);
+	if (d->locked)
+		return -EBUSY;
 	drv = d->dev->driver;
 	d->driver_leaving = drv && !try_module_get(drv->owner);
 	if (d->driver_leaving) {
@@ -309,7 +323,8 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		d->port = d->managed && icfg_keeps_msi(d->dev);
 		if (d->port)
 			d->managed = false;
-		if (d->member && !d->managed && pg->types.fq == ICFG_SUPPORT_UNKNOWN)
+		if (d->member && !d->managed &&
+		    pg->types.fq == ICFG_SUPPORT_UNKNOWN)
 			pg->types.fq = icfg_domain_defers(d->dev);
 	}
 	device_unlock(d->dev);
@@ -318,10 +333,24 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	d->drv_name = NULL;
 	if (d->drv) {
 		d->drv_name = kstrdup_const(d->drv->name, icfg_plan_gfp(plan));
-		if (!d->drv_name)
+		if (!d->drv_name) {
+			put_driver(d);
 			ret = -ENOMEM;
+		}
 	}
 	return ret;
+}
+
+/**
+ * icfg_plan_stop - a commit begins no more steps, and is to be reverted
+ * @plan: the plan of a commit; ICFG_STOP_NOW is not taken back
+ * @stop: ICFG_STOP, or ICFG_STOP_NOW to wait for no running step either
+ */
+void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop)
+{
+	if (READ_ONCE(plan->stop) < stop)
+		WRITE_ONCE(plan->stop, stop);
+	wake_up(&plan->wait);
 }
 
 /**
@@ -342,6 +371,26 @@ void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	vaf.va = &args;
 	icfg_report_add(&pg->plan->txn->report, pg->staged->id,
 			d ? dev_name(d->dev) : NULL, phase, err, "%pV", &vaf);
+	va_end(args);
+}
+
+/**
+ * icfg_plan_warn - write about a group of a plan to the kernel log
+ * @pg: the group
+ * @d: the device, or NULL
+ * @fmt: what and why; the report cannot be read when the network is what went
+ */
+void icfg_plan_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+		    const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	pr_warn("transaction %s, group %u%s%s: %pV\n",
+		icfg_txn_name(pg->plan->txn), pg->staged->id,
+		d ? ", device " : "", d ? dev_name(d->dev) : "", &vaf);
 	va_end(args);
 }
 
@@ -386,18 +435,21 @@ static bool pci_is_gone(struct pci_dev *pdev)
 /**
  * icfg_dev_is_gone - was a device unplugged, or has it left its group?
  * @d: the device, not bound: one that is bound is there
+ *
+ * Wakes the device and reads its configuration space, so only a step may ask.
  */
 bool icfg_dev_is_gone(struct icfg_plan_dev *d)
 {
 	struct iommu_group *group;
+	bool gone;
 
-	d->gone = !device_is_registered(d->dev);
-	if (!d->gone && d->member) {
+	gone = !device_is_registered(d->dev);
+	if (!gone && d->member) {
 		group = iommu_group_get(d->dev);
-		d->gone = group != d->group->staged->group;
+		gone = group != d->group->staged->group;
 		iommu_group_put(group);
 	}
-	if (!d->gone && dev_is_pci(d->dev))
-		d->gone = pci_is_gone(to_pci_dev(d->dev));
-	return d->gone;
+	if (!gone && dev_is_pci(d->dev))
+		gone = pci_is_gone(to_pci_dev(d->dev));
+	return gone;
 }

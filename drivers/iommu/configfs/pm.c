@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The gate: commits and rollbacks pass it, suspend and reboot shut it.
+ * Commits and rollbacks on the one side, suspend and reboot on the other: they
+ * exclude each other.
  *
- * gate_lock protects all of its state, for moments only. The sleep lock is not
+ * pm_lock protects all of the state, for moments only. The sleep lock is not
  * held across a commit: drivers' probes take it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -22,8 +23,11 @@
 static DEFINE_MUTEX(pm_lock);
 static DECLARE_WAIT_QUEUE_HEAD(pm_idle);
 static enum icfg_pm pm;
+/* Commits and rollbacks that are running. */
 static unsigned int active;
-/* Jiffies: when a suspend shut the gate, and how long all of them kept it shut. */
+/* Plans with a step that was given up on and has not returned. */
+static unsigned int hanging;
+/* Jiffies: when a suspend began, and how long all of them took. */
 static u64 suspended_at;
 static u64 suspended_for;
 
@@ -52,6 +56,26 @@ void icfg_pm_leave(void)
 }
 
 /**
+ * icfg_pm_enter_hanging - a step that was given up on has not returned
+ *
+ * Suspend is refused until icfg_pm_leave_hanging(), since the PM core would wait
+ * for the lock of its device; a reboot does not wait for it.
+ */
+void icfg_pm_enter_hanging(void)
+{
+	guard(mutex)(&pm_lock);
+
+	hanging++;
+}
+
+void icfg_pm_leave_hanging(void)
+{
+	guard(mutex)(&pm_lock);
+
+	hanging--;
+}
+
+/**
  * icfg_pm_clock - the time that has passed but for suspends
  *
  * In jiffies, from some beginning. These stand still in most suspends, but not in
@@ -73,7 +97,7 @@ static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 	case PM_HIBERNATION_PREPARE:
 	case PM_SUSPEND_PREPARE:
 	case PM_RESTORE_PREPARE:
-		if (active)
+		if (active || hanging)
 			return notifier_from_errno(-EBUSY);
 		if (pm == ICFG_PM_RUNNING) {
 			pm = ICFG_PM_SUSPEND;
@@ -100,6 +124,8 @@ static int reboot_event(struct notifier_block *nb, unsigned long event,
 
 	if (!wait_event_timeout(pm_idle, !READ_ONCE(active), REBOOT_WAIT))
 		pr_warn("a commit is still under way, going down without it\n");
+	if (READ_ONCE(hanging))
+		pr_warn("a driver hangs that was given up on: if the reboot hangs on it, use sysrq-b or a hardware watchdog\n");
 	return NOTIFY_DONE;
 }
 

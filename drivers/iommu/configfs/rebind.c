@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The quiesce engine's hands: release the drivers, switch the groups, probe
- * the devices again, each of the three side by side on all devices of a plan.
- * Which devices, when, and what to do about a failure is apply.c's business.
+ * One device, one group: release a driver, switch a group, probe a device, each of
+ * the three side by side on all selected devices of a plan.
  *
- * Owns no data of its own. A step writes to its own device or group only, sets
- * plan->abort, and adds to the report; a group that finds newcomers while it is
- * switched adds them to the plan under plan->lock.
+ * In: a plan in its order. Out: the state of each device, the type of each group,
+ * lines in the report. Called by apply.c, which decides which devices, when, and
+ * what to do about a failure.
+ *
+ * Owns no data. A step writes to its own device or group only, stops the plan, and
+ * adds to the report. A group that has got members since its devices were released
+ * adds them to the plan under plan->lock. A step that was left running (see
+ * sched.c) begins nothing more and reports nothing.
  */
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -27,20 +31,26 @@
 #define DEFER_POLL_MS	50
 #define DEFER_POLL_MAX	500
 
-/*
- * How long a PCI reset of the group is waited for, there and back; and back, for
- * memory as well.
- */
-#define PATIENCE	(10 * HZ)
-#define PATIENCE_BACK	(60 * HZ)
+/* How long a PCI reset of the group, or memory, is waited for. */
+#define BUSY_WAIT	(10 * HZ)
 
 /* How long a device that is being deleted takes to be gone. */
 #define GONE_LOOKS	50
 #define GONE_LOOK_MS	20
 
+/* How long devices that their parent makes anew are waited for. */
+#define ANEW_WAIT	(10 * HZ)
+#define ANEW_POLL_MS	50
+
+/* Nothing may follow on what it is doing now: its plan no longer waits for it. */
+static bool is_left(struct icfg_plan_group *pg, struct icfg_plan_dev *d)
+{
+	return icfg_step_is_left(&pg->step) || (d && icfg_step_is_left(&d->step));
+}
+
 /*
- * Report a problem of a step. On the way there it turns the plan around; on the
- * way back it marks the group, and the others go on.
+ * Report a problem of a step. It stops a commit; a revert goes on with the other
+ * groups.
  */
 static __printf(5, 6)
 void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
@@ -48,6 +58,9 @@ void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 {
 	struct va_format vaf = { .fmt = fmt };
 	va_list args;
+
+	if (is_left(pg, d))
+		return;
 
 	va_start(args, fmt);
 	vaf.va = &args;
@@ -57,33 +70,142 @@ void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	if (pg->plan->reverting)
 		WRITE_ONCE(pg->failed, true);
 	else
-		WRITE_ONCE(pg->plan->abort, true);
+		icfg_plan_stop(pg->plan, ICFG_STOP);
 }
 
-static void slow_release(struct icfg_step *step)
+static const char *dev_action(const struct icfg_plan_dev *d)
+{
+	return d->state == ICFG_DEV_UNBOUND ? "probe" : "remove";
+}
+
+static enum icfg_phase dev_phase(const struct icfg_plan_dev *d)
+{
+	if (d->step.reverting)
+		return ICFG_RESTORE;
+	return d->state == ICFG_DEV_UNBOUND ? ICFG_PROBE : ICFG_RELEASE;
+}
+
+static void slow_dev(struct icfg_step *step)
 {
 	struct icfg_plan_dev *d = to_plan_dev(step);
 
-	icfg_plan_report(d->group, d, icfg_plan_phase(d->group->plan, ICFG_RELEASE),
-			 -ETIMEDOUT, "waiting for over 10 s for driver %s to let go",
-		     d->drv_name ?: "-");
+	icfg_plan_report(d->group, d, dev_phase(d), -EINPROGRESS,
+			 "waiting for over 10 s for the %s of driver %s",
+			 dev_action(d), d->drv_name ?: "-");
+	icfg_plan_warn(d->group, d,
+		       "waiting for over 10 s for the %s of driver %s",
+		       dev_action(d), d->drv_name ?: "-");
 }
 
-static void slow_probe(struct icfg_step *step)
-{
-	struct icfg_plan_dev *d = to_plan_dev(step);
-
-	icfg_plan_report(d->group, d, icfg_plan_phase(d->group->plan, ICFG_PROBE),
-			 -ETIMEDOUT, "waiting for over 10 s for driver %s to probe",
-		     d->drv_name ?: "-");
-}
-
-static void slow_switch(struct icfg_step *step)
+static void slow_group(struct icfg_step *step)
 {
 	struct icfg_plan_group *pg = to_plan_group(step);
 
-	icfg_plan_report(pg, NULL, icfg_plan_phase(pg->plan, ICFG_SWITCH), -ETIMEDOUT,
+	icfg_plan_report(pg, NULL, step->reverting ? ICFG_RESTORE : ICFG_SWITCH,
+			 -EINPROGRESS,
 			 "waiting for over 10 s for the domain to be attached");
+	icfg_plan_warn(pg, NULL,
+		       "waiting for over 10 s for the domain to be attached");
+}
+
+/* The commit goes back; a revert goes on without this group. */
+static void give_up(struct icfg_plan_group *pg)
+{
+	WRITE_ONCE(pg->failed, true);
+	if (!pg->plan->reverting)
+		icfg_plan_stop(pg->plan, ICFG_STOP);
+}
+
+static void late_dev(struct icfg_step *step)
+{
+	struct icfg_plan_dev *d = to_plan_dev(step);
+
+	icfg_plan_report(d->group, d, dev_phase(d), -ETIMEDOUT,
+			 "given up on: the %s of driver %s has not returned; its group is restored when it does",
+			 dev_action(d), d->drv_name ?: "-");
+	icfg_plan_warn(d->group, d,
+		       "given up on: the %s of driver %s has not returned; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)",
+		       dev_action(d), d->drv_name ?: "-");
+	give_up(d->group);
+}
+
+static void late_group(struct icfg_step *step)
+{
+	struct icfg_plan_group *pg = to_plan_group(step);
+
+	icfg_plan_report(pg, NULL, step->reverting ? ICFG_RESTORE : ICFG_SWITCH,
+			 -ETIMEDOUT,
+			 "given up on: the domain has not been attached; the group is restored when it is");
+	icfg_plan_warn(pg, NULL,
+		       "given up on: the domain has not been attached");
+	give_up(pg);
+}
+
+/**
+ * icfg_rebind_watch_dev - report a step of a device that was left
+ * @d: the device
+ * @until: until when its step may take, in jiffies
+ *
+ * Returns true if it is given up on.
+ */
+bool icfg_rebind_watch_dev(struct icfg_plan_dev *d, unsigned long until)
+{
+	return icfg_step_watch(&d->step, until, slow_dev, late_dev);
+}
+
+/* The same for the switch of a group. */
+bool icfg_rebind_watch_group(struct icfg_plan_group *pg, unsigned long until)
+{
+	return icfg_step_watch(&pg->step, until, slow_group, late_group);
+}
+
+/* A step that is left running keeps its plan, under a lock. */
+static void leave_dev(struct icfg_step *step)
+{
+	icfg_plan_get(to_plan_dev(step)->group->plan);
+}
+
+static void leave_group(struct icfg_step *step)
+{
+	icfg_plan_get(to_plan_group(step)->plan);
+}
+
+static void step_returned(struct icfg_plan *plan)
+{
+	wake_up(&plan->wait);
+	plan->step_returned(plan);
+	icfg_plan_put(plan);
+}
+
+static void dev_returned(struct icfg_step *step)
+{
+	step_returned(to_plan_dev(step)->group->plan);
+}
+
+static void group_returned(struct icfg_step *step)
+{
+	step_returned(to_plan_group(step)->plan);
+}
+
+/* Run the selected steps of the devices, each of them @fn. */
+static void run_devs(struct icfg_plan *plan, void (*fn)(struct icfg_step *step),
+		     bool probing)
+{
+	struct icfg_sched sched = {
+		.fn		= fn,
+		.slow		= slow_dev,
+		.late		= late_dev,
+		.leave		= leave_dev,
+		.returned	= dev_returned,
+		.limit		= plan->step_limit,
+		.stop		= plan->reverting ? NULL : &plan->stop,
+		.wait		= &plan->wait,
+		.done		= &plan->txn->done,
+		.reverse	= probing,
+		.reverting	= plan->reverting,
+	};
+
+	icfg_sched_run(&sched, &plan->devs);
 }
 
 /* Takes the driver away, whichever it is by now. */
@@ -101,11 +223,11 @@ static void release_driver(struct icfg_plan_dev *d)
 		device_unlock(parent);
 }
 
-/* On the way back: this one keeps its driver, so its group keeps its type. */
+/* In a revert: this device keeps its driver, so its group keeps its type. */
 static void pin_dev(struct icfg_plan_dev *d)
 {
-	WRITE_ONCE(d->pinned, true);
-	if (d->member && d->group->reverted) {
+	WRITE_ONCE(d->state, ICFG_DEV_PINNED);
+	if (d->member && d->group->switched_back) {
 		WRITE_ONCE(d->group->pinned, true);
 		WRITE_ONCE(d->group->failed, true);
 	}
@@ -129,16 +251,49 @@ static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	       icfg_driver_manages_dma(drv);
 }
 
+static bool step_is_left(const struct icfg_step *step)
+{
+	return icfg_step_is_left(step);
+}
+
+#ifdef CONFIG_PCI
+/*
+ * The remove of pcieport disables the port, and with it the DMA of all devices
+ * below that stay bound. One more enable keeps it as it is.
+ */
+static void keep_port_enabled(struct icfg_plan_dev *d)
+{
+	if (dev_is_pci(d->dev) && pci_is_bridge(to_pci_dev(d->dev)) &&
+	    !d->enabled)
+		d->enabled = !pci_enable_device(to_pci_dev(d->dev));
+}
+
+static void port_is_bound(struct icfg_plan_dev *d)
+{
+	if (d->enabled)
+		pci_disable_device(to_pci_dev(d->dev));
+	d->enabled = false;
+}
+#else
+static void keep_port_enabled(struct icfg_plan_dev *d) {}
+static void port_is_bound(struct icfg_plan_dev *d) {}
+#endif
+
 static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
 	struct icfg_plan_group *pg = d->group;
 	unsigned int allow = plan->allow;
 	char why[ICFG_WHY];
 
-	if (!plan->reverting && READ_ONCE(plan->abort))
+	if (icfg_plan_is_stopped(plan))
 		return;
 	if (READ_ONCE(pg->pinned) && !d->dependent) {
 		pin_dev(d);
+		return;
+	}
+	/* A device that is unbound before this one hangs: so does this one. */
+	if (icfg_step_has_dep(&d->step, step_is_left)) {
+		WRITE_ONCE(pg->revert, ICFG_REVERT_WAITING);
 		return;
 	}
 	/* Releasing a supplier would release its consumers after all. */
@@ -158,8 +313,6 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 
 	/* It was free a moment ago; look again where it matters. */
-	if (plan->reverting)
-		allow |= ICFG_ALLOW_NET;
 	if (icfg_inuse_driver(d, why) ||
 	    (!d->port && icfg_inuse(d, allow, why))) {
 		step_failed(pg, d, ICFG_RELEASE, -EBUSY, "%s", why);
@@ -168,11 +321,15 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 
-	/* A group whose member only goes along is not touched by that. */
-	if (plan->reverting ? pg->reverted : pg->method == ICFG_METHOD_REBIND)
+	if (icfg_plan_is_stopped(plan) || is_left(pg, d))
+		return;
+	/* A group whose member is only a dependent is not modified by that. */
+	if (plan->reverting ? pg->switched_back :
+			      pg->method == ICFG_METHOD_REBIND)
 		WRITE_ONCE(pg->modified, true);
+	keep_port_enabled(d);
 	release_driver(d);
-	d->released = true;
+	WRITE_ONCE(d->state, ICFG_DEV_UNBOUND);
 	trace_icfg_release(pg, d, 0);
 }
 
@@ -184,36 +341,35 @@ static void release_step(struct icfg_step *step)
 }
 
 /**
- * icfg_rebind_release - release the drivers of a plan
+ * icfg_rebind_release - release the drivers of devices
  * @plan: the plan
  * @selected: of which devices
  */
 void icfg_rebind_release(struct icfg_plan *plan,
 			 bool (*selected)(const struct icfg_plan_dev *d))
 {
-	struct icfg_sched steps = {
-		.fn	= release_step,
-		.slow	= slow_release,
-		.done	= &plan->txn->done,
-	};
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_dev(d, plan)
 		d->step.selected = selected(d);
-	icfg_sched_run(&steps, &plan->devs);
+	run_devs(plan, release_step, false);
 }
 
 /*
- * Release whoever came or came back since the group was released. Returns 0,
- * -ENODEV where no device is left, or -EBUSY, which is reported.
+ * Release what was bound since the group was released. Returns 0, -ENODEV where no
+ * device is left, or -EBUSY, which is reported.
  */
 static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 {
 	struct icfg_plan_dev *d;
 	int ret;
 
-	scoped_guard(mutex, &plan->lock)
+	scoped_guard(mutex, &plan->lock) {
+		/* The devices of a plan stay as they are once it is left. */
+		if (icfg_step_is_left(&pg->step))
+			return -EBUSY;
 		ret = icfg_plan_members(plan, pg);
+	}
 	if (ret) {
 		step_failed(pg, NULL, ICFG_SWITCH, ret, "no memory");
 		return -EBUSY;
@@ -222,25 +378,26 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 		return -ENODEV;
 
 	icfg_for_each_member(d, pg) {
-		if (d->released && READ_ONCE(d->dev->driver))
-			d->released = false;
+		if (d->state == ICFG_DEV_UNBOUND && READ_ONCE(d->dev->driver))
+			d->state = ICFG_DEV_IDLE;
 		ret = icfg_plan_get_driver(plan, d);
 		if (ret) {
-			step_failed(pg, d, ICFG_SWITCH, ret, ret == -EBUSY ?
-				    "the module of its driver is being removed" :
-				    "no memory");
+			step_failed(pg, d, ICFG_SWITCH, ret, ret != -EBUSY ?
+				    "no memory" : d->locked ?
+				    "a probe or remove of it is under way" :
+				    "the module of its driver is being removed");
 			return -EBUSY;
 		}
 		if (!icfg_dev_is_bound(d))
 			continue;
-		/* Too late to find out in which order these would go. */
+		/* Too late to find out in which order these would be unbound. */
 		if (icfg_deps_has_consumers(d)) {
 			step_failed(pg, d, ICFG_SWITCH, -EBUSY,
 				    "was bound meanwhile, and has consumers by now");
 			return -EBUSY;
 		}
 		release_dev(plan, d);
-		if (!d->released)
+		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
 		atomic_inc(&plan->txn->total);
@@ -261,27 +418,27 @@ static bool dma_setup_fails(struct icfg_plan_group *pg)
 		return false;
 
 	icfg_for_each_member(d, pg)
-		if (!icfg_dev_has_dma_ops(d) && !d->no_dma_ops && !icfg_dev_is_gone(d))
+		if (!icfg_dev_has_dma_ops(d) && !d->no_dma_ops &&
+		    !icfg_dev_is_gone(d))
 			return true;
 	return false;
 }
 
 /*
  * Returns 0, -ECANCELED for a failure that is reported already, or the errno
- * to report; with t->now what the group has then.
+ * to report; with pg->cur what the group has then.
  */
 static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		    enum icfg_type type)
 {
-	unsigned long patience = jiffies + (plan->reverting ? PATIENCE_BACK :
-							     PATIENCE);
 	bool in_place = pg->method == ICFG_METHOD_IN_PLACE && !plan->reverting;
+	unsigned long end = jiffies + BUSY_WAIT;
 	int tries = 0;
 	int ret, err;
 
 	for (;;) {
-		ret = icfg_should_fail() ? -ENOMEM :
-					   icfg_core_set_type(pg->staged->group, type);
+		ret = icfg_should_fail() ?
+		      -ENOMEM : icfg_core_set_type(pg->staged->group, type);
 		pg->cur = icfg_core_type(pg->staged->group);
 		/* A new domain, though perhaps one of the same type as before. */
 		if (!ret && !in_place) {
@@ -289,8 +446,15 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 			if (pg->dma_setup_failed)
 				ret = -ENOMEM;
 		}
-		if ((ret == -EBUSY || (ret == -ENOMEM && plan->reverting)) &&
-		    time_before(jiffies, patience)) {
+		if (is_left(pg, NULL) || icfg_plan_is_stopped(plan))
+			return ret;
+		/*
+		 * A PCI reset passes. So does a lack of memory, which in place
+		 * would unbind drivers that nobody allowed to be unbound.
+		 */
+		if ((ret == -EBUSY ||
+		     (ret == -ENOMEM && (plan->reverting || in_place))) &&
+		    time_before(jiffies, end)) {
 			msleep(RETRY_MS);
 			continue;
 		}
@@ -313,11 +477,14 @@ static void switch_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 	enum icfg_type type = plan->reverting ? pg->old : pg->new;
 	int ret;
 
-	if (!plan->reverting && READ_ONCE(plan->abort))
+	if (icfg_plan_is_stopped(plan))
 		return;
 
 	WRITE_ONCE(pg->modified, true);
+	/* Without memory for it the files of the group wait for the switch. */
+	icfg_staged_freeze(pg->staged);
 	ret = set_type(plan, pg, type);
+	icfg_staged_thaw(pg->staged);
 	if (!ret && type != ICFG_AUTO && pg->cur != type)
 		ret = -EOPNOTSUPP;
 	trace_icfg_switch(pg, type, ret);
@@ -327,7 +494,7 @@ static void switch_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 	case -ECANCELED:
 		break;
 	case -ENODEV:
-		/* Nobody is left for whom there would be a way back. */
+		/* There is no device left to restore anything for. */
 		if (!plan->reverting)
 			step_failed(pg, NULL, ICFG_SWITCH, ret,
 				    "every device of the group is gone");
@@ -362,15 +529,26 @@ static void switch_step(struct icfg_step *step)
 void icfg_rebind_switch(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_group *pg))
 {
-	struct icfg_sched steps = {
-		.fn	= switch_step,
-		.slow	= slow_switch,
+	struct icfg_sched sched = {
+		.fn		= switch_step,
+		.slow		= slow_group,
+		.late		= late_group,
+		.leave		= leave_group,
+		.returned	= group_returned,
+		.limit		= plan->step_limit,
+		.stop		= plan->reverting ? NULL : &plan->stop,
+		.wait		= &plan->wait,
+		.reverting	= plan->reverting,
 	};
 	struct icfg_plan_group *pg;
 
 	icfg_for_each_group(pg, plan)
 		pg->step.selected = selected(pg);
-	icfg_sched_run(&steps, &plan->group_steps);
+	icfg_sched_run(&sched, &plan->group_steps);
+
+	/* A switch that was left is out of icfg_plan_members(). */
+	mutex_lock(&plan->lock);
+	mutex_unlock(&plan->lock);
 }
 
 static bool driver_matches(struct icfg_plan_dev *d)
@@ -402,6 +580,7 @@ static bool is_transient(const struct icfg_plan *plan, int err)
 	return err == -EAGAIN || (err == -ENOMEM && plan->reverting);
 }
 
+/* Returns 0, -ECANCELED where the plan stopped meanwhile, or why not. */
 static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
 	unsigned long end = jiffies + DEFER_FOR;
@@ -412,8 +591,8 @@ static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		ret = probe_once(d);
 		if (!is_transient(plan, ret))
 			return ret;
-		if (!plan->reverting && READ_ONCE(plan->abort))
-			return -EPROBE_DEFER;
+		if (icfg_plan_is_stopped(plan) || is_left(d->group, d))
+			return -ECANCELED;
 		if (time_after(jiffies, end))
 			break;
 		msleep(ms);
@@ -422,7 +601,7 @@ static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 	if (ret == -ENOMEM)
 		return ret;
-	/* Leave it to the driver core, which keeps it in mind. */
+	/* From here on the driver core tries again, for as long as it takes. */
 	if (plan->reverting && device_attach(d->dev) == 1 &&
 	    READ_ONCE(d->dev->driver) == d->drv)
 		return 0;
@@ -430,9 +609,9 @@ static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 }
 
 /*
- * Did a probe fail for want of a device? The driver core answers ENODEV from
- * the moment at which somebody begins to delete it, and so do drivers that do
- * not like what they see: give the former a moment.
+ * Did a probe fail because the device is not there any more? The driver core
+ * answers ENODEV from the moment at which the device begins to be deleted, and
+ * so do drivers that reject what they see: give the former a moment.
  */
 static bool is_unplugged(struct icfg_plan_dev *d, int err)
 {
@@ -451,29 +630,39 @@ static void probe_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	struct icfg_plan_group *pg = d->group;
 	int ret;
 
-	/* The way back probes it, with the domain that it had. */
-	if (!plan->reverting && READ_ONCE(plan->abort))
+	/* The revert probes it, with the domain that it had. */
+	if (icfg_plan_is_stopped(plan))
 		return;
+	/* Its parent or supplier hangs: it could only be deferred. */
+	if (icfg_step_has_dependent(&d->step, step_is_left)) {
+		WRITE_ONCE(pg->revert, ICFG_REVERT_WAITING);
+		return;
+	}
 
 	ret = probe_retry(plan, d);
 	trace_icfg_probe(pg, d, ret);
 	if (!ret) {
-		d->released = false;
+		port_is_bound(d);
+		WRITE_ONCE(d->state, ICFG_DEV_IDLE);
 		return;
 	}
+	/* Cut short: the failure is that of another step. */
+	if (ret == -ECANCELED)
+		return;
 
 	if (is_unplugged(d, ret)) {
-		d->released = false;
+		WRITE_ONCE(d->state, ICFG_DEV_GONE);
 		/*
-		 * Gone is gone: no failure to restore. One that its parent's
-		 * remove deletes and its probe makes anew is not even missed.
+		 * An unplugged device does not fail the rollback. One that the
+		 * remove of its parent deletes, and the probe makes anew, is
+		 * looked for when everything is bound.
 		 */
 		if (d->below)
 			return;
 		if (d->member && !plan->reverting)
 			step_failed(pg, d, ICFG_PROBE, -ENODEV,
 				    "was unplugged meanwhile");
-		else if (d->member)
+		else if (d->member && !is_left(pg, d))
 			icfg_plan_report(pg, d, ICFG_RESTORE, -ENODEV,
 					 "was unplugged meanwhile");
 		return;
@@ -492,20 +681,159 @@ static void probe_step(struct icfg_step *step)
 }
 
 /**
- * icfg_rebind_probe - bring back every driver that the plan has released
+ * icfg_rebind_probe - bind devices to the drivers that the plan released
  * @plan: the plan
+ * @selected: which devices
  */
-void icfg_rebind_probe(struct icfg_plan *plan)
+void icfg_rebind_probe(struct icfg_plan *plan,
+		       bool (*selected)(const struct icfg_plan_dev *d))
 {
-	struct icfg_sched steps = {
-		.fn		= probe_step,
-		.slow		= slow_probe,
-		.done		= &plan->txn->done,
-		.reverting	= true,
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_dev(d, plan)
+		d->step.selected = selected(d);
+	run_devs(plan, probe_step, true);
+}
+
+/* How many devices below @parent have a driver of this name? */
+struct count_driver {
+	const char *name;
+	unsigned int count;
+};
+
+static int count_driver(struct device *dev, void *data)
+{
+	const struct device_driver *drv;
+	struct count_driver *count = data;
+
+	guard(rcu)();
+
+	drv = READ_ONCE(dev->driver);
+	if (drv && !strcmp(drv->name, count->name))
+		count->count++;
+	return 0;
+}
+
+static bool has_driver_name(struct device *dev, const char *name)
+{
+	const struct device_driver *drv;
+
+	guard(rcu)();
+
+	drv = READ_ONCE(dev->driver);
+	return drv && !strcmp(drv->name, name);
+}
+
+/* The nearest ancestor of a device that the plan has, too. */
+static struct icfg_plan_dev *plan_parent(struct icfg_plan *plan,
+					 struct icfg_plan_dev *d)
+{
+	struct device *dev;
+	struct icfg_plan_dev *parent;
+
+	for (dev = d->dev->parent; dev; dev = dev->parent) {
+		parent = icfg_plan_find(plan, dev);
+		if (parent)
+			return parent;
+	}
+	return NULL;
+}
+
+/*
+ * A device that the remove of its parent deleted: is it there again, by its name,
+ * or where names change as many with this driver as there were?
+ */
+static bool is_made_anew(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	struct count_driver count = { .name = d->drv_name };
+	struct icfg_visit visit = { count_driver, &count };
+	struct icfg_plan_dev *parent, *other;
+	unsigned int before = 0;
+	struct device *dev;
+	bool found = false;
+
+	dev = bus_find_device_by_name(d->dev->bus, NULL, dev_name(d->dev));
+	if (dev) {
+		found = has_driver_name(dev, d->drv_name);
+		put_device(dev);
+	}
+	if (found)
+		return true;
+
+	parent = plan_parent(plan, d);
+	if (!parent)
+		return false;
+	icfg_for_each_dev(other, plan)
+		if (other->below && other->drv_name &&
+		    plan_parent(plan, other) == parent &&
+		    !strcmp(other->drv_name, d->drv_name))
+			before++;
+	icfg_walk_below(parent->dev, &visit);
+	return count.count >= before;
+}
+
+static void verify_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	struct icfg_plan_group *pg = d->group;
+	unsigned long end = jiffies + ANEW_WAIT;
+
+	if (d->below && !device_is_registered(d->dev)) {
+		if (!d->member || !d->drv_name)
+			return;
+		while (!is_made_anew(plan, d)) {
+			if (icfg_plan_is_stopped(plan) || is_left(pg, d))
+				return;
+			if (time_after(jiffies, end)) {
+				step_failed(pg, d, ICFG_VERIFY, -ENODEV,
+					    "was not made anew with driver %s by its parent",
+					    d->drv_name);
+				return;
+			}
+			msleep(ANEW_POLL_MS);
+		}
+		return;
+	}
+
+	if (READ_ONCE(d->dev->driver) || !icfg_dev_is_gone(d)) {
+		/* It had none, or one that stays. */
+		if (!d->drv || (d->managed && !d->dependent))
+			return;
+		step_failed(pg, d, ICFG_VERIFY, -ENODEV,
+			    "does not have driver %s again", d->drv_name);
+	} else if (d->member && !d->below) {
+		step_failed(pg, d, ICFG_VERIFY, -ENODEV,
+			    "was unplugged meanwhile");
+	}
+}
+
+static void verify_step(struct icfg_step *step)
+{
+	struct icfg_plan_dev *d = to_plan_dev(step);
+
+	verify_dev(d->group->plan, d);
+}
+
+/**
+ * icfg_rebind_verify - does each device have its driver back?
+ * @plan: the plan
+ * @selected: which devices; those that seem to lack it
+ */
+void icfg_rebind_verify(struct icfg_plan *plan,
+			bool (*selected)(const struct icfg_plan_dev *d))
+{
+	struct icfg_sched sched = {
+		.fn		= verify_step,
+		.leave		= leave_dev,
+		.returned	= dev_returned,
+		.late		= late_dev,
+		.limit		= plan->step_limit,
+		.stop		= plan->reverting ? NULL : &plan->stop,
+		.wait		= &plan->wait,
+		.reverting	= plan->reverting,
 	};
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_dev(d, plan)
-		d->step.selected = d->released && d->drv;
-	icfg_sched_run(&steps, &plan->devs);
+		d->step.selected = selected(d);
+	icfg_sched_run(&sched, &plan->devs);
 }

@@ -1,32 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Running steps side by side: each as soon as those that go before it are
- * through, so that a plan takes as long as its slowest chain and not as the sum.
+ * Runs steps side by side: each as soon as those that go before it are done, so
+ * that a run takes as long as its slowest chain and not as the sum.
  *
- * Owns the workqueue and the edges between steps. The edges change only while
- * nothing runs; while steps run, their counters are atomic and there is no
- * lock.
+ * In: a list of steps and the edges between them. Out: each selected step has run
+ * once, or was left: a step that outlasts its limit is never cut short, but the
+ * run no longer waits for it. Called by rebind.c, from the thread that drives a
+ * plan.
  *
- * The queue is not the async one: drivers' probes wait for async work
- * (wait_for_device_probe()), which must not mean waiting for themselves. It is
- * an unbound one, so that a step which never sleeps keeps no other from a CPU.
+ * Owns the workqueue and the edges. Edges change only while none of their steps
+ * runs. sched_lock protects the states of all steps and the counters of all
+ * runs; a step that was left outlives the struct icfg_sched that it began in, so
+ * the lock is not part of that.
+ *
+ * The queue is not the async one: probes wait for async work
+ * (wait_for_device_probe()), and would wait for themselves. It is unbound, so
+ * that a step which never sleeps does not keep others from a CPU.
  */
+#include <linux/cleanup.h>
 #include <linux/jiffies.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "icfg.h"
 
-/* How long a step may take before somebody hears of it. */
-#define SLOW	(10 * HZ)
+/* How long a step runs before it is reported as slow. */
+#define SLOW		(10 * HZ)
+
+/* How long running steps are waited for when a run is to stop. */
+#define STOP_GRACE	(2 * HZ)
+
+/* How often the running steps are looked at. */
+#define POLL		(HZ / 10)
 
 struct icfg_edge {
-	struct list_head in_first;	/* in first->afters */
-	struct list_head in_second;	/* in second->befores */
+	struct list_head in_first;	/* in first->dependents */
+	struct list_head in_second;	/* in second->deps */
 	struct icfg_step *first;
 	struct icfg_step *second;
 };
 
 static struct workqueue_struct *sched_wq;
+static DEFINE_SPINLOCK(sched_lock);
 
 int icfg_sched_init(void)
 {
@@ -47,70 +62,106 @@ VISIBLE_IF_KUNIT void icfg_step_queue(struct icfg_step *step)
 	queue_work(sched_wq, &step->work);
 }
 
-static void start_step(struct icfg_sched *sched, struct icfg_step *step)
+/* @step waits for no other: note it in @ready, to be queued without the lock. */
+static void make_ready(struct icfg_step *step, struct list_head *ready)
 {
-	if (atomic_xchg(&step->started, 1))
-		return;
+	lockdep_assert_held(&sched_lock);
 
-	step->sched = sched;
-	atomic_inc(&sched->running);
-	icfg_step_queue(step);
+	step->state = ICFG_STEP_RUNNING;
+	step->since = jiffies;
+	step->sched->waiting--;
+	step->sched->running++;
+	list_add_tail(&step->ready, ready);
 }
 
-static void sched_put(struct icfg_sched *sched)
+static void queue_ready(struct list_head *ready)
 {
-	if (atomic_dec_and_test(&sched->running))
-		complete(&sched->idle);
+	struct icfg_step *step, *next;
+
+	list_for_each_entry_safe(step, next, ready, ready) {
+		list_del_init(&step->ready);
+		icfg_step_queue(step);
+	}
 }
 
-/* @step is done: start what waited for it alone. */
-static void start_next(struct icfg_sched *sched, struct icfg_step *step)
+static void one_dep_less(struct icfg_step *step, struct list_head *ready)
+{
+	if (step->state == ICFG_STEP_WAITING && !--step->pending)
+		make_ready(step, ready);
+}
+
+/* The run does not wait for @step any more: what waited for it alone is ready. */
+static void end_step(struct icfg_sched *sched, struct icfg_step *step,
+		     struct list_head *ready)
 {
 	struct icfg_edge *edge;
 
-	if (sched->reverting) {
+	lockdep_assert_held(&sched_lock);
+
+	if (sched->done)
+		atomic_inc(sched->done);
+
+	if (sched->reverse) {
 		list_for_each_entry(edge, &step->deps, in_second)
-			if (edge->first->selected &&
-			    atomic_dec_and_test(&edge->first->pending))
-				start_step(sched, edge->first);
+			one_dep_less(edge->first, ready);
 	} else {
 		list_for_each_entry(edge, &step->dependents, in_first)
-			if (edge->second->selected &&
-			    atomic_dec_and_test(&edge->second->pending))
-				start_step(sched, edge->second);
+			one_dep_less(edge->second, ready);
 	}
+
+	if (!--sched->running)
+		wake_up(sched->wait);
 }
 
 static void step_work(struct work_struct *work)
 {
 	struct icfg_step *step = container_of(work, struct icfg_step, work);
-	struct icfg_sched *sched = step->sched;
+	void (*fn)(struct icfg_step *step) = NULL;
+	void (*returned)(struct icfg_step *step) = NULL;
+	unsigned int noio;
+	LIST_HEAD(ready);
 
-	WRITE_ONCE(step->since, jiffies | 1);
-	sched->fn(step);
-	WRITE_ONCE(step->since, 0);
+	scoped_guard(spinlock, &sched_lock)
+		/* It may have been left before it got a worker. */
+		if (step->state == ICFG_STEP_RUNNING)
+			fn = step->sched->fn;
 
-	if (sched->done)
-		atomic_inc(sched->done);
-	start_next(sched, step);
-	atomic_dec(&sched->remaining);
-	sched_put(sched);
+	if (fn) {
+		/* Memory must not be reclaimed through a disk that is released. */
+		noio = memalloc_noio_save();
+		fn(step);
+		memalloc_noio_restore(noio);
+	}
+
+	scoped_guard(spinlock, &sched_lock) {
+		if (step->state == ICFG_STEP_LEFT)
+			returned = step->returned;
+		else
+			end_step(step->sched, step, &ready);
+		step->state = ICFG_STEP_IDLE;
+	}
+
+	/* Nothing may touch @step after this, but for the others in @ready. */
+	if (returned)
+		returned(step);
+	queue_ready(&ready);
 }
 
 void icfg_step_init(struct icfg_step *step)
 {
 	INIT_LIST_HEAD(&step->deps);
 	INIT_LIST_HEAD(&step->dependents);
+	INIT_LIST_HEAD(&step->ready);
 	INIT_WORK(&step->work, step_work);
 }
 
 /**
  * icfg_step_add_dep - make one step go before another
- * @first: goes before @second when steps run forwards
+ * @first: goes before @second when steps run forward
  * @second: the other one
- * @gfp: GFP_KERNEL, and whether it may fail
+ * @gfp: GFP_KERNEL, and how hard to try
  *
- * Returns 0 or -ENOMEM. Asking twice does no harm.
+ * Returns 0 or -ENOMEM. Adding an edge twice is allowed.
  */
 int icfg_step_add_dep(struct icfg_step *first, struct icfg_step *second,
 		      gfp_t gfp)
@@ -136,9 +187,9 @@ int icfg_step_add_dep(struct icfg_step *first, struct icfg_step *second,
 	return 0;
 }
 
-/* Does any of the steps right before @step pass the test? */
+/* Does a step that goes right before @step pass the test? */
 bool icfg_step_has_dep(const struct icfg_step *step,
-		       bool (*test)(const struct icfg_step *before))
+		       bool (*test)(const struct icfg_step *dep))
 {
 	struct icfg_edge *edge;
 
@@ -148,14 +199,33 @@ bool icfg_step_has_dep(const struct icfg_step *step,
 	return false;
 }
 
-/* Forget every order among the steps of @list. */
+/* Does a step that goes right after @step pass the test? */
+bool icfg_step_has_dependent(const struct icfg_step *step,
+			     bool (*test)(const struct icfg_step *dependent))
+{
+	struct icfg_edge *edge;
+
+	list_for_each_entry(edge, &step->dependents, in_first)
+		if (test(edge->second))
+			return true;
+	return false;
+}
+
+/* Is it still running, though its run no longer waits for it? */
+bool icfg_step_is_left(const struct icfg_step *step)
+{
+	return READ_ONCE(step->state) == ICFG_STEP_LEFT;
+}
+
+/* Forget every edge among the steps of @list. */
 void icfg_step_free_deps(struct list_head *list)
 {
 	struct icfg_edge *edge, *next;
 	struct icfg_step *step;
 
 	list_for_each_entry(step, list, node) {
-		list_for_each_entry_safe(edge, next, &step->dependents, in_first) {
+		list_for_each_entry_safe(edge, next, &step->dependents,
+					 in_first) {
 			list_del(&edge->in_first);
 			list_del(&edge->in_second);
 			kfree(edge);
@@ -163,14 +233,14 @@ void icfg_step_free_deps(struct list_head *list)
 	}
 }
 
-/* How many steps of this plan @step waits for. */
-static int count_deps(const struct icfg_sched *sched,
-		      const struct icfg_step *step)
+/* How many steps of this run @step waits for. */
+static unsigned int count_deps(const struct icfg_sched *sched,
+			       const struct icfg_step *step)
 {
+	unsigned int count = 0;
 	struct icfg_edge *edge;
-	int count = 0;
 
-	if (sched->reverting) {
+	if (sched->reverse) {
 		list_for_each_entry(edge, &step->dependents, in_first)
 			count += edge->second->selected;
 	} else {
@@ -180,73 +250,173 @@ static int count_deps(const struct icfg_sched *sched,
 	return count;
 }
 
-static void wait_idle(struct icfg_sched *sched, struct list_head *list)
+/**
+ * icfg_step_watch - report a running step that takes long, once
+ * @step: a step that is running or was left
+ * @until: until when it may take, in jiffies
+ * @slow: called when it has run for over ten seconds
+ * @late: called when it still runs at @until
+ *
+ * Called by the thread that drives the plan alone. Returns true if @until has
+ * passed.
+ */
+bool icfg_step_watch(struct icfg_step *step, unsigned long until,
+		     void (*slow)(struct icfg_step *step),
+		     void (*late)(struct icfg_step *step))
+{
+	unsigned long since = READ_ONCE(step->since);
+
+	if (!step->slow && time_after_eq(jiffies, since + SLOW)) {
+		step->slow = true;
+		if (slow)
+			slow(step);
+	}
+	if (time_before(jiffies, until))
+		return false;
+	if (!step->late) {
+		step->late = true;
+		if (late)
+			late(step);
+	}
+	return true;
+}
+
+/* The run no longer waits for @step, which is running. */
+static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
+		       struct list_head *ready)
+{
+	lockdep_assert_held(&sched_lock);
+
+	if (step->state != ICFG_STEP_RUNNING)
+		return false;
+
+	step->state = ICFG_STEP_LEFT;
+	step->returned = sched->returned;
+	sched->leave(step);
+	end_step(sched, step, ready);
+	return true;
+}
+
+static bool is_running(struct icfg_step *step)
+{
+	return step->selected && READ_ONCE(step->state) == ICFG_STEP_RUNNING;
+}
+
+/* Report what takes long, and leave what has outlasted its limit. */
+static void watch_steps(struct icfg_sched *sched, struct list_head *list)
 {
 	struct icfg_step *step;
+	LIST_HEAD(ready);
 
-	/*
-	 * Waking up now and then keeps the hung task detector quiet too: a
-	 * device that takes minutes is the operator's business, not a bug.
-	 */
-	while (!wait_for_completion_timeout(&sched->idle, SLOW)) {
-		list_for_each_entry(step, list, node) {
-			unsigned long since = READ_ONCE(step->since);
-
-			if (!step->selected || step->reported || !since ||
-			    time_before(jiffies, since + SLOW))
-				continue;
-			step->reported = true;
-			if (sched->slow)
-				sched->slow(step);
-		}
+	list_for_each_entry(step, list, node) {
+		/* Noted as late before those that wait for it begin. */
+		if (!is_running(step) ||
+		    !icfg_step_watch(step, step->since + sched->limit,
+				     sched->slow, sched->late))
+			continue;
+		scoped_guard(spinlock, &sched_lock)
+			leave_step(sched, step, &ready);
+		queue_ready(&ready);
 	}
 }
 
+/* No step begins any more; with @now none is waited for either. */
+static void stop_steps(struct icfg_sched *sched, struct list_head *list,
+		       bool now)
+{
+	struct icfg_step *step;
+	LIST_HEAD(ready);
+
+	guard(spinlock)(&sched_lock);
+
+	list_for_each_entry(step, list, node) {
+		if (!step->selected || step->state != ICFG_STEP_WAITING)
+			continue;
+		step->state = ICFG_STEP_IDLE;
+		sched->waiting--;
+	}
+	if (!now)
+		return;
+	list_for_each_entry(step, list, node)
+		if (step->selected)
+			leave_step(sched, step, &ready);
+}
+
+static enum icfg_stop stop_of(const struct icfg_sched *sched)
+{
+	return sched->stop ? READ_ONCE(*sched->stop) : ICFG_GO_ON;
+}
+
+/* Wait until no step of the run is running. */
+static void wait_steps(struct icfg_sched *sched, struct list_head *list)
+{
+	unsigned long stop_at = 0;
+	enum icfg_stop stop;
+
+	/*
+	 * Waking up now and then keeps the hung task detector quiet: a device
+	 * that takes minutes is for the operator, and no bug.
+	 */
+	while (!wait_event_timeout(*sched->wait, !READ_ONCE(sched->running) ||
+				   stop_of(sched) == ICFG_STOP_NOW,
+				   POLL) || READ_ONCE(sched->running)) {
+		stop = stop_of(sched);
+		if (stop != ICFG_GO_ON && !stop_at)
+			stop_at = jiffies + STOP_GRACE;
+		if (stop != ICFG_GO_ON)
+			stop_steps(sched, list, stop == ICFG_STOP_NOW ||
+				   time_after_eq(jiffies, stop_at));
+		watch_steps(sched, list);
+	}
+	/* The step that ended last is out of end_step(). */
+	spin_lock(&sched_lock);
+	spin_unlock(&sched_lock);
+}
+
 /**
- * icfg_sched_run - run the steps that are due, and wait for all of them
+ * icfg_sched_run - run the selected steps, and wait for them
  * @sched: what to do
- * @list: the steps; those not due are passed over, and so is their order
+ * @list: the steps; those not selected are passed over, and so are their edges
  *
  * Where steps wait for each other in a circle, they and all that come after them
- * are started together once nothing else is left.
+ * are started together once nothing else is left. On return each step has run,
+ * was left, or did not begin as the run was to stop.
  */
 void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 {
 	struct icfg_step *step;
-	int selected = 0;
+	LIST_HEAD(ready);
 
-	list_for_each_entry(step, list, node) {
-		if (!step->selected)
-			continue;
-		selected++;
-		step->reported = false;
-		step->since = 0;
-		atomic_set(&step->started, 0);
-		/* One more, so that nobody starts it while others are counted. */
-		atomic_set(&step->pending, count_deps(sched, step) + 1);
+	sched->running = 0;
+	sched->waiting = 0;
+
+	scoped_guard(spinlock, &sched_lock) {
+		list_for_each_entry(step, list, node) {
+			if (!step->selected)
+				continue;
+			step->sched = sched;
+			step->state = ICFG_STEP_WAITING;
+			step->reverting = sched->reverting;
+			step->slow = false;
+			step->late = false;
+			step->pending = count_deps(sched, step);
+			sched->waiting++;
+		}
+		list_for_each_entry(step, list, node)
+			if (step->selected && !step->pending)
+				make_ready(step, &ready);
 	}
-	if (!selected)
+	queue_ready(&ready);
+	wait_steps(sched, list);
+
+	if (!sched->waiting)
 		return;
 
-	atomic_set(&sched->remaining, selected);
-	init_completion(&sched->idle);
-
-	/* Held while starting, so that it cannot come to rest half-started. */
-	atomic_set(&sched->running, 1);
-	list_for_each_entry(step, list, node)
-		if (step->selected && atomic_dec_and_test(&step->pending))
-			start_step(sched, step);
-	sched_put(sched);
-	wait_idle(sched, list);
-
-	if (!atomic_read(&sched->remaining))
-		return;
-
-	reinit_completion(&sched->idle);
-	atomic_set(&sched->running, 1);
-	list_for_each_entry(step, list, node)
-		if (step->selected)
-			start_step(sched, step);
-	sched_put(sched);
-	wait_idle(sched, list);
+	scoped_guard(spinlock, &sched_lock)
+		list_for_each_entry(step, list, node)
+			if (step->selected &&
+			    step->state == ICFG_STEP_WAITING)
+				make_ready(step, &ready);
+	queue_ready(&ready);
+	wait_steps(sched, list);
 }

@@ -8,7 +8,11 @@
  * so nothing here waits for hardware.
  */
 #include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/string_helpers.h>
+#include <linux/xarray.h>
 
 #include "core.h"
 #include "icfg.h"
@@ -45,10 +49,13 @@ struct icfg_txn *icfg_txn_new(void)
 	if (!txn)
 		return NULL;
 
-	mutex_init(&txn->checking);
+	mutex_init(&txn->busy);
 	mutex_init(&txn->lock);
 	INIT_LIST_HEAD(&txn->groups);
-	icfg_txn_init_timer(txn);
+	INIT_LIST_HEAD(&txn->waiting);
+	txn->disruption = ICFG_DISRUPT_REBIND;
+	txn->step_timeout = ICFG_STEP_TIMEOUT;
+	icfg_txn_init_work(txn);
 	icfg_report_init(&txn->report);
 	return txn;
 }
@@ -58,7 +65,7 @@ void icfg_txn_free(struct icfg_txn *txn)
 {
 	icfg_report_clear(&txn->report);
 	mutex_destroy(&txn->lock);
-	mutex_destroy(&txn->checking);
+	mutex_destroy(&txn->busy);
 	kfree(txn);
 }
 
@@ -107,6 +114,142 @@ void icfg_staged_free(struct icfg_staged *group)
 {
 	iommu_group_put(group->group);
 	kfree(group);
+}
+
+/* Room kept for the line that counts the devices left out. */
+#define DEVICES_TAIL	48
+
+/*
+ * What the files of a group show while its domain is being switched: a switch that
+ * hangs holds the group's mutex, and no reader may wait for it.
+ */
+struct frozen {
+	char type[ICFG_TYPE_WORD];
+	char devices[];
+};
+
+/* Protects @frozen_groups, for moments only. */
+static DEFINE_MUTEX(frozen_lock);
+/* struct frozen by the number of the group. */
+static DEFINE_XARRAY(frozen_groups);
+
+struct devices_page {
+	char *page;
+	size_t at;
+	unsigned int left;
+};
+
+/* Called with the group's mutex held. */
+static int show_device(struct device *dev, void *data)
+{
+	enum icfg_type required = icfg_required_type(dev);
+	struct devices_page *out = data;
+	const struct device_driver *drv;
+	char name[128] = "-";
+	char line[512];
+	int len;
+
+	/* A driver's module is freed only a grace period after its unbinding. */
+	scoped_guard(rcu) {
+		drv = READ_ONCE(dev->driver);
+		if (drv) {
+			len = string_escape_str(drv->name, name,
+						sizeof(name) - 1, ESCAPE_OCTAL,
+						" ");
+			name[min_t(size_t, len, sizeof(name) - 1)] = '\0';
+		}
+	}
+	len = snprintf(line, sizeof(line), "%s %s %s %s\n", dev_bus_name(dev),
+		       dev_name(dev), name,
+		       required == ICFG_NONE ? "any" : icfg_type_word(required));
+
+	if (out->left || len >= sizeof(line) ||
+	    out->at + len > ICFG_TEXT_MAX - DEVICES_TAIL) {
+		out->left++;
+	} else {
+		memcpy(out->page + out->at, line, len);
+		out->at += len;
+	}
+	return 0;
+}
+
+static ssize_t read_devices(struct icfg_staged *group, char *page)
+{
+	struct devices_page out = { .page = page };
+
+	iommu_group_for_each_dev(group->group, &out, show_device);
+	if (out.left)
+		out.at += sprintf(page + out.at, "... %u more devices left out\n",
+				  out.left);
+	return out.at;
+}
+
+/**
+ * icfg_staged_freeze - keep what the files of a group show, before its switch
+ * @group: the group
+ *
+ * Returns false where there is no memory for it; the switch may begin all the
+ * same.
+ */
+bool icfg_staged_freeze(struct icfg_staged *group)
+{
+	char *page = kmalloc(ICFG_TEXT_MAX, GFP_KERNEL | __GFP_NORETRY);
+	struct frozen *frozen = NULL;
+	ssize_t len;
+
+	if (page) {
+		len = read_devices(group, page);
+		frozen = kmalloc(struct_size(frozen, devices, len + 1),
+				 GFP_KERNEL | __GFP_NORETRY);
+	}
+	if (frozen) {
+		memcpy(frozen->devices, page, len);
+		frozen->devices[len] = '\0';
+		icfg_core_read_type(group->group, frozen->type);
+		scoped_guard(mutex, &frozen_lock)
+			if (xa_err(xa_store(&frozen_groups, group->id, frozen,
+					    GFP_NOWAIT))) {
+				kfree(frozen);
+				frozen = NULL;
+			}
+	}
+	kfree(page);
+	return frozen;
+}
+
+/* The switch is over: the files show what there is. */
+void icfg_staged_thaw(struct icfg_staged *group)
+{
+	guard(mutex)(&frozen_lock);
+
+	kfree(xa_erase(&frozen_groups, group->id));
+}
+
+ssize_t icfg_staged_show_type(struct icfg_staged *group, char *page)
+{
+	char word[ICFG_TYPE_WORD];
+	struct frozen *frozen;
+	int ret;
+
+	scoped_guard(mutex, &frozen_lock) {
+		frozen = xa_load(&frozen_groups, group->id);
+		if (frozen)
+			return sprintf(page, "%s", frozen->type);
+	}
+	ret = icfg_core_read_type(group->group, word);
+	return ret ?: sprintf(page, "%s", word);
+}
+
+ssize_t icfg_staged_show_devices(struct icfg_staged *group, char *page)
+{
+	struct frozen *frozen;
+
+	scoped_guard(mutex, &frozen_lock) {
+		frozen = xa_load(&frozen_groups, group->id);
+		if (frozen)
+			return sprintf(page, "%s", frozen->devices);
+	}
+	return read_devices(group, page);
 }
 
 /**
@@ -162,6 +305,7 @@ int icfg_staged_set_type(struct icfg_staged *group, enum icfg_type type)
 		return -EBUSY;
 
 	group->new = type;
+	group->method = ICFG_METHOD_NONE;
 	group->status = ICFG_S_STAGED;
 	return 0;
 }

@@ -13,9 +13,12 @@
  * that it would wait for our store method with the inodes locked, and every
  * reader with it.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/capability.h>
 #include <linux/cleanup.h>
 #include <linux/kobject.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "core.h"
@@ -25,8 +28,12 @@ static struct workqueue_struct *timer_wq;
 
 int icfg_txn_init(void)
 {
-	/* Not the steps' queue: a rollback waits for steps. */
-	timer_wq = alloc_workqueue("iommu-configfs-timer", WQ_UNBOUND, 0);
+	/*
+	 * Not the steps' queue: a rollback waits for steps. It has to begin
+	 * without memory, too.
+	 */
+	timer_wq = alloc_workqueue("iommu-configfs-timer",
+				   WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return timer_wq ? 0 : -ENOMEM;
 }
 
@@ -89,8 +96,9 @@ static void send_uevents(struct icfg_plan *plan)
 
 	icfg_for_each_dev(d, plan) {
 		pg = d->group;
-		if (!d->member || d->gone || pg->failed ||
-		    (plan->reverting ? !pg->modified : pg->method == ICFG_METHOD_NONE))
+		if (!d->member || d->state == ICFG_DEV_GONE || pg->failed ||
+		    (plan->reverting ? !pg->modified :
+				       pg->method == ICFG_METHOD_UNCHANGED))
 			continue;
 		snprintf(type, sizeof(type), "IOMMU_TYPE=%s",
 			 icfg_type_word(pg->cur));
@@ -99,25 +107,34 @@ static void send_uevents(struct icfg_plan *plan)
 	kfree(name);
 }
 
+static enum icfg_status revert_status(const struct icfg_plan_group *pg)
+{
+	if (pg->failed)
+		return ICFG_S_FAILED;
+	return pg->modified ? ICFG_S_RESTORED : ICFG_S_UNCHANGED;
+}
+
+static enum icfg_status commit_status(const struct icfg_plan_group *pg)
+{
+	switch (pg->method) {
+	case ICFG_METHOD_REBIND:
+		return ICFG_S_CHANGED;
+	case ICFG_METHOD_IN_PLACE:
+		return ICFG_S_IN_PLACE;
+	default:
+		return ICFG_S_UNCHANGED;
+	}
+}
+
 static void set_statuses(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 
 	guard(mutex)(&plan->txn->lock);
 
-	icfg_for_each_group(pg, plan) {
-		enum icfg_status *status = &pg->staged->status;
-
-		if (!plan->reverting)
-			*status = pg->method == ICFG_METHOD_NONE ? ICFG_S_UNCHANGED :
-				  pg->method == ICFG_METHOD_IN_PLACE ? ICFG_S_IN_PLACE :
-				  ICFG_S_CHANGED;
-		else if (pg->failed)
-			*status = ICFG_S_FAILED;
-		else
-			*status = pg->modified ? ICFG_S_RESTORED :
-					       ICFG_S_UNCHANGED;
-	}
+	icfg_for_each_group(pg, plan)
+		pg->staged->status = plan->reverting ? revert_status(pg) :
+						       commit_status(pg);
 }
 
 /* What an earlier try left does not hold any more. */
@@ -131,6 +148,7 @@ static void reset_statuses(struct icfg_plan *plan)
 		pg->staged->status = ICFG_S_STAGED;
 }
 
+/* Start the countdown, or start it anew. */
 static void arm_timer(struct icfg_txn *txn)
 {
 	lockdep_assert_held(&txn->lock);
@@ -143,13 +161,58 @@ static void arm_timer(struct icfg_txn *txn)
 		config_item_put(&txn->dir.cg_item);
 }
 
+/* Let the timer's work run later; it keeps the reference that it has. */
+static void timer_again(struct icfg_txn *txn, unsigned long delay)
+{
+	if (!queue_delayed_work(timer_wq, &txn->timer, delay))
+		config_item_put(&txn->dir.cg_item);
+}
+
 static void disarm_timer(struct icfg_txn *txn)
 {
 	lockdep_assert_held(&txn->lock);
 
-	/* One that is on its way already finds another state. */
+	txn->deadline = 0;
+	/* Work that is running already finds another state. */
 	if (cancel_delayed_work(&txn->timer))
 		config_item_put(&txn->dir.cg_item);
+}
+
+/**
+ * icfg_txn_remaining - until a commit that is not confirmed is reverted
+ * @txn: the transaction
+ *
+ * In seconds, rounded up; 0 where nothing counts down, or it is due.
+ */
+unsigned int icfg_txn_remaining(struct icfg_txn *txn)
+{
+	u64 now;
+
+	guard(mutex)(&txn->lock);
+
+	if (!txn->deadline || (txn->state != ICFG_COMMITTING &&
+			       txn->state != ICFG_UNCONFIRMED))
+		return 0;
+	now = icfg_pm_clock();
+	return time_before64(now, txn->deadline) ?
+	       DIV_ROUND_UP_ULL(txn->deadline - now, HZ) : 0;
+}
+
+/* Restore later what a step keeps from being restored that has not returned. */
+VISIBLE_IF_KUNIT void icfg_txn_queue_take_back(struct icfg_txn *txn,
+					       unsigned long delay)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_txn_queue_take_back, txn, delay);
+
+	config_item_get(&txn->dir.cg_item);
+	if (!queue_delayed_work(timer_wq, &txn->take_back, delay))
+		config_item_put(&txn->dir.cg_item);
+}
+
+/* A step that was left has returned: its group can be restored, if it waits. */
+static void step_returned(struct icfg_plan *plan)
+{
+	icfg_txn_queue_take_back(plan->txn, 0);
 }
 
 /* Keeps rmdir away until icfg_txn_undepend(). */
@@ -169,7 +232,7 @@ VISIBLE_IF_KUNIT void icfg_txn_undepend(struct icfg_txn *txn)
 }
 
 /* Pass the gate with a new run and an empty report, or not at all. */
-static int new_run(struct icfg_txn *txn, struct icfg_plan **plan)
+static int new_plan(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	int ret;
 
@@ -185,6 +248,7 @@ static int new_run(struct icfg_txn *txn, struct icfg_plan **plan)
 		return -ENOMEM;
 	}
 
+	(*plan)->step_returned = step_returned;
 	begin_report(txn);
 	return 0;
 }
@@ -193,7 +257,7 @@ static int begin_check(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	guard(mutex)(&txn->lock);
 
-	return txn->state == ICFG_STAGED ? new_run(txn, plan) : -EBUSY;
+	return txn->state == ICFG_STAGED ? new_plan(txn, plan) : -EBUSY;
 }
 
 static int begin_commit(struct icfg_txn *txn, struct icfg_plan **plan)
@@ -205,7 +269,7 @@ static int begin_commit(struct icfg_txn *txn, struct icfg_plan **plan)
 	if (txn->state != ICFG_STAGED)
 		return -EBUSY;
 
-	ret = new_run(txn, plan);
+	ret = new_plan(txn, plan);
 	if (!ret)
 		set_state(txn, ICFG_COMMITTING);
 	return ret;
@@ -242,7 +306,7 @@ int icfg_txn_check(struct icfg_txn *txn)
 		return ret;
 
 	/* A commit waits for the check, which is a matter of seconds. */
-	mutex_lock(&txn->checking);
+	mutex_lock(&txn->busy);
 	ret = begin_check(txn, &plan);
 	if (!ret) {
 		check_generation(plan);
@@ -251,7 +315,7 @@ int icfg_txn_check(struct icfg_txn *txn)
 		icfg_plan_put(plan);
 		icfg_pm_leave();
 	}
-	mutex_unlock(&txn->checking);
+	mutex_unlock(&txn->busy);
 
 	icfg_txn_undepend(txn);
 	return ret;
@@ -275,13 +339,51 @@ static int prepare_commit(struct icfg_plan *plan)
 	return check_generation(plan);
 }
 
-/* The commit is through: note what became of it. @ret is what it returns. */
-static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
+/*
+ * Groups of @plan wait for a step that was given up on: keep the plan, and for it
+ * the transaction's directory and groups, until the step has returned.
+ */
+static bool keep_waiting(struct icfg_txn *txn, struct icfg_plan *plan)
+{
+	lockdep_assert_held(&txn->lock);
+
+	if (!icfg_apply_is_waiting(plan))
+		return false;
+
+	list_add_tail(&icfg_plan_get(plan)->node, &txn->waiting);
+	icfg_pm_enter_hanging();
+	/* It may have returned before it was in the list. */
+	icfg_txn_queue_take_back(txn, 0);
+	return true;
+}
+
+/* The first touch: from now on the timer may interrupt the commit. */
+static void begin_countdown(struct icfg_txn *txn, struct icfg_plan *plan)
 {
 	guard(mutex)(&txn->lock);
 
+	txn->plan = plan;
+	if (plan->confirm)
+		arm_timer(txn);
+}
+
+/* The commit is over: note what became of it. @ret is what it returns. */
+static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
+{
+	bool expired;
+
+	guard(mutex)(&txn->lock);
+
+	txn->plan = NULL;
+	expired = READ_ONCE(plan->stop) == ICFG_STOP_NOW;
+	if (ret && expired)
+		icfg_report_add(&txn->report, ICFG_NO_GROUP, NULL, ICFG_RESTORE,
+				-ETIMEDOUT, "confirm_timeout ran out");
+	if (ret)
+		disarm_timer(txn);
+
 	/* Before the state says so; a racing rmdir waits for the lock. */
-	if (ret || !plan->confirm)
+	if (ret == -EIO ? !keep_waiting(txn, plan) : ret || !plan->confirm)
 		icfg_txn_undepend(txn);
 	if (ret == -EIO) {
 		icfg_txn_keep_undo(txn, plan);
@@ -292,20 +394,44 @@ static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
 	} else if (plan->confirm) {
 		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ICFG_UNCONFIRMED);
-		arm_timer(txn);
+		/* It came due when there was nothing left to interrupt. */
+		if (expired) {
+			config_item_get(&txn->dir.cg_item);
+			timer_again(txn, 0);
+		} else if (!txn->deadline) {
+			arm_timer(txn);
+		}
 	} else {
 		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ICFG_COMMITTED);
 	}
 }
 
+/* Reclaiming memory must not go through a device that is unbound. */
+static int apply_commit(struct icfg_plan *plan)
+{
+	unsigned int noio = memalloc_noio_save();
+	int ret;
+
+	ret = icfg_apply_commit(plan);
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+static void warn_failed(struct icfg_txn *txn, const char *what)
+{
+	pr_warn("transaction %s: %s failed, not everything could be restored: see its report\n",
+		icfg_txn_name(txn), what);
+}
+
 /**
  * icfg_txn_commit - commit, all or nothing
  * @txn: the transaction
  *
- * Blocks until done; signals do not stop it. Returns 0 when done, -ECANCELED
- * when it was tried and everything is as before, -EIO when something could not
- * be put back, anything else when it was refused and nothing was touched.
+ * Blocks until done or given up on; signals do not stop it. Returns 0 when done,
+ * -ECANCELED when it was tried and everything is as before, -EIO when something
+ * could not be restored (yet), anything else when it was refused and nothing was
+ * touched.
  */
 int icfg_txn_commit(struct icfg_txn *txn)
 {
@@ -316,7 +442,7 @@ int icfg_txn_commit(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	scoped_guard(mutex, &txn->checking)
+	scoped_guard(mutex, &txn->busy)
 		ret = begin_commit(txn, &plan);
 	if (ret) {
 		icfg_txn_undepend(txn);
@@ -326,14 +452,18 @@ int icfg_txn_commit(struct icfg_txn *txn)
 	ret = prepare_commit(plan);
 	if (!ret) {
 		reset_statuses(plan);
-		if (icfg_apply_has_work(plan))
-			ret = icfg_apply_commit(plan);
+		if (icfg_apply_has_work(plan)) {
+			begin_countdown(txn, plan);
+			ret = apply_commit(plan);
+		}
 		set_statuses(plan);
 	}
+	if (ret == -EIO)
+		warn_failed(txn, "a commit");
 
 	if (ret || !plan->confirm) {
 		icfg_plan_put_drivers(plan);
-		icfg_disown(txn);
+		icfg_disown(plan);
 	}
 	end_commit(txn, plan, ret);
 	icfg_pm_leave();
@@ -359,20 +489,53 @@ int icfg_txn_confirm(struct icfg_txn *txn)
 
 	disarm_timer(txn);
 	icfg_plan_put_drivers(txn->undo);
-	icfg_disown(txn);
+	icfg_disown(txn->undo);
 	icfg_txn_undepend(txn);
 	set_state(txn, ICFG_COMMITTED);
 	return 0;
 }
 
+static int apply_rollback(struct icfg_plan *plan)
+{
+	unsigned int noio = memalloc_noio_save();
+	int ret;
+
+	ret = icfg_apply_rollback(plan);
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+/* The rollback is over, or refused: @from is the state that it began in. */
+static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
+			 bool refused, enum icfg_state from)
+{
+	bool keeps_dir = refused && from == ICFG_UNCONFIRMED;
+
+	guard(mutex)(&txn->lock);
+
+	if (refused) {
+		set_state(txn, from);
+	} else {
+		keeps_dir = keep_waiting(txn, plan);
+		txn->deadline = 0;
+		icfg_txn_keep_undo(txn, plan);
+		set_state(txn, ret ? ICFG_FAILED : ICFG_ROLLED_BACK);
+	}
+	if (!keeps_dir)
+		icfg_txn_undepend(txn);
+	/* What has returned meanwhile was left for later. */
+	if (!list_empty(&txn->waiting))
+		icfg_txn_queue_take_back(txn, 0);
+}
+
 /*
- * The rollback itself: in ICFG_ROLLING_BACK, inside the gate, with the
+ * The rollback itself: in ICFG_ROLLING_BACK, with suspend excluded and the
  * directory depended upon. @from is the state to return to when refused.
  */
 static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 		     enum icfg_trigger trigger, enum icfg_state from)
 {
-	bool refused, rests;
+	bool refused;
 	int ret;
 
 	icfg_own(plan);
@@ -381,26 +544,17 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 	if (!refused) {
 		if (icfg_apply_has_modified(plan))
 			icfg_generation_raise(0);
-		ret = icfg_apply_rollback(plan);
+		ret = apply_rollback(plan);
 		set_statuses(plan);
 	}
+	if (ret == -EIO)
+		warn_failed(txn, "a rollback");
 
-	/* Refused, an unconfirmed commit waits on and keeps what it has. */
-	rests = !refused || from != ICFG_UNCONFIRMED;
 	icfg_plan_put_drivers(plan);
-	if (rests)
-		icfg_disown(txn);
-
-	scoped_guard(mutex, &txn->lock) {
-		if (rests)
-			icfg_txn_undepend(txn);
-		if (refused) {
-			set_state(txn, from);
-		} else {
-			icfg_txn_keep_undo(txn, plan);
-			set_state(txn, ret ? ICFG_FAILED : ICFG_ROLLED_BACK);
-		}
-	}
+	/* Refused, an unconfirmed commit waits on and keeps what it has. */
+	if (!refused || (from != ICFG_UNCONFIRMED && list_empty(&txn->waiting)))
+		icfg_disown(plan);
+	end_rollback(txn, plan, ret, refused, from);
 	icfg_pm_leave();
 
 	if (!refused)
@@ -421,17 +575,10 @@ static int begin_rollback(struct icfg_txn *txn, struct icfg_plan **plan,
 	    *from != ICFG_FAILED)
 		return -EBUSY;
 
-	ret = new_run(txn, plan);
+	ret = new_plan(txn, plan);
 	if (!ret)
 		set_state(txn, ICFG_ROLLING_BACK);
 	return ret;
-}
-
-/* Come back later; the work keeps its reference. */
-static void timer_again(struct icfg_txn *txn, unsigned long delay)
-{
-	if (!queue_delayed_work(timer_wq, &txn->timer, delay))
-		config_item_put(&txn->dir.cg_item);
 }
 
 /* A rollback by hand is over: what is left for the timer to do? */
@@ -452,8 +599,9 @@ static void settle_timer(struct icfg_txn *txn)
  * icfg_txn_rollback - undo the commit, by hand
  * @txn: the transaction
  *
- * Returns 0; -EIO when something could not be put back, which can be tried
- * again; anything else when it was refused and nothing was touched.
+ * Waits for a take-back that is running. Returns 0; -EIO when something could not
+ * be restored (yet), which can be tried again; anything else when it was refused
+ * and nothing was touched.
  */
 int icfg_txn_rollback(struct icfg_txn *txn)
 {
@@ -465,7 +613,8 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	ret = begin_rollback(txn, &plan, &from);
+	scoped_guard(mutex, &txn->busy)
+		ret = begin_rollback(txn, &plan, &from);
 	/* An unconfirmed commit is depended upon already: once is enough. */
 	if (ret || from == ICFG_UNCONFIRMED)
 		icfg_txn_undepend(txn);
@@ -480,21 +629,29 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 }
 
 /*
- * Begin to roll back, or arrange for another try. Returns the plan, or NULL where
- * there is nothing to do now; the work keeps its reference only if it is queued
- * again.
+ * The timer came due. Returns the plan of the rollback that begins; or NULL where
+ * there is none, and then the work keeps its reference only if it is queued again.
  */
 static struct icfg_plan *begin_timer(struct icfg_txn *txn)
 {
 	u64 now = icfg_pm_clock();
-	enum icfg_pm pm;
 	struct icfg_plan *plan;
+	enum icfg_pm pm;
 
 	lockdep_assert_held(&txn->lock);
 
-	/* Started anew while this work was on its way, or was there a suspend? */
+	/* Was it started anew while this work was on its way, or was there a suspend? */
 	if (time_before64(now, txn->deadline)) {
 		timer_again(txn, txn->deadline - now);
+		return NULL;
+	}
+
+	if (txn->state == ICFG_COMMITTING) {
+		txn->plan->expired_at = jiffies;
+		icfg_plan_stop(txn->plan, ICFG_STOP_NOW);
+		pr_notice("transaction %s is not done within confirm_timeout, taking it back\n",
+			  icfg_txn_name(txn));
+		config_item_put(&txn->dir.cg_item);
 		return NULL;
 	}
 
@@ -512,6 +669,9 @@ static struct icfg_plan *begin_timer(struct icfg_txn *txn)
 		return NULL;
 	}
 
+	pr_notice("transaction %s was not confirmed within %u s, rolling it back\n",
+		  icfg_txn_name(txn), txn->confirm_timeout);
+	plan->step_returned = step_returned;
 	begin_report(txn);
 	set_state(txn, ICFG_ROLLING_BACK);
 	return plan;
@@ -525,7 +685,8 @@ static void timer_work(struct work_struct *work)
 	bool waits;
 
 	scoped_guard(mutex, &txn->lock) {
-		waits = txn->state == ICFG_UNCONFIRMED;
+		waits = txn->state == ICFG_UNCONFIRMED ||
+			(txn->state == ICFG_COMMITTING && txn->plan);
 		if (waits)
 			plan = begin_timer(txn);
 	}
@@ -534,7 +695,7 @@ static void timer_work(struct work_struct *work)
 
 	if (plan && roll_back(txn, plan, ICFG_BY_TIMER, ICFG_UNCONFIRMED)) {
 		scoped_guard(mutex, &txn->lock) {
-			/* Refused for want of memory: it does not give up. */
+			/* Refused for lack of memory: it does not give up. */
 			waits = txn->state == ICFG_UNCONFIRMED;
 			if (waits)
 				timer_again(txn, HZ);
@@ -542,6 +703,87 @@ static void timer_work(struct work_struct *work)
 		if (waits)
 			return;
 	}
+	config_item_put(&txn->dir.cg_item);
+}
+
+/* Note what a take-back did to the groups that waited until then. */
+static void note_taken_back(struct icfg_txn *txn, struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	lockdep_assert_held(&txn->lock);
+
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_DONE)
+			continue;
+		pg->staged->status = revert_status(pg);
+		pr_notice("transaction %s, group %u: what hung has returned, the group is %s\n",
+			  icfg_txn_name(txn), pg->staged->id,
+			  icfg_status_word(pg->staged->status));
+	}
+	/* A rollback that was tried meanwhile is the record of what there is to undo. */
+	if (txn->undo && txn->undo != plan)
+		icfg_apply_carry_over(plan, txn->undo);
+}
+
+/* Restore the groups of @plan whose steps have returned. */
+static void take_back_plan(struct icfg_txn *txn, struct icfg_plan *plan)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct icfg_plan_group *pg;
+	bool waits;
+
+	icfg_for_each_group(pg, plan)
+		if (pg->revert == ICFG_REVERT_DONE)
+			pg->revert = ICFG_REVERT_NOTED;
+	icfg_apply_take_back(plan);
+	memalloc_noio_restore(noio);
+	icfg_plan_put_drivers(plan);
+	icfg_disown(plan);
+
+	scoped_guard(mutex, &txn->lock) {
+		note_taken_back(txn, plan);
+		waits = icfg_apply_is_waiting(plan);
+		if (!waits) {
+			list_del_init(&plan->node);
+			icfg_txn_undepend(txn);
+		}
+	}
+	if (!waits) {
+		icfg_pm_leave_hanging();
+		icfg_plan_put(plan);
+	}
+}
+
+static void take_back(struct icfg_txn *txn)
+{
+	struct icfg_plan *plan, *next;
+	enum icfg_pm pm;
+
+	lockdep_assert_held(&txn->busy);
+
+	/* A rollback that is running looks again at its end. */
+	if (READ_ONCE(txn->state) != ICFG_FAILED || list_empty(&txn->waiting))
+		return;
+
+	pm = icfg_pm_enter();
+	if (pm == ICFG_PM_SUSPEND)
+		icfg_txn_queue_take_back(txn, HZ);
+	if (pm != ICFG_PM_RUNNING)
+		return;
+
+	list_for_each_entry_safe(plan, next, &txn->waiting, node)
+		take_back_plan(txn, plan);
+	icfg_pm_leave();
+}
+
+static void take_back_work(struct work_struct *work)
+{
+	struct icfg_txn *txn = container_of(to_delayed_work(work),
+					    struct icfg_txn, take_back);
+
+	scoped_guard(mutex, &txn->busy)
+		take_back(txn);
 	config_item_put(&txn->dir.cg_item);
 }
 
@@ -557,17 +799,31 @@ int icfg_txn_set_confirm_timeout(struct icfg_txn *txn, unsigned int seconds)
 {
 	lockdep_assert_held(&txn->lock);
 
-	if (txn->state != ICFG_STAGED &&
-	    (txn->state != ICFG_UNCONFIRMED || !seconds))
+	switch (txn->state) {
+	case ICFG_STAGED:
+		break;
+	case ICFG_COMMITTING:
+		/* Too late where it is due already. */
+		if (!seconds || !txn->confirm_timeout ||
+		    (txn->plan && txn->plan->stop == ICFG_STOP_NOW))
+			return -EBUSY;
+		break;
+	case ICFG_UNCONFIRMED:
+		if (!seconds)
+			return -EBUSY;
+		break;
+	default:
 		return -EBUSY;
+	}
 
 	txn->confirm_timeout = seconds;
-	if (txn->state == ICFG_UNCONFIRMED)
+	if (txn->deadline)
 		arm_timer(txn);
 	return 0;
 }
 
-void icfg_txn_init_timer(struct icfg_txn *txn)
+void icfg_txn_init_work(struct icfg_txn *txn)
 {
 	INIT_DELAYED_WORK(&txn->timer, timer_work);
+	INIT_DELAYED_WORK(&txn->take_back, take_back_work);
 }

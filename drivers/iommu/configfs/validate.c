@@ -60,44 +60,51 @@ void icfg_refuse(struct icfg_plan_group *pg, struct icfg_plan_dev *d, int err,
 	icfg_plan_report(pg, d, ICFG_CHECK, err, "%pV", &vaf);
 	va_end(args);
 	icfg_refuse_errno(pg->plan, err);
+	if (!pg->refusal)
+		pg->refusal = err;
 }
 
-/* What is wanted of @pg against what its devices and its IOMMU allow. */
+static bool check_has_type(struct icfg_plan_group *pg)
+{
+	if (pg->new == ICFG_NONE)
+		icfg_refuse(pg, NULL, -EINVAL, "no type was written for this group");
+	return pg->new != ICFG_NONE;
+}
+
+/* Compare the type that a group is to get with what its devices and its IOMMU allow. */
 static void check_type(struct icfg_plan_group *pg)
 {
-	const struct icfg_types *rules = &pg->types;
+	const struct icfg_types *types = &pg->types;
 	enum icfg_type goal = pg->new;
 
-	if (pg->new == ICFG_NONE) {
-		icfg_refuse(pg, NULL, -EINVAL, "no type was written for this group");
+	if (!check_has_type(pg))
 		return;
-	}
 	/* Unless it turns out below that nothing has to change. */
 	pg->method = ICFG_METHOD_REBIND;
-	if (rules->contradiction) {
+	if (types->contradiction) {
 		icfg_refuse(pg, NULL, -EINVAL,
 			    "a device that is not trusted needs DMA, and device %s needs identity",
-			    rules->forced_by ? dev_name(rules->forced_by) : "-");
+			    types->forced_by ? dev_name(types->forced_by) : "-");
 		return;
 	}
 	if (goal == ICFG_AUTO) {
-		goal = icfg_auto_type(rules);
-	} else if (rules->forced != ICFG_NONE && goal != rules->forced) {
-		icfg_refuse(pg, icfg_plan_find(pg->plan, rules->forced_by), -EINVAL,
+		goal = icfg_auto_type(types);
+	} else if (types->forced != ICFG_NONE && goal != types->forced) {
+		icfg_refuse(pg, icfg_plan_find(pg->plan, types->forced_by), -EINVAL,
 			    "%s is ruled out: the device needs %s",
-			    icfg_type_word(goal), icfg_type_word(rules->forced));
+			    icfg_type_word(goal), icfg_type_word(types->forced));
 		return;
 	}
 
 	if (goal == pg->cur) {
-		pg->method = ICFG_METHOD_NONE;
+		pg->method = ICFG_METHOD_UNCHANGED;
 		return;
 	}
 
 	if (pg->cur == ICFG_OTHER)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its present type could not be put back");
-	if (goal == ICFG_IDENTITY && rules->identity == ICFG_UNSUPPORTED)
+	if (goal == ICFG_IDENTITY && types->identity == ICFG_UNSUPPORTED)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its IOMMU has no identity domain");
 }
@@ -124,11 +131,24 @@ static bool goes_in_place(const struct icfg_plan_dev *d)
 	       !d->group->plan->reverting;
 }
 
-/* In place releases nothing, but a timer that takes it back would. */
+/* In place unbinds nothing, but a timer that reverts it would. */
 static bool may_be_released(const struct icfg_plan_dev *d)
 {
 	return icfg_dev_is_selected(d) ||
 	       (d->group->plan->confirm && goes_in_place(d));
+}
+
+/* Is the least disruptive method that is possible allowed? */
+static void check_disruption(struct icfg_plan_group *pg)
+{
+	if (pg->plan->disruption == ICFG_DISRUPT_REBIND || pg->refusal)
+		return;
+	if (pg->method == ICFG_METHOD_REBIND)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its drivers would have to be unbound, which disruption rules out");
+	else if (pg->method == ICFG_METHOD_IN_PLACE && pg->plan->confirm)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its drivers would have to be unbound to take it back if it is not confirmed, which disruption rules out");
 }
 
 /*
@@ -183,21 +203,44 @@ static void check_inuse(struct icfg_plan *plan,
 	}
 }
 
-static void check_leaving(struct icfg_plan *plan)
+/* Devices whose driver could not be noted. */
+static void check_drivers(struct icfg_plan *plan)
 {
 	struct icfg_plan_dev *d;
 
-	icfg_for_each_dev(d, plan)
+	icfg_for_each_dev(d, plan) {
 		if (d->driver_leaving)
 			icfg_refuse(d->group, d, -EBUSY,
 				    "the module of its driver is being removed");
+		if (d->locked)
+			icfg_refuse(d->group, d, -EBUSY,
+				    "a probe or remove of %s is under way",
+				    dev_name(d->dev));
+	}
+}
+
+/* The member through whose driver user space owns a group, or NULL. */
+static struct icfg_plan_dev *owner_dev(struct icfg_plan_group *pg)
+{
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_member(d, pg)
+		if (d->managed && d->drv_name)
+			return d;
+	return NULL;
 }
 
 static void check_owner(struct icfg_plan_group *pg)
 {
-	if (icfg_inuse_owner(pg))
-		icfg_refuse(pg, NULL, -EBUSY,
-			    "the group is owned by user space (VFIO, iommufd)");
+	struct icfg_plan_dev *d;
+
+	if (!icfg_inuse_owner(pg))
+		return;
+
+	d = owner_dev(pg);
+	icfg_refuse(pg, d, -EBUSY,
+		    "the group is owned by user space (VFIO, iommufd)%s%s",
+		    d ? " through driver " : "", d ? d->drv_name : "");
 }
 
 /*
@@ -213,13 +256,52 @@ static bool frees_at_once(const struct bus_type *bus)
 #endif
 }
 
+/* Note what check, commit and the files of the group tell. */
+static void note_methods(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	guard(mutex)(&plan->txn->lock);
+
+	icfg_for_each_group(pg, plan)
+		pg->staged->method = pg->method;
+}
+
+/* Who is in the group, and what does it have and take? */
+static int look_at_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
+{
+	struct icfg_plan_dev *d;
+	int ret;
+
+	scoped_guard(mutex, &plan->lock)
+		ret = icfg_plan_members(plan, pg);
+	if (ret)
+		return ret;
+
+	pg->old = icfg_core_type(pg->staged->group);
+	pg->cur = pg->old;
+	icfg_for_each_member(d, pg) {
+		d->no_dma_ops = icfg_group_is_translated(pg) &&
+				!icfg_dev_has_dma_ops(d);
+		if (frees_at_once(d->dev->bus))
+			icfg_refuse(pg, d, -EOPNOTSUPP,
+				    "bus %s frees its devices while they are referenced",
+				    d->dev->bus->name);
+	}
+	if (!pg->members)
+		icfg_refuse(pg, NULL, -ENODEV, "the group has no device");
+	if (pg->members || pg->new == ICFG_NONE)
+		check_type(pg);
+	return 0;
+}
+
 /**
  * icfg_validate_commit - verify what can be verified without touching anything
- * @plan: a new run
+ * @plan: a new plan
  *
- * Reports every problem. Afterwards each group's way is known, and the drivers
- * of the groups that have to change are pinned. Returns 0 or the errno to
- * refuse with.
+ * Reports every problem. Afterwards the method of each group is known, and the
+ * drivers of the groups that have to change are pinned. Groups of another
+ * transaction are not judged. Returns 0 or the errno to refuse with.
  */
 int icfg_validate_commit(struct icfg_plan *plan)
 {
@@ -235,57 +317,48 @@ int icfg_validate_commit(struct icfg_plan *plan)
 	}
 
 	icfg_for_each_group(pg, plan) {
-		scoped_guard(mutex, &plan->lock)
-			ret = icfg_plan_members(plan, pg);
+		if (pg->owned) {
+			check_has_type(pg);
+			continue;
+		}
+		ret = look_at_group(plan, pg);
 		if (ret)
 			return ret;
-		pg->old = icfg_core_type(pg->staged->group);
-		pg->cur = pg->old;
-		icfg_for_each_member(d, pg) {
-			d->no_dma_ops = icfg_group_is_translated(pg) &&
-				    !icfg_dev_has_dma_ops(d);
-			if (frees_at_once(d->dev->bus))
-				icfg_refuse(pg, d, -EOPNOTSUPP,
-					    "bus %s frees its devices without asking who has them",
-					    d->dev->bus->name);
-		}
-		if (!pg->members) {
-			icfg_refuse(pg, NULL, -ENODEV, "the group has no device");
-			if (pg->new != ICFG_NONE)
-				continue;
-		}
-		check_type(pg);
 	}
 
 	icfg_for_each_dev(d, plan) {
-		if (d->group->method == ICFG_METHOD_NONE || d->group->owned)
+		if (d->group->method != ICFG_METHOD_REBIND)
 			continue;
 		ret = icfg_plan_get_driver(plan, d);
 		if (ret && ret != -EBUSY)
 			return ret;
 	}
-	icfg_for_each_group(pg, plan)
+	icfg_for_each_group(pg, plan) {
 		check_fq(pg);
+		check_disruption(pg);
+	}
 
 	ret = icfg_deps_order(plan, may_be_released);
 	if (ret)
 		return ret;
-	check_leaving(plan);
+	check_drivers(plan);
 
 	icfg_for_each_group(pg, plan)
-		if (pg->method != ICFG_METHOD_NONE && !pg->owned)
+		if (pg->method == ICFG_METHOD_REBIND ||
+		    pg->method == ICFG_METHOD_IN_PLACE)
 			check_owner(pg);
 	check_inuse(plan, may_be_released, plan->allow);
 
-	/* What a timer might release is not what the commit does. */
+	/* What a timer might unbind is not what the commit does. */
 	if (plan->confirm) {
 		ret = icfg_deps_order(plan, icfg_dev_is_selected);
 		if (ret)
 			return ret;
 	}
 
+	note_methods(plan);
 	icfg_for_each_group(pg, plan)
-		trace_icfg_check(pg, pg->new, plan->refusal);
+		trace_icfg_check(pg, pg->new, pg->refusal);
 	return plan->refusal;
 }
 
@@ -320,9 +393,9 @@ static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		kfree(name);
 		return 0;
 	}
-	if (icfg_dev_is_gone(old))
+	if (!device_is_registered(old->dev))
 		return 0;
-	if (!old->released) {
+	if (old->state != ICFG_DEV_UNBOUND) {
 		icfg_plan_report(pg, old, ICFG_RESTORE, -ENOENT,
 				 "has lost driver %s since, and stays without",
 			     old->drv_name);
@@ -340,7 +413,7 @@ static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	if (!d->drv_name)
 		return -ENOMEM;
 	d->drv = icfg_driver_get(old->dev->bus, old->drv_name);
-	d->released = true;
+	d->state = ICFG_DEV_UNBOUND;
 	/* Of a group that needs no type back there is this to restore. */
 	if (!icfg_group_needs_revert(pg))
 		pg->modified = true;
@@ -398,40 +471,109 @@ static bool may_be_reverted(const struct icfg_plan_dev *d)
 		icfg_group_needs_revert(d->group));
 }
 
-/**
- * icfg_validate_rollback - verify what can be verified before a rollback
- * @plan: a new run
- * @undo: the plan of the commit
- * @trigger: who asks
- *
- * Returns 0 or the errno to refuse with; the timer is refused only for want of
- * memory.
- */
-int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
-			   enum icfg_trigger trigger)
+/* The group of an earlier plan that @pg is, if that still waits for a step. */
+static struct icfg_plan_group *waiting_group(struct icfg_plan_group *pg)
 {
-	struct icfg_plan_dev *d, *again;
-	struct icfg_plan_group *pg, *old;
-	int ret;
+	struct icfg_plan *plan = pg->plan, *earlier;
+	struct icfg_plan_group *old;
 
-	/* Both were made from the same list, which did not change since. */
-	icfg_for_each_group(pg, plan) {
-		old = undo->groups + (pg - plan->groups);
-		ret = check_group_revert(plan, pg, old, trigger);
-		if (ret)
-			return ret;
+	/* All plans were made from the same list of groups. */
+	list_for_each_entry(earlier, &plan->txn->waiting, node) {
+		old = earlier->groups + (pg - plan->groups);
+		if (old->revert == ICFG_REVERT_WAITING)
+			return old;
 	}
-	icfg_for_each_dev(d, undo) {
-		pg = plan->groups + (d->group - undo->groups);
-		again = icfg_plan_find(plan, d->dev);
-		if (again)
-			again->no_dma_ops = d->no_dma_ops;
-		ret = revert_dev(plan, pg, d);
-		if (ret)
-			return ret;
+	return NULL;
+}
+
+/* The device that a group waits for, or one of the group. */
+static struct icfg_plan_dev *waiting_dev(struct icfg_plan_group *pg)
+{
+	struct icfg_plan_dev *d, *any = NULL;
+
+	icfg_for_each_dev(d, pg->plan) {
+		if (d->group != pg)
+			continue;
+		if (icfg_step_is_left(&d->step))
+			return d;
+		any = any ?: d;
 	}
-	if (trigger == ICFG_BY_TIMER)
+	return icfg_step_is_left(&pg->step) ? NULL : any;
+}
+
+/*
+ * A group with a step that was given up on is restored by the earlier plan, when
+ * the step has returned.
+ */
+static void leave_elsewhere(struct icfg_plan_group *pg,
+			    struct icfg_plan_group *waiting,
+			    struct icfg_plan_group *old)
+{
+	pg->revert = ICFG_REVERT_ELSEWHERE;
+	pg->failed = true;
+	pg->old = old->old;
+	pg->cur = old->cur;
+	pg->method = old->method;
+	pg->modified = old->modified;
+	pg->dma_setup_failed = old->dma_setup_failed;
+	icfg_plan_report(pg, waiting_dev(waiting), ICFG_RESTORE, -ETIMEDOUT,
+			 "not touched: what was given up on has not returned");
+}
+
+/* Remember a device of such a group. */
+static int copy_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
+		    struct icfg_plan_dev *old)
+{
+	struct icfg_plan_dev *d;
+
+	scoped_guard(mutex, &plan->lock)
+		d = icfg_plan_add_dev(plan, pg, old->dev);
+	if (!d)
+		return -ENOMEM;
+
+	if (old->member)
+		icfg_plan_join(d, pg);
+	d->state = old->state;
+	d->managed = old->managed;
+	if (!old->drv_name)
 		return 0;
+	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
+	return d->drv_name ? 0 : -ENOMEM;
+}
+
+/* The rollback begins: it minds the ports that the commit kept enabled. */
+static void take_over_ports(struct icfg_plan *plan, struct icfg_plan *undo)
+{
+	struct icfg_plan_dev *d, *old;
+
+	icfg_for_each_dev(old, undo) {
+		d = old->enabled ? icfg_plan_find(plan, old->dev) : NULL;
+		if (!d || d->state != ICFG_DEV_UNBOUND)
+			continue;
+		d->enabled = true;
+		old->enabled = false;
+	}
+}
+
+static void note_revert_methods(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	guard(mutex)(&plan->txn->lock);
+
+	icfg_for_each_group(pg, plan)
+		if (pg->revert != ICFG_REVERT_ELSEWHERE)
+			pg->staged->method = pg->modified ?
+					     ICFG_METHOD_REBIND :
+					     ICFG_METHOD_UNCHANGED;
+}
+
+/* What a rollback by hand is refused for. */
+static int check_revert(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+	int ret;
 
 	icfg_for_each_dev(d, plan) {
 		if (d->group->owned || !d->group->modified ||
@@ -444,11 +586,65 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 	ret = icfg_deps_order(plan, may_be_reverted);
 	if (ret)
 		return ret;
-	check_leaving(plan);
+	check_drivers(plan);
 
 	icfg_for_each_group(pg, plan)
 		if (pg->modified && icfg_group_needs_revert(pg) && !pg->owned)
 			check_owner(pg);
 	check_inuse(plan, may_be_reverted, plan->allow);
 	return plan->refusal;
+}
+
+/**
+ * icfg_validate_rollback - verify what can be verified before a rollback
+ * @plan: a new plan
+ * @undo: the plan of the commit, or of the rollback that failed
+ * @trigger: what asks for the rollback
+ *
+ * Returns 0 or the errno to refuse with. The timer, and a rollback of what failed
+ * before, are refused for lack of memory alone: groups that cannot be restored do
+ * not keep the others from it.
+ */
+int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
+			   enum icfg_trigger trigger)
+{
+	struct icfg_plan_group *pg, *old, *waiting;
+	struct icfg_plan_dev *d, *again;
+	int ret = 0;
+
+	/* Both were made from the same list, which did not change since. */
+	icfg_for_each_group(pg, plan) {
+		old = undo->groups + (pg - plan->groups);
+		waiting = waiting_group(pg);
+		if (waiting)
+			leave_elsewhere(pg, waiting, old);
+		else
+			ret = check_group_revert(plan, pg, old, trigger);
+		if (ret)
+			return ret;
+	}
+	icfg_for_each_dev(d, undo) {
+		pg = plan->groups + (d->group - undo->groups);
+		if (pg->revert == ICFG_REVERT_ELSEWHERE) {
+			ret = copy_dev(plan, pg, d);
+		} else {
+			again = icfg_plan_find(plan, d->dev);
+			if (again)
+				again->no_dma_ops = d->no_dma_ops;
+			ret = revert_dev(plan, pg, d);
+		}
+		if (ret)
+			return ret;
+	}
+
+	if (trigger == ICFG_BY_TIMER)
+		plan->allow |= ICFG_ALLOW_NET;
+	else if (trigger == ICFG_BY_HAND)
+		ret = check_revert(plan);
+	if (ret)
+		return ret;
+
+	take_over_ports(plan, undo);
+	note_revert_methods(plan);
+	return 0;
 }

@@ -285,7 +285,7 @@ static void expect_all_failed(struct world *w)
 {
 	int call;
 
-	for (call = 0; call < FAKE_CALLS && !w->fake->wq; call++)
+	for (call = 0; call < FAKE_HANG && !w->fake->wq; call++)
 		KUNIT_EXPECT_TRUE_MSG(w->fake->test, w->failed_as & BIT(call),
 				      "%s did not fail", fake_call_word(call));
 }
@@ -347,7 +347,7 @@ static void ways_back(struct kunit *test, unsigned int from, unsigned int to)
 	w.from = from;
 	w.to = to;
 	/* What is wrong besides is not to be told from a type that reads odd. */
-	w.fake->never = BIT(FAKE_READ);
+	w.fake->never = BIT(FAKE_READ) | BIT(FAKE_HANG);
 	new_txn(&w, "0");
 	for (n = 1; !is_lost(test); n++) {
 		ret = commit_with(&w, n, 0);
@@ -562,6 +562,143 @@ static void supplier_away(struct kunit *test)
 	end_txn(&w);
 }
 
+/* The take-back of what has returned: the state stays until it is rolled back. */
+static void take_back(struct world *w)
+{
+	fake_let_go(w->fake);
+	while (fake_take_back(w->fake, w->txn))
+		;
+	expect(w, 0, w->txn->state == ICFG_FAILED);
+}
+
+/* What a step that hangs has to leave, while it hangs and after. */
+static void expect_taken_back(struct world *w, int ret, u64 generation)
+{
+	struct fake *fake = w->fake;
+	struct icfg_staged *group;
+
+	expect(w, ret, ret == -EIO);
+	expect(w, ret, w->txn->state == ICFG_FAILED);
+	expect(w, ret, strstr(report(w), " ETIMEDOUT "));
+	expect(w, ret, atomic_read(&fake->depends) == 1);
+	expect_failed_is_said(w, ret);
+
+	/* A rollback meanwhile waits for nothing, and says what it left. */
+	ret = fake_write(fake_dir(w->txn), "rollback", "1");
+	expect(w, ret, ret == -EIO);
+	expect(w, ret, w->txn->state == ICFG_FAILED);
+	expect(w, ret, strstr(report(w), " restore ETIMEDOUT "));
+	expect(w, ret, atomic_read(&fake->depends) == 1);
+	expect_failed_is_said(w, ret);
+	expect(w, ret, icfg_generation() == generation);
+
+	take_back(w);
+	expect_as_before(w, ret);
+	expect(w, ret, icfg_generation() == generation);
+	list_for_each_entry(group, &w->txn->groups, node)
+		expect(w, ret, group->status != ICFG_S_FAILED);
+
+	ret = fake_write(fake_dir(w->txn), "rollback", "1");
+	expect(w, ret, !ret);
+	expect(w, ret, w->txn->state == ICFG_ROLLED_BACK);
+	expect(w, ret, icfg_generation() == generation);
+}
+
+/* Each step of a commit hangs in turn, and returns in the end. */
+static void commit_hangs(struct kunit *test)
+{
+	int ret, n, pins = fake_pins();
+	struct world w = {};
+
+	make_world(test, &w);
+	w.fake->never = ~BIT(FAKE_HANG);
+	new_txn(&w, "0");
+	for (n = 1; !is_lost(test); n++) {
+		fake_fail(w.fake, n, 0);
+		ret = fake_write(fake_dir(w.txn), "commit", "1");
+		if (!failed(&w))
+			break;
+		expect_taken_back(&w, ret, icfg_generation());
+		start_over(&w, "0");
+		expect(&w, ret, fake_pins() == pins);
+	}
+	expect(&w, ret, !ret);
+	KUNIT_EXPECT_GT(test, n, 8);
+	kunit_info(test, "%d steps", n - 1);
+	start_over(&w, "0");
+	end_txn(&w);
+}
+
+/* Each step of a rollback hangs in turn: by hand, and by the timer. */
+static void rollbacks_hang(struct kunit *test, bool by_timer)
+{
+	enum icfg_state from = by_timer ? ICFG_UNCONFIRMED : ICFG_COMMITTED;
+	const char *timeout = by_timer ? FAKE_LONG : "0";
+	int ret, n, pins = fake_pins();
+	struct world w = {};
+
+	make_world(test, &w);
+	w.fake->never = ~BIT(FAKE_HANG);
+	new_txn(&w, timeout);
+	get_to(&w, from);
+	for (n = 1; !is_lost(test); n++) {
+		fake_fail(w.fake, n, 0);
+		if (by_timer)
+			fake_expire(w.fake, w.txn);
+		else
+			fake_write(fake_dir(w.txn), "rollback", "1");
+		ret = w.txn->state == ICFG_FAILED ? -EIO : 0;
+		if (!failed(&w))
+			break;
+		expect_taken_back(&w, ret, icfg_generation());
+		start_over(&w, timeout);
+		expect(&w, ret, fake_pins() == pins);
+		get_to(&w, from);
+	}
+	expect(&w, ret, !ret);
+	KUNIT_EXPECT_GT(test, n, 8);
+	kunit_info(test, "%d steps", n - 1);
+	end_txn(&w);
+}
+
+static void rollback_hangs(struct kunit *test)
+{
+	rollbacks_hang(test, false);
+}
+
+static void timer_hangs(struct kunit *test)
+{
+	rollbacks_hang(test, true);
+}
+
+/* A probe fails, and then each step of the revert hangs in turn. */
+static void revert_hangs(struct kunit *test)
+{
+	struct world w = {};
+	int ret, n;
+
+	make_world(test, &w);
+	w.fake->never = ~BIT(FAKE_HANG);
+	new_txn(&w, "0");
+	for (n = 1; !is_lost(test); n++) {
+		/* It fails once: the type of its group is not what was asked for. */
+		w.fake->groups[0].gives = ICFG_DMA_FQ;
+		w.fake->gives_once = true;
+		fake_fail(w.fake, n, 0);
+		ret = fake_write(fake_dir(w.txn), "commit", "1");
+		w.fake->groups[0].gives = ICFG_NONE;
+		if (!failed(&w))
+			break;
+		expect_taken_back(&w, ret, icfg_generation());
+		start_over(&w, "0");
+	}
+	expect(&w, ret, ret == -ECANCELED);
+	expect_as_before(&w, ret);
+	KUNIT_EXPECT_GT(test, n, 8);
+	kunit_info(test, "%d steps", n - 1);
+	end_txn(&w);
+}
+
 /* How the steps of a plan run: in turn, or each in a thread of its own. */
 static const bool orders[] = { false, true };
 
@@ -573,7 +710,7 @@ static void order_desc(const bool *order, char *desc)
 
 KUNIT_ARRAY_PARAM(order, orders, order_desc);
 
-static struct kunit_case engine_cases[] = {
+static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_PARAM(commit, order_gen_params),
 	KUNIT_CASE_PARAM(commit_to_confirm, order_gen_params),
 	KUNIT_CASE_PARAM(commit_and_back, order_gen_params),
@@ -582,17 +719,21 @@ static struct kunit_case engine_cases[] = {
 	KUNIT_CASE_PARAM(roll_back_unconfirmed, order_gen_params),
 	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),
 	KUNIT_CASE_PARAM(time_out, order_gen_params),
+	KUNIT_CASE_PARAM(commit_hangs, order_gen_params),
+	KUNIT_CASE_PARAM(revert_hangs, order_gen_params),
+	KUNIT_CASE_PARAM(rollback_hangs, order_gen_params),
+	KUNIT_CASE_PARAM(timer_hangs, order_gen_params),
 	KUNIT_CASE_SLOW(supplier_away),
 	{}
 };
 
-static struct kunit_suite engine_suite = {
-	.name		= "iommu-configfs-engine",
+static struct kunit_suite apply_suite = {
+	.name		= "iommu-configfs-apply",
 	.suite_init	= fake_bus_init,
 	.suite_exit	= fake_bus_exit,
 	.init		= fake_init,
 	.exit		= fake_exit,
-	.test_cases	= engine_cases,
+	.test_cases	= apply_cases,
 };
 
-kunit_test_suite(engine_suite);
+kunit_test_suite(apply_suite);

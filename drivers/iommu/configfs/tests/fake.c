@@ -9,6 +9,7 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/scatterlist.h>
 #include <linux/iommu-dma.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -21,10 +22,13 @@
 #define GONE_LOOKS	100
 #define GONE_LOOK_MS	10
 
+/* How long a step may take, in jiffies; a test that is slow on a busy host passes. */
+#define STEP_LIMIT	(2 * HZ)
+
 static const char * const call_words[FAKE_CALLS] = {
 	[FAKE_DEPEND]	= "depend",
-	[FAKE_GATE]	= "gate",
-	[FAKE_RUN]	= "run",
+	[FAKE_PM]	= "pm",
+	[FAKE_PLAN]	= "plan",
 	[FAKE_DEV]	= "device",
 	[FAKE_PIN]	= "pin",
 	[FAKE_LEAVING]	= "leaving module",
@@ -38,6 +42,7 @@ static const char * const call_words[FAKE_CALLS] = {
 	[FAKE_SET]	= "set",
 	[FAKE_SET_UP]	= "set up",
 	[FAKE_PROBE]	= "probe",
+	[FAKE_HANG]	= "hang",
 };
 
 const char *fake_call_word(enum fake_call call)
@@ -320,21 +325,10 @@ void fake_fail(struct fake *fake, int first, int second)
 {
 	fake->fail[0] = first;
 	fake->fail[1] = second;
-	fake->driver_leaving = NULL;
+	fake->leaving = NULL;
 	atomic_set(&fake->calls, 0);
 	atomic_set(&fake->failed, 0);
 	atomic_set(&fake->modified, 0);
-}
-
-static struct fake_group *group_of(struct fake *fake, struct icfg_seat *seat)
-{
-	unsigned int i;
-
-	for (i = 0; i < fake->nr_groups; i++)
-		if (fake->groups[i].seat == seat)
-			return &fake->groups[i];
-	KUNIT_FAIL(fake->test, "a seat that nobody took");
-	return &fake->groups[0];
 }
 
 static struct iommu_group *group_by_id(unsigned int id)
@@ -348,22 +342,13 @@ static struct iommu_group *group_by_id(unsigned int id)
 	return NULL;
 }
 
-static struct icfg_seat *seat_get(struct iommu_group *group)
+static enum icfg_type core_type(struct iommu_group *group)
 {
-	struct icfg_seat *seat = real(icfg_seat_get(group));
 	struct fake_group *found = iommu_group_get_iommudata(group);
 
-	found->group = seat;
-	return seat;
-}
-
-static enum icfg_type seat_type(struct icfg_seat *seat)
-{
-	struct fake *fake = this_fake();
-
-	if (fails(fake, FAKE_READ))
+	if (fails(this_fake(), FAKE_READ))
 		return ICFG_OTHER;
-	return READ_ONCE(group_of(fake, seat)->type);
+	return READ_ONCE(found->type);
 }
 
 /* What the core answers, as far as it depends on members and drivers. */
@@ -409,10 +394,10 @@ void fake_set_type(struct fake_group *group, enum icfg_type type)
 	set_up(group);
 }
 
-static int seat_set(struct icfg_seat *seat, enum icfg_type type)
+static int core_set_type(struct iommu_group *iommu_group, enum icfg_type type)
 {
 	struct fake *fake = this_fake();
-	struct fake_group *group = group_of(fake, seat);
+	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
 	bool in_place = group->type == ICFG_DMA && type == ICFG_DMA_FQ;
 	int ret;
 
@@ -422,17 +407,20 @@ static int seat_set(struct icfg_seat *seat, enum icfg_type type)
 	ret = fails(fake, FAKE_SET) ? -EIO : may_set(group, in_place);
 	if (ret)
 		return ret;
-	if (group->gives != ICFG_NONE)
+	if (group->gives != ICFG_NONE) {
 		type = group->gives;
-	else if (type == ICFG_AUTO)
+		if (fake->gives_once)
+			group->gives = ICFG_NONE;
+	} else if (type == ICFG_AUTO) {
 		type = group->system;
+	}
 	WRITE_ONCE(group->type, type);
 	if (!in_place)
 		set_up(group);
 	return 0;
 }
 
-static int guard_net(struct device *dev, char *why)
+static int inuse_net(struct device *dev, char *why)
 {
 	if (!fails(this_fake(), FAKE_NET))
 		return 0;
@@ -440,7 +428,7 @@ static int guard_net(struct device *dev, char *why)
 	return -EBUSY;
 }
 
-static int guard_block(struct device *dev, char *why)
+static int inuse_block(struct device *dev, char *why)
 {
 	if (!fails(this_fake(), FAKE_BLOCK))
 		return 0;
@@ -448,7 +436,7 @@ static int guard_block(struct device *dev, char *why)
 	return -EBUSY;
 }
 
-static int guard_driver(const struct icfg_plan_dev *d, char *why)
+static int inuse_driver(const struct icfg_plan_dev *d, char *why)
 {
 	if (!fails(this_fake(), FAKE_DRIVER))
 		return real(icfg_inuse_driver(d, why));
@@ -456,24 +444,30 @@ static int guard_driver(const struct icfg_plan_dev *d, char *why)
 	return -EBUSY;
 }
 
-static int guard_owner(struct icfg_plan_group *group)
+static int inuse_owner(struct icfg_plan_group *group)
 {
 	return fails(this_fake(), FAKE_OWNER) ? -EBUSY :
 						real(icfg_inuse_owner(group));
 }
 
-static enum icfg_pm gate_enter(void)
+static enum icfg_pm pm_enter(void)
 {
-	return fails(this_fake(), FAKE_GATE) ? ICFG_PM_SUSPEND :
+	return fails(this_fake(), FAKE_PM) ? ICFG_PM_SUSPEND :
 					       real(icfg_pm_enter());
 }
 
-static struct icfg_plan *run_new(struct icfg_txn *txn)
+static struct icfg_plan *plan_new(struct icfg_txn *txn)
 {
-	return fails(this_fake(), FAKE_RUN) ? NULL : real(icfg_plan_new(txn));
+	struct icfg_plan *plan;
+
+	plan = fails(this_fake(), FAKE_PLAN) ? NULL : real(icfg_plan_new(txn));
+	/* What hangs is given up on soon. */
+	if (plan)
+		plan->step_limit = STEP_LIMIT;
+	return plan;
 }
 
-static struct icfg_plan_dev *run_add_dev(struct icfg_plan *plan,
+static struct icfg_plan_dev *plan_add_dev(struct icfg_plan *plan,
 					 struct icfg_plan_group *group,
 				    struct device *dev)
 {
@@ -487,21 +481,22 @@ static struct icfg_plan_dev *run_add_dev(struct icfg_plan *plan,
 	return real(icfg_plan_add_dev(plan, group, dev));
 }
 
-static int run_pin(struct icfg_plan *plan, struct icfg_plan_dev *d)
+static int plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
 	struct fake *fake = this_fake();
 	int ret;
 
-	if (d->drv || d->released)
+	if (d->drv || d->state == ICFG_DEV_UNBOUND)
 		return 0;
 	if (READ_ONCE(d->dev->driver) &&
-	    (fails(fake, FAKE_LEAVING) || to_fake_dev(d->dev)->driver_leaving ||
-	     fake->driver_leaving == d->dev)) {
+	    (fails(fake, FAKE_LEAVING) || to_fake_dev(d->dev)->leaving ||
+	     fake->leaving == d->dev)) {
 		/* It does not come back. */
-		fake->driver_leaving = d->dev;
+		fake->leaving = d->dev;
 		d->driver_leaving = true;
 		return -EBUSY;
 	}
+	d->driver_leaving = false;
 	ret = real(icfg_plan_get_driver(plan, d));
 	if (!ret && d->drv && !plan->reverting && fails(fake, FAKE_PIN)) {
 		kfree_const(d->drv_name);
@@ -513,17 +508,17 @@ static int run_pin(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 static int links_list(struct icfg_links *links, gfp_t gfp)
 {
-	if (!(gfp & __GFP_NOFAIL) && fails(this_fake(), FAKE_LINKS)) {
+	if (!(gfp & __GFP_RETRY_MAYFAIL) && fails(this_fake(), FAKE_LINKS)) {
 		*links = (struct icfg_links){};
 		return -ENOMEM;
 	}
 	return real(icfg_links_list(links, gfp));
 }
 
-static int step_order(struct icfg_step *first, struct icfg_step *second,
+static int step_add_dep(struct icfg_step *first, struct icfg_step *second,
 		      gfp_t gfp)
 {
-	if (!(gfp & __GFP_NOFAIL) && fails(this_fake(), FAKE_ORDER))
+	if (!(gfp & __GFP_RETRY_MAYFAIL) && fails(this_fake(), FAKE_ORDER))
 		return -ENOMEM;
 	return real(icfg_step_add_dep(first, second, gfp));
 }
@@ -565,6 +560,11 @@ static void step_queue(struct icfg_step *step)
 	struct fake *fake = this_fake();
 	struct job *job;
 
+	/* One that hangs is run by fake_let_go(). */
+	if (fails(fake, FAKE_HANG)) {
+		fake->hung[atomic_inc_return(&fake->hangs) - 1] = step;
+		return;
+	}
 	if (!fake->wq) {
 		step->work.func(&step->work);
 		return;
@@ -574,6 +574,33 @@ static void step_queue(struct icfg_step *step)
 	job->step = step;
 	job->test = fake->test;
 	queue_work(fake->wq, &job->work);
+}
+
+/* What hung goes on, and returns. */
+void fake_let_go(struct fake *fake)
+{
+	int i, count = atomic_xchg(&fake->hangs, 0);
+
+	for (i = 0; i < count; i++)
+		fake->hung[i]->work.func(&fake->hung[i]->work);
+}
+
+/* The work that takes back what has returned: run by fake_take_back(). */
+static void queue_take_back(struct icfg_txn *txn, unsigned long delay)
+{
+	struct fake *fake = this_fake();
+
+	if (!atomic_xchg(&fake->take_backs, 1))
+		config_item_get(&txn->dir.cg_item);
+}
+
+/* Returns false where no take-back was queued. */
+bool fake_take_back(struct fake *fake, struct icfg_txn *txn)
+{
+	if (!atomic_xchg(&fake->take_backs, 0))
+		return false;
+	txn->take_back.work.func(&txn->take_back.work);
+	return true;
 }
 
 /* From now on, steps run beside each other. */
@@ -592,25 +619,28 @@ int fake_init(struct kunit *test)
 	if (!fake)
 		return -ENOMEM;
 	fake->test = test;
+	/* Only where a test says so. */
+	fake->never = BIT(FAKE_HANG);
 	test->priv = fake;
 
 	kunit_activate_static_stub(test, icfg_core_group_by_id, group_by_id);
-	kunit_activate_static_stub(test, icfg_seat_get, seat_get);
-	kunit_activate_static_stub(test, icfg_core_type, seat_type);
-	kunit_activate_static_stub(test, icfg_core_set_type, seat_set);
-	kunit_activate_static_stub(test, icfg_inuse_net, guard_net);
-	kunit_activate_static_stub(test, icfg_inuse_block, guard_block);
-	kunit_activate_static_stub(test, icfg_inuse_driver, guard_driver);
-	kunit_activate_static_stub(test, icfg_inuse_owner, guard_owner);
-	kunit_activate_static_stub(test, icfg_pm_enter, gate_enter);
-	kunit_activate_static_stub(test, icfg_plan_new, run_new);
-	kunit_activate_static_stub(test, icfg_plan_add_dev, run_add_dev);
-	kunit_activate_static_stub(test, icfg_plan_get_driver, run_pin);
+	kunit_activate_static_stub(test, icfg_core_type, core_type);
+	kunit_activate_static_stub(test, icfg_core_set_type, core_set_type);
+	kunit_activate_static_stub(test, icfg_inuse_net, inuse_net);
+	kunit_activate_static_stub(test, icfg_inuse_block, inuse_block);
+	kunit_activate_static_stub(test, icfg_inuse_driver, inuse_driver);
+	kunit_activate_static_stub(test, icfg_inuse_owner, inuse_owner);
+	kunit_activate_static_stub(test, icfg_pm_enter, pm_enter);
+	kunit_activate_static_stub(test, icfg_plan_new, plan_new);
+	kunit_activate_static_stub(test, icfg_plan_add_dev, plan_add_dev);
+	kunit_activate_static_stub(test, icfg_plan_get_driver, plan_get_driver);
 	kunit_activate_static_stub(test, icfg_links_list, links_list);
-	kunit_activate_static_stub(test, icfg_step_add_dep, step_order);
+	kunit_activate_static_stub(test, icfg_step_add_dep, step_add_dep);
 	kunit_activate_static_stub(test, icfg_step_queue, step_queue);
 	kunit_activate_static_stub(test, icfg_txn_depend, txn_depend);
 	kunit_activate_static_stub(test, icfg_txn_undepend, txn_undepend);
+	kunit_activate_static_stub(test, icfg_txn_queue_take_back,
+				   queue_take_back);
 	return 0;
 }
 

@@ -21,8 +21,8 @@
 /* What can be made to fail. */
 enum fake_call {
 	FAKE_DEPEND,	/* configfs says that rmdir was first */
-	FAKE_GATE,	/* the system is being suspended */
-	FAKE_RUN,	/* no memory for a plan */
+	FAKE_PM,	/* the system is being suspended */
+	FAKE_PLAN,	/* no memory for a plan */
 	FAKE_DEV,	/* no memory for a device of it */
 	FAKE_PIN,	/* no memory for the name of a driver */
 	FAKE_LEAVING,	/* the module of a driver is being removed */
@@ -36,6 +36,7 @@ enum fake_call {
 	FAKE_SET,	/* the core refuses the type */
 	FAKE_SET_UP,	/* the core leaves a device out, and says nothing */
 	FAKE_PROBE,	/* a driver refuses its device */
+	FAKE_HANG,	/* a step does not return before fake_let_go() */
 	FAKE_CALLS
 };
 
@@ -43,7 +44,6 @@ enum fake_call {
  * struct fake_group - an IOMMU group
  * @fake: the machine
  * @group: the group of the core, which has no domain
- * @seat: what the module has of it; no reference
  * @type: of the default domain that it would have
  * @system: what "auto" comes to
  * @gives: what it gets whatever is set, or ICFG_NONE
@@ -51,8 +51,7 @@ enum fake_call {
 struct fake_group {
 	struct fake *fake;
 	struct iommu_group *group;
-	struct icfg_seat *seat;
-	enum icfg_type type;
+		enum icfg_type type;
 	enum icfg_type system;
 	enum icfg_type gives;
 };
@@ -70,9 +69,9 @@ struct fake_group {
  * @deferring: can it defer invalidation?
  * @broken: its probe fails, whatever the count says
  * @solid: its probe never fails
- * @driver_leaving: the module of its driver is being removed, whatever the count says
+ * @leaving: the module of its driver is being removed, whatever the count says
  * @probes: how often it was probed
- * @probed: when it last was, as a number of fake->touched
+ * @probed: when it last was, as a number of fake->modified
  * @removes: how often its driver was released
  */
 struct fake_dev {
@@ -111,9 +110,13 @@ struct fake_dev {
  * @seen: how often it was called
  * @calls: calls of stubs since fake_fail()
  * @fail: which of them fail, or 0; the first and the second one
- * @driver_leaving: the device whose driver's module is being removed since then
+ * @leaving: the device whose driver's module is being removed since then
  * @failed: how many did
  * @failed_as: what these were
+ * @gives_once: fake_group.gives holds for one call
+ * @hung: the steps that hang
+ * @hangs: how many do
+ * @take_backs: a take-back is queued
  * @busy: stubs that fail each time, as bits of enum fake_call
  * @never: stubs that do not fail, and do not count
  */
@@ -127,7 +130,7 @@ struct fake {
 	unsigned int txns;
 	atomic_t alive;
 	atomic_t depends;
-	atomic_t touched;
+	atomic_t modified;
 	void (*during)(struct fake *fake);
 	struct icfg_txn *txn;
 	const char *word;
@@ -137,6 +140,10 @@ struct fake {
 	struct device *leaving;
 	atomic_t failed;
 	enum fake_call failed_as[2];
+	bool gives_once;
+	struct icfg_step *hung[2];
+	atomic_t hangs;
+	atomic_t take_backs;
 	unsigned long busy;
 	unsigned long never;
 };
@@ -150,6 +157,8 @@ int fake_init(struct kunit *test);
 void fake_exit(struct kunit *test);
 void fake_clear(struct fake *fake);
 void fake_side_by_side(struct fake *fake);
+void fake_let_go(struct fake *fake);
+bool fake_take_back(struct fake *fake, struct icfg_txn *txn);
 
 struct fake_group *fake_group_add(struct fake *fake, enum icfg_type type);
 struct fake_dev *fake_dev_add(struct fake *fake, struct fake_group *group,

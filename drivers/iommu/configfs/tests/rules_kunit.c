@@ -66,8 +66,8 @@ static void standing_exit(struct kunit *test)
 	if (!f)
 		return;
 	while (f->nr_rules--) {
-		icfg_rule_drop(f->types[f->nr_rules]);
-		icfg_rule_free(f->types[f->nr_rules]);
+		icfg_rule_drop(f->rules[f->nr_rules]);
+		icfg_rule_free(f->rules[f->nr_rules]);
 	}
 	put_device(f->dev);
 }
@@ -88,13 +88,13 @@ static struct icfg_rule *make(struct kunit *test, const char *device,
 	struct fixture *f = test->priv;
 	struct icfg_rule *rule;
 
-	KUNIT_ASSERT_LT(test, f->nr_rules, ARRAY_SIZE(f->types));
+	KUNIT_ASSERT_LT(test, f->nr_rules, ARRAY_SIZE(f->rules));
 	rule = icfg_rule_new();
 	KUNIT_ASSERT_NOT_NULL(test, rule);
 	rule->bus = f->dev->bus;
 	rule->type = ICFG_IDENTITY;
 	icfg_rule_add(rule);
-	f->types[f->nr_rules++] = rule;
+	f->rules[f->nr_rules++] = rule;
 	if (device)
 		set_patterns(test, &rule->device, device);
 	if (modalias)

@@ -25,6 +25,12 @@ struct fixture;
  * @waits_for: does not end before this one began, or NULL
  * @running: it began
  * @waited_in_vain: @waits_for did not begin
+ * @hangs: does not end before @let_go
+ * @let_go: ends one that hangs
+ * @stops: stops the run
+ * @late: it was reported as late, as a number of @f->clock
+ * @left: it was left running
+ * @returned: it returned after that
  */
 struct test_step {
 	struct icfg_step step;
@@ -35,11 +41,20 @@ struct test_step {
 	struct test_step *waits_for;
 	struct completion running;
 	bool waited_in_vain;
+	bool hangs;
+	struct completion let_go;
+	enum icfg_stop stops;
+	int late;
+	bool left;
+	struct completion returned;
 };
 
 struct fixture {
 	atomic_t clock;
 	atomic_t done;
+	unsigned long limit;
+	enum icfg_stop stop;
+	wait_queue_head_t wait;
 	struct list_head list;
 	struct test_step steps[STEPS];
 };
@@ -53,34 +68,77 @@ static void test_fn(struct icfg_step *step)
 	if (s->waits_for &&
 	    !wait_for_completion_timeout(&s->waits_for->running, LONG))
 		s->waited_in_vain = true;
+	if (s->stops != ICFG_GO_ON) {
+		WRITE_ONCE(s->f->stop, s->stops);
+		wake_up(&s->f->wait);
+	}
+	if (s->hangs && !wait_for_completion_timeout(&s->let_go, LONG))
+		s->waited_in_vain = true;
 	atomic_inc(&s->runs);
 	s->ended = atomic_inc_return(&s->f->clock);
 }
 
-/* Run all that is due, once. */
-static void run_steps(struct kunit *test, bool reverting)
+static void test_late(struct icfg_step *step)
+{
+	struct test_step *s = container_of(step, struct test_step, step);
+
+	s->late = atomic_inc_return(&s->f->clock);
+}
+
+static void test_leave(struct icfg_step *step)
+{
+	container_of(step, struct test_step, step)->left = true;
+}
+
+static void test_returned(struct icfg_step *step)
+{
+	complete(&container_of(step, struct test_step, step)->returned);
+}
+
+/* Run what is selected, to its end or until the run is stopped. */
+static void start_run(struct kunit *test, bool reverse)
 {
 	struct fixture *f = test->priv;
-	struct icfg_sched steps = {
+	struct icfg_sched sched = {
 		.fn		= test_fn,
+		.leave		= test_leave,
+		.returned	= test_returned,
+		.late		= test_late,
+		.limit		= f->limit,
+		.stop		= &f->stop,
+		.wait		= &f->wait,
 		.done		= &f->done,
-		.reverting	= reverting,
+		.reverse	= reverse,
 	};
 	struct test_step *s;
-	int selected = 0;
 
 	list_for_each_entry(s, &f->list, step.node) {
 		atomic_set(&s->runs, 0);
 		s->began = 0;
 		s->ended = 0;
 		s->waited_in_vain = false;
+		s->late = 0;
+		s->left = false;
 		reinit_completion(&s->running);
-		selected += s->step.selected;
+		reinit_completion(&s->let_go);
+		reinit_completion(&s->returned);
 	}
 	atomic_set(&f->done, 0);
+	f->stop = ICFG_GO_ON;
 
-	icfg_sched_run(&steps, &f->list);
+	icfg_sched_run(&sched, &f->list);
+}
 
+/* Run all that is selected, once. */
+static void run_steps(struct kunit *test, bool reverse)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s;
+	int selected = 0;
+
+	start_run(test, reverse);
+	list_for_each_entry(s, &f->list, step.node)
+		selected += s->step.selected;
 	list_for_each_entry(s, &f->list, step.node) {
 		KUNIT_EXPECT_EQ(test, atomic_read(&s->runs), s->step.selected);
 		KUNIT_EXPECT_FALSE(test, s->waited_in_vain);
@@ -88,7 +146,7 @@ static void run_steps(struct kunit *test, bool reverting)
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->done), selected);
 }
 
-static int steps_test_init(struct kunit *test)
+static int sched_test_init(struct kunit *test)
 {
 	struct fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 	int i;
@@ -96,16 +154,20 @@ static int steps_test_init(struct kunit *test)
 	if (!f)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&f->list);
+	init_waitqueue_head(&f->wait);
+	f->limit = LONG;
 	for (i = 0; i < STEPS; i++) {
 		f->steps[i].f = f;
 		init_completion(&f->steps[i].running);
+		init_completion(&f->steps[i].let_go);
+		init_completion(&f->steps[i].returned);
 		icfg_step_init(&f->steps[i].step);
 	}
 	test->priv = f;
 	return 0;
 }
 
-static void steps_test_exit(struct kunit *test)
+static void sched_test_exit(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 
@@ -240,7 +302,7 @@ static void not_due(struct kunit *test)
 static void circle(struct kunit *test)
 {
 	struct test_step *s = use(test, 6);
-	bool reverting = false;
+	bool reverse = false;
 	int i;
 
 	for (i = 0; i < 3; i++)
@@ -252,16 +314,16 @@ static void circle(struct kunit *test)
 		s[i].waits_for = &s[(i + 1) % 3];
 
 	do {
-		run_steps(test, reverting);
+		run_steps(test, reverse);
 		/* The last one has nothing to do with it, and goes first. */
 		for (i = 0; i < 3; i++)
 			expect_after(test, &s[5], &s[i]);
-		if (reverting)
+		if (reverse)
 			break;
 		for (i = 0; i < 3; i++)
 			expect_after(test, &s[3], &s[i]);
 		expect_after(test, &s[4], &s[3]);
-		reverting = true;
+		reverse = true;
 	} while (true);
 }
 
@@ -357,7 +419,80 @@ static void any_order(struct kunit *test)
 	}
 }
 
-static struct kunit_case steps_cases[] = {
+/* A step that was left ends, and no earlier than it is let go. */
+static void let_go(struct kunit *test, struct test_step *s)
+{
+	KUNIT_EXPECT_TRUE(test, s->left);
+	KUNIT_EXPECT_TRUE(test, icfg_step_is_left(&s->step));
+	KUNIT_EXPECT_FALSE(test, completion_done(&s->returned));
+	complete(&s->let_go);
+	KUNIT_ASSERT_NE(test, 0, wait_for_completion_timeout(&s->returned, LONG));
+	KUNIT_EXPECT_FALSE(test, icfg_step_is_left(&s->step));
+	KUNIT_EXPECT_FALSE(test, s->waited_in_vain);
+}
+
+/*
+ * A step that outlasts its limit is left, after it was reported and before those
+ * that wait for it begin; the run ends without it.
+ */
+static void outlasts(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s = use(test, 4);
+
+	f->limit = HZ / 4;
+	s[0].hangs = true;
+	before(test, &s[0], &s[1]);
+	before(test, &s[1], &s[2]);
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[0].runs), 0);
+	KUNIT_EXPECT_GT(test, s[0].late, s[0].began);
+	KUNIT_EXPECT_GT(test, s[1].began, s[0].late);
+	expect_after(test, &s[1], &s[2]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[3].runs), 1);
+	KUNIT_EXPECT_FALSE(test, s[3].left);
+	/* One that is given up on counts as done. */
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->done), 4);
+	let_go(test, &s[0]);
+}
+
+/* No step begins when the run is stopped; those that run have a moment. */
+static void stopped(struct kunit *test)
+{
+	struct test_step *s = use(test, 4);
+
+	s[0].stops = ICFG_STOP;
+	s[0].waits_for = &s[2];
+	before(test, &s[0], &s[1]);
+	s[2].hangs = true;
+	before(test, &s[2], &s[3]);
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[0].runs), 1);
+	KUNIT_EXPECT_FALSE(test, s[0].left);
+	KUNIT_EXPECT_EQ(test, s[2].late, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[3].runs), 0);
+	let_go(test, &s[2]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[3].runs), 0);
+}
+
+/* Nor is any waited for when it is to stop at once. */
+static void stopped_now(struct kunit *test)
+{
+	struct test_step *s = use(test, 3);
+
+	s[0].stops = ICFG_STOP_NOW;
+	s[0].hangs = true;
+	s[1].hangs = true;
+	s[0].waits_for = &s[1];
+	before(test, &s[1], &s[2]);
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[2].runs), 0);
+	let_go(test, &s[0]);
+	let_go(test, &s[1]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[2].runs), 0);
+}
+
+static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(nothing),
 	KUNIT_CASE(chain),
 	KUNIT_CASE(diamond),
@@ -369,14 +504,17 @@ static struct kunit_case steps_cases[] = {
 	KUNIT_CASE(has_before),
 	KUNIT_CASE(forgotten),
 	KUNIT_CASE(any_order),
+	KUNIT_CASE(outlasts),
+	KUNIT_CASE(stopped),
+	KUNIT_CASE(stopped_now),
 	{}
 };
 
-static struct kunit_suite steps_suite = {
-	.name		= "iommu-configfs-steps",
-	.init		= steps_test_init,
-	.exit		= steps_test_exit,
-	.test_cases	= steps_cases,
+static struct kunit_suite sched_suite = {
+	.name		= "iommu-configfs-sched",
+	.init		= sched_test_init,
+	.exit		= sched_test_exit,
+	.test_cases	= sched_cases,
 };
 
-kunit_test_suite(steps_suite);
+kunit_test_suite(sched_suite);

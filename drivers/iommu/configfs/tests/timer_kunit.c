@@ -48,7 +48,7 @@ static void confirmed_in_time(struct kunit *test)
 static void timer_insists(struct kunit *test)
 {
 	static const enum fake_call reasons[] = {
-		FAKE_GATE, FAKE_RUN, FAKE_DEV,
+		FAKE_PM, FAKE_PLAN, FAKE_DEV,
 	};
 	struct fake *fake = test->priv;
 	struct icfg_txn *txn = fake_staged(fake);

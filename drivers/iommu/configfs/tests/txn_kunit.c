@@ -365,7 +365,7 @@ static void rollback_refused(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&txn->timer));
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->depends), 1);
 
-	fake->busy = BIT(FAKE_GATE);
+	fake->busy = BIT(FAKE_PM);
 	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EBUSY);
 	fake_expect_state(fake, txn, "unconfirmed");
 

@@ -118,7 +118,7 @@ static void spoil_owner(struct fake *fake, struct icfg_txn *txn,
 static void spoil_leaving(struct fake *fake, struct icfg_txn *txn,
 			  struct icfg_staged *group, int i)
 {
-	fake->devs[i]->driver_leaving = true;
+	fake->devs[i]->leaving = true;
 }
 
 static void spoil_net(struct fake *fake, struct icfg_txn *txn,
