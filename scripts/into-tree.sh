@@ -90,7 +90,8 @@ code()
 		mkdir -p "$(dirname "$tree/$dir/$file")"
 		# Status 1 says that something was left out.
 		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY \
-			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE "$here/$dir/$file" | cat -s |
+			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE \
+			-DICFG_HAVE_PAGE_POOL_UNMAP "$here/$dir/$file" | cat -s |
 			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
 			> "$tree/$dir/new" || [ $? -eq 1 ]
 		cmp -s "$tree/$dir/new" "$tree/$dir/$file" || cp "$tree/$dir/new" "$tree/$dir/$file"

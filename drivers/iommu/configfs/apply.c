@@ -101,6 +101,15 @@ bool icfg_apply_has_modified(struct icfg_plan *plan)
 	return false;
 }
 
+/* Only for good: what may be let go soon is asked about again right before. */
+static bool is_inuse(struct icfg_plan_dev *d, char *why)
+{
+	unsigned int allow = d->group->plan->allow | ICFG_ALLOW_NET;
+	unsigned int words = ICFG_ALL_WORDS & ~allow;
+
+	return icfg_inuse_below(d->dev, &words, why) == -EBUSY;
+}
+
 static void count_steps(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_dev *d),
 			int each)
@@ -414,12 +423,10 @@ static void look_at_uses(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan)
 		if (is_group_reverted(pg) && icfg_inuse_owner(pg))
 			pin(pg, NULL, "it is owned by user space (VFIO, iommufd)");
-	/* A disk that is merely open is asked about again right before. */
 	icfg_for_each_dev(d, plan)
 		if (is_reverted(d) &&
 		    (icfg_inuse_driver(d, why) ||
-		     (!d->port && !(plan->allow & ICFG_ALLOW_BLOCK) &&
-		      icfg_inuse_block(d->dev, why) == -EBUSY)))
+		     (!d->port && is_inuse(d, why))))
 			pin(d->group, d, why);
 }
 

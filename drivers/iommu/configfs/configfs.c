@@ -186,11 +186,7 @@ static ssize_t icfg_txn_allow_in_use_show(struct config_item *item, char *page)
 	scoped_guard(mutex, &txn->lock)
 		allow = txn->allow;
 
-	if (!allow)
-		return 0;
-	return sprintf(page, "%s%s%s\n", allow & ICFG_ALLOW_NET ? "net" : "",
-		       allow == (ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK) ? " " : "",
-		       allow & ICFG_ALLOW_BLOCK ? "block" : "");
+	return icfg_print_allow(allow, page);
 }
 
 static ssize_t icfg_txn_allow_in_use_store(struct config_item *item,

@@ -77,6 +77,12 @@ enum icfg_phase {
 /* What an operator lets a commit take away, as bits of allow_in_use. */
 #define ICFG_ALLOW_NET		BIT(0)
 #define ICFG_ALLOW_BLOCK	BIT(1)
+#define ICFG_ALLOW_OTHER	BIT(2)
+
+/* Beside them: what no word allows. */
+#define ICFG_NO_WORD		BIT(31)
+#define ICFG_ALL_WORDS		(ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK | \
+				 ICFG_ALLOW_OTHER | ICFG_NO_WORD)
 
 /* How a group gets from the type that it has to the one that is wanted. */
 enum icfg_method {
@@ -106,6 +112,7 @@ enum icfg_type icfg_type_from_word(const char *buf, size_t count);
 int icfg_parse_one(const char *buf, size_t count);
 int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type);
 int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow);
+ssize_t icfg_print_allow(unsigned int allow, char *page);
 int icfg_parse_disruption(const char *buf, size_t count,
 			  enum icfg_disruption *disruption);
 int icfg_parse_number(const char *buf, size_t count, u64 max, u64 *value);
@@ -483,7 +490,8 @@ enum icfg_dev_state {
  *	not lose bus mastering while its driver is unbound
  * @driver_leaving: the module of its driver is being removed
  * @locked: its lock could not be acquired in time
- * @disk_open: a disk below was open at the last look
+ * @retry: the words of allow_in_use for what was in use at the last look, but may
+ *	be let go soon
  * @no_dma_ops: its group was translated at the start, but the core could not set it
  *	up for that, and has only said so in the kernel log
  */
@@ -496,6 +504,7 @@ struct icfg_plan_dev {
 	struct device_driver *drv;
 	const char *drv_name;
 	enum icfg_dev_state state;
+	unsigned int retry;
 	bool member;
 	bool managed;
 	bool port;
@@ -504,7 +513,6 @@ struct icfg_plan_dev {
 	bool enabled;
 	bool driver_leaving;
 	bool locked;
-	bool disk_open;
 	bool no_dma_ops;
 };
 
@@ -729,7 +737,7 @@ int icfg_validate_commit(struct icfg_plan *plan);
 int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 			   enum icfg_trigger trigger);
 
-/* inuse.c */
+/* inuse.c, inuse-*.c */
 /* Room for the reason why something is in use. */
 #define ICFG_WHY	192
 
@@ -737,11 +745,15 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 #define ICFG_OPEN_FOR_MS	2000
 #define ICFG_OPEN_POLL_MS	100
 
-int icfg_inuse_net(struct device *dev, char *why);
-int icfg_inuse_block(struct device *dev, char *why);
+int icfg_inuse_below(struct device *dev, unsigned int *words, char *why);
 int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
 int icfg_inuse_owner(struct icfg_plan_group *group);
-int icfg_inuse(struct icfg_plan_dev *d, unsigned int allow, char *why);
+int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why);
+#ifdef CONFIG_BLOCK
+void icfg_inuse_leave(const struct icfg_plan_dev *d);
+#else
+static inline void icfg_inuse_leave(const struct icfg_plan_dev *d) {}
+#endif
 
 /* apply.c */
 bool icfg_apply_has_work(struct icfg_plan *plan);

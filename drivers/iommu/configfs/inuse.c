@@ -1,147 +1,183 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guards: is something in use that would be lost when a driver goes?
+ * Is something in use that would be lost when a driver is unbound?
  *
- * Owns no data and takes no lock. What it reads may change the moment after;
- * that is why the engine asks again right before each release. It looks at
- * block devices and network interfaces below a device. Other users (DRM,
- * sound, plain character devices) cannot be told in general.
+ * validate.c asks before anything is touched, apply.c before a revert, and
+ * rebind.c right before it unbinds a driver, because the answer may change at
+ * any moment. There is one table, and one walk over what is below a device.
+ * Managed consumers are devices of the plan themselves, and are asked about as
+ * such. What else has a driver open, such as character devices, the kernel cannot
+ * tell in general.
+ *
+ * Owns no data. The walk takes no lock but, for the rows that say so, that of the
+ * bound device above the one that it looks at, and does not wait for that.
  */
-#include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/device.h>
-#include <linux/netdevice.h>
 #include <linux/pci.h>
 
 #include "core.h"
 #include "icfg.h"
+#include "inuse.h"
 
-struct poll {
-	char *why;
-	int busy;
+/**
+ * struct row - a kind of device that can be in use
+ * @class: the name of the class, or NULL
+ * @bus: the name of the bus, or NULL; without either, every bound device
+ * @driver: on that bus, only devices with this driver, or NULL
+ * @test: is this device in use?
+ * @word: the word of allow_in_use that allows it, or ICFG_NO_WORD
+ * @locked: what @test reads belongs to the driver of a device above
+ */
+struct row {
+	const char *class;
+	const char *bus;
+	const char *driver;
+	int (*test)(struct device *dev, char *why);
+	unsigned int word;
+	bool locked;
 };
 
-static bool is_class(const struct device *dev, const char *name)
+/* Classes and buses go by name: their modules need not be there. */
+static const struct row rows[] = {
+	{ .bus = "cxl", .test = icfg_inuse_cxl, .word = ICFG_NO_WORD },
+	{ .class = "vfio-dev", .test = icfg_inuse_vfio, .word = ICFG_NO_WORD },
+	{ .bus = "mdev", .test = icfg_inuse_mdev, .word = ICFG_NO_WORD },
+	{ .bus = "vdpa", .test = icfg_inuse_vdpa, .word = ICFG_NO_WORD },
+	{ .bus = "auxiliary", .test = icfg_inuse_subfunction,
+	  .word = ICFG_NO_WORD },
+	{ .class = "watchdog", .test = icfg_inuse_watchdog,
+	  .word = ICFG_NO_WORD, .locked = true },
+#if IS_ENABLED(CONFIG_WATCHDOG_CORE) && defined(CONFIG_NET)
+	{ .test = icfg_inuse_lone_watchdog, .word = ICFG_NO_WORD },
+#endif
+#ifdef CONFIG_BLOCK
+	{ .class = "block", .test = icfg_inuse_block, .word = ICFG_ALLOW_BLOCK },
+#endif
+	{ .bus = "virtio", .driver = "virtiofs", .test = icfg_inuse_virtiofs,
+	  .word = ICFG_ALLOW_BLOCK },
+	{ .bus = "virtio", .driver = "9pnet_virtio", .test = icfg_inuse_9p,
+	  .word = ICFG_ALLOW_BLOCK },
+	{ .class = "ubi", .test = icfg_inuse_ubi, .word = ICFG_ALLOW_BLOCK },
+	{ .class = "mtd", .test = icfg_inuse_mtd, .word = ICFG_ALLOW_BLOCK,
+	  .locked = true },
+	{ .class = "fc_host", .test = icfg_inuse_fc_host,
+	  .word = ICFG_ALLOW_BLOCK },
+	{ .class = "infiniband", .test = icfg_inuse_rdma_storage,
+	  .word = ICFG_ALLOW_BLOCK },
+	{ .class = "infiniband", .test = icfg_inuse_rdma, .word = ICFG_ALLOW_NET },
+	{ .class = "net", .test = icfg_inuse_net, .word = ICFG_ALLOW_NET },
+	{ .class = "drm", .test = icfg_inuse_drm, .word = ICFG_ALLOW_OTHER,
+	  .locked = true },
+	{ .class = "accel", .test = icfg_inuse_drm, .word = ICFG_ALLOW_OTHER,
+	  .locked = true },
+	{ .class = "dma", .test = icfg_inuse_dma, .word = ICFG_ALLOW_OTHER,
+	  .locked = true },
+};
+
+bool icfg_inuse_is_class(const struct device *dev, const char *name)
 {
 	return dev->class && !strcmp(dev->class->name, name);
 }
 
-static int look_at_net(struct device *dev, void *data)
+bool icfg_inuse_is_type(const struct device *dev, const char *name)
 {
-	struct poll *poll = data;
-
-	if (!is_class(dev, "net") || !netif_running(to_net_dev(dev)))
-		return 0;
-	snprintf(poll->why, ICFG_WHY, "network interface %s is up",
-		 netdev_name(to_net_dev(dev)));
-	poll->busy = -EBUSY;
-	return 1;
+	return dev->type && dev->type->name && !strcmp(dev->type->name, name);
 }
 
-/**
- * icfg_inuse_net - is a network interface below a device running?
- * @dev: the device
- * @why: ICFG_WHY bytes, for the reason
- *
- * Returns 0 or -EBUSY.
+static bool has_driver(const struct device *dev, const char *name)
+{
+	const struct device_driver *drv;
+
+	guard(rcu)();
+
+	drv = READ_ONCE(dev->driver);
+	return drv && !strcmp(drv->name, name);
+}
+
+static bool row_matches(const struct row *row, const struct device *dev)
+{
+	if (row->class)
+		return icfg_inuse_is_class(dev, row->class);
+	if (!row->bus)
+		return READ_ONCE(dev->driver);
+	return dev->bus && !strcmp(dev->bus->name, row->bus) &&
+	       (!row->driver || has_driver(dev, row->driver));
+}
+
+/*
+ * A remove() holds the lock of its device. With the lock of the bound device
+ * above, the driver that made @dev stays for as long as the test lasts.
  */
-int icfg_inuse_net(struct device *dev, char *why)
+static int test_locked(const struct row *row, struct device *dev, char *why)
 {
-	struct poll poll = { .why = why };
-	struct icfg_visit visit = { look_at_net, &poll };
+	struct device *bound = dev->parent;
+	int ret = 0;
 
-	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_net, dev, why);
-
-	icfg_walk_below(dev, &visit);
-	return poll.busy;
+	while (bound && !READ_ONCE(bound->driver))
+		bound = bound->parent;
+	if (!bound)
+		return 0;
+	if (!device_trylock(bound)) {
+		snprintf(why, ICFG_WHY, "a probe or remove of %s is under way",
+			 dev_name(bound));
+		return -EAGAIN;
+	}
+	if (device_is_registered(dev))
+		ret = row->test(dev, why);
+	device_unlock(bound);
+	return ret;
 }
 
-static int look_at_part(struct device *dev, void *data);
+struct walk {
+	unsigned int words;
+	unsigned int found;
+	char *why;
+	int ret;
+};
 
-static int look_at_bdev(struct block_device *bdev, struct poll *poll)
+static int test_device(struct device *dev, void *data)
 {
-	if (READ_ONCE(bdev->bd_holder)) {
-		/* Who holds a partition holds the disk as well: name the former. */
-		if (!bdev_is_partition(bdev) &&
-		    device_for_each_child(&bdev->bd_device, poll, look_at_part))
+	const struct row *row;
+	struct walk *walk = data;
+	int ret;
+
+	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		if (!(row->word & walk->words) || !row_matches(row, dev))
+			continue;
+		ret = row->locked ? test_locked(row, dev, walk->why) :
+				    row->test(dev, walk->why);
+		if (!ret)
+			continue;
+		walk->ret = ret;
+		walk->found = row->word;
+		if (ret == -EBUSY)
 			return 1;
-		/* Most file systems ask to be told when their disk goes. */
-		snprintf(poll->why, ICFG_WHY,
-			 READ_ONCE(bdev->bd_holder_ops) ?
-			 "block device %s is mounted" :
-			 "block device %s is held (swap, dm, md or btrfs)",
-			 dev_name(&bdev->bd_device));
-		poll->busy = -EBUSY;
-		return 1;
-	}
-	if (!bdev_is_partition(bdev) && disk_openers(bdev->bd_disk)) {
-		snprintf(poll->why, ICFG_WHY, "block device %s is open",
-			 dev_name(&bdev->bd_device));
-		poll->busy = -EAGAIN;
 	}
 	return 0;
 }
 
-static int look_at_part(struct device *dev, void *data)
-{
-	return is_class(dev, "block") ? look_at_bdev(dev_to_bdev(dev), data) : 0;
-}
-
-/*
- * The disk of one path of a multipath NVMe namespace, say nvme0c1n1, is hidden
- * and is never opened: users have nvme0n1, which hangs off the subsystem.
- */
-static int look_at_head(struct device *path, struct poll *poll)
-{
-	unsigned int subsys, ctrl, ns;
-	struct device *head = NULL;
-	char name[32];
-	int ret;
-
-	if (sscanf(dev_name(path), "nvme%uc%un%u", &subsys, &ctrl, &ns) == 3) {
-		snprintf(name, sizeof(name), "nvme%un%u", subsys, ns);
-		head = class_find_device_by_name(path->class, name);
-	}
-	if (!head) {
-		snprintf(poll->why, ICFG_WHY,
-			 "block device %s is a path of a disk that cannot be found",
-			 dev_name(path));
-		poll->busy = -EBUSY;
-		return 1;
-	}
-
-	ret = look_at_part(head, poll) ?:
-	      device_for_each_child(head, poll, look_at_part);
-	put_device(head);
-	return ret;
-}
-
-static int look_at_block(struct device *dev, void *data)
-{
-	if (!is_class(dev, "block"))
-		return 0;
-	if (dev_to_bdev(dev)->bd_disk->flags & GENHD_FL_HIDDEN)
-		return look_at_head(dev, data);
-	return look_at_part(dev, data);
-}
-
 /**
- * icfg_inuse_block - is a block device below a device in use?
+ * icfg_inuse_below - is something below a device in use?
  * @dev: the device
+ * @words: for which words of allow_in_use to ask, ICFG_NO_WORD included; the word
+ *	of what is in use is taken out of it
  * @why: ICFG_WHY bytes, for the reason
  *
- * Returns 0, -EBUSY where one is mounted, swap, or held by dm or md, -EAGAIN
- * where one is merely open, which may pass.
+ * Returns 0, -EBUSY, or -EAGAIN where nothing is in use but what may be let go
+ * soon.
  */
-int icfg_inuse_block(struct device *dev, char *why)
+int icfg_inuse_below(struct device *dev, unsigned int *words, char *why)
 {
-	struct poll poll = { .why = why };
-	struct icfg_visit visit = { look_at_block, &poll };
+	struct walk walk = { .words = *words, .why = why };
+	struct icfg_visit visit = { test_device, &walk };
 
-	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_block, dev, why);
+	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_below, dev, words, why);
 
-	icfg_walk_below(dev, &visit);
-	return poll.busy;
+	if (walk.words && !test_device(dev, &walk))
+		icfg_walk_below(dev, &visit);
+	*words &= ~walk.found;
+	return walk.ret;
 }
 
 static bool is_bridge(struct device *dev)
@@ -233,29 +269,38 @@ int icfg_inuse_owner(struct icfg_plan_group *group)
 }
 
 /**
- * icfg_inuse - is a device in use, now and for a while?
+ * icfg_inuse_enter - make sure that a driver can be unbound now
  * @d: the device
  * @allow: ICFG_ALLOW_*, what not to ask for
  * @why: ICFG_WHY bytes, for the reason
  *
- * Waits for a disk that is merely open to be closed, for two seconds at the
- * most. Returns 0 or -EBUSY.
+ * Waits two seconds at the most for what may be let go soon. From here to
+ * icfg_inuse_leave() the disks below are claimed, unless ICFG_ALLOW_BLOCK is
+ * given. Returns 0, or -EBUSY, -ENOMEM or -ECANCELED with nothing claimed; for
+ * want of memory a revert goes on without the claim.
  */
-int icfg_inuse(struct icfg_plan_dev *d, unsigned int allow, char *why)
+int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why)
 {
+	unsigned int words;
 	int waited = 0;
-	int ret;
+	int ret = 0;
 
-	if (!(allow & ICFG_ALLOW_NET) && icfg_inuse_net(d->dev, why))
-		return -EBUSY;
-	if (allow & ICFG_ALLOW_BLOCK)
-		return 0;
+	if (!(allow & ICFG_ALLOW_BLOCK))
+		ret = icfg_inuse_claim(d->dev, d, why);
+	if (ret == -ENOMEM && d->group->plan->reverting)
+		ret = 0;
 
-	while ((ret = icfg_inuse_block(d->dev, why)) == -EAGAIN) {
-		if (waited >= ICFG_OPEN_FOR_MS)
-			return -EBUSY;
-		msleep(ICFG_OPEN_POLL_MS);
+	while (!ret) {
+		words = ICFG_ALL_WORDS & ~allow;
+		ret = icfg_inuse_below(d->dev, &words, why);
+		if (ret != -EAGAIN)
+			break;
+		ret = waited < ICFG_OPEN_FOR_MS ? 0 : -EBUSY;
+		if (!ret)
+			msleep(ICFG_OPEN_POLL_MS);
 		waited += ICFG_OPEN_POLL_MS;
 	}
+	if (ret)
+		icfg_inuse_leave(d);
 	return ret;
 }

@@ -4,6 +4,8 @@
  * by the time of the exit nothing runs but the tail of a timer, which touches
  * no group any more; destroying its workqueue waits for it.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/crash_dump.h>
 #include <linux/module.h>
 
@@ -44,6 +46,11 @@ static int __init icfg_init(void)
 	if (ret)
 		goto err_arrive;
 	icfg_fault_init();
+#ifndef ICFG_HAVE_PAGE_POOL_UNMAP
+	/* Since Linux 6.12.34 and 6.16 they are unmapped before the driver is gone. */
+	if (IS_ENABLED(CONFIG_PAGE_POOL))
+		pr_warn_once("this kernel unmaps received data that a socket holds only after the domain has changed: change no groups with network interfaces, or update to Linux 6.12.34\n");
+#endif
 	return 0;
 
 err_arrive:

@@ -137,28 +137,54 @@ int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type)
 	return *type == ICFG_OTHER ? -EINVAL : 0;
 }
 
-/* Any of "net" and "block", separated by spaces; a bare newline for none. */
+/* The words of ICFG_ALLOW_*, by bit. */
+static const char * const allow_words[] = { "net", "block", "other" };
+
+static unsigned int allow_from_word(const char *buf, size_t count)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(allow_words); i++)
+		if (icfg_is_word(buf, count, allow_words[i]))
+			return BIT(i);
+	return 0;
+}
+
+/* Any of the words, separated by spaces; a bare newline for none. */
 int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow)
 {
-	unsigned int bits = 0;
+	unsigned int bits = 0, bit;
 	size_t len;
 
 	for (count = icfg_line_len(buf, count); count; buf += len, count -= len) {
 		const char *space = memchr(buf, ' ', count);
 
 		len = space ? space - buf : count;
-		if (!len)
+		if (!len) {
 			len = 1;
-		else if (icfg_is_word(buf, len, "net"))
-			bits |= ICFG_ALLOW_NET;
-		else if (icfg_is_word(buf, len, "block"))
-			bits |= ICFG_ALLOW_BLOCK;
-		else
+			continue;
+		}
+		bit = allow_from_word(buf, len);
+		if (!bit)
 			return -EINVAL;
+		bits |= bit;
 	}
 
 	*allow = bits;
 	return 0;
+}
+
+/* The same the other way around. Returns how long the line is, 0 without a word. */
+ssize_t icfg_print_allow(unsigned int allow, char *page)
+{
+	ssize_t len = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(allow_words); i++)
+		if (allow & BIT(i))
+			len += sprintf(page + len, "%s%s", len ? " " : "",
+				       allow_words[i]);
+	return len ? len + sprintf(page + len, "\n") : 0;
 }
 
 /* The most disruptive method that is allowed. */

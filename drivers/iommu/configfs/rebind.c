@@ -126,6 +126,8 @@ static void late_dev(struct icfg_step *step)
 	icfg_plan_warn(d->group, d,
 		       "given up on: the %s of driver %s has not returned; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)",
 		       dev_action(d), d->drv_name ?: "-");
+	/* A mount that waits for the remove goes on. */
+	icfg_inuse_leave(d);
 	give_up(d->group);
 }
 
@@ -284,6 +286,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	struct icfg_plan_group *pg = d->group;
 	unsigned int allow = plan->allow;
 	char why[ICFG_WHY];
+	int ret;
 
 	if (icfg_plan_is_stopped(plan))
 		return;
@@ -313,9 +316,11 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 
 	/* It was free a moment ago; look again where it matters. */
-	if (icfg_inuse_driver(d, why) ||
-	    (!d->port && icfg_inuse(d, allow, why))) {
-		step_failed(pg, d, ICFG_RELEASE, -EBUSY, "%s", why);
+	ret = icfg_inuse_driver(d, why);
+	if (!ret && !d->port)
+		ret = icfg_inuse_enter(d, allow, why);
+	if (ret) {
+		step_failed(pg, d, ICFG_RELEASE, ret, "%s", why);
 		if (plan->reverting)
 			pin_dev(d);
 		return;
@@ -329,6 +334,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		WRITE_ONCE(pg->modified, true);
 	keep_port_enabled(d);
 	release_driver(d);
+	icfg_inuse_leave(d);
 	WRITE_ONCE(d->state, ICFG_DEV_UNBOUND);
 	trace_icfg_release(pg, d, 0);
 }

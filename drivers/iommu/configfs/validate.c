@@ -18,8 +18,8 @@
 #include "icfg.h"
 #include "trace.h"
 
-/* A disk below that is open this many looks on end is in use. */
-#define OPEN_LOOKS	(ICFG_OPEN_FOR_MS / ICFG_OPEN_POLL_MS)
+/* What may be let go soon is in use when it is so for this many polls on end. */
+#define POLLS	(ICFG_OPEN_FOR_MS / ICFG_OPEN_POLL_MS)
 
 /* Which of two errors a refusal returns: the one that the ABI names first. */
 static int precedence(int err)
@@ -152,54 +152,59 @@ static void check_disruption(struct icfg_plan_group *pg)
 }
 
 /*
- * Ask the guards about every device that @selected picks. Disks that are merely
- * open get time to be closed, all of them the same two seconds.
+ * Report what is in use below a device. Returns true if there is something that may
+ * be let go soon; the @last time that is reported, too.
+ */
+static bool check_below(struct icfg_plan_dev *d, unsigned int words, bool last)
+{
+	unsigned int before;
+	char why[ICFG_WHY];
+	int err;
+
+	d->retry = 0;
+	for (;;) {
+		before = words;
+		err = icfg_inuse_below(d->dev, &words, why);
+		if (!err)
+			return d->retry;
+		if (err == -EAGAIN)
+			d->retry |= before & ~words;
+		if (err != -EAGAIN || last)
+			icfg_refuse(d->group, d, -EBUSY, "%s", why);
+	}
+}
+
+/*
+ * Is a device in use that @selected picks? What may be let go soon, such as a disk
+ * that is open, gets time for that: the same two seconds for all.
  */
 static void check_inuse(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_dev *d),
-			 unsigned int allow)
+			unsigned int allow)
 {
 	char why[ICFG_WHY];
 	struct icfg_plan_dev *d;
-	bool open = false;
-	int poll, err;
+	bool retry = false;
+	int poll;
 
 	icfg_for_each_dev(d, plan) {
-		d->disk_open = false;
+		d->retry = 0;
 		/*
 		 * In place nothing is released, but the way back would: it is
 		 * to be there.
 		 */
 		if ((selected(d) || goes_in_place(d)) && icfg_inuse_driver(d, why))
 			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-		if (!selected(d) || d->port)
-			continue;
-		if (!(allow & ICFG_ALLOW_NET) && icfg_inuse_net(d->dev, why))
-			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-		if (allow & ICFG_ALLOW_BLOCK)
-			continue;
-		err = icfg_inuse_block(d->dev, why);
-		if (err == -EBUSY)
-			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-		d->disk_open = err == -EAGAIN;
-		open |= d->disk_open;
+		if (selected(d) && !d->port)
+			retry |= check_below(d, ICFG_ALL_WORDS & ~allow, false);
 	}
 
-	for (poll = 0; open && poll < OPEN_LOOKS; poll++) {
+	for (poll = 1; retry && poll <= POLLS; poll++) {
 		msleep(ICFG_OPEN_POLL_MS);
-		open = false;
-		icfg_for_each_dev(d, plan) {
-			if (!d->disk_open)
-				continue;
-			err = icfg_inuse_block(d->dev, why);
-			if (err == -EBUSY)
-				icfg_refuse(d->group, d, -EBUSY, "%s", why);
-			d->disk_open = err == -EAGAIN;
-			if (d->disk_open && poll == OPEN_LOOKS - 1)
-				icfg_refuse(d->group, d, -EBUSY,
-					    "%s and stays open", why);
-			open |= d->disk_open;
-		}
+		retry = false;
+		icfg_for_each_dev(d, plan)
+			if (d->retry)
+				retry |= check_below(d, d->retry, poll == POLLS);
 	}
 }
 

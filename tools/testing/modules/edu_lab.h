@@ -20,6 +20,8 @@
  *     probe_errno		what they fail with (5, EIO)
  *     dma			0: do not try DMA in probe
  *     child			1: probe makes a child device, which has a driver, too
+ *     disk			1: probe makes a RAM disk, eduSLOT; a remove that is held has
+ *				it still
  *     supplier			the probes to come link to this device
  *     doing			"probe", "remove" or "-": what the driver is in right now
  *     probes, removes		how many of them ended well
@@ -34,6 +36,7 @@
 struct auxiliary_device;
 struct dentry;
 struct device;
+struct gendisk;
 struct pci_dev;
 
 #define EDU_VENDOR	0x1234
@@ -52,6 +55,8 @@ struct edu_knobs {
 	u32 probe_errno;
 	u32 dma;
 	u32 child;
+	u32 disk;
+	struct gendisk *gendisk;	/* of the probe that made it */
 	atomic_t probe_defers;
 	atomic_t probe_errors;
 	atomic_t probes;
@@ -71,6 +76,10 @@ void edu_knobs_exit(void);
 
 /* edu_lab_dma.c */
 int edu_dma_check(struct pci_dev *pdev);
+
+/* edu_lab_disk.c */
+struct gendisk *edu_disk_add(struct pci_dev *pdev);
+void edu_disk_del(struct gendisk *disk);
 
 /* edu_lab_links.c */
 int edu_link_supplier(struct device *consumer, const char *supplier);

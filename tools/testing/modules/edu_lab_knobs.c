@@ -161,6 +161,7 @@ static void edu_knobs_files(struct edu_knobs *knobs)
 	debugfs_create_u32("probe_errno", 0600, dir, &knobs->probe_errno);
 	debugfs_create_u32("dma", 0600, dir, &knobs->dma);
 	debugfs_create_u32("child", 0600, dir, &knobs->child);
+	debugfs_create_u32("disk", 0600, dir, &knobs->disk);
 	debugfs_create_atomic_t("probe_defers", 0600, dir, &knobs->probe_defers);
 	debugfs_create_atomic_t("probe_errors", 0600, dir, &knobs->probe_errors);
 	debugfs_create_atomic_t("probes", 0400, dir, &knobs->probes);

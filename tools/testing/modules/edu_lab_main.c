@@ -51,6 +51,7 @@ static int edu_start(struct pci_dev *pdev, struct edu_knobs *knobs)
 {
 	struct pci_driver *drv = to_pci_driver(pdev->dev.driver);
 	struct auxiliary_device *child;
+	struct gendisk *disk;
 	char supplier[sizeof(knobs->supplier)];
 	int ret;
 
@@ -74,6 +75,12 @@ static int edu_start(struct pci_dev *pdev, struct edu_knobs *knobs)
 		ret = edu_dma_check(pdev);
 		if (ret)
 			return ret;
+	}
+	if (knobs->disk) {
+		disk = edu_disk_add(pdev);
+		if (IS_ERR(disk))
+			return PTR_ERR(disk);
+		knobs->gendisk = disk;
 	}
 	if (knobs->child) {
 		child = edu_child_add(pdev);
@@ -113,6 +120,9 @@ static void edu_remove(struct pci_dev *pdev)
 		auxiliary_device_uninit(child);
 	}
 	edu_pause(knobs->remove_delay_ms, &knobs->remove_hold);
+	if (knobs->gendisk)
+		edu_disk_del(knobs->gendisk);
+	knobs->gendisk = NULL;
 	WRITE_ONCE(knobs->doing, "-");
 	atomic_inc(&knobs->removes);
 	edu_event(&pdev->dev, "removed", 0);

@@ -420,20 +420,19 @@ static int core_set_type(struct iommu_group *iommu_group, enum icfg_type type)
 	return 0;
 }
 
-static int inuse_net(struct device *dev, char *why)
+static int inuse_below(struct device *dev, unsigned int *words, char *why)
 {
-	if (!fails(this_fake(), FAKE_NET))
-		return 0;
-	snprintf(why, ICFG_WHY, "network interface fake0 is up");
-	return -EBUSY;
-}
-
-static int inuse_block(struct device *dev, char *why)
-{
-	if (!fails(this_fake(), FAKE_BLOCK))
-		return 0;
-	snprintf(why, ICFG_WHY, "block device fake1 is mounted");
-	return -EBUSY;
+	if (*words & ICFG_ALLOW_NET && fails(this_fake(), FAKE_NET)) {
+		*words &= ~ICFG_ALLOW_NET;
+		snprintf(why, ICFG_WHY, "network interface fake0 is up");
+		return -EBUSY;
+	}
+	if (*words & ICFG_ALLOW_BLOCK && fails(this_fake(), FAKE_BLOCK)) {
+		*words &= ~ICFG_ALLOW_BLOCK;
+		snprintf(why, ICFG_WHY, "block device fake1 is mounted");
+		return -EBUSY;
+	}
+	return 0;
 }
 
 static int inuse_driver(const struct icfg_plan_dev *d, char *why)
@@ -626,8 +625,7 @@ int fake_init(struct kunit *test)
 	kunit_activate_static_stub(test, icfg_core_group_by_id, group_by_id);
 	kunit_activate_static_stub(test, icfg_core_type, core_type);
 	kunit_activate_static_stub(test, icfg_core_set_type, core_set_type);
-	kunit_activate_static_stub(test, icfg_inuse_net, inuse_net);
-	kunit_activate_static_stub(test, icfg_inuse_block, inuse_block);
+	kunit_activate_static_stub(test, icfg_inuse_below, inuse_below);
 	kunit_activate_static_stub(test, icfg_inuse_driver, inuse_driver);
 	kunit_activate_static_stub(test, icfg_inuse_owner, inuse_owner);
 	kunit_activate_static_stub(test, icfg_pm_enter, pm_enter);

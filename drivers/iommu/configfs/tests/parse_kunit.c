@@ -127,10 +127,13 @@ static void allow(struct kunit *test)
 		{ "net block", 0, ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK },
 		{ "  block  net \012", 0, ICFG_ALLOW_NET | ICFG_ALLOW_BLOCK },
 		{ "net net", 0, ICFG_ALLOW_NET },
+		{ "other", 0, ICFG_ALLOW_OTHER },
+		{ "other net\n", 0, ICFG_ALLOW_NET | ICFG_ALLOW_OTHER },
 		{ "Net", -EINVAL },
 		{ "net,block", -EINVAL },
 		{ "net\nblock", -EINVAL },
 		{ "netblock", -EINVAL },
+		{ "others", -EINVAL },
 		{ "ne", -EINVAL },
 		{ "net 1", -EINVAL },
 	};
@@ -151,6 +154,18 @@ static void allow(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, bits, new, "\"%s\"",
 				    cases[i].text);
 	}
+}
+
+static void allow_is_printed(struct kunit *test)
+{
+	char *page = kunit_kzalloc(test, ICFG_TEXT_MAX, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, icfg_print_allow(0, page), 0);
+	KUNIT_EXPECT_EQ(test, icfg_print_allow(ICFG_ALLOW_OTHER, page), 6);
+	KUNIT_EXPECT_STREQ(test, page, "other\n");
+	KUNIT_EXPECT_EQ(test, icfg_print_allow(ICFG_ALL_WORDS, page), 16);
+	KUNIT_EXPECT_STREQ(test, page, "net block other\n");
 }
 
 static void numbers(struct kunit *test)
@@ -256,6 +271,7 @@ static struct kunit_case words_cases[] = {
 	KUNIT_CASE(new),
 	KUNIT_CASE(one),
 	KUNIT_CASE(allow),
+	KUNIT_CASE(allow_is_printed),
 	KUNIT_CASE(numbers),
 	KUNIT_CASE(group_ids),
 	KUNIT_CASE(names),
