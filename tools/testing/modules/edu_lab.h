@@ -10,10 +10,14 @@
  * /sys/kernel/debug/edu_lab/
  *   events			what happened, in order; a write empties it
  *   link			write "CONSUMER SUPPLIER [WORD...]", see edu_lab_links.c
+ *   lock			write a device's name, as in `link`: a kernel thread takes its
+ *				device_lock(), and keeps it until the next write ("-" takes
+ *				none), five minutes at most
  *   <device>/
  *     probe_delay_ms		probe takes so much longer
  *     remove_delay_ms		remove likewise
- *     probe_hold		probe waits while this is not 0 (a minute at most)
+ *     probe_hold		probe waits while this is not 0 (five minutes at most); no
+ *				signal ends it
  *     remove_hold		remove likewise
  *     probe_defers		so many probes to come end in EPROBE_DEFER; -1: all
  *     probe_errors		so many probes to come fail; -1: all
@@ -25,6 +29,7 @@
  *     supplier			the probes to come link to this device
  *     doing			"probe", "remove" or "-": what the driver is in right now
  *     probes, removes		how many of them ended well
+ *     probe_noio, remove_noio	1: the last one ran under memalloc_noio_save()
  */
 #ifndef EDU_LAB_H
 #define EDU_LAB_H
@@ -57,6 +62,8 @@ struct edu_knobs {
 	u32 child;
 	u32 disk;
 	struct gendisk *gendisk;	/* of the probe that made it */
+	u32 probe_noio;
+	u32 remove_noio;
 	atomic_t probe_defers;
 	atomic_t probe_errors;
 	atomic_t probes;
@@ -82,7 +89,12 @@ struct gendisk *edu_disk_add(struct pci_dev *pdev);
 void edu_disk_del(struct gendisk *disk);
 
 /* edu_lab_links.c */
+struct device *edu_find(const char *name);
 int edu_link_supplier(struct device *consumer, const char *supplier);
 void edu_links_init(void);
+
+/* edu_lab_lock.c */
+void edu_lock_init(void);
+void edu_lock_exit(void);
 
 #endif

@@ -162,6 +162,8 @@ static void edu_knobs_files(struct edu_knobs *knobs)
 	debugfs_create_u32("dma", 0600, dir, &knobs->dma);
 	debugfs_create_u32("child", 0600, dir, &knobs->child);
 	debugfs_create_u32("disk", 0600, dir, &knobs->disk);
+	debugfs_create_u32("probe_noio", 0400, dir, &knobs->probe_noio);
+	debugfs_create_u32("remove_noio", 0400, dir, &knobs->remove_noio);
 	debugfs_create_atomic_t("probe_defers", 0600, dir, &knobs->probe_defers);
 	debugfs_create_atomic_t("probe_errors", 0600, dir, &knobs->probe_errors);
 	debugfs_create_atomic_t("probes", 0400, dir, &knobs->probes);
@@ -197,7 +199,7 @@ void edu_pause(u32 delay_ms, const u32 *hold)
 	if (delay_ms)
 		msleep(delay_ms);
 	/* A test that died must not leave the machine hanging. */
-	for (int i = 0; READ_ONCE(*hold) && i < 6000; i++)
+	for (int i = 0; READ_ONCE(*hold) && i < 30000; i++)
 		usleep_range(9000, 10000);
 }
 

@@ -9,6 +9,7 @@
 #include <linux/auxiliary_bus.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "edu_lab.h"
@@ -99,6 +100,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!knobs)
 		return -ENOMEM;
 	edu_event(&pdev->dev, "probe", 0);
+	knobs->probe_noio = !!(current->flags & PF_MEMALLOC_NOIO);
 	WRITE_ONCE(knobs->doing, "probe");
 	ret = edu_start(pdev, knobs);
 	WRITE_ONCE(knobs->doing, "-");
@@ -114,6 +116,7 @@ static void edu_remove(struct pci_dev *pdev)
 	struct auxiliary_device *child = pci_get_drvdata(pdev);
 
 	edu_event(&pdev->dev, "remove", 0);
+	knobs->remove_noio = !!(current->flags & PF_MEMALLOC_NOIO);
 	WRITE_ONCE(knobs->doing, "remove");
 	if (child) {
 		auxiliary_device_delete(child);
@@ -191,6 +194,7 @@ static int __init edu_init(void)
 	if (ret)
 		return ret;
 	edu_links_init();
+	edu_lock_init();
 	/* A test turns knobs before the first probe: echo 0 > drivers_autoprobe. */
 	while ((pdev = pci_get_device(EDU_VENDOR, EDU_DEVICE, pdev)))
 		edu_knobs_get(pci_name(pdev));
@@ -217,6 +221,8 @@ module_init(edu_init);
 
 static void __exit edu_exit(void)
 {
+	/* Before the drivers: theirs may be the lock. */
+	edu_lock_exit();
 	for (int i = ARRAY_SIZE(edu_drivers); i--;)
 		pci_unregister_driver(edu_drivers[i]);
 	auxiliary_driver_unregister(&edu_child_driver);

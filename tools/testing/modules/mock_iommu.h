@@ -30,6 +30,9 @@
  *		   and all knobs. iommu is -1 while a device comes or goes.
  *   groups	r  "0 iommu=17 devices=4 bound=4 type=DMA" a line each; type is that of
  *		   all devices, or "mixed"
+ *   hang	rw a number N: of all removes, attaches and probes from now on the Nth waits
+ *		   until the next write (0: none does), five minutes at most. Reads as
+ *		   "DEVICE remove", "DEVICE attach" or "DEVICE probe" while one waits, else "-".
  *   stats	rw "WORD NUMBER" a line each, see mock_stat_names; a write sets all but
  *		   those of the present to 0
  *
@@ -247,6 +250,8 @@ int mock_knob_value(enum mock_knob knob, const char *text, int *value);
 int mock_spec_word(struct mock_spec *spec, char *word);
 int mock_dev_number(const char *text, unsigned int *id);
 int mock_set(const char *target, enum mock_knob knob, int value);
+void mock_hang(unsigned int nth);
+void mock_hang_show(struct seq_file *seq);
 void mock_dev_show(struct seq_file *seq, struct mock_dev *mdev);
 void mock_group_show(struct seq_file *seq, struct mock_group *group);
 void mock_stats_show(struct seq_file *seq);

@@ -204,6 +204,38 @@ static const struct file_operations stats_fops = {
 	.release = single_release,
 };
 
+static int hang_show(struct seq_file *seq, void *unused)
+{
+	mock_hang_show(seq);
+	return 0;
+}
+
+static int hang_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, hang_show, NULL);
+}
+
+static ssize_t hang_write(struct file *file, const char __user *ubuf, size_t count,
+			  loff_t *ppos)
+{
+	unsigned int nth;
+	int ret = kstrtouint_from_user(ubuf, count, 10, &nth);
+
+	if (ret)
+		return ret;
+	mock_hang(nth);
+	return count;
+}
+
+static const struct file_operations hang_fops = {
+	.owner = THIS_MODULE,
+	.open = hang_open,
+	.read = seq_read,
+	.write = hang_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
 int mock_files_init(void)
 {
 	mock_dir = debugfs_create_dir("mock_iommu", NULL);
@@ -216,6 +248,7 @@ int mock_files_init(void)
 	debugfs_create_file("devices", 0400, mock_dir, NULL, &devices_fops);
 	debugfs_create_file("groups", 0400, mock_dir, NULL, &groups_fops);
 	debugfs_create_file("stats", 0600, mock_dir, NULL, &stats_fops);
+	debugfs_create_file("hang", 0600, mock_dir, NULL, &hang_fops);
 	return 0;
 }
 

@@ -128,11 +128,64 @@ bool mock_identity_fails(void)
 	return use_up(&mock_identity_errors);
 }
 
+/* Protects these three: how many steps there are to the one that waits, and which it is. */
+static DEFINE_MUTEX(mock_hang_lock);
+static unsigned int mock_hang_in;
+static struct mock_dev *mock_hung;
+static const char *mock_hung_what;
+
+static const char *pause_name(enum mock_knob hold)
+{
+	switch (hold) {
+	case MOCK_REMOVE_HOLD:
+		return "remove";
+	case MOCK_ATTACH_HOLD:
+		return "attach";
+	default:
+		return "probe";
+	}
+}
+
+/* Is this the step that is to wait? Counts down to it. */
+static bool is_hung(struct mock_dev *mdev, enum mock_knob hold)
+{
+	guard(mutex)(&mock_hang_lock);
+	if (!mock_hang_in || --mock_hang_in)
+		return false;
+	mock_hung = mdev;
+	mock_hung_what = pause_name(hold);
+	return true;
+}
+
+/**
+ * mock_hang - have a step wait, and let go what waits
+ * @nth: of the steps from now on, 0: none
+ */
+void mock_hang(unsigned int nth)
+{
+	scoped_guard(mutex, &mock_hang_lock) {
+		mock_hang_in = nth;
+		mock_hung = NULL;
+	}
+	wake_up_all(&mock_turned);
+}
+
+void mock_hang_show(struct seq_file *seq)
+{
+	guard(mutex)(&mock_hang_lock);
+	if (mock_hung)
+		seq_printf(seq, "%s %s\n", dev_name(&mock_hung->pdev->dev), mock_hung_what);
+	else
+		seq_puts(seq, "-\n");
+}
+
 /* Takes the time that the knobs want. */
 void mock_pause(struct mock_dev *mdev, enum mock_knob delay, enum mock_knob hold)
 {
 	int ms = mock_read(mdev, delay);
 
+	if (is_hung(mdev, hold))
+		wait_event_idle_timeout(mock_turned, READ_ONCE(mock_hung) != mdev, 300 * HZ);
 	if (ms > 0)
 		msleep(ms);
 	/* A test that died must not leave the machine hanging. */
