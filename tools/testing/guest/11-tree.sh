@@ -57,20 +57,24 @@ done
 # A transaction
 t=$(txn_new tree)
 check_eq "a transaction's files" "$(entries "$t")" \
-	"allow_in_use=644 check=200 commit=200 confirm=200 confirm_timeout=644 expected_generation=644 progress=444 report=444 rollback=200 state=444"
+	"allow_in_use=644 check=200 commit=200 confirm=200 confirm_timeout=644 disruption=644 expected_generation=644 progress=444 remaining=444 report=444 rollback=200 state=444 step_timeout=644"
 check_eq "state at first" "$(cat "$t/state")" staged
 check_eq "progress at first" "$(cat "$t/progress")" "0 0"
 check_eq "report at first" "$(wc -c < "$t/report")" 0
 check_eq "expected_generation at first" "$(cat "$t/expected_generation")" 0
 check_eq "allow_in_use at first" "$(wc -c < "$t/allow_in_use")" 0
 check_eq "confirm_timeout at first" "$(cat "$t/confirm_timeout")" 0
-for file in state progress report; do
+check_eq "remaining at first" "$(cat "$t/remaining")" 0
+check_eq "step_timeout at first" "$(cat "$t/step_timeout")" 120
+check_eq "disruption at first" "$(cat "$t/disruption")" rebind
+for file in state progress report remaining; do
 	check_eq "$file cannot be written" "$(write_errno "$t/$file" 1)" EACCES
 done
 for file in check commit confirm rollback; do
 	check_eq "$file cannot be read" "$(try read "$t/$file")" EACCES
 done
-for file in state progress report expected_generation allow_in_use confirm_timeout; do
+for file in state progress report expected_generation allow_in_use confirm_timeout disruption \
+		step_timeout remaining; do
 	check "$file reads as lines" whole "$t/$file"
 done
 
@@ -99,13 +103,15 @@ for dir in "$SYS_GROUPS"/*; do
 	check_eq "$group: devices have four words" \
 		"$(grep -cvE '^[^ ]+ [^ ]+ [^ ]+ (any|identity|DMA)$' "$t/$group/devices")" 0
 	check "$group: all files are lines" eval \
-		"whole $t/$group/current_type && whole $t/$group/devices && whole $t/$group/status"
+		"whole $t/$group/current_type && whole $t/$group/devices && whole $t/$group/status &&
+		whole $t/$group/method"
 done
 check_eq "a group's files" "$(entries "$t/$group")" \
-	"current_type=444 devices=444 status=444 type=644"
+	"current_type=444 devices=444 method=444 status=444 type=644"
 check_eq "type at first" "$(cat "$t/$group/type")" none
 check_eq "status at first" "$(status "$t" "$group")" staged
-for file in current_type devices status; do
+check_eq "method at first" "$(cat "$t/$group/method")" none
+for file in current_type devices method status; do
 	check_eq "$file cannot be written" "$(write_errno "$t/$group/$file" DMA)" EACCES
 done
 check_eq "a group once in a transaction" "$(try mkdir "$t/$group")" EEXIST

@@ -73,6 +73,21 @@ refuses_nul "$t/confirm_timeout" '5\0'
 refuses_nul "$t/confirm_timeout" '5\0\n'
 takes "$t/confirm_timeout" 0
 
+takes "$t/step_timeout" 1
+takes "$t/step_timeout" 3600
+takes "$t/step_timeout" 77
+refuses "$t/step_timeout" 0 00 3601 4294967296 4294967297 18446744073709551617 -1 +5 0x10 1s \
+	1.5 "5 " " 5" "5${nl}6" "5$nl$nl" "$nl" " " five 1e3 "5 6" "5$tab"
+refuses_nul "$t/step_timeout" '5\0'
+takes "$t/step_timeout" 120
+
+for word in none pause rebind; do
+	takes "$t/disruption" $word
+done
+refuses "$t/disruption" None PAUSE rebinds in-place reset any 0 1 "none " " none" "none pause" \
+	"none,pause" "none$nl$nl" "$nl" " " "none$tab"
+refuses_nul "$t/disruption" 'none\0'
+
 takes "$t/expected_generation" 1
 takes "$t/expected_generation" 18446744073709551615
 takes "$t/expected_generation" 4294967297
@@ -87,13 +102,16 @@ echo 0 > "$t/confirm_timeout"
 
 takes "$t/allow_in_use" net
 takes "$t/allow_in_use" block
+takes "$t/allow_in_use" other
+check_eq "allow_in_use takes all three" "$(try write "$t/allow_in_use" "other net block")" 0
+check_eq "and reads all three" "$(tr ' ' '\n' < "$t/allow_in_use" | sort | xargs)" "block net other"
 for word in "net block" "block net"; do
 	check_eq "allow_in_use takes \"$word\"" "$(try write "$t/allow_in_use" "$word")" 0
 	check_eq "and reads both" "$(tr ' ' '\n' < "$t/allow_in_use" | sort | xargs)" "block net"
 done
 check_eq "what is written replaces what was" "$(try write "$t/allow_in_use" net)" 0
 check_eq "and is not added to it" "$(cat "$t/allow_in_use")" net
-refuses "$t/allow_in_use" Net NET nets ne disk all none 0 1 "net,block" "net disk" "disk net" \
+refuses "$t/allow_in_use" Other others "net others" Net NET nets ne disk all none 0 1 "net,block" "net disk" "disk net" \
 	"netblock" "net${nl}block" "net$nl$nl" "net${tab}block" "-net"
 refuses_nul "$t/allow_in_use" 'net\0'
 check_eq "a bare newline clears" "$(try raw "$t/allow_in_use" "$nl")" 0
@@ -117,16 +135,17 @@ check_eq "and nothing is reported" "$(report "$t")" ""
 # A text longer than a page is no word of any kind.
 big=$(printf '%5000s' '' | tr ' ' 1)
 for file in check commit confirm rollback confirm_timeout expected_generation allow_in_use \
-		"$group/type"; do
+		step_timeout disruption "$group/type"; do
 	check_not "$file refuses 5000 bytes" sh -c "echo $big > $t/$file" 2>/dev/null
 done
 big=$(printf '%5000s' '')1
-for file in check commit confirm rollback confirm_timeout expected_generation "$group/type"; do
+for file in check commit confirm rollback confirm_timeout expected_generation step_timeout \
+		"$group/type"; do
 	check_not "$file refuses a 1 after 4999 spaces" sh -c "echo '$big' > $t/$file" 2>/dev/null
 done
 check_eq "still nothing came of it" "$(cat "$t/state")" staged
-check_eq "nor changed" "$(cat "$t/confirm_timeout" "$t/expected_generation" "$t/allow_in_use" "$type" |
-	xargs)" "0 0 $(group_type "$group")"
+check_eq "nor changed" "$(cat "$t/confirm_timeout" "$t/expected_generation" "$t/allow_in_use" "$type" \
+	"$t/step_timeout" "$t/disruption" | xargs)" "0 0 $(group_type "$group") 120 rebind"
 
 check_eq "check takes 1" "$(try write "$t/check" 1)" 0
 check_eq "check takes 1 without newline" "$(try raw "$t/check" 1)" 0

@@ -54,6 +54,9 @@ busy()
 		check_eq "$state: the same type" \
 			"$(write_errno "$t/$group/type" "$(cat "$t/$group/type")")" EBUSY
 	fi
+	check_eq "$state: step_timeout" "$(write_errno "$t/step_timeout" 5)" EBUSY
+	check_eq "$state: disruption" "$(write_errno "$t/disruption" none)" EBUSY
+	# While committing, too, where there is no timeout to start anew; with one see 66-countdown.
 	[ "$state" = unconfirmed ] ||
 		check_eq "$state: confirm_timeout" "$(write_errno "$t/confirm_timeout" 5)" EBUSY
 	check_eq "$state: confirm_timeout 0" "$(write_errno "$t/confirm_timeout" 0)" EBUSY
@@ -65,11 +68,12 @@ readable()
 {
 	local file all=
 	for file in "$1"/state "$1"/progress "$1"/report "$1"/expected_generation \
-			"$1"/allow_in_use "$1"/confirm_timeout "$1"/"$group"/*; do
+			"$1"/allow_in_use "$1"/confirm_timeout "$1"/disruption "$1"/step_timeout \
+			"$1"/remaining "$1"/"$group"/*; do
 		all="$all$(timeout 5 try read "$file")"
 	done
 	all="$all$(timeout 5 ls -lR "$CONFIGFS" > /dev/null && echo 0)"
-	[ "$all" = 00000000000 ] || { say "readable: $all"; return 1; }
+	[ "$all" = 000000000000000 ] || { say "readable: $all"; return 1; }
 }
 
 # staged → committing → committed

@@ -38,6 +38,9 @@ all_unprivileged()
 	unprivileged "$1" "$2" allow_in_use net
 	unprivileged "$1" "$2" confirm_timeout 7
 	unprivileged "$1" "$2" confirm_timeout 0
+	unprivileged "$1" "$2" step_timeout 7
+	unprivileged "$1" "$2" step_timeout 0
+	unprivileged "$1" "$2" disruption none
 	unprivileged "$1" "$2" expected_generation 3
 	unprivileged "$1" "$2" expected_generation x
 }
@@ -59,6 +62,8 @@ check_eq "unconfirmed: a timeout too long" "$(write_errno "$t/confirm_timeout" 6
 check_eq "unconfirmed: a longer timeout" "$(write_errno "$t/confirm_timeout" 604800)" 0
 check_eq "unconfirmed: it reads back" "$(cat "$t/confirm_timeout")" 604800
 check_eq "unconfirmed: expected_generation" "$(write_errno "$t/expected_generation" 1)" EBUSY
+check_eq "unconfirmed: step_timeout" "$(write_errno "$t/step_timeout" 1)" EBUSY
+check_eq "unconfirmed: disruption" "$(write_errno "$t/disruption" none)" EBUSY
 check_eq "unconfirmed: still" "$(cat "$t/state")" unconfirmed
 # A new countdown is shorter than the old one: it would have taken a week.
 check_eq "unconfirmed: a shorter timeout" "$(write_errno "$t/confirm_timeout" 1)" 0
@@ -73,8 +78,9 @@ txn_end "$t"
 # A longer one is not cut short by what was counted before.
 t=$(txn_new longer)
 stage "$t" "$group" identity
-echo 8 > "$t/confirm_timeout"
-check_eq "a commit that waits 8 s" "$(write_errno "$t/commit" 1)" 0
+echo 600 > "$t/confirm_timeout"
+check_eq "a commit that waits" "$(write_errno "$t/commit" 1)" 0
+check_eq "8 s" "$(write_errno "$t/confirm_timeout" 8)" 0
 check_eq "and then 600 s" "$(write_errno "$t/confirm_timeout" 600)" 0
 sleep 10
 check_eq "still unconfirmed" "$(cat "$t/state")" unconfirmed
@@ -108,7 +114,8 @@ edu_set "$a" probe_hold 1
 try write "$t/commit" 1 > /tmp/rc &
 wait_for 20 edu_doing "$a" probe || bail "no probe"
 all_unprivileged "$t" committing
-for pair in "allow_in_use net" "confirm_timeout 5" "confirm_timeout 0" "expected_generation 1"; do
+for pair in "allow_in_use net" "confirm_timeout 5" "confirm_timeout 0" "expected_generation 1" \
+	"step_timeout 5" "disruption none"; do
 	check_eq "committing: $pair" "$(write_errno "$t/${pair% *}" "${pair#* }")" EBUSY
 done
 edu_set "$a" probe_hold 0
@@ -118,7 +125,8 @@ edu_set "$a" probe_hold 1
 try write "$t/rollback" 1 > /tmp/rc &
 wait_for 20 edu_doing "$a" probe || bail "no probe"
 all_unprivileged "$t" rolling-back
-for pair in "allow_in_use net" "confirm_timeout 5" "confirm_timeout 0" "expected_generation 1"; do
+for pair in "allow_in_use net" "confirm_timeout 5" "confirm_timeout 0" "expected_generation 1" \
+	"step_timeout 5" "disruption none"; do
 	check_eq "rolling-back: $pair" "$(write_errno "$t/${pair% *}" "${pair#* }")" EBUSY
 done
 edu_set "$a" probe_hold 0
@@ -136,6 +144,8 @@ check_eq "failed: allow_in_use" "$(write_errno "$t/allow_in_use" "block")" 0
 check_eq "failed: it reads back" "$(cat "$t/allow_in_use")" block
 check_eq "failed: confirm_timeout" "$(write_errno "$t/confirm_timeout" 5)" EBUSY
 check_eq "failed: expected_generation" "$(write_errno "$t/expected_generation" 1)" EBUSY
+check_eq "failed: step_timeout" "$(write_errno "$t/step_timeout" 1)" EBUSY
+check_eq "failed: disruption" "$(write_errno "$t/disruption" none)" EBUSY
 edu_set "$a" probe_errors 0
 check_eq "a rollback" "$(write_errno "$t/rollback" 1)" 0
 check_eq "restores it" "$(group_type "$group") $(drivers_of "$group")" "$was $before"

@@ -56,10 +56,11 @@ txn_end "$t"
 # The one who committed is killed before time is over; everybody else stands still.
 t=$(txn_new alone)
 stage "$t" "$group" identity
-echo 3 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 try run sh -c "echo 1 > $t/commit; sleep 600" &
 pid=$!
 check "a shell commits" wait_for 30 is "$t/state" unconfirmed
+echo 3 > "$t/confirm_timeout"
 kill -KILL $pid
 wait $pid
 others STOP
@@ -78,8 +79,9 @@ txn_end "$t"
 # Confirmed in time, it stays.
 t=$(txn_new stays)
 stage "$t" "$group" identity
-echo 8 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
+echo 8 > "$t/confirm_timeout"
 check_eq "is confirmed" "$(write_errno "$t/confirm" 1)" 0
 check_eq "once" "$(write_errno "$t/confirm" 1)" EBUSY
 sleep 10
@@ -90,8 +92,9 @@ txn_end "$t"
 # Undone by hand, the timer has nothing left to do.
 t=$(txn_new hand)
 stage "$t" "$group" identity
-echo 8 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
+echo 8 > "$t/confirm_timeout"
 check_eq "is undone by hand" "$(write_errno "$t/rollback" 1)" 0
 generation=$(cat $CONFIGFS/generation)
 sleep 10
@@ -113,9 +116,10 @@ txn_end "$t"
 t=$(txn_new hidden)
 stage "$t" "$group" identity
 stage "$t" "$nics" identity
-echo 3 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 check_eq "a commit" "$(write_errno "$t/commit" 1)" 0
 check_eq "whose groups go out of sight" "$(try rmdir "$t/$group") $(try rmdir "$t/$nics")" "0 0"
+echo 1 > "$t/confirm_timeout"
 check "its time passes" wait_for 60 is "$t/state" rolled-back
 check_eq "and restores both" "$(group_type "$group") $(group_type "$nics") $(drivers_of "$group")" \
 	"$was $was_nics $before"

@@ -20,7 +20,7 @@ refused()
 	generation=$(cat $CONFIGFS/generation)
 	type=$(group_type "$group")
 	drivers=$(drivers_of "$group")
-	for allow in "" "net block"; do
+	for allow in "" "net block other"; do
 		echo "$allow" > "$t/allow_in_use"
 		for action in check commit; do
 			check_eq "$1 ($allow): $action" "$(write_errno "$t/$action" 1)" EBUSY
@@ -42,7 +42,8 @@ stage "$t" "$group" identity
 vfio_take vfio || bail "no vfio"
 check_eq "bound to vfio-pci, but owned by nobody: check" "$(write_errno "$t/check" 1) $(report "$t")" "0 "
 pid=$(hold_vfio "$group")
-refused "owned by VFIO" - "VFIO|user space"
+vfio_devs="($(dev vfio 0)|$(dev vfio 1))"
+refused "owned by VFIO" "$vfio_devs" "vfio-pci"
 check_eq "the owner still has it" "$(hold_vfio "$group" 2>/dev/null)" EBUSY
 # It needs nothing that it has already.
 o=$(txn_new same)
@@ -60,7 +61,7 @@ check_eq "a rollback of an owned group" "$(write_errno "$t/rollback" 1)" EBUSY
 check_eq "touches nothing" "$(cat "$t/state") $(group_type "$group")" "committed identity"
 check_eq "also with everything allowed" \
 	"$(echo "net block" > "$t/allow_in_use"; write_errno "$t/rollback" 1)" EBUSY
-check_match "and says why" "$(report "$t")" "^$group - check EBUSY ."
+check_match "and says why" "$(report "$t")" "^$group $vfio_devs check EBUSY .*vfio-pci"
 let_go "$pid"
 check_eq "let go: it goes through" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
 txn_end "$t"
@@ -73,7 +74,7 @@ check_eq "a commit with a timer" "$(write_errno "$t/commit" 1)" 0
 pid=$(hold_vfio "$group")
 echo 1 > "$t/confirm_timeout"
 check "it comes due with an owner" wait_for 60 is "$t/state" failed
-check_match "and says why" "$(report "$t")" "^$group - restore E[A-Z]+ ."
+check_match "and says why" "$(report "$t")" "^$group $vfio_devs restore E[A-Z]+ .*vfio-pci"
 check_eq "the group stays" "$(group_type "$group")" identity
 let_go "$pid"
 check_eq "a rollback tries again" "$(write_errno "$t/rollback" 1) $(group_type "$group") $(cat "$t/state")" \
@@ -184,6 +185,28 @@ txn_end "$t"
 echo 1 > "/sys/bus/pci/devices/$c/remove"
 rescan "$c"
 [ "$(driver_of "$nic_dev")" = "$nic_driver" ] || bind "$nic_dev" "$nic_driver"
+wait_nic "$nic_dev" > /dev/null
+
+# A consumer that user space has through VFIO: its release would wait for that.
+vfio_take vfio || bail "no vfio"
+echo "$nic_dev $a autoremove_consumer" > $EDU/link || bail "no link"
+t=$(txn_new vfio)
+stage "$t" "$group" identity
+check_eq "a consumer with vfio-pci that nobody has: check" "$(write_errno "$t/check" 1)" 0
+pid=$(hold_vfio "$nics")
+for allow in "" "net block other"; do
+	echo "$allow" > "$t/allow_in_use"
+	check_eq "one that user space has ($allow)" \
+		"$(write_errno "$t/check" 1) $(write_errno "$t/commit" 1)" "EBUSY EBUSY"
+	check_match "is named" "$(report "$t")" " $nic_dev check EBUSY .*vfio-pci"
+done
+check_eq "nothing was released" "$(driver_of "$a") $(driver_of "$nic_dev") $(cat "$t/state")" \
+	"edu_lab vfio-pci staged"
+let_go "$pid"
+check_eq "let go, it is done" "$(write_errno "$t/commit" 1) $(driver_of "$nic_dev")" "0 vfio-pci"
+check_eq "and undone" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
+txn_end "$t"
+vfio_return vfio
 wait_nic "$nic_dev" > /dev/null
 edu_unload
 finish

@@ -103,9 +103,10 @@ txn_end "$t"
 # The timer's rollback has them, too.
 t=$(txn_new timer)
 stage "$t" "$edu" identity
-echo 1 > "$t/confirm_timeout"
+echo 600 > "$t/confirm_timeout"
 uevents_start /tmp/uevents
 check_eq "a commit with a timer" "$(write_errno "$t/commit" 1)" 0
+echo 1 > "$t/confirm_timeout"
 wait_for 60 is "$t/state" rolled-back || bail "no timer"
 check_eq "one per device for the commit, one for the timer" "$(sleep 1; ours)" \
 	"$( { want identity timer "$edu"; want "$was" timer "$edu"; } | sort)"

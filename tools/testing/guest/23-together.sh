@@ -184,7 +184,7 @@ for dev in "$a" "$b" "$c"; do bind "$dev" edu_lab; done
 # A device that is waited for over 10 s is named, while the commit waits.
 named()
 {
-	grep -qE "^$group $a $1 E[A-Z]+ ." "$t/report"
+	grep -qE "^$group $a $1 EINPROGRESS ." "$t/report"
 }
 
 t=$(txn_new slow)
@@ -198,7 +198,7 @@ edu_set "$a" remove_hold 0
 check "so is a slow probe" wait_for 40 named probe
 check_eq "while it waits on" "$(cat "$t/state") $(edu_get "$a" doing)" "committing probe"
 check_eq "it is the only one" "$(cut -d' ' -f2 "$t/report" | sort -u)" "$a"
-check_match "its group's status has it, too" "$(sed 1d "$t/$group/status")" "^$group $a probe E"
+check_match "its group's status has it, too" "$(sed 1d "$t/$group/status")" "^$group $a probe EINPROGRESS "
 edu_set "$a" probe_hold 0
 check_eq "it is no failure" "$(ended "$t") $(cat "$t/state") $(head -n 1 "$t/$group/status")" "0 committed changed"
 check "the report keeps it" named probe

@@ -72,6 +72,20 @@ txn_end "$t"
 bind "$d" edu_lab
 bind "$e" edu_lab
 
+# A driver that is taken away after its probe, in a commit that fails: everything is to be
+# as it was when the commit began.
+stage_edu unbound identity
+edu_set "$d" probe_errors 1
+edu_set "$d" probe_hold 1
+start unbound "$t/commit"
+wait_for 20 edu_doing "$d" probe && wait_for 20 all_bound "$a" "$b" "$c" "$e" || bail "no probe"
+unbind "$a"
+edu_set "$d" probe_hold 0
+check_eq "a driver taken away before the way back" "$(ended unbound)" ECANCELED
+check_as_before "is bound again" "$before" "$edu" "$edu2"
+check_status "status" "$t" "$edu" restored
+txn_end "$t"
+
 # Drivers are bound: nobody can.
 stage_edu bound identity
 knobs 1 probe_hold "$a"

@@ -6,7 +6,7 @@
 #
 # machines: vtd smmuv3
 # also: virtio-iommu amd
-# timeout: 180
+# timeout: 240
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
@@ -171,6 +171,95 @@ check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
 txn_end "$t"
 wait_nic "$nic" >/dev/null
 
+# begin_looking NAME ACTION: the action has found out which drivers there are, and looks for
+# two seconds at a disk that is open before it touches anything.
+begin_looking()
+{
+	wait_disk "$nvme" > /dev/null
+	pid=$(hold_open "/dev/$(disk_of "$nvme")" rw)
+	start "$1" "$t/$2"
+	wait_for 20 has "$t/state" '^(committing|rolling-back)$' || bail "no $2"
+	usleep 300000
+}
+
+# A driver that comes between check and release was not looked at: it is not released.
+stage_edu foreign identity "$disk2"
+begin_looking foreign commit
+override "$d" edu_lab_managed
+let_go "$pid"
+check_eq "another driver, bound before the release" "$(ended foreign)" ECANCELED
+check_report "is named" "$t" "^$edu2 $d release EBUSY .*another driver"
+check_eq "and stays" "$(driver_of "$d")" edu_lab_managed
+check_eq "everything else is as before" "$(groups_now "$edu" "$edu2" "$disk2")" \
+	"$(echo "$before" | sed "s/$d=edu_lab/$d=edu_lab_managed/")"
+override "$d" ""
+txn_end "$t"
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+
+# On the way back one that forbids unbinding stays, and its group with it.
+stage_edu fixed identity "$disk2"
+wait_disk "$nvme" > /dev/null
+check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+begin_looking fixed rollback
+override "$d" edu_lab_fixed
+let_go "$pid"
+check_eq "a driver that forbids unbinding, bound before the rollback's release" "$(ended fixed)" EIO
+check_report "is named" "$t" "^$edu2 $d restore EBUSY ."
+check_eq "and stays" "$(driver_of "$d") $(group_type "$edu2")" "edu_lab_fixed identity"
+check_status "its group has failed" "$t" "$edu2" failed
+check_eq "the others are as before" "$(groups_now "$edu" "$disk2")" \
+	"$(echo "$before" | grep -v "^$edu2 ")"
+echo > "/sys/bus/pci/devices/$d/driver_override"
+echo 1 > "/sys/bus/pci/devices/$d/remove"
+rescan "$d"
+wait_for 20 bound "$d"
+check_eq "without it the rollback is done" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "0 rolled-back"
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
+# A disk that is merely open is waited for, and its group stays when it stays open.
+t=$(txn_new open)
+stage "$t" "$edu" identity
+stage "$t" "$disk2" identity
+echo 600 > "$t/confirm_timeout"
+wait_disk "$nvme" > /dev/null
+check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+disk=$(wait_disk "$nvme")
+pid=$(hold_open "/dev/$disk" rw)
+inode=$(stat -L -c %i "/sys/block/$disk")
+echo 1 > "$t/confirm_timeout"
+check "the timer meets a disk that is open" wait_for 60 is "$t/state" failed
+check_report "the report names it" "$t" "^$disk2 $nvme restore EBUSY .*$disk"
+check_eq "its group stays" "$(group_type "$disk2") $(driver_of "$nvme")" "identity nvme"
+check_eq "and the disk is still the same" "$(stat -L -c %i "/sys/block/$disk")" "$inode"
+check_eq "the other group is as before" "$(groups_now "$edu")" "$(echo "$before" | sed 1q)"
+let_go "$pid"
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+wait_nic "$nic" > /dev/null
+
+# What cannot be released keeps its suppliers, and their groups, untouched.
+t=$(txn_new spread)
+stage "$t" "$edu2" identity
+echo 600 > "$t/confirm_timeout"
+check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+disk=$(wait_disk "$nvme")
+echo "$nvme $d autoremove_consumer" > $EDU/link || bail "no link"
+pid=$(hold_open "/dev/$disk" excl)
+removes=$(edu_get "$d" removes)-$(edu_get "$e" removes)
+echo 1 > "$t/confirm_timeout"
+check "the timer meets a consumer in use" wait_for 60 is "$t/state" failed
+check_report "the report names it" "$t" " $nvme restore EBUSY .*$disk"
+check_eq "its supplier stays, and what shares a group with that" "$(groups_now "$edu2")" \
+	"$(echo "$before" | sed -n "/^$edu2 /s/ $boot / identity /p")"
+check_eq "neither was touched" "$(edu_get "$d" removes)-$(edu_get "$e" removes)" "$removes"
+let_go "$pid"
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+check "the disk comes back" wait_disk "$nvme"
+check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$t"
+
 # The timer, with the disk in use.
 mkfs.ext4 -qF "/dev/$(wait_disk "$nvme")"
 t=$(txn_new timer)
@@ -181,10 +270,14 @@ check_eq "committed" "$(write_errno "$t/commit" 1)" 0
 mount -t ext4 "/dev/$(wait_disk "$nvme")" $mounted || bail "no mount"
 check_eq "rollback by hand asks" "$(write_errno "$t/rollback" 1)" EBUSY
 check_state "state" "$t" unconfirmed
+eth=$(wait_nic "$nic")
+index=$(cat "/sys/class/net/$eth/ifindex")
 echo 1 > "$t/confirm_timeout"
 check "the timer leaves a mounted disk alone" wait_for 30 is "$t/state" failed
 check_report "the report names it" "$t" "^$disk2 $nvme restore EBUSY .*mounted"
 check_eq "the other group is as before" "$(groups_now "$edu")" "$(echo "$before" | sed 1q)"
+check_eq "and what shares a group with the disk was not released either" \
+	"$(cat "/sys/class/net/$eth/ifindex")" "$index"
 check "the file system is whole" sh -c "echo more > $mounted/more && sync"
 umount $mounted
 check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0

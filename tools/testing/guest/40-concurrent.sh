@@ -54,11 +54,12 @@ check_eq "one more group" "$(try mkdir "$first/$edu2")" EBUSY
 check_eq "one that does not exist" "$(try mkdir "$first/9999")" EBUSY
 check_eq "one whose name is none" "$(try mkdir "$first/05")" EINVAL
 check_eq "rmdir" "$(try rmdir "$first")" EBUSY
-for file in state progress report expected_generation allow_in_use confirm_timeout \
-	    "$edu/type" "$edu/current_type" "$edu/devices" "$edu/status"; do
+for file in state progress report expected_generation allow_in_use confirm_timeout disruption \
+	    step_timeout remaining "$edu/type" "$edu/current_type" "$edu/method" "$edu/devices" \
+	    "$edu/status"; do
 	check_eq "reading $file" "$(try read "$first/$file")" 0
 done
-check_eq "ls" "$(ls "$first" | grep -c .)" 11
+check_eq "ls" "$(ls "$first" | grep -c .)" 14
 check_eq "its group goes out of sight" "$(try rmdir "$first/$edu")" 0
 check_eq "and cannot come again" "$(try mkdir "$first/$edu")" EBUSY
 check_eq "rmdir still" "$(try rmdir "$first")" EBUSY

@@ -111,6 +111,27 @@ for n in 1 2 3 4 5 6; do
 done
 check_as_before "as before" "$before" "$edu" "$edu2"
 
+# A timer that comes due while a rollback by hand is being refused: for two seconds that
+# one looks at a disk which is open. The timer follows it.
+disk2=$(group_of disk2)
+nvme=$(dev disk2 0)
+disk2_before=$(groups_now "$disk2")
+t=$(txn_new refused)
+stage "$t" "$disk2" identity
+echo 600 > "$t/confirm_timeout"
+wait_disk "$nvme" > /dev/null
+check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+pid=$(hold_open "/dev/$(wait_disk "$nvme")" rw)
+echo 1 > "$t/confirm_timeout"
+check_eq "a rollback by hand while the time runs out" "$(write_errno "$t/rollback" 1)" EBUSY
+check "is followed by that of the timer" wait_for 30 settled "$t"
+check_state "which finds the disk open as well" "$t" failed
+let_go "$pid"
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+check_eq "as before" "$(groups_now "$disk2")" "$disk2_before"
+txn_end "$t"
+wait_disk "$nvme" > /dev/null
+
 # A countdown that starts anew again and again does not come due.
 stage_edu anew identity
 echo 3 > "$t/confirm_timeout"

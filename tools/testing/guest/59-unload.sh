@@ -62,8 +62,9 @@ check_as_before "as before" "$before" "$group"
 for n in 1 2 3; do
 	t=$(txn_new tail)
 	stage "$t" "$group" identity
-	echo 1 > "$t/confirm_timeout"
+	echo 600 > "$t/confirm_timeout"
 	write_errno "$t/commit" 1 > /dev/null
+	echo 1 > "$t/confirm_timeout"
 	wait_for 20 is "$t/state" rolled-back
 	rmdir "$t/$group" "$t"
 	check "unloaded right after the timer" wait_for 5 rmmod iommu-configfs

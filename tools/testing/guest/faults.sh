@@ -59,6 +59,58 @@ check_report()
 	check_match "$1" "$(report "$2")" "$3"
 }
 
+# all_done TXN: every step counts as done.
+all_done()
+{
+	local done all
+	read -r done all < "$1/progress"
+	[ "$done" = "$all" ] && [ "$all" -gt 0 ]
+}
+
+# status_is TXN GROUP WORD: for wait_for.
+status_is()
+{
+	[ "$(head -n 1 "$1/$2/status")" = "$3" ]
+}
+
+# klog_begin: from here on; klog: what the kernel has logged since, without times.
+klog_begin()
+{
+	KLOG_MARK="lab: mark $TAP_N of $$"
+	echo "<7>$KLOG_MARK" > /dev/kmsg
+}
+
+klog()
+{
+	dmesg -r | sed "1,/$KLOG_MARK/d; s/^\(<[0-9]*>\)\[[^]]*\] /\1/"
+}
+
+# klog_has LEVEL WORD...: one line of this level has all these words.
+klog_has()
+{
+	local lines word
+	lines=$(klog | grep "^<$1>")
+	shift
+	for word; do
+		lines=$(printf '%s\n' "$lines" | grep -wF -e "$word")
+	done
+	[ -n "$lines" ]
+}
+
+# check_klog "what" LEVEL WORD...: 4 is a warning, 5 a notice.
+check_klog()
+{
+	local what=$1
+	shift
+	if klog_has "$@"; then
+		ok "$what"
+	else
+		not_ok "$what"
+		say "wanted: $*"
+		say "$(klog)"
+	fi
+}
+
 # has FILE PATTERN: for wait_for.
 has()
 {
@@ -69,6 +121,15 @@ has()
 bound()
 {
 	[ -e "/sys/bus/pci/devices/$1/driver" ]
+}
+
+# all_bound ADDRESS...: for wait_for.
+all_bound()
+{
+	local dev
+	for dev; do
+		bound "$dev" || return
+	done
 }
 
 unbound()

@@ -370,17 +370,20 @@ load_module()
 	[ -d "$CONFIGFS" ] || modprobe iommu-configfs
 }
 
+# A line that tells of a step which takes long.
+STILL_WAITED_FOR='^[^ ]+ [^ ]+ [a-z]+ EINPROGRESS '
+
 # report TXN: its lines, without those that only tell that something takes long: a slow
 # kernel on a busy host has them anywhere.
 report()
 {
-	grep -v ' ETIMEDOUT waiting for over 10 s ' "$1/report"
+	grep -vE "$STILL_WAITED_FOR" "$1/report"
 }
 
 # status TXN GROUP: the same of a group's status.
 status()
 {
-	grep -v ' ETIMEDOUT waiting for over 10 s ' "$1/$2/status"
+	grep -vE "$STILL_WAITED_FOR" "$1/$2/status"
 }
 
 # ---------------------------------------------------------------- iommucfg
