@@ -192,6 +192,19 @@ edu_set "$e" probe_errors 0
 check "what it says works" sh -c "$(sed -n 's/.*then: //p' $OUT)"
 check_eq "the driver is back" "$(group_type "$edu") $(drivers_of "$edu")" "$edu_boot $edu_drivers"
 rmdir $CONFIGFS/iommu-type.*/"$edu" $CONFIGFS/iommu-type.*
+
+# Given up on: the transaction is kept, and the kernel takes the group back by itself.
+edu_set "$e" remove_hold 1
+check_eq "a driver that does not let go of its device" "$(status_of sample -c 5 "$edu=identity")" 3
+check_match "it says which" "$(cat $OUT)" "$edu $e release ETIMEDOUT"
+check_eq "the transaction is kept" "$(cat $CONFIGFS/iommu-type.*/state)" failed
+check_eq "it cannot be removed" "$(try rmdir $CONFIGFS/iommu-type.*)" EBUSY
+edu_set "$e" remove_hold 0
+check "the group is taken back when it does" \
+	wait_for 30 grep -qx restored $CONFIGFS/iommu-type.*/"$edu"/status
+check "what it says works then" sh -c "$(sed -n 's/.*then: //p' $OUT)"
+check_eq "everything is as before" "$(group_type "$edu") $(drivers_of "$edu")" "$edu_boot $edu_drivers"
+rmdir $CONFIGFS/iommu-type.*/"$edu" $CONFIGFS/iommu-type.*
 edu_unload
 
 # Killed: the kernel's timer needs nobody.
