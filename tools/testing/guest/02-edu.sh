@@ -69,6 +69,21 @@ check_eq "its supplier takes it along, children first" \
 edu_set "$a" supplier ""
 edu_set "$a" child 0
 
+# A lock that a kernel thread keeps
+check_eq "a probe or remove by hand is not without I/O for memory" \
+	"$(edu_get "$b" probe_noio) $(edu_get "$b" remove_noio)" "0 0"
+bind "$b" edu_lab
+echo "$b" > $EDU/lock
+unbind "$b" &
+sleep 1
+check_eq "a device whose lock is taken cannot be unbound" "$(driver_of "$b") $(edu_get "$b" doing)" "edu_lab -"
+check_not "a lock of no device is refused" sh -c "echo 0000:ff:1f.7 > $EDU/lock" 2>/dev/null
+check "which lets the other one go" wait_for 10 test ! -e "/sys/bus/pci/devices/$b/driver"
+wait
+echo "$b" > $EDU/lock
+echo - > $EDU/lock
+check "let go, it can be bound again" bind "$b" edu_lab
+
 check "the fixed driver binds" override "$a" edu_lab_fixed
 check_not "and has no unbind" test -e /sys/bus/pci/drivers/edu_lab_fixed/unbind
 echo > "/sys/bus/pci/devices/$a/driver_override"

@@ -86,6 +86,20 @@ check_as_before "is bound again" "$before" "$edu" "$edu2"
 check_status "status" "$t" "$edu" restored
 txn_end "$t"
 
+# The same in a group that needs no other type on the way back.
+t=$(txn_new same)
+stage "$t" "$edu" auto
+stage "$t" "$edu2" identity
+edu_set "$d" probe_errors 1
+edu_set "$d" probe_hold 1
+start same "$t/commit"
+wait_for 20 edu_doing "$d" probe && wait_for 20 all_bound "$a" "$b" "$c" "$e" || bail "no probe"
+unbind "$a"
+edu_set "$d" probe_hold 0
+check_eq "a driver taken away, with the type as it was" "$(ended same)" ECANCELED
+check_as_before "is bound again as well" "$before" "$edu" "$edu2"
+txn_end "$t"
+
 # Drivers are bound: nobody can.
 stage_edu bound identity
 knobs 1 probe_hold "$a"

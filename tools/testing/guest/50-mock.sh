@@ -63,6 +63,19 @@ check_mock_clean "in place and back"
 txn_end "$t"
 txn_end "$CONFIGFS/strict"
 
+# One step of many waits, and the next write lets it go.
+stage_mock waits identity 1
+echo 5 > $MOCK/hang
+start waits "$t/commit"
+check "the fifth step waits" wait_for 20 has $MOCK/hang '^mock\.[4-7] attach$'
+check_eq "after four removes" "$(mock_stat removing) $(mock_stat attaching)" "0 1"
+echo 4 > $MOCK/hang
+check "then the fourth from there" wait_for 20 has $MOCK/hang '^mock\.[4-7] probe$'
+echo 0 > $MOCK/hang
+check_eq "then none" "$(ended waits) $(cat $MOCK/hang)" "0 -"
+check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+txn_end "$t"
+
 stage_mock back "$boot" 0 1
 check_eq "back to the boot type" "$(write_errno "$t/commit" 1)" 0
 rmdir "$t/$(mock_ids 0)" "$t/$(mock_ids 1)" "$t"

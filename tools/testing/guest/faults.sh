@@ -62,9 +62,9 @@ check_report()
 # all_done TXN: every step counts as done.
 all_done()
 {
-	local done all
-	read -r done all < "$1/progress"
-	[ "$done" = "$all" ] && [ "$all" -gt 0 ]
+	local steps all
+	read -r steps all < "$1/progress"
+	[ "$steps" = "$all" ] && [ "$all" -gt 0 ]
 }
 
 # status_is TXN GROUP WORD: for wait_for.
