@@ -32,6 +32,7 @@ check_match "and keeps what it said before" "$(cat "$t/report")" "^$edu $a relea
 check_eq "the other devices are no problem" "$(grep -vc "^$edu $a " "$t/report")" 0
 check_match "the group's status says so, too" "$(cat "$t/$edu/status")" "^$edu $a release ETIMEDOUT "
 check_eq "the generation was raised once" "$(cat $CONFIGFS/generation)" $((generation + 1))
+check_match "what was given up on counts as done" "$(cat "$t/progress")" '^([0-9]+) \1$'
 check_given_up release remove
 
 # What the state forbids it forbids here as well.

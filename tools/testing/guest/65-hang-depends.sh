@@ -18,15 +18,6 @@ nvme=$(dev disk2 0)
 wait_disk "$nvme" > /dev/null
 before=$(groups_now "$edu" "$edu2" "$disk2")
 
-# consumer DEVICE SUPPLIER: as its driver would say.
-consumer()
-{
-	edu_set "$1" supplier "$2"
-	unbind "$1"
-	bind "$1" edu_lab
-	edu_set "$1" supplier ""
-}
-
 # back WHAT GROUP...: these are restored in the end, and all is as before.
 back()
 {
@@ -43,7 +34,10 @@ back()
 	wait_disk "$nvme" > /dev/null
 }
 
-consumer "$d" "$a"
+# As the driver of d says in each probe.
+edu_set "$d" supplier "$a"
+unbind "$d"
+bind "$d" edu_lab
 
 # The consumer hangs in its release: the supplier was not touched yet.
 stage_edu consumer identity "$disk2"
@@ -150,6 +144,7 @@ check_eq "the third is as before" "$(groups_now "$disk2") $(head -n 1 "$t/$disk2
 edu_set "$d" remove_hold 0
 back timer "$edu" "$edu2"
 
+edu_set "$d" supplier ""
 unbind "$d"
 bind "$d" edu_lab
 edu_end

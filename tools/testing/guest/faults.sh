@@ -59,14 +59,6 @@ check_report()
 	check_match "$1" "$(report "$2")" "$3"
 }
 
-# all_done TXN: every step counts as done.
-all_done()
-{
-	local steps all
-	read -r steps all < "$1/progress"
-	[ "$steps" = "$all" ] && [ "$all" -gt 0 ]
-}
-
 # status_is TXN GROUP WORD: for wait_for.
 status_is()
 {
