@@ -421,8 +421,8 @@ static void look_at_uses(struct icfg_plan *plan)
 	char why[ICFG_WHY];
 
 	icfg_for_each_group(pg, plan)
-		if (is_group_reverted(pg) && icfg_inuse_owner(pg))
-			pin(pg, NULL, "it is owned by user space (VFIO, iommufd)");
+		if (is_group_reverted(pg) && icfg_inuse_owner(pg, &d, why))
+			pin(pg, d, why);
 	icfg_for_each_dev(d, plan)
 		if (is_reverted(d) &&
 		    (icfg_inuse_driver(d, why) ||

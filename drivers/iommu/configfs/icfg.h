@@ -747,7 +747,8 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 
 int icfg_inuse_below(struct device *dev, unsigned int *words, char *why);
 int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
-int icfg_inuse_owner(struct icfg_plan_group *group);
+int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
+		     char *why);
 int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why);
 #ifdef CONFIG_BLOCK
 void icfg_inuse_leave(const struct icfg_plan_dev *d);

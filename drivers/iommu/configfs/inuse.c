@@ -248,24 +248,45 @@ static bool uses_default_domain(struct device *dev)
 	return drv && !icfg_driver_manages_dma(drv);
 }
 
+/* The member through whose driver user space has the group, as far as is known. */
+static struct icfg_plan_dev *owner_dev(struct icfg_plan_group *group)
+{
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_member(d, group)
+		if (d->managed && d->drv_name)
+			return d;
+	return NULL;
+}
+
 /**
  * icfg_inuse_owner - is a group owned by user space (VFIO, iommufd)?
  * @group: the group
+ * @dev: set to the device through which it is owned, or NULL
+ * @why: ICFG_WHY bytes, for the reason
  *
  * The core counts users of the default domain and owners together, but a group
  * has either the one or the other: where no driver uses the default domain and
  * there is a user all the same, it is an owner. Returns 0 or -EBUSY.
  */
-int icfg_inuse_owner(struct icfg_plan_group *group)
+int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
+		     char *why)
 {
 	struct icfg_plan_dev *d;
 
-	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_owner, group);
+	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_owner, group, dev, why);
 
 	icfg_for_each_member(d, group)
 		if (uses_default_domain(d->dev))
 			return 0;
-	return iommu_group_dma_owner_claimed(group->staged->group) ? -EBUSY : 0;
+	if (!iommu_group_dma_owner_claimed(group->staged->group))
+		return 0;
+
+	*dev = owner_dev(group);
+	snprintf(why, ICFG_WHY,
+		 "the group is owned by user space (VFIO, iommufd)%s%s",
+		 *dev ? " through driver " : "", *dev ? (*dev)->drv_name : "");
+	return -EBUSY;
 }
 
 /**

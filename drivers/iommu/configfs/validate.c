@@ -224,28 +224,13 @@ static void check_drivers(struct icfg_plan *plan)
 	}
 }
 
-/* The member through whose driver user space owns a group, or NULL. */
-static struct icfg_plan_dev *owner_dev(struct icfg_plan_group *pg)
-{
-	struct icfg_plan_dev *d;
-
-	icfg_for_each_member(d, pg)
-		if (d->managed && d->drv_name)
-			return d;
-	return NULL;
-}
-
 static void check_owner(struct icfg_plan_group *pg)
 {
 	struct icfg_plan_dev *d;
+	char why[ICFG_WHY];
 
-	if (!icfg_inuse_owner(pg))
-		return;
-
-	d = owner_dev(pg);
-	icfg_refuse(pg, d, -EBUSY,
-		    "the group is owned by user space (VFIO, iommufd)%s%s",
-		    d ? " through driver " : "", d ? d->drv_name : "");
+	if (icfg_inuse_owner(pg, &d, why))
+		icfg_refuse(pg, d, -EBUSY, "%s", why);
 }
 
 /*

@@ -155,7 +155,7 @@ check_eq "and is failed" "$(head -n 1 "$t/$group/status")" failed
 check_match "the report says why" "$(report "$t")" "^$group $disk_dev restore EBUSY .*$disk"
 check_eq "the other is restored" "$(group_type "$nics") $(status "$t" "$nics")" "$was_nics restored"
 check "the disk was not taken from under its holder" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
-check_eq "a rollback asks, too" "$(write_errno "$t/rollback" 1)" EBUSY
+check_eq "a rollback asks, too" "$(write_errno "$t/rollback" 1)" EIO
 check_eq "and stays failed" "$(cat "$t/state")" failed
 let_go "$pid"
 check_eq "with the disk free it goes through" "$(write_errno "$t/rollback" 1)" 0

@@ -257,7 +257,7 @@ check "the disk was not taken" dd if="/dev/$disk" of=/dev/null bs=4096 count=1
 check_eq "the other is restored" \
 	"$(group_type "$edu_group") $(drivers_of "$edu_group") $(head -n 1 "$t/$edu_group/status")" \
 	"$edu_was $edu_before restored"
-check_eq "a rollback asks" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "EBUSY failed"
+check_eq "a rollback asks" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "EIO failed"
 let_go "$pid"
 check_eq "and goes through" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "0 rolled-back"
 check_eq "to what was" "$(group_type "$group") $(drivers_of "$group")" "$was $before"

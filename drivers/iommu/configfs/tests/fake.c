@@ -443,10 +443,14 @@ static int inuse_driver(const struct icfg_plan_dev *d, char *why)
 	return -EBUSY;
 }
 
-static int inuse_owner(struct icfg_plan_group *group)
+static int inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
+		       char *why)
 {
-	return fails(this_fake(), FAKE_OWNER) ? -EBUSY :
-						real(icfg_inuse_owner(group));
+	if (!fails(this_fake(), FAKE_OWNER))
+		return real(icfg_inuse_owner(group, dev, why));
+	*dev = NULL;
+	snprintf(why, ICFG_WHY, "the group is owned by user space");
+	return -EBUSY;
 }
 
 static enum icfg_pm pm_enter(void)
