@@ -31,6 +31,9 @@
 /* How long locks of devices are waited for in a revert. */
 #define LOCK_WAIT	(10 * HZ)
 
+/* How long an rmmod that is under way is waited for. */
+#define LEAVE_WAIT	(2 * HZ)
+
 /* How long a running step goes on when the confirm timer comes due. */
 #define EXPIRED_WAIT	(10 * HZ)
 
@@ -365,10 +368,10 @@ static bool is_unbound_and_left_out(const struct icfg_step *step)
 	       is_waiting(d->group);
 }
 
-/* Does @d have to wait for a device that is left out? */
-static bool is_blocked(const struct icfg_plan_dev *d)
+/* Does @d, which is unbound if @unbind, have to wait for one that is left out? */
+static bool waits_for_dev(const struct icfg_plan_dev *d, bool unbind)
 {
-	if (is_reverted(d))
+	if (unbind)
 		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
 	return is_unbound(d) &&
 	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
@@ -389,7 +392,7 @@ static void spread(struct icfg_plan *plan)
 		icfg_for_each_dev(d, plan) {
 			if (is_waiting(d->group))
 				continue;
-			if (is_blocked(d)) {
+			if (waits_for_dev(d, is_reverted(d))) {
 				leave_out(d);
 				more = true;
 			} else if (is_reverted(d) &&
@@ -512,8 +515,8 @@ static unsigned long step_end(const struct icfg_plan *plan,
 static bool may_wait(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
+	unsigned long leave_until = plan->lock_until - LOCK_WAIT + LEAVE_WAIT;
 	struct icfg_plan_dev *d;
-	bool locked = false;
 	bool wait = false;
 
 	icfg_for_each_group(pg, plan)
@@ -522,9 +525,10 @@ static bool may_wait(struct icfg_plan *plan)
 	icfg_for_each_dev(d, plan) {
 		if (icfg_step_is_left(&d->step))
 			wait |= !icfg_rebind_watch_dev(d, step_end(plan, &d->step));
-		locked |= d->locked || d->driver_leaving;
+		wait |= d->locked && time_before(jiffies, plan->lock_until);
+		wait |= d->driver_leaving && time_before(jiffies, leave_until);
 	}
-	return wait || (locked && time_before(jiffies, plan->lock_until));
+	return wait;
 }
 
 /* Why is a device with a lock that is held, or a driver that leaves, not restored? */
@@ -560,9 +564,9 @@ static void report_waiting(struct icfg_plan *plan)
 			continue;
 		if (d->locked || d->driver_leaving) {
 			report_locked(d);
-			pg->revert = ICFG_REVERT_DONE;
-			pg->failed = true;
-		} else if (!pg->waits && is_blocked(d)) {
+		} else if (!pg->waits &&
+			   waits_for_dev(d, icfg_dev_is_bound(d) &&
+					    pg->switched_back)) {
 			pg->waits = true;
 			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
 					 "left as it is: it depends on a device that is waited for");
@@ -571,6 +575,13 @@ static void report_waiting(struct icfg_plan *plan)
 		}
 	}
 
+	/* What waits for no step is not tried again before a rollback. */
+	icfg_for_each_dev(d, plan)
+		if ((d->locked || d->driver_leaving) &&
+		    d->group->revert == ICFG_REVERT_WAITING) {
+			d->group->revert = ICFG_REVERT_DONE;
+			d->group->failed = true;
+		}
 	icfg_for_each_group(pg, plan) {
 		if (pg->revert != ICFG_REVERT_WAITING)
 			continue;
