@@ -326,8 +326,10 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 
-	if (icfg_plan_is_stopped(plan) || is_left(pg, d))
+	if (icfg_plan_is_stopped(plan) || is_left(pg, d)) {
+		icfg_inuse_leave(d);
 		return;
+	}
 	/* A group whose member is only a dependent is not modified by that. */
 	if (plan->reverting ? pg->switched_back :
 			      pg->method == ICFG_METHOD_REBIND)

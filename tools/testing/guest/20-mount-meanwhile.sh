@@ -74,6 +74,27 @@ end_commit open
 txn_end "$t"
 dd if=/tmp/image of="/dev/$disk" bs=64k 2>/dev/null
 
+# A remove that hangs does not keep opens away for longer than its limit.
+t=$(txn_new given-up)
+stage "$t" "$group" identity
+echo 2 > "$t/step_timeout"
+edu_set "$edu" remove_hold 1
+rm -f /tmp/rc /tmp/held
+try write "$t/commit" 1 > /tmp/rc &
+wait_for 20 edu_doing "$edu" remove || bail "no remove"
+hold_open "/dev/$disk" excl > /tmp/held &
+wait_for 60 test -s /tmp/rc
+check_eq "the remove hangs: the commit" "$(cat /tmp/rc) $(cat "$t/state")" "EIO failed"
+check "an exclusive open goes through by then" wait_for 10 test -s /tmp/held
+let_go "$(cat /tmp/held)"
+edu_set "$edu" remove_hold 0
+check "the hang ends, the group is restored" \
+	wait_for 30 sh -c "head -n 1 $t/$group/status | grep -qx restored"
+check_eq "its driver is there" "$(drivers_of "$group")" "$before"
+check_eq "rollback" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "0 rolled-back"
+txn_end "$t"
+dd if=/tmp/image of="/dev/$disk" bs=64k 2>/dev/null
+
 # With block nothing is kept away.
 start_commit allowed block
 check "with block the mount goes through" mount -t ext4 "/dev/$disk" /mnt/edu
