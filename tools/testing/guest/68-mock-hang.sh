@@ -29,6 +29,12 @@ hung()
 	! is $MOCK/hang -
 }
 
+# group_index DEVICE: our own number of its group.
+group_index()
+{
+	sed -n "s/^$1 group=\([0-9]*\) .*/\1/p" $MOCK/devices
+}
+
 # over NAME: what start began is, or something waits.
 over()
 {
@@ -48,7 +54,7 @@ hang()
 		return 1
 	fi
 	read -r device at < $MOCK/hang
-	group=$(mock_get "$device" group)
+	group=$(group_index "$device")
 	what="$2 $n, $at of $device"
 
 	check_eq "$what" "$(ended "$2")" EIO
@@ -129,7 +135,7 @@ while [ $n -le 20 ]; do
 		break
 	fi
 	read -r device at < $MOCK/hang
-	group=$(mock_get "$device" group)
+	group=$(group_index "$device")
 	what="turned $n, $at of $device"
 	check_eq "$what" "$(ended turning) $(cat "$t/state")" "EIO failed"
 	named=$device
