@@ -41,7 +41,6 @@ over()
 	[ -e "/tmp/end.$1" ] || hung
 }
 
-
 # hang N NAME ACTION: the Nth step from here on hangs. 1 when there are fewer.
 hang()
 {
