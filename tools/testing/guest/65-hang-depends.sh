@@ -114,8 +114,8 @@ echo 4 > "$t/step_timeout"
 edu_set "$d" remove_hold 1
 check_eq "a consumer elsewhere hangs" "$(write_errno "$t/commit" 1)" EIO
 check_report "it is named" "$t" " $d release ETIMEDOUT "
-check_eq "the supplier's group is as before" "$(groups_now "$edu")" "$(line_of "$edu")"
-check_eq "the third, too" "$(groups_now "$disk2") $(head -n 1 "$t/$disk2/status")" \
+check_eq "the supplier is still bound" "$(driver_of "$a") $(group_type "$edu")" "edu_lab $boot"
+check_eq "the third is as before" "$(groups_now "$disk2") $(head -n 1 "$t/$disk2/status")" \
 	"$(line_of "$disk2") restored"
 check_eq "rmdir of the transaction" "$(try rmdir "$t")" EBUSY
 edu_set "$d" remove_hold 0
