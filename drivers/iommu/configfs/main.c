@@ -72,8 +72,9 @@ static void __exit icfg_exit(void)
 	icfg_configfs_exit();
 	icfg_hotplug_exit();
 	icfg_pm_exit();
-	icfg_txn_exit();
+	/* Before the timers, which a step that returns may queue. */
 	icfg_sched_exit();
+	icfg_txn_exit();
 	icfg_core_exit();
 	icfg_ownership_exit();
 }

@@ -161,22 +161,31 @@ bool icfg_rebind_watch_group(struct icfg_plan_group *pg, unsigned long until)
 	return icfg_step_watch(&pg->step, until, slow_group, late_group);
 }
 
-/* A step that is left running keeps its plan, under a lock. */
+/* A step that is left running keeps its plan and transaction. Under a spinlock. */
+static void leave_step(struct icfg_plan *plan)
+{
+	icfg_plan_get(plan);
+	config_item_get(&plan->txn->dir.cg_item);
+}
+
 static void leave_dev(struct icfg_step *step)
 {
-	icfg_plan_get(to_plan_dev(step)->group->plan);
+	leave_step(to_plan_dev(step)->group->plan);
 }
 
 static void leave_group(struct icfg_step *step)
 {
-	icfg_plan_get(to_plan_group(step)->plan);
+	leave_step(to_plan_group(step)->plan);
 }
 
 static void step_returned(struct icfg_plan *plan)
 {
+	struct icfg_txn *txn = plan->txn;
+
 	wake_up(&plan->wait);
 	plan->step_returned(plan);
 	icfg_plan_put(plan);
+	config_item_put(&txn->dir.cg_item);
 }
 
 static void dev_returned(struct icfg_step *step)
