@@ -123,7 +123,8 @@ static void count_steps(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan)
 		if (selected(d))
 			count += each;
-	atomic_add(count, &plan->txn->total);
+	if (plan->counts)
+		atomic_add(count, &plan->txn->total);
 }
 
 static bool method_is_rebind(const struct icfg_plan_group *pg)
@@ -685,6 +686,8 @@ bool icfg_apply_is_waiting(struct icfg_plan *plan)
  */
 void icfg_apply_take_back(struct icfg_plan *plan)
 {
+	/* It is part of the commit, whose progress came to its end. */
+	plan->counts = false;
 	revert_groups(plan);
 }
 

@@ -537,6 +537,7 @@ struct icfg_plan_dev {
  * @lock_until: until when locks of devices are waited for, in jiffies
  * @expired_at: when the confirm timer came due, in jiffies
  * @wait: where the thread that drives the plan waits
+ * @counts: its steps count in the progress of the transaction
  * @step_returned: called when a step that was left running has returned
  * @stop: a forward run begins no more steps; set once, by any thread
  * @confirm: the commit will wait to be confirmed
@@ -564,6 +565,7 @@ struct icfg_plan {
 	wait_queue_head_t wait;
 	void (*step_returned)(struct icfg_plan *plan);
 	enum icfg_stop stop;
+	bool counts;
 	bool confirm;
 	bool reverting;
 	bool links_go;

@@ -211,7 +211,7 @@ static void run_devs(struct icfg_plan *plan, void (*fn)(struct icfg_step *step),
 		.limit		= plan->step_limit,
 		.stop		= plan->reverting ? NULL : &plan->stop,
 		.wait		= &plan->wait,
-		.done		= &plan->txn->done,
+		.done		= plan->counts ? &plan->txn->done : NULL,
 		.reverse	= probing,
 		.reverting	= plan->reverting,
 	};
@@ -417,7 +417,8 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
-		atomic_inc(&plan->txn->total);
+		if (plan->counts)
+			atomic_inc(&plan->txn->total);
 	}
 	return 0;
 }

@@ -253,6 +253,16 @@ static int new_plan(struct icfg_txn *txn, struct icfg_plan **plan)
 	return 0;
 }
 
+/*
+ * Wait for a check, which takes seconds, or for a take-back, which takes as long
+ * as a step may: not so that the hung task detector reports the writer.
+ */
+static void lock_busy(struct icfg_txn *txn)
+{
+	while (!mutex_trylock(&txn->busy))
+		schedule_timeout_uninterruptible(HZ / 50);
+}
+
 static int begin_check(struct icfg_txn *txn, struct icfg_plan **plan)
 {
 	guard(mutex)(&txn->lock);
@@ -305,8 +315,7 @@ int icfg_txn_check(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	/* A commit waits for the check, which is a matter of seconds. */
-	mutex_lock(&txn->busy);
+	lock_busy(txn);
 	ret = begin_check(txn, &plan);
 	if (!ret) {
 		check_generation(plan);
@@ -442,8 +451,9 @@ int icfg_txn_commit(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	scoped_guard(mutex, &txn->busy)
-		ret = begin_commit(txn, &plan);
+	lock_busy(txn);
+	ret = begin_commit(txn, &plan);
+	mutex_unlock(&txn->busy);
 	if (ret) {
 		icfg_txn_undepend(txn);
 		return ret;
@@ -613,8 +623,9 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	scoped_guard(mutex, &txn->busy)
-		ret = begin_rollback(txn, &plan, &from);
+	lock_busy(txn);
+	ret = begin_rollback(txn, &plan, &from);
+	mutex_unlock(&txn->busy);
 	/* An unconfirmed commit is depended upon already: once is enough. */
 	if (ret || from == ICFG_UNCONFIRMED)
 		icfg_txn_undepend(txn);
