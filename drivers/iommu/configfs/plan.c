@@ -398,7 +398,7 @@ void icfg_plan_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 /* Is it set up for DMA through a domain that translates? */
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d)
 {
-	return !IS_ENABLED(CONFIG_IOMMU_DMA) || use_dma_iommu(d->dev);
+	return use_dma_iommu(d->dev);
 }
 
 #ifdef CONFIG_PCI

@@ -193,7 +193,7 @@ static bool is_refused(struct iommu_group *group, struct verdict *v,
 /* Called with the group's mutex held: 1 for a device that was not set up. */
 static int lacks_dma_ops(struct device *dev, void *data)
 {
-	return IS_ENABLED(CONFIG_IOMMU_DMA) && !use_dma_iommu(dev);
+	return !use_dma_iommu(dev);
 }
 
 /*
