@@ -22,7 +22,6 @@
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/jiffies.h>
-#include <linux/rcupdate_wait.h>
 
 #include "core.h"
 #include "icfg.h"
@@ -39,17 +38,6 @@
 
 /* How often groups that were left out of a round are looked at. */
 #define ROUND_POLL	(HZ / 10)
-
-#ifndef ICFG_HAVE_RCU_EXPEDITE
-/* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
-#ifdef CONFIG_TINY_RCU
-static inline void rcu_expedite_gp(void) { }
-static inline void rcu_unexpedite_gp(void) { }
-#else
-void rcu_expedite_gp(void);
-void rcu_unexpedite_gp(void);
-#endif
-#endif
 
 /*
  * The remove() of a driver waits for one grace period of RCU after the other, that
@@ -104,7 +92,7 @@ bool icfg_apply_has_modified(struct icfg_plan *plan)
 	return false;
 }
 
-/* Only for good: what may be let go soon is asked about again right before. */
+/* A use that may end soon is asked about again right before the release. */
 static bool is_inuse(struct icfg_plan_dev *d, char *why)
 {
 	unsigned int allow = d->group->plan->allow | ICFG_ALLOW_NET;
@@ -567,7 +555,7 @@ static void report_waiting(struct icfg_plan *plan)
 			report_locked(d);
 		} else if (!pg->waits &&
 			   waits_for_dev(d, icfg_dev_is_bound(d) &&
-					    pg->switched_back)) {
+					 pg->switched_back)) {
 			pg->waits = true;
 			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
 					 "left as it is: it depends on a device that is waited for");

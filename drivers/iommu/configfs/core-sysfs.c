@@ -208,7 +208,7 @@ static int leave_hint(struct device *dev, void *data)
 		return 0;
 	id = iommu_group_id(group);
 
-	/* Without memory for it the next one who asks looks again. */
+	/* Without memory for the hint, the next call looks at all devices again. */
 	if (!xa_load(&hints, id) &&
 	    !xa_err(xa_store(&hints, id, dev, GFP_NOIO)))
 		get_device(dev);

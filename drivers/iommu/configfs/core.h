@@ -3,6 +3,7 @@
 #define _ICFG_CORE_H
 
 #include <linux/iommu.h>
+#include <linux/rcupdate_wait.h>
 
 #include "icfg.h"
 
@@ -59,5 +60,16 @@ int icfg_core_set_type(struct iommu_group *group, enum icfg_type type);
 
 /* core-sysfs.c: returns when no DMA-FQ is being set that began before. */
 void icfg_core_wait_set_type(void);
+
+#ifndef ICFG_HAVE_RCU_EXPEDITE
+/* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
+#ifdef CONFIG_TINY_RCU
+static inline void rcu_expedite_gp(void) { }
+static inline void rcu_unexpedite_gp(void) { }
+#else
+void rcu_expedite_gp(void);
+void rcu_unexpedite_gp(void);
+#endif
+#endif
 
 #endif /* _ICFG_CORE_H */

@@ -78,7 +78,7 @@ static int list_link(struct device *dev, void *data)
 	struct link_list *list = data;
 	struct icfg_link *next;
 
-	/* A stateless link binds nobody, and a sync-state link only waits. */
+	/* These do not unbind the consumer with the supplier. */
 	if (!(flags & DL_FLAG_MANAGED) || (flags & DL_FLAG_SYNC_STATE_ONLY))
 		return 0;
 	if (list->links->count == list->room)
@@ -212,7 +212,7 @@ static int order_consumer(struct order *order, struct device *consumer)
 				 icfg_plan_gfp(order->plan));
 }
 
-/* @dev is @order->top or hangs below it: who goes before it? */
+/* @dev is @order->top or hangs below it: what is unbound before it? */
 static int order_below(struct device *dev, void *data)
 {
 	struct order *order = data;
@@ -243,7 +243,7 @@ static int order_below(struct device *dev, void *data)
 }
 
 /**
- * icfg_deps_order - find who else goes when a driver does, and who goes first
+ * icfg_deps_order - find the dependents of devices, and the order of all of them
  * @plan: the plan, its drivers known
  * @selected: which devices are to be unbound
  *
@@ -302,8 +302,8 @@ static bool has_consumer(const struct icfg_links *links, struct device *dev)
  * icfg_deps_has_consumers - would others be unbound with a device?
  * @d: the device
  *
- * Also where this cannot be told, for want of memory, and where a link would go,
- * for which it is too late to do without expedited grace periods.
+ * Also true where there is no memory to find out, and where a link would be
+ * deleted: grace periods are expedited by then, see apply.c.
  */
 bool icfg_deps_has_consumers(struct icfg_plan_dev *d)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Finding things in the driver core: a driver by its name, what hangs below a
- * device, whether a driver minds its own DMA.
+ * device, whether a driver manages DMA itself.
  *
  * Owns no data. Every pointer handed out carries a reference.
  */

@@ -131,7 +131,7 @@ bool icfg_name_ok(const char *name);
  * @lock: protects the rest; taken inside of every other lock
  * @lines: struct report_line, in the order in which they came up
  * @count: lines kept
- * @lost: lines that were not kept, for want of memory or because there were
+ * @lost: lines that were not kept, for lack of memory or because there were
  *	too many
  */
 struct icfg_report {
@@ -263,8 +263,8 @@ struct icfg_plan;
  * @dir: its directory, whose reference count is that of the transaction
  * @busy: held while a check or a take-back runs, and to begin a commit or a
  *	rollback; taken outside of @lock
- * @lock: protects what follows up to @report. Held for moments only: nobody
- *	waits for hardware under it, and configfs takes it under its own locks.
+ * @lock: protects what follows up to @report. Held for moments only, never
+ *	while waiting for hardware; taken inside of the locks of configfs.
  * @state: where it is in its life
  * @groups: struct icfg_staged, each with a reference; changes in ICFG_STAGED only
  * @expected_generation: 0, or what the generation has to be at the commit
@@ -272,7 +272,7 @@ struct icfg_plan;
  * @disruption: the most disruptive method that the operator accepts
  * @confirm_timeout: seconds, 0 for a commit that is final at once
  * @step_timeout: seconds that one step may take
- * @undo: what the last commit found, kept while there is a way back
+ * @undo: what the last commit found, kept while it can be rolled back
  * @plan: the commit that is running, while the timer may interrupt it
  * @deadline: when a commit that is not confirmed is reverted, by
  *	icfg_pm_clock(); 0 while nothing counts down
@@ -491,7 +491,7 @@ enum icfg_dev_state {
  * @driver_leaving: the module of its driver is being removed
  * @locked: its lock could not be acquired in time
  * @retry: the words of allow_in_use for what was in use at the last look, but may
- *	be let go soon
+ *	end soon
  * @no_dma_ops: its group was translated at the start, but the core could not set it
  *	up for that, and has only said so in the kernel log
  */

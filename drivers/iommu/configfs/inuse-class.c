@@ -214,7 +214,7 @@ int icfg_inuse_drm(struct device *dev, char *why)
 	return -EBUSY;
 }
 
-/* Channels that are not private have clients that let go when a channel leaves. */
+/* Clients of channels that are not private give them up when a channel is removed. */
 int icfg_inuse_dma(struct device *dev, char *why)
 {
 	struct dma_chan *chan;

@@ -164,8 +164,7 @@ static int test_device(struct device *dev, void *data)
  *	of what is in use is taken out of it
  * @why: ICFG_WHY bytes, for the reason
  *
- * Returns 0, -EBUSY, or -EAGAIN where nothing is in use but what may be let go
- * soon.
+ * Returns 0, -EBUSY, or -EAGAIN where all uses may end soon.
  */
 int icfg_inuse_below(struct device *dev, unsigned int *words, char *why)
 {
@@ -237,7 +236,7 @@ int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why)
 	return 0;
 }
 
-/* Asked of the driver that it has now, whoever bound it. */
+/* With the driver that it has now. */
 static bool uses_default_domain(struct device *dev)
 {
 	const struct device_driver *drv;
@@ -295,10 +294,10 @@ int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
  * @allow: ICFG_ALLOW_*, what not to ask for
  * @why: ICFG_WHY bytes, for the reason
  *
- * Waits two seconds at the most for what may be let go soon. From here to
+ * Waits up to two seconds for uses that may end soon. From here to
  * icfg_inuse_leave() the disks below are claimed, unless ICFG_ALLOW_BLOCK is
  * given. Returns 0, or -EBUSY, -ENOMEM or -ECANCELED with nothing claimed; for
- * want of memory a revert goes on without the claim.
+ * lack of memory a revert goes on without the claim.
  */
 int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why)
 {

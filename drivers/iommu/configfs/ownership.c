@@ -3,9 +3,8 @@
  * Which transaction has which group, and the generation: what transactions
  * know of each other.
  *
- * claim_lock protects both; it is taken inside of everything else, and nothing
- * sleeps for long under it. Whoever claims waits for a standing rule that is just
- * being fulfilled.
+ * owner_lock protects both; it is taken inside of all other locks, for moments
+ * only. Claiming waits for a standing rule that is being carried out.
  */
 #include <linux/mutex.h>
 #include <linux/xarray.h>
@@ -100,8 +99,8 @@ void icfg_disown(struct icfg_plan *plan)
  * @id: the group's number
  * @who: ICFG_OWNER_NAME bytes for the name of the transaction, if there is one
  *
- * The caller holds icfg_rules_lock, without which nobody claims: a group that
- * is free stays free until it lets go.
+ * The caller holds icfg_rules_lock, which claiming takes: a group that is free
+ * stays free until the lock is released.
  */
 bool icfg_owned(unsigned int id, char *who)
 {
@@ -126,7 +125,7 @@ u64 icfg_generation(void)
 
 /**
  * icfg_generation_raise - begin to touch groups
- * @expected: what the generation has to be, or 0 where nobody minds
+ * @expected: what the generation has to be, or 0 where any will do
  *
  * Returns false, with the generation as it was, if it is another one.
  */

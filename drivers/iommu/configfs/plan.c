@@ -255,7 +255,7 @@ static int add_member(struct device *dev, void *data)
 }
 
 /**
- * icfg_plan_members - look at who is in a group now
+ * icfg_plan_members - look which devices are in a group now
  * @plan: the plan, locked
  * @group: the group
  *

@@ -22,7 +22,7 @@
 #include "icfg.h"
 #include "trace.h"
 
-/* How often a group is released anew when somebody binds in between. */
+/* How often a group is released again when a driver was bound in between. */
 #define SWITCH_TRIES	5
 #define RETRY_MS	20
 
@@ -245,9 +245,9 @@ static void pin_dev(struct icfg_plan_dev *d)
 }
 
 /*
- * A driver that somebody bound meanwhile, and that is not ours to release: on
- * the way there any, on the way back one whose release may never end, since it
- * gave the device to user space.
+ * Was another driver bound meanwhile that must not be released? A commit releases
+ * no driver that it has not seen; a revert none that may have given the device to
+ * user space, since its remove() may never return.
  */
 static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
@@ -468,7 +468,7 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 			return ret;
 		/*
 		 * A PCI reset passes. So does a lack of memory, which in place
-		 * would unbind drivers that nobody allowed to be unbound.
+		 * would unbind drivers without having asked for what is in use.
 		 */
 		if ((ret == -EBUSY ||
 		     (ret == -ENOMEM && (plan->reverting || in_place))) &&

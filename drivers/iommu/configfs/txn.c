@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state machine of a transaction: who may do what when, the confirm timer,
- * and what is left of a commit afterwards. What happens to the hardware is
- * apply.c's business.
+ * The state machine of a transaction, the confirm timer, and the take-back of what
+ * returns late.
  *
- * Owns txn->state and the timer, which txn->lock protects. A run is driven
- * without it: txn->state alone keeps others away, and while it is not
- * ICFG_STAGED the list of groups does not change.
+ * In: the actions that user space writes, the timer, and steps that return. Out:
+ * the state, the statuses and methods of groups, uevents. Called by configfs.c;
+ * apply.c does what is done to the hardware.
+ *
+ * Owns txn->state and the timer, which txn->lock protects. A plan runs without
+ * that lock: txn->state alone excludes other plans, and while it is not
+ * ICFG_STAGED the list of groups does not change. txn->busy is taken outside of
+ * txn->lock.
  *
  * While a transaction runs or waits to be confirmed, configfs is told that
  * something depends on its directory. rmdir then answers EBUSY at once; without
@@ -42,7 +46,7 @@ void icfg_txn_exit(void)
 	destroy_workqueue(timer_wq);
 }
 
-/* What the core asks for itself, of whoever writes. */
+/* The capabilities that the core asks of a writer of `type`. */
 bool icfg_capable(void)
 {
 	return capable(CAP_SYS_ADMIN) && capable(CAP_SYS_RAWIO);
@@ -63,9 +67,7 @@ static void begin_report(struct icfg_txn *txn)
 	atomic_set(&txn->total, 0);
 }
 
-/*
- * Pass the gate, or report why not. Without a plan there is no group to name.
- */
+/* Exclude suspend and reboot, or report that one is under way. */
 static int enter_pm(struct icfg_txn *txn)
 {
 	enum icfg_pm pm = icfg_pm_enter();

@@ -18,7 +18,7 @@
 #include "icfg.h"
 #include "trace.h"
 
-/* What may be let go soon is in use when it is so for this many polls on end. */
+/* A use that may end soon counts when it lasts for this many polls. */
 #define POLLS	(ICFG_OPEN_FOR_MS / ICFG_OPEN_POLL_MS)
 
 /* Which of two errors a refusal returns: the one that the ABI names first. */
@@ -119,7 +119,7 @@ static void check_fq(struct icfg_plan_group *pg)
 			    "its IOMMU cannot defer invalidation, which DMA-FQ needs");
 	else if (pg->types.fq == ICFG_SUPPORTED && pg->cur == ICFG_DMA)
 		pg->method = ICFG_METHOD_IN_PLACE;
-	/* From DMA the core would bring up a queue in place, and ask nobody. */
+	/* From DMA the core would start a flush queue in place, without a check. */
 	else if (pg->cur == ICFG_DMA)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "it cannot be told whether its IOMMU can defer invalidation");
@@ -153,7 +153,7 @@ static void check_disruption(struct icfg_plan_group *pg)
 
 /*
  * Report what is in use below a device. Returns true if there is something that may
- * be let go soon; the @last time that is reported, too.
+ * end soon; the @last time that is reported, too.
  */
 static bool check_below(struct icfg_plan_dev *d, unsigned int words, bool last)
 {
@@ -175,7 +175,7 @@ static bool check_below(struct icfg_plan_dev *d, unsigned int words, bool last)
 }
 
 /*
- * Is a device in use that @selected picks? What may be let go soon, such as a disk
+ * Is a device in use that @selected picks? What may end soon, such as a disk
  * that is open, gets time for that: the same two seconds for all.
  */
 static void check_inuse(struct icfg_plan *plan,
@@ -190,8 +190,8 @@ static void check_inuse(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan) {
 		d->retry = 0;
 		/*
-		 * In place nothing is released, but the way back would: it is
-		 * to be there.
+		 * In place nothing is released, but the revert would: it has to
+		 * be possible.
 		 */
 		if ((selected(d) || goes_in_place(d)) && icfg_inuse_driver(d, why))
 			icfg_refuse(d->group, d, -EBUSY, "%s", why);
@@ -234,7 +234,7 @@ static void check_owner(struct icfg_plan_group *pg)
 }
 
 /*
- * Is a device of this bus freed though somebody has a reference?
+ * Is a device of this bus freed while it is referenced?
  * host1x_memory_context_list_free() does so when it has unregistered its contexts.
  */
 static bool frees_at_once(const struct bus_type *bus)
@@ -354,8 +354,8 @@ int icfg_validate_commit(struct icfg_plan *plan)
 
 /*
  * A device that had a driver when the commit began, compared with now. A
- * driver that we could not bring back then is tried again; what somebody
- * changed on purpose is left alone.
+ * driver that we could not bring back then is tried again; what was
+ * changed since is left alone.
  */
 static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		      struct icfg_plan_dev *old)
@@ -434,7 +434,7 @@ static int check_group_revert(struct icfg_plan *plan, struct icfg_plan_group *pg
 		pg->cur = pg->old;
 	if (!pg->members || !pg->modified)
 		return 0;
-	/* What could not be read then is nobody else's doing. */
+	/* What could not be read then was not changed since. */
 	if (pg->cur == old->cur || old->cur == ICFG_OTHER) {
 		pg->modified = icfg_group_needs_revert(pg);
 		return 0;
@@ -531,7 +531,7 @@ static int copy_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	return d->drv_name ? 0 : -ENOMEM;
 }
 
-/* The rollback begins: it minds the ports that the commit kept enabled. */
+/* The rollback takes over the ports that the commit kept enabled. */
 static void take_over_ports(struct icfg_plan *plan, struct icfg_plan *undo)
 {
 	struct icfg_plan_dev *d, *old;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A device has arrived: its group gets the type that the standing rules have for
- * it, while nobody has a driver yet.
+ * it, while no driver is bound yet.
  *
  * The buses tell of a new device when the IOMMU core has it in its group, and
  * before the driver core looks for its driver. That is the time: with no driver in
  * the group its domain can be exchanged, and nothing has to be put back. A group
  * that has a driver, or an owner, is never touched.
  *
- * Owns the report of what did not come true, which has a lock of its own.
+ * Owns the report of groups that did not get their type, with a lock inside.
  */
 #include <linux/cleanup.h>
 #include <linux/cred.h>
@@ -25,8 +25,8 @@
 #include "rules.h"
 
 /*
- * Rules reach devices that nobody has named: who wants them says so when the
- * module is loaded.
+ * Rules reach devices that are not named anywhere, so they have to be asked for
+ * when the module is loaded.
  */
 static bool standing;
 module_param(standing, bool, 0444);
@@ -180,7 +180,7 @@ static bool is_refused(struct iommu_group *group, struct verdict *v,
 		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
 			 "its IOMMU cannot defer invalidation, for standing rule %s",
 			 rule_name(v->rule));
-	/* From DMA the core would bring up a queue in place, and ask nobody. */
+	/* From DMA the core would start a flush queue in place, without a check. */
 	else if (type == ICFG_DMA_FQ && fq == ICFG_SUPPORT_UNKNOWN && now == ICFG_DMA)
 		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
 			 "it cannot be told whether its IOMMU can defer invalidation, for standing rule %s",
@@ -207,7 +207,7 @@ static int set_type(struct iommu_group *group,
 	int tries = 0;
 	int err;
 
-	/* The core asks who sets a type, and who plugs in need not be allowed to. */
+	/* The core checks capabilities, and the task that plugs in may lack them. */
 	creds = override_creds(kernel_cred());
 	for (;;) {
 		err = icfg_core_set_type(group, type);

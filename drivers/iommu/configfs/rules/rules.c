@@ -64,7 +64,7 @@ void icfg_rule_drop(struct icfg_rule *rule)
 	list_del_init(&rule->node);
 }
 
-/* For who only wants to know whether it is worth a look. */
+/* Is there a rule at all? Without the lock. */
 bool icfg_rules_any(void)
 {
 	return !list_empty(&rules);

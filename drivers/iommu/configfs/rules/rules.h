@@ -11,7 +11,7 @@
 
 struct kobj_uevent_env;
 
-/* Which devices a rule is for, by whether somebody can pull them out. */
+/* Which devices a rule is for, by whether they are removable. */
 enum icfg_removable {
 	ICFG_REMOVABLE_ANY,
 	ICFG_REMOVABLE_YES,
@@ -25,7 +25,7 @@ enum icfg_removable {
  * @bus: of the devices that it is for
  * @device: patterns of their names, from argv_split()
  * @modalias: the same of their modaliases
- * @removable: only what somebody can pull out, or only the rest
+ * @removable: only what is removable, or only the rest
  * @priority: the highest counts
  * @order: of equals the lowest counts, then the one made first
  * @type: ICFG_NONE while it is not to count

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of all or nothing: each call of a stub fails in turn, on the way
- * there, on the way back, and on the way back from a way there that failed; and
+ * forward, in a rollback, and in the revert of a commit that failed; and
  * after each run, everything is new, or as before, or said to have failed.
  */
 #include <kunit/test.h>
@@ -83,7 +83,7 @@ static void make_world(struct kunit *test, struct world *w)
 
 /*
  * For what goes back: consumers would wait ten seconds for a supplier that does
- * not come back. That is a test of its own.
+ * not come back. Another test has that.
  */
 static void make_patient_world(struct kunit *test, struct world *w)
 {
@@ -237,7 +237,7 @@ static void expect_after_commit(struct world *w, int ret)
 		expect_as_before(w, ret);
 		break;
 	case -EIO:
-		/* Only where the way back was made to fail as well. */
+		/* Only where the revert was made to fail as well. */
 		expect(w, ret, atomic_read(&fake->failed) == 2);
 		expect(w, ret, w->txn->state == ICFG_FAILED);
 		expect(w, ret, report(w)[0]);
@@ -337,7 +337,7 @@ static void commit_to_confirm(struct kunit *test)
 	commits(test, FAKE_LONG);
 }
 
-/* Each call of a commit that has begun, and then each on the way back. */
+/* Each call of a commit that has begun, and then each of the revert. */
 static void ways_back(struct kunit *test, unsigned int from, unsigned int to)
 {
 	int ret, n, m, runs = 0, failures = 0;
@@ -354,7 +354,7 @@ static void ways_back(struct kunit *test, unsigned int from, unsigned int to)
 		if (!failed(&w))
 			break;
 		start_over(&w, "0");
-		/* Refused: there is no way back. */
+		/* Refused: nothing was touched. */
 		if (ret != -ECANCELED)
 			continue;
 		for (m = 1; !is_lost(test); m++) {
@@ -509,7 +509,7 @@ static void time_out(struct kunit *test)
 		      w.txn->state == ICFG_ROLLED_BACK ? 0 : -ENOMEM;
 		if (!ret && !has_types(&w, types_before)) {
 			/*
-			 * A type that reads odd is for somebody else to put
+			 * A type that reads odd is for the operator to put
 			 * back.
 			 */
 			expect(&w, ret, w.fake->failed_as[0] == FAKE_READ);
@@ -699,7 +699,7 @@ static void revert_hangs(struct kunit *test)
 	end_txn(&w);
 }
 
-/* How the steps of a plan run: in turn, or each in a thread of its own. */
+/* How the steps of a plan run: in turn, or side by side. */
 static const bool orders[] = { false, true };
 
 static void order_desc(const bool *order, char *desc)

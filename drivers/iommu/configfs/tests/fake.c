@@ -387,7 +387,7 @@ static void set_up(struct fake_group *group)
 	}
 }
 
-/* What somebody else does with a group. */
+/* Change the type without the module. */
 void fake_set_type(struct fake_group *group, enum icfg_type type)
 {
 	WRITE_ONCE(group->type, type);
@@ -471,14 +471,14 @@ static struct icfg_plan *plan_new(struct icfg_txn *txn)
 }
 
 static struct icfg_plan_dev *plan_add_dev(struct icfg_plan *plan,
-					 struct icfg_plan_group *group,
+					  struct icfg_plan_group *group,
 				    struct device *dev)
 {
 	struct icfg_plan_dev *d = icfg_plan_find(plan, dev);
 
 	if (d)
 		return d;
-	/* The way back does not run out of memory. */
+	/* A revert does not run out of memory. */
 	if (!plan->reverting && fails(this_fake(), FAKE_DEV))
 		return NULL;
 	return real(icfg_plan_add_dev(plan, group, dev));
@@ -519,7 +519,7 @@ static int links_list(struct icfg_links *links, gfp_t gfp)
 }
 
 static int step_add_dep(struct icfg_step *first, struct icfg_step *second,
-		      gfp_t gfp)
+			gfp_t gfp)
 {
 	if (!(gfp & __GFP_RETRY_MAYFAIL) && fails(this_fake(), FAKE_ORDER))
 		return -ENOMEM;

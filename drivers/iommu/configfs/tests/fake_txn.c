@@ -165,7 +165,7 @@ void fake_commit_unconfirmed(struct fake *fake, struct icfg_txn *txn)
 	KUNIT_ASSERT_EQ(fake->test, txn->state, ICFG_UNCONFIRMED);
 }
 
-/* The types of the first two groups; the third one is nobody's business. */
+/* The types of the first two groups; the third is not in the transaction. */
 void fake_expect_types(struct fake *fake, enum icfg_type first,
 		       enum icfg_type second)
 {

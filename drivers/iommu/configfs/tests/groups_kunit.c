@@ -87,7 +87,7 @@ static void in_place(struct kunit *test)
 	list_for_each_entry(group, &txn->groups, node)
 		KUNIT_EXPECT_EQ(test, fake_write(&group->item, "type",
 						 "DMA-FQ"), 0);
-	/* Of what is not released nobody asks whether it is in use. */
+	/* What is not released is not asked whether it is in use. */
 	fake->busy = BIT(FAKE_NET) | BIT(FAKE_BLOCK);
 	fake_commit(fake, txn);
 	fake->busy = 0;
@@ -96,7 +96,7 @@ static void in_place(struct kunit *test)
 	fake_expect_types(fake, ICFG_DMA_FQ, ICFG_DMA_FQ);
 	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 0);
 
-	/* The way back releases. */
+	/* The revert releases. */
 	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
 	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
 	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 1);

@@ -275,7 +275,7 @@ static void order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, left_out(test, show(test, 1, 0)), 1);
 }
 
-/* Lines that were not kept count for each reader: nobody knows whose. */
+/* Lines that were not kept count for each reader: their group is not known. */
 static void too_many(struct kunit *test)
 {
 	struct fixture *f = test->priv;

@@ -419,7 +419,7 @@ static void any_order(struct kunit *test)
 	}
 }
 
-/* A step that was left ends, and no earlier than it is let go. */
+/* A step that was left returns, and not before it is released. */
 static void let_go(struct kunit *test, struct test_step *s)
 {
 	KUNIT_EXPECT_TRUE(test, s->left);

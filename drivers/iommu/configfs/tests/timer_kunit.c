@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of the timer that takes back a commit which nobody confirmed.
+ * KUnit tests of the timer that reverts a commit which was not confirmed.
  * Here it never runs by itself: fake_expire() does what it would do.
  */
 #include <kunit/test.h>
@@ -44,7 +44,7 @@ static void confirmed_in_time(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
-/* Refused for want of memory, and while suspended: the timer comes again. */
+/* Refused for lack of memory, and while suspended: the timer comes again. */
 static void timer_insists(struct kunit *test)
 {
 	static const enum fake_call reasons[] = {
@@ -109,7 +109,7 @@ static void timer_spares_disks(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
-/* A group whose type somebody else changed is left alone, the others not. */
+/* A group whose type was changed since is left alone, the others not. */
 static void timer_passes_over(struct kunit *test)
 {
 	struct fake *fake = test->priv;

@@ -95,7 +95,7 @@ static void expect_answers(struct fake *fake, struct icfg_txn *txn,
 	KUNIT_EXPECT_PTR_EQ(fake->test, fake_mkdir(txn, "4294967295"),
 			    ERR_PTR(answers->mkdir ?: -ENOENT));
 
-	/* No word, in any state, and nobody without the capabilities. */
+	/* No word, in any state, without the capabilities. */
 	expect_write(fake, dir, "check", "2", -EINVAL);
 	expect_write(fake, dir, "commit", "", -EINVAL);
 	expect_write(fake, dir, "confirm", "yes", -EINVAL);
@@ -305,7 +305,7 @@ static void failed(struct kunit *test)
 	expect_answers(fake, txn, &in_failed);
 	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
 
-	/* ... until somebody mends it. */
+	/* ... until it is mended. */
 	fake->devs[1]->broken = false;
 	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
 	fake_expect_state(fake, txn, "rolled-back");

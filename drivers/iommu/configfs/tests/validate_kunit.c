@@ -31,7 +31,7 @@ static void errnos(struct kunit *test)
 						rows[min3(i, j, k)]);
 			}
 		}
-		/* Without memory nobody knows what else is wrong. */
+		/* Without memory it is not known what else is wrong. */
 		plan->refusal = 0;
 		icfg_refuse_errno(plan, rows[i]);
 		icfg_refuse_errno(plan, -ENOMEM);
@@ -319,7 +319,7 @@ static void forced(struct kunit *test)
 	fake_expect_write(fake, &first->item, "type", "DMA-FQ", 0);
 	fake_expect_write(fake, fake_dir(txn), "check", "1", -EINVAL);
 
-	/* It has what it is forced to have: nobody touches it. */
+	/* It has what it is forced to have: it is not touched. */
 	fake_expect_write(fake, &first->item, "type", "auto", 0);
 	fake_fail(fake, 0, 0);
 	fake_commit(fake, txn);
