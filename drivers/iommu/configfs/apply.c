@@ -308,6 +308,7 @@ static void look_at_groups(struct icfg_plan *plan)
 	icfg_for_each_dev(d, plan) {
 		pg = d->group;
 		d->locked = false;
+		d->driver_leaving &= !!READ_ONCE(d->dev->driver);
 		if (pg->revert != ICFG_REVERT_ACTIVE)
 			continue;
 		if (pg->modified)
@@ -344,7 +345,8 @@ static bool is_bound_and_left_out(const struct icfg_step *step)
 	const struct icfg_plan_dev *d =
 		container_of(step, struct icfg_plan_dev, step);
 
-	return READ_ONCE(d->dev->driver) && (is_waiting(d->group) || d->locked);
+	return READ_ONCE(d->dev->driver) &&
+	       (is_waiting(d->group) || d->locked || d->driver_leaving);
 }
 
 /* Is the device of a step not bound (yet), and left out of this round? */
