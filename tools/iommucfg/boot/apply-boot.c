@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "boot.h"
-#include "history.h"
 
 /* syslog's, as the kernel takes them */
 enum { LEVEL_ERROR = 3, LEVEL_WARNING = 4, LEVEL_NOTICE = 5 };

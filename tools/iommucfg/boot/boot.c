@@ -57,7 +57,6 @@
 #include <unistd.h>
 
 #include "boot.h"
-#include "history.h"
 
 struct trial {
 	char *policy, *boot_id;

@@ -3,11 +3,11 @@
 #include <json-c/json.h>
 
 #include "boot.h"
-#include "history.h"
 
 int confirm_boot(struct cli *cli)
 {
 	struct json_object *o;
+	struct recorder by;
 	const char *result;
 	int code;
 
@@ -18,7 +18,8 @@ int confirm_boot(struct cli *cli)
 	if (!code)
 		code = boot_confirm(cli);
 	result = code == EXIT_DONE ? "committed" : code == EXIT_REFUSED ? "refused" : "error";
-	record_other(cli, result, code);
+	by = cli_recorder(cli);
+	record_other(&by, result, code);
 	cli_tell(cli);
 	if (!cli->json)
 		return code;

@@ -381,3 +381,12 @@ struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_top
 			      "no group has a device \"%s\"", word);
 	return NULL;
 }
+
+/* For entries of the history: what was asked for, and by which words. */
+struct recorder cli_recorder(struct cli *cli)
+{
+	return (struct recorder){
+		.ctx = cli->ctx, .problems = cli->problems,
+		.command = cli->argv, .action = cli->command,
+	};
+}

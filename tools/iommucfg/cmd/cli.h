@@ -7,6 +7,9 @@
 #include <stdio.h>
 
 #include "iommucfg.h"
+#include "../lib/history.h"
+#include "../lib/json.h"
+#include "../lib/state.h"
 
 struct command;
 struct json_object;
@@ -95,6 +98,7 @@ int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, c
 int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology);
 int cli_pending(struct cli *cli, enum iommucfg_severity severity);
 int cli_nomem(void);
+struct recorder cli_recorder(struct cli *cli);
 struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
 				      const char *word);
 
@@ -119,15 +123,8 @@ bool table_flat(const struct table *t);
 int table_print(struct table *t);
 const char *type_color(const char *type);
 
-/* json.c */
+/* json-document.c */
 struct json_object *json_document(struct cli *cli);
-struct json_object *json_text(const char *text);
-bool json_is_utf8(const char *text, size_t length);
-struct json_object *json_number(long number);
-struct json_object *json_uses(const struct iommucfg_device *device);
-void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems);
-struct json_object *json_problems(const struct iommucfg_problems *problems);
-struct json_object *json_report(const struct iommucfg_problems *report);
 struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 			      const char *transaction, const char *result);
 int json_print(struct json_object *document, bool pretty);
@@ -183,6 +180,7 @@ int run_prepare(struct run *run);
 int run_interrupted(struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
+void run_record(struct run *run, const char *result, int code);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
 

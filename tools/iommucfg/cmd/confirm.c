@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "boot.h"
-#include "history.h"
 
 /* The transaction that is named, or the only one. NULL after a problem. */
 static struct iommucfg_txn *find(struct cli *cli, const char *name)
@@ -171,6 +170,7 @@ static int act(struct cli *cli, const char *name,
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
 	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "";
 	struct iommucfg_txn *txn;
+	struct recorder by;
 	struct record *record;
 	int code;
 
@@ -182,7 +182,8 @@ static int act(struct cli *cli, const char *name,
 	if (txn) {
 		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
 		/* To forget one changes nothing. */
-		record = action == forget ? NULL : record_begin(cli, txn);
+		by = cli_recorder(cli);
+		record = action == forget ? NULL : record_begin(&by, txn);
 		code = action(cli, txn);
 		state = iommucfg_txn_state(txn);
 		record_end(record, found, result_of(code, done), code);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "history.h"
+#include "cli.h"
 
 enum {
 	COL_NAME, COL_ID, COL_TIME, COL_USER, COL_ACTION, COL_RESULT, COL_EXIT, COL_TRANSACTION,
@@ -169,7 +169,7 @@ int cmd_history(struct cli *cli, int argc, char **argv)
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;
-	entries = history_read(cli);
+	entries = history_read(cli->ctx, cli->problems);
 	code = entries ? EXIT_DONE : EXIT_BAD;
 	n = entries ? json_object_array_length(entries) : 0;
 	if (newest && newest < n)

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "history.h"
+#include "cli.h"
 
 struct search {
 	struct run *run;
@@ -206,7 +206,7 @@ int rollback_to(struct run *run, const char *entry)
 		return run_finish(run, code);
 	code = run_prepare(run);
 	if (run->topology) {
-		entries = history_read(cli);
+		entries = history_read(cli->ctx, cli->problems);
 		search.seen = json_object_new_object();
 		code = cli_worse(code, entries ? make_plan(&search, entries, to) : EXIT_BAD);
 		json_object_put(search.seen);

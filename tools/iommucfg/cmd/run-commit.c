@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "history.h"
+#include "cli.h"
 
 static void __attribute__((noreturn)) child(struct run *run, int fd)
 {
@@ -78,7 +78,7 @@ static void __attribute__((noreturn)) leave(struct run *run)
 	progress_clear();
 	fprintf(stderr, "iommucfg: leaving while the kernel works on transaction \"%s\": see \"iommucfg status %s\"\n",
 		run->transaction, run->transaction);
-	record_run(run, "left", 128 + signals_last());
+	run_record(run, "left", 128 + signals_last());
 	_exit(128 + signals_last());
 }
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "history.h"
+#include "cli.h"
 
 /* A change takes about as long as its slowest driver, and settles for ten seconds. */
 #define WAIT_SECONDS	30

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "history.h"
+#include "cli.h"
 
 /* Words with commas between them. */
 static int parse_allow(struct cli *cli, const char *text, int *mask)
@@ -317,6 +317,14 @@ static void print_end(struct run *run, int code)
 	free(n);
 }
 
+/* Writes it into the history. */
+void run_record(struct run *run, const char *result, int code)
+{
+	struct recorder by = cli_recorder(run->cli);
+
+	record_plan(&by, run->plan, *run->transaction ? run->transaction : NULL, result, code);
+}
+
 /* Says how it ended, prints the document, releases everything. */
 int run_finish(struct run *run, int code)
 {
@@ -325,7 +333,7 @@ int run_finish(struct run *run, int code)
 	if (!run->result)
 		run->result = result_of(code ? code : EXIT_BAD);
 	run_forget(run);
-	record_run(run, run->result, code);
+	run_record(run, run->result, code);
 	cli_tell(cli);
 	if (run->plan) {
 		cli_tell_list(cli, iommucfg_plan_conflicts(run->plan));

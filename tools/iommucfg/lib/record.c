@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * An entry of the history: who did what when, and what came of it. Devices are
  * named by the way down to them and by what they are, too, so that an entry
@@ -9,16 +9,17 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "history.h"
-#include "journal.h"
+#include "json.h"
 
 struct record {
-	struct cli *cli;
+	struct recorder by;
 	struct iommucfg_topology *before;
 	unsigned int *groups;
 	int n;
@@ -32,7 +33,7 @@ static struct json_object *name_of(uid_t uid)
 }
 
 /* Who logged in: that survives su and sudo. */
-static struct json_object *login(struct cli *cli)
+static struct json_object *login(struct iommucfg *ctx)
 {
 	struct json_object *o = NULL;
 	char *path, *end, buf[32];
@@ -40,7 +41,7 @@ static struct json_object *login(struct cli *cli)
 	ssize_t n;
 	int fd;
 
-	if (asprintf(&path, "%s/proc/self/loginuid", iommucfg_root(cli->ctx)) < 0)
+	if (asprintf(&path, "%s/proc/self/loginuid", iommucfg_root(ctx)) < 0)
 		return NULL;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	free(path);
@@ -133,73 +134,72 @@ static struct json_object *plan_of(const struct iommucfg_plan *plan)
 }
 
 /* Writes an entry; takes over @plan and @problems. */
-static void put(struct cli *cli, struct json_object *plan, struct json_object *problems,
+static void put(const struct recorder *by, struct json_object *plan, struct json_object *problems,
 		const char *transaction, const char *result, int code)
 {
 	struct json_object *o = json_object_new_object(), *command = json_object_new_array();
-	char **arg;
+	char *const *arg;
 	int ret;
 
-	for (arg = cli->argv; *arg; arg++)
+	for (arg = by->command; *arg; arg++)
 		json_object_array_add(command, json_text(*arg));
 	/* Its number comes when it is written; here it takes its place. */
 	json_object_object_add(o, "id", NULL);
 	json_object_object_add(o, "time", now());
 	json_object_object_add(o, "uid", json_object_new_int64(getuid()));
 	json_object_object_add(o, "user", name_of(getuid()));
-	json_object_object_add(o, "login", login(cli));
+	json_object_object_add(o, "login", login(by->ctx));
 	json_object_object_add(o, "sudo", json_text(getenv("SUDO_USER")));
 	json_object_object_add(o, "command", command);
-	json_object_object_add(o, "action", json_text(cli->command));
+	json_object_object_add(o, "action", json_text(by->action));
 	json_object_object_add(o, "transaction", json_text(transaction));
 	json_object_object_add(o, "result", json_text(result));
 	json_object_object_add(o, "exit", json_object_new_int(code));
 	json_object_object_add(o, "plan", plan);
 	json_object_object_add(o, "problems", problems);
-	ret = history_append(cli->ctx, o);
-	journal_entry(cli, o);
+	ret = history_append(by->ctx, o);
+	journal_entry(by->ctx, o);
 	json_object_put(o);
 	if (ret)
-		iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "history", -ret,
+		iommucfg_problems_add(by->problems, IOMMUCFG_WARNING, "history", -ret,
 				      "this is not in the history: %s/var/lib/iommucfg: %s",
-				      iommucfg_root(cli->ctx), strerror(-ret));
+				      iommucfg_root(by->ctx), strerror(-ret));
 }
 
 /* What apply and set came to; only where there was something to do. */
-void record_run(struct run *run, const char *result, int code)
+void record_plan(const struct recorder *by, const struct iommucfg_plan *plan,
+		 const char *transaction, const char *result, int code)
 {
-	struct cli *cli = run->cli;
 	struct json_object *problems;
 
 	/* Nothing can have been done, and nothing could be written. */
 	if (geteuid() || !strcmp(result, "nothing-to-do"))
 		return;
-	problems = json_problems(cli->problems);
-	if (run->plan) {
-		json_add_problems(problems, iommucfg_plan_conflicts(run->plan));
-		json_add_problems(problems, iommucfg_plan_problems(run->plan));
+	problems = json_problems(by->problems);
+	if (plan) {
+		json_add_problems(problems, iommucfg_plan_conflicts(plan));
+		json_add_problems(problems, iommucfg_plan_problems(plan));
 	}
-	put(cli, run->plan ? plan_of(run->plan) : NULL, problems,
-	    *run->transaction ? run->transaction : NULL, result, code);
+	put(by, plan ? plan_of(plan) : NULL, problems, transaction, result, code);
 }
 
 /* What concerns no group. */
-void record_other(struct cli *cli, const char *result, int code)
+void record_other(const struct recorder *by, const char *result, int code)
 {
 	if (!geteuid())
-		put(cli, NULL, json_problems(cli->problems), NULL, result, code);
+		put(by, NULL, json_problems(by->problems), NULL, result, code);
 }
 
 /* Takes down the types of a transaction's groups before something is done to it. */
-struct record *record_begin(struct cli *cli, struct iommucfg_txn *txn)
+struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn)
 {
 	struct record *record = calloc(1, sizeof(*record));
 
 	if (!record)
 		return NULL;
-	record->cli = cli;
+	record->by = *by;
 	record->n = iommucfg_txn_groups(txn, &record->groups);
-	if (iommucfg_topology_scan(cli->ctx, &record->before, NULL))
+	if (iommucfg_topology_scan(by->ctx, &record->before, NULL))
 		record->before = NULL;
 	return record;
 }
@@ -214,7 +214,7 @@ void record_end(struct record *record, const char *name, const char *result, int
 
 	if (!record)
 		return;
-	if (record->before && !iommucfg_topology_scan(record->cli->ctx, &after, NULL)) {
+	if (record->before && !iommucfg_topology_scan(record->by.ctx, &after, NULL)) {
 		plan = json_object_new_object();
 		changes = json_object_new_array();
 		for (i = 0; i < record->n; i++) {
@@ -230,7 +230,7 @@ void record_end(struct record *record, const char *name, const char *result, int
 		json_object_object_add(plan, "skipped", json_object_new_array());
 	}
 	if (!geteuid())
-		put(record->cli, plan, json_problems(record->cli->problems), name, result, code);
+		put(&record->by, plan, json_problems(record->by.problems), name, result, code);
 	else
 		json_object_put(plan);
 	iommucfg_topology_free(after);

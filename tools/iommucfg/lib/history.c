@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What was done, as one JSON document a line in /var/lib/iommucfg/history.
  *
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 #include "history.h"
+#include "json.h"
+#include "state.h"
 
 #define HISTORY		"history"
 #define HISTORY_MAX	(1024 * 1024)
@@ -235,17 +238,18 @@ int history_import(struct iommucfg *ctx)
 	return ret;
 }
 
-static void bad_line(struct cli *cli, const char *name, unsigned int line, bool torn)
+static void bad_line(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
+		     unsigned int line, bool torn)
 {
-	iommucfg_problems_add(cli->problems, IOMMUCFG_WARNING, "history", EINVAL,
-			      "%s/var/lib/iommucfg/%s:%u: %s: left out", iommucfg_root(cli->ctx),
+	iommucfg_problems_add(problems, IOMMUCFG_WARNING, "history", EINVAL,
+			      "%s/var/lib/iommucfg/%s:%u: %s: left out", iommucfg_root(ctx),
 			      name, line,
 			      torn ? "the last line is torn, as a power cut leaves it" :
 				     "this line is no entry");
 }
 
-static void read_text(struct cli *cli, const char *name, const char *text,
-		      struct json_object *entries)
+static void read_text(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
+		      const char *text, struct json_object *entries)
 {
 	struct json_object *o;
 	unsigned int line;
@@ -257,19 +261,19 @@ static void read_text(struct cli *cli, const char *name, const char *text,
 		if (o)
 			json_object_array_add(entries, o);
 		else if (length)
-			bad_line(cli, name, line, !text[length]);
+			bad_line(ctx, problems, name, line, !text[length]);
 		text += length + (text[length] == '\n');
 	}
 }
 
 /* Every entry, the oldest first. NULL after a problem; empty is none. */
-struct json_object *history_read(struct cli *cli)
+struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems)
 {
 	struct json_object *entries = json_object_new_array();
 	char name[32], *text;
 	int dirfd, age, error;
 
-	dirfd = state_open(cli->ctx, false);
+	dirfd = state_open(ctx, false);
 	if (dirfd == -ENOENT)
 		return entries;
 	for (age = HISTORY_OLD; age >= 0; age--) {
@@ -277,12 +281,12 @@ struct json_object *history_read(struct cli *cli)
 		error = dirfd;
 		text = dirfd < 0 ? NULL : state_read(dirfd, name, &error);
 		if (text) {
-			read_text(cli, name, text, entries);
+			read_text(ctx, problems, name, text, entries);
 			free(text);
 		} else if (error != -ENOENT) {
-			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "history", -error,
+			iommucfg_problems_add(problems, IOMMUCFG_ERROR, "history", -error,
 					      "%s/var/lib/iommucfg/%s: %s",
-					      iommucfg_root(cli->ctx), name, strerror(-error));
+					      iommucfg_root(ctx), name, strerror(-error));
 			json_object_put(entries);
 			entries = NULL;
 			break;

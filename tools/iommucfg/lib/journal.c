@@ -1,15 +1,16 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * An entry of the history as messages of systemd's journal: one for the command,
  * one for each group that it changed. A person reads the text, a program asks for
  * the fields: journalctl IOMMUCFG_GROUP=14. Without libsystemd there is none.
  */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "journal.h"
+#include "history.h"
 
 #ifdef HAVE_LIBSYSTEMD
 
@@ -66,7 +67,7 @@ static void send_group(struct json_object *entry, struct json_object *change)
 	free(names);
 }
 
-void journal_entry(struct cli *cli, struct json_object *entry)
+void journal_entry(struct iommucfg *ctx, struct json_object *entry)
 {
 	struct json_object *changes = get(get(entry, "plan"), "changes");
 	const char *result = text(entry, "result");
@@ -75,7 +76,7 @@ void journal_entry(struct cli *cli, struct json_object *entry)
 	size_t i, n = length(changes);
 
 	/* What happens in a tree somewhere is not this machine's. */
-	if (*iommucfg_root(cli->ctx))
+	if (*iommucfg_root(ctx))
 		return;
 	sd_journal_send("MESSAGE=%s: %s, %zu group%s planned", text(entry, "action"), result, n,
 			n == 1 ? "" : "s",
@@ -93,9 +94,9 @@ void journal_entry(struct cli *cli, struct json_object *entry)
 
 #else
 
-void journal_entry(struct cli *cli, struct json_object *entry)
+void journal_entry(struct iommucfg *ctx, struct json_object *entry)
 {
-	(void)cli, (void)entry;
+	(void)ctx, (void)entry;
 }
 
 #endif

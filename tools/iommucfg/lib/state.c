@@ -1,13 +1,14 @@
-// SPDX-License-Identifier: GPL-2.0
-/* The directory where this command keeps what must outlive it. */
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The directory of what must outlive a process. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "history.h"
+#include "state.h"
 
 /* Far above what is written here. */
 #define STATE_FILE_MAX	(64 << 20)

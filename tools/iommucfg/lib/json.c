@@ -1,20 +1,9 @@
-// SPDX-License-Identifier: GPL-2.0
-/* The documents of --json. Every key is always there; what is not known is null. */
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Parts of JSON documents. Every key is always there; what is not known is null. */
 #include <json-c/json.h>
 #include <string.h>
 
-#include "cli.h"
-
-struct json_object *json_document(struct cli *cli)
-{
-	struct json_object *document = json_object_new_object();
-	char schema[64];
-
-	snprintf(schema, sizeof(schema), "iommucfg/%s/1",
-		 cli->document ? cli->document : cli->command);
-	json_object_object_add(document, "schema", json_object_new_string(schema));
-	return document;
-}
+#include "json.h"
 
 /* How many bytes the first character of a text has; 0 where it is no UTF-8. */
 static size_t character(const char *text)
@@ -144,7 +133,7 @@ struct json_object *json_report(const struct iommucfg_problems *report)
 	return array;
 }
 
-static struct json_object *json_change(const struct iommucfg_change *change)
+struct json_object *json_change(const struct iommucfg_change *change)
 {
 	const struct iommucfg_group *group = iommucfg_change_group(change);
 	struct json_object *o = json_object_new_object(), *rule, *devices, *d;
@@ -176,48 +165,4 @@ static struct json_object *json_change(const struct iommucfg_change *change)
 	json_object_object_add(o, "rule", rule);
 	json_object_object_add(o, "devices", devices);
 	return o;
-}
-
-/* The document of plan, assert, apply and set; @plan may be NULL. */
-struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
-			      const char *transaction, const char *result)
-{
-	struct json_object *o = json_document(cli), *changes, *skipped, *problems;
-	size_t i;
-
-	changes = json_object_new_array();
-	for (i = 0; plan && i < iommucfg_plan_num_changes(plan); i++)
-		json_object_array_add(changes, json_change(iommucfg_plan_change(plan, i)));
-	skipped = json_object_new_array();
-	for (i = 0; plan && i < iommucfg_plan_num_skipped(plan); i++)
-		json_object_array_add(skipped, json_change(iommucfg_plan_skipped(plan, i)));
-	problems = json_problems(cli->problems);
-	if (plan)
-		json_add_problems(problems, iommucfg_plan_problems(plan));
-	json_object_object_add(o, "changes", changes);
-	json_object_object_add(o, "skipped", skipped);
-	json_object_object_add(o, "unchanged",
-			       json_object_new_int64(plan ? iommucfg_plan_unchanged(plan) : 0));
-	json_object_object_add(o, "conflicts",
-			       json_problems(plan ? iommucfg_plan_conflicts(plan) : NULL));
-	json_object_object_add(o, "problems", problems);
-	json_object_object_add(o, "transaction", json_text(transaction));
-	json_object_object_add(o, "result", json_text(result));
-	return o;
-}
-
-/* Prints and releases it. */
-int json_print(struct json_object *document, bool pretty)
-{
-	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *text;
-	int ret = 0;
-
-	flags |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
-			  JSON_C_TO_STRING_PLAIN;
-	text = json_object_to_json_string_ext(document, flags);
-	if (!text || puts(text) == EOF || fflush(stdout))
-		ret = -1;
-	json_object_put(document);
-	return ret;
 }

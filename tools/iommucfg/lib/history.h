@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The journal of what was done, /var/lib/iommucfg/history; for the library and the
+ * command, not installed.
+ */
+#ifndef IOMMUCFG_HISTORY_H
+#define IOMMUCFG_HISTORY_H
+
+#include "iommucfg.h"
+
+struct json_object;
+
+/* history.c */
+int history_append(struct iommucfg *ctx, struct json_object *entry);
+int history_import(struct iommucfg *ctx);
+struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems);
+long history_id(struct json_object *entry);
+
+/* record.c: what goes into it */
+
+/* For whom an entry is written. */
+struct recorder {
+	struct iommucfg *ctx;
+	struct iommucfg_problems *problems;	/* go into the entry; get what fails */
+	char *const *command;			/* as it was given, ended by NULL */
+	const char *action;
+};
+
+struct record;
+struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn);
+void record_end(struct record *record, const char *name, const char *result, int code);
+void record_other(const struct recorder *by, const char *result, int code);
+void record_plan(const struct recorder *by, const struct iommucfg_plan *plan,
+		 const char *transaction, const char *result, int code);
+
+/* journal.c */
+void journal_entry(struct iommucfg *ctx, struct json_object *entry);
+
+#endif
