@@ -114,8 +114,6 @@ static bool is_wrong(const struct iommucfg_plan *plan)
 /* What would change. Returns an exit code, with which it is to be carried out. */
 static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 {
-	int code, ret = 0;
-
 	/*
 	 * What cannot be told to be free counts as in use, so it keeps its type, and that
 	 * is said. As an error it would keep the policy from all the others as well, and
@@ -125,15 +123,7 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	run->yes = true;
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
-	code = run_prepare(run);
-	if (run->topology)
-		ret = iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan);
-	if (ret) {
-		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
-				      "no plan could be made: %s", strerror(-ret));
-		code = EXIT_BAD;
-	}
-	return code;
+	return run_plan_policy(run, policy);
 }
 
 static int carry_out(struct run *run, const struct iommucfg_policy *policy, int code)
@@ -155,9 +145,7 @@ static bool must_wait(struct run *run, const char *text)
 			      "this boot stays with the policy that it began with: the initramfs image has another one than %s/etc, which is applied by the next boot whose image has it",
 			      iommucfg_root(run->cli->ctx));
 	boot_image_is_old(run->cli);
-	iommucfg_plan_free(run->plan);
-	run->plan = NULL;
-	run->result = "nothing-to-do";
+	run_nothing(run);
 	return true;
 }
 
@@ -175,7 +163,7 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 	if (iommucfg_policy_new(cli->ctx, policy))
 		return cli_nomem();
 	if (!text) {
-		run->result = "nothing-to-do";
+		run_nothing(run);
 		/* The initramfs may have tried it, and left its rules. */
 		run_standing(run, *policy, EXIT_CHANGE);
 		return EXIT_CHANGE;
@@ -242,7 +230,7 @@ int apply_boot(struct run *run, long tries)
 		why = word == BOOT_WORD_OFF ? "iommucfg=off" : "a kernel that saves a crash";
 		kmsg(cli, LEVEL_NOTICE, "%s: the policy is ignored", why);
 		cli_note(cli, "%s: the policy is ignored", why);
-		run->result = "nothing-to-do";
+		run_nothing(run);
 		return run_finish(run, EXIT_DONE);
 	}
 	history_import(cli->ctx);
@@ -254,7 +242,7 @@ int apply_boot(struct run *run, long tries)
 		cli_debug(cli, "the policy is not looked at");
 	} else if (ret > 0) {
 		cli_note(cli, "there is no policy");
-		run->result = "nothing-to-do";
+		run_nothing(run);
 		/* There may have been one, in the initramfs for instance. */
 		run_standing(run, policy, code);
 	} else if (ret) {

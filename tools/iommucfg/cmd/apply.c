@@ -25,7 +25,8 @@ static void note_in_force(struct run *run, const struct iommucfg_policy *policy,
 {
 	char *text;
 
-	if ((code != EXIT_DONE && code != EXIT_CHANGE) || !strcmp(run->result, "unconfirmed") ||
+	if ((code != EXIT_DONE && code != EXIT_CHANGE) || !run_result(run) ||
+	    !strcmp(run_result(run), "unconfirmed") ||
 	    iommucfg_policy_text(policy, &text))
 		return;
 	boot_in_force(run->cli, text);
@@ -98,7 +99,7 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 /* Plans and carries out what has been read. */
 static int carry_out(struct run *run, const struct asked *asked, struct iommucfg_policy *policy)
 {
-	int code, ret = 0;
+	int code;
 
 	if (!asked->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
@@ -106,14 +107,7 @@ static int carry_out(struct run *run, const struct asked *asked, struct iommucfg
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 	if (!asked->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
-	code = run_prepare(run);
-	if (run->topology)
-		ret = iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan);
-	if (ret) {
-		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
-				      "no plan could be made: %s", strerror(-ret));
-		code = EXIT_BAD;
-	}
+	code = run_plan_policy(run, policy);
 	return run_judge(run, cli_worse(code, restrict_to(run, asked->only)));
 }
 
@@ -142,7 +136,7 @@ static int read_policy(struct run *run, struct iommucfg_policy *policy, int argc
 
 int cmd_apply(struct cli *cli, int argc, char **argv)
 {
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
 	struct iommucfg_policy *policy;
 	struct asked asked = { 0 };
 	int code;

@@ -3,13 +3,40 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli.h"
 
+static bool open_question;	/* the cursor stands behind one */
+
 bool ask_possible(void)
 {
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+/* What is printed next begins a line. */
+void ask_close(void)
+{
+	if (open_question)
+		fputc('\n', stderr);
+	open_question = false;
+}
+
+/* 1 yes, 0 no or end of file, -1 no line yet. */
+static int read_answer(void)
+{
+	char line[64];
+	ssize_t n;
+
+	n = read(STDIN_FILENO, line, sizeof(line));
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return -1;
+	/* The terminal has shown the newline that was typed. */
+	if (n > 0)
+		open_question = false;
+	ask_close();
+	return n > 0 && (*line == 'y' || *line == 'Y');
 }
 
 int ask_once(const char *question)
@@ -18,23 +45,41 @@ int ask_once(const char *question)
 		{ .fd = STDIN_FILENO, .events = POLLIN },
 		{ .fd = signals_fd(), .events = POLLIN },
 	};
-	char line[64];
-	ssize_t n;
+	int answer;
 
 	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);
+	open_question = true;
 	for (;;) {
 		if (signals_seen()) {
-			fputc('\n', stderr);
+			ask_close();
 			return -1;
 		}
 		if (poll(p, 2, -1) < 0 || !p[0].revents)
 			continue;
-		n = read(STDIN_FILENO, line, sizeof(line));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			fputc('\n', stderr);
-		return n > 0 && (*line == 'y' || *line == 'Y');
+		answer = read_answer();
+		if (answer >= 0)
+			return answer;
 	}
+}
+
+/* Shows the seconds that are left, and looks whether there is an answer. */
+enum iommucfg_run_answer ask_to_keep(long seconds)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	int answer = -1;
+
+	/*
+	 * What was typed before is no answer: nobody had seen the change. In the
+	 * background the call would stop this process.
+	 */
+	if (!open_question && tcgetpgrp(STDIN_FILENO) == getpgrp())
+		tcflush(STDIN_FILENO, TCIFLUSH);
+	fprintf(stderr, "\r\033[KKeep these settings? [y/N] (%ld s) ", seconds);
+	fflush(stderr);
+	open_question = true;
+	if (poll(&p, 1, 0) > 0)
+		answer = read_answer();
+	return answer < 0 ? IOMMUCFG_RUN_NO_ANSWER :
+	       answer ? IOMMUCFG_RUN_YES : IOMMUCFG_RUN_NO;
 }

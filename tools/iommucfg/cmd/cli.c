@@ -296,35 +296,6 @@ int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology)
 	return EXIT_BAD;
 }
 
-/* Transactions that somebody has to decide about first. */
-int cli_pending(struct cli *cli, enum iommucfg_severity severity)
-{
-	enum iommucfg_state state;
-	struct iommucfg_txn *txn;
-	int n, i, found = 0;
-	char **names;
-
-	n = iommucfg_txn_list(cli->ctx, &names);
-	if (n < 0)
-		return 0;
-	for (i = 0; i < n; i++) {
-		if (iommucfg_txn_open(cli->ctx, names[i], &txn))
-			continue;
-		state = iommucfg_txn_state(txn);
-		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
-			found++;
-			iommucfg_problems_add(cli->problems, severity, "transaction", EBUSY,
-					      state == IOMMUCFG_STATE_FAILED ?
-					      "transaction \"%s\" failed and could not be restored in full: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
-					      "transaction \"%s\" is unconfirmed: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
-					      names[i], names[i], names[i]);
-		}
-		iommucfg_txn_free(txn);
-	}
-	iommucfg_txn_list_free(names);
-	return found;
-}
-
 /* Of several groups that have a device of one name none is meant: says which there are. */
 static bool ambiguous(struct cli *cli, const struct iommucfg_topology *topology, const char *word,
 		      struct iommucfg_device *first)

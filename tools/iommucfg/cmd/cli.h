@@ -96,7 +96,6 @@ int cli_need_kernel(struct cli *cli);
 int cli_need_root(struct cli *cli);
 int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, char **argv);
 int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology);
-int cli_pending(struct cli *cli, enum iommucfg_severity severity);
 int cli_nomem(void);
 struct recorder cli_recorder(struct cli *cli);
 struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
@@ -150,9 +149,11 @@ bool signals_wait(int milliseconds);
 bool ask_possible(void);
 /* 1 yes, 0 no or end of file, -1 a signal came. */
 int ask_once(const char *question);
+enum iommucfg_run_answer ask_to_keep(long seconds);
+void ask_close(void);
 
 /* progress.c */
-void progress_show(struct cli *cli, struct iommucfg_txn *txn);
+void progress_show(struct cli *cli, unsigned long done, unsigned long all);
 void progress_clear(void);
 
 /* run.c */
@@ -160,44 +161,31 @@ void progress_clear(void);
 
 struct run {
 	struct cli *cli;
+	struct iommucfg_run *run;
+	/* the library's, as soon as there are any */
 	struct iommucfg_topology *topology;
 	struct iommucfg_plan *plan;
-	struct iommucfg_txn *txn;
-	struct iommucfg_witness *witness;
 	/* asked for */
 	struct iommucfg_plan_options options;
 	const char *name;
 	long settle;
 	bool yes, detach;
-	uint64_t generation;
-	int lock;
-	/* came out */
-	const char *result;
-	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
 };
 
+int run_lock(struct run *run);
 int run_prepare(struct run *run);
+int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
+int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);
+void run_nothing(struct run *run);
 int run_interrupted(struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
-void run_record(struct run *run, const char *result, int code);
+const char *run_result(const struct run *run);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
 
-/* run-lock.c */
-int run_lock(struct run *run);
-void run_unlock(struct run *run);
-
 /* run-standing.c */
 void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);
-
-/* run-commit.c, run-confirm.c */
-int run_commit(struct run *run);
-int run_settle(struct run *run);
-int run_confirm(struct run *run);
-int run_roll_back(struct run *run);
-int run_await_end(struct run *run);
-void run_forget(struct run *run);
 
 #define RUN_MORE_LONG \
 	{ "detach", no_argument, NULL, OPT_DETACH }, \

@@ -237,7 +237,7 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "forget", no_argument, NULL, OPT_FORGET },
 		{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 }
 	};
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
 	bool only_forget = false, runs = false;
 	const char *to = NULL;
 	int opt, code, unused;

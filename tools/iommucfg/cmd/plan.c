@@ -50,7 +50,7 @@ static int make_plan(struct cli *cli, const struct iommucfg_policy *policy,
 	if (iommucfg_topology_scan(cli->ctx, topology, cli->problems))
 		return EXIT_BAD;
 	if (!iommucfg_kernel_probe(cli->ctx, NULL))
-		cli_pending(cli, IOMMUCFG_WARNING);
+		iommucfg_txn_pending(cli->ctx, IOMMUCFG_WARNING, cli->problems);
 	if (cli_scan_use(cli, *topology))
 		return EXIT_BAD;
 	iommucfg_topology_scan_required(*topology);

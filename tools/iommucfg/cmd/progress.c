@@ -8,15 +8,13 @@
 
 static bool shown;
 
-void progress_show(struct cli *cli, struct iommucfg_txn *txn)
+void progress_show(struct cli *cli, unsigned long done, unsigned long all)
 {
-	unsigned long done = 0, all = 0;
 	struct winsize size;
 	char bar[61];
 	int width = 40, filled;
 
-	if (cli->quiet || !isatty(STDERR_FILENO) || iommucfg_txn_progress(txn, &done, &all) ||
-	    !all)
+	if (cli->quiet || !isatty(STDERR_FILENO) || !all)
 		return;
 	if (!ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col) {
 		width = size.ws_col - 40;

@@ -174,13 +174,12 @@ static int make_plan(struct search *search, struct json_object *entries, long to
 	}
 	for (; i < n && !ret; i++)
 		ret = take_entry(search, json_object_array_get_idx(entries, i));
-	if (!ret)
-		ret = iommucfg_plan_targets(run->topology, search->targets, search->n,
-					    &run->options, &run->plan);
-	if (ret && !run->plan)
+	if (ret) {
 		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
 				      "no plan could be made: %s", strerror(-ret));
-	return ret ? EXIT_BAD : EXIT_DONE;
+		return EXIT_BAD;
+	}
+	return run_plan_targets(run, search->targets, search->n);
 }
 
 int rollback_to(struct run *run, const char *entry)

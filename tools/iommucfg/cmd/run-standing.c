@@ -27,7 +27,7 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 
 	if (code != EXIT_DONE && code != EXIT_CHANGE)
 		return;
-	if (!strcmp(run->result, "unconfirmed")) {
+	if (run_result(run) && !strcmp(run_result(run), "unconfirmed")) {
 		if (has_standing(cli))
 			cli_note(cli, "the standing rules for devices to come stay as they are: the next \"iommucfg apply\" after the confirmation fills them");
 		return;

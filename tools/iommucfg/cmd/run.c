@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What apply and set do alike: look whether the way is free, stage, ask,
- * commit, verify, have it confirmed, report. Until the commit begins whatever
- * happens leaves nothing behind but a removed transaction.
+ * What apply and set do alike: the library's run with the options of the command
+ * line, questions and progress at the terminal, and what is printed.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -70,83 +70,115 @@ int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *t
 	}
 }
 
-/* Removes what killed processes left, saying so. */
-static void sweep(struct cli *cli)
+static void show_progress(struct iommucfg_run *r, unsigned long done, unsigned long all,
+			  void *data)
 {
-	enum iommucfg_state state;
-	struct iommucfg_txn *txn;
-	char **names;
-	int n, i;
+	struct run *run = data;
 
-	n = iommucfg_txn_list(cli->ctx, &names);
-	for (i = 0; i < n; i++) {
-		if (iommucfg_txn_open(cli->ctx, names[i], &txn))
-			continue;
-		state = iommucfg_txn_state(txn);
-		if (iommucfg_txn_abandoned(txn) && !iommucfg_txn_forget(txn))
-			cli_note(cli, "removed transaction \"%s\" (%s), whose process is gone",
-				 names[i], iommucfg_state_name(state));
-		iommucfg_txn_free(txn);
-	}
-	if (n >= 0)
-		iommucfg_txn_list_free(names);
+	(void)r;
+	ask_close();
+	progress_show(run->cli, done, all);
 }
 
-/*
- * Before planning: module, root, other transactions, the generation. Reads
- * the topology after it, so that a change in between is noticed.
- */
-int run_prepare(struct run *run)
+static void message(struct iommucfg_run *r, enum iommucfg_run_level level, const char *text,
+		    void *data)
+{
+	struct run *run = data;
+
+	(void)r;
+	ask_close();
+	progress_clear();
+	if (level == IOMMUCFG_RUN_NOTE)
+		cli_note(run->cli, "%s", text);
+	else
+		cli_debug(run->cli, "%s", text);
+}
+
+static unsigned int cancelled(struct iommucfg_run *r, void *data)
+{
+	(void)r, (void)data;
+	signals_drain();
+	return signals_seen();
+}
+
+static enum iommucfg_run_answer keep(struct iommucfg_run *r, long seconds, void *data)
+{
+	(void)r, (void)data;
+	return ask_to_keep(seconds);
+}
+
+/* The library's, with all that it is to know. */
+static int make(struct run *run)
 {
 	struct cli *cli = run->cli;
-	int code, ret;
 
-	code = cli_worse(cli_need_kernel(cli), cli_need_root(cli));
-	/* Also where there turns out to be nothing to do. */
-	if (run->name && !iommucfg_txn_name_valid(run->name)) {
-		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", EINVAL,
-				      "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\"",
-				      run->name);
-		code = EXIT_BAD;
+	if (!run->run) {
+		if (iommucfg_run_new(cli->ctx, cli->problems, &run->run) ||
+		    iommucfg_run_set_command(run->run, cli->argv, cli->command))
+			return cli_nomem();
+		iommucfg_run_on_progress(run->run, show_progress, run);
+		iommucfg_run_on_message(run->run, message, run);
+		iommucfg_run_on_cancel(run->run, cancelled, signals_fd(), run);
+		if (ask_possible())
+			iommucfg_run_on_question(run->run, keep, STDIN_FILENO, run);
 	}
-	if (!code) {
-		sweep(cli);
-		ret = iommucfg_kernel_generation(cli->ctx, &run->generation);
-		if (ret) {
-			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
-					      "the kernel's generation cannot be read: %s",
-					      strerror(-ret));
-			code = EXIT_BAD;
-		}
-		if (cli_pending(cli, IOMMUCFG_REFUSED))
-			code = cli_worse(code, EXIT_REFUSED);
-	}
-	if (iommucfg_topology_scan(cli->ctx, &run->topology, cli->problems))
-		return EXIT_BAD;
-	code = cli_worse(code, cli_scan_use(cli, run->topology));
-	if (!code)
-		iommucfg_topology_scan_required(run->topology);
-	return code;
-}
-
-/* What the plan alone leads to, before anything is staged. */
-static int judge(const struct run *run)
-{
-	const struct iommucfg_problems *problems = iommucfg_plan_problems(run->plan);
-
-	if (iommucfg_problems_count(iommucfg_plan_conflicts(run->plan)) ||
-	    iommucfg_problems_at_least(problems, IOMMUCFG_ERROR))
-		return EXIT_BAD;
-	if (iommucfg_problems_at_least(problems, IOMMUCFG_REFUSED))
-		return EXIT_REFUSED;
+	if (iommucfg_run_set_name(run->run, run->name))
+		return cli_nomem();
+	iommucfg_run_set_options(run->run, &run->options);
+	iommucfg_run_set_settle(run->run, run->settle);
+	iommucfg_run_set_detach(run->run, run->detach);
 	return EXIT_DONE;
 }
 
-static int refused(struct run *run, const char *what, int ret)
+int run_lock(struct run *run)
 {
-	iommucfg_problems_add(run->cli->problems, IOMMUCFG_REFUSED, "kernel", -ret, "%s: %s", what,
-			      iommucfg_txn_refusal(ret));
-	return EXIT_REFUSED;
+	int code = make(run);
+
+	return code ? code : iommucfg_run_begin(run->run);
+}
+
+/* What is there; run->topology has it, in many cases also after an error. */
+int run_prepare(struct run *run)
+{
+	int code = make(run);
+
+	if (code)
+		return code;
+	code = iommucfg_run_scan(run->run);
+	run->topology = iommucfg_run_topology(run->run);
+	return code;
+}
+
+int run_plan_policy(struct run *run, const struct iommucfg_policy *policy)
+{
+	int code = run_prepare(run);
+
+	if (run->topology)
+		code = iommucfg_run_plan_policy(run->run, policy);
+	run->plan = iommucfg_run_plan(run->run);
+	return code;
+}
+
+int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n)
+{
+	int code = iommucfg_run_plan_targets(run->run, targets, n);
+
+	run->plan = iommucfg_run_plan(run->run);
+	return code;
+}
+
+/* There is nothing that this run is to do. */
+void run_nothing(struct run *run)
+{
+	if (make(run))
+		return;
+	iommucfg_run_nothing(run->run);
+	run->plan = NULL;
+}
+
+const char *run_result(const struct run *run)
+{
+	return run->run ? iommucfg_run_result(run->run) : NULL;
 }
 
 int run_interrupted(struct run *run)
@@ -154,40 +186,6 @@ int run_interrupted(struct run *run)
 	iommucfg_problems_add(run->cli->problems, IOMMUCFG_REFUSED, "interrupted", EINTR,
 			      "interrupted before the change: nothing was touched");
 	return EXIT_REFUSED;
-}
-
-/* Makes the transaction, with everything in it, and has the kernel check it. */
-static int stage(struct run *run)
-{
-	struct cli *cli = run->cli;
-	int ret;
-
-	ret = iommucfg_txn_create(cli->ctx, run->name, &run->txn, cli->problems);
-	if (ret)
-		return ret == -EEXIST ? EXIT_REFUSED : EXIT_BAD;
-	snprintf(run->transaction, sizeof(run->transaction), "%s", iommucfg_txn_name(run->txn));
-	cli_debug(cli, "transaction \"%s\", generation %llu", run->transaction,
-		  (unsigned long long)run->generation);
-	ret = iommucfg_txn_set_generation(run->txn, run->generation);
-	if (!ret)
-		ret = iommucfg_txn_set_allow_in_use(run->txn, run->options.allow_in_use);
-	if (!ret)
-		ret = iommucfg_txn_set_confirm_timeout(run->txn, run->options.confirm_timeout);
-	if (ret)
-		return refused(run, "the transaction cannot be set up", ret);
-	if (iommucfg_txn_stage_plan(run->txn, run->plan, cli->problems))
-		return EXIT_REFUSED;
-	ret = iommucfg_plan_check(run->plan, run->txn);
-	if (!ret)
-		return EXIT_DONE;
-	cli_debug(cli, "check: %s", strerror(-ret));
-	if (ret == -EACCES) {
-		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", EACCES,
-				      "the kernel does not let this process change groups: CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed in the initial user namespace");
-		return EXIT_BAD;
-	}
-	ret = judge(run);
-	return ret == EXIT_DONE ? EXIT_REFUSED : ret;
 }
 
 static int ask(struct run *run)
@@ -210,68 +208,23 @@ static int ask(struct run *run)
 	return EXIT_REFUSED;
 }
 
-/* Removes the transaction; what is unconfirmed or failed stays. */
-void run_forget(struct run *run)
+/* A second signal: this process goes, the kernel does not stop. */
+static void __attribute__((noreturn)) leave(struct run *run)
 {
-	enum iommucfg_state state;
+	const char *name = iommucfg_run_transaction(run->run);
 
-	if (!run->txn)
-		return;
-	state = iommucfg_txn_state(run->txn);
-	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED)
-		iommucfg_txn_forget(run->txn);
-	iommucfg_txn_free(run->txn);
-	run->txn = NULL;
+	progress_clear();
+	fprintf(stderr, "iommucfg: leaving while the kernel works on transaction \"%s\": see \"iommucfg status %s\"\n",
+		name, name);
+	iommucfg_run_end(run->run, 128 + signals_last());
+	_exit(128 + signals_last());
 }
 
-static const char *result_of(int code)
+static bool is_nothing(const struct run *run)
 {
-	switch (code) {
-	case EXIT_REFUSED:
-		return "refused";
-	case EXIT_RESTORED:
-		return "restored";
-	case EXIT_BROKEN:
-		return "failed";
-	case EXIT_BAD:
-		return "error";
-	default:
-		return "committed";
-	}
-}
+	const char *result = iommucfg_run_result(run->run);
 
-static int change(struct run *run)
-{
-	int code;
-
-	code = stage(run);
-	if (code)
-		return code;
-	/* The kernel may have taken out the last one. */
-	if (!iommucfg_plan_num_changes(run->plan)) {
-		run->result = "nothing-to-do";
-		return EXIT_DONE;
-	}
-	if (!run->cli->json && !run->cli->quiet)
-		plan_print(run->cli, run->plan);
-	code = ask(run);
-	if (code)
-		return code;
-	if (signals_seen())
-		return run_interrupted(run);
-	if (iommucfg_witness_new(run->plan, &run->witness))
-		return refused(run, "the devices cannot be looked at", -ENOMEM);
-	code = run_commit(run);
-	if (code)
-		return code;
-	code = run_settle(run);
-	if (code || !run->options.confirm_timeout)
-		return code;
-	if (run->detach) {
-		run->result = "unconfirmed";
-		return EXIT_DONE;
-	}
-	return run_confirm(run);
+	return result && !strcmp(result, "nothing-to-do");
 }
 
 /*
@@ -280,78 +233,75 @@ static int change(struct run *run)
  */
 int run_judge(struct run *run, int code)
 {
-	if (run->plan)
-		code = cli_worse(code, judge(run));
-	if (!code && signals_seen())
-		code = run_interrupted(run);
-	if (!code && !iommucfg_plan_num_changes(run->plan))
-		run->result = "nothing-to-do";
-	else if (!code)
-		code = change(run);
-	if (!run->result || code)
-		run->result = result_of(code);
-	if (!code && iommucfg_plan_num_skipped(run->plan))
+	code = iommucfg_run_stage(run->run, code);
+	if (!code && !is_nothing(run)) {
+		if (!run->cli->json && !run->cli->quiet)
+			plan_print(run->cli, run->plan);
+		code = ask(run);
+	}
+	if (!code)
+		code = iommucfg_run_commit(run->run);
+	progress_clear();
+	if (!code)
+		code = iommucfg_run_settle(run->run);
+	if (!code)
+		code = iommucfg_run_confirm(run->run);
+	ask_close();
+	progress_clear();
+	if (code == IOMMUCFG_RUN_LEFT)
+		leave(run);
+	if (!code && run->plan && iommucfg_plan_num_skipped(run->plan))
 		code = EXIT_CHANGE;
 	return code;
 }
 
-static void print_end(struct run *run, int code)
+static void print_end(struct run *run, const char *result, int code)
 {
+	const char *name = iommucfg_run_transaction(run->run);
 	struct cli *cli = run->cli;
 	char *n = describe_plural(run->plan ? iommucfg_plan_num_changes(run->plan) : 0, "group");
 
-	if (!strcmp(run->result, "nothing-to-do")) {
+	if (!strcmp(result, "nothing-to-do")) {
 		if (run->plan && !cli->json && !cli->quiet)
 			plan_print(cli, run->plan);
-	} else if (!strcmp(run->result, "committed")) {
+	} else if (!strcmp(result, "committed")) {
 		cli_note(cli, "%s changed", n);
-	} else if (!strcmp(run->result, "unconfirmed")) {
+	} else if (!strcmp(result, "unconfirmed")) {
 		cli_note(cli, "%s changed, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
-			 n, run->transaction, run->options.confirm_timeout);
+			 n, name, run->options.confirm_timeout);
 	} else if (code == EXIT_RESTORED) {
 		cli_note(cli, "everything is as before");
 	} else if (code == EXIT_BROKEN) {
 		fprintf(stderr, "iommucfg: transaction \"%s\" could not be undone in full: see \"iommucfg status %s\"\n",
-			run->transaction, run->transaction);
+			name, name);
 	}
 	free(n);
-}
-
-/* Writes it into the history. */
-void run_record(struct run *run, const char *result, int code)
-{
-	struct recorder by = cli_recorder(run->cli);
-
-	record_plan(&by, run->plan, *run->transaction ? run->transaction : NULL, result, code);
 }
 
 /* Says how it ended, prints the document, releases everything. */
 int run_finish(struct run *run, int code)
 {
+	const char *result, *name;
 	struct cli *cli = run->cli;
 
-	if (!run->result)
-		run->result = result_of(code ? code : EXIT_BAD);
-	run_forget(run);
-	run_record(run, run->result, code);
+	if (make(run))
+		return EXIT_BAD;
+	iommucfg_run_end(run->run, code);
+	result = iommucfg_run_result(run->run);
+	name = iommucfg_run_transaction(run->run);
 	cli_tell(cli);
 	if (run->plan) {
 		cli_tell_list(cli, iommucfg_plan_conflicts(run->plan));
 		cli_tell_list(cli, iommucfg_plan_problems(run->plan));
 	}
-	print_end(run, code);
+	print_end(run, result, code);
 	if (cli->json) {
-		if (json_print(json_plan(cli, run->plan, *run->transaction ? run->transaction : NULL,
-					 run->result), true))
+		if (json_print(json_plan(cli, run->plan, name, result), true))
 			code = cli_worse(code, EXIT_BAD);
-	} else if (run->detach && *run->transaction &&
-		   (code == EXIT_DONE || code == EXIT_CHANGE) &&
-		   strcmp(run->result, "nothing-to-do")) {
-		puts(run->transaction);
+	} else if (run->detach && name && (code == EXIT_DONE || code == EXIT_CHANGE) &&
+		   strcmp(result, "nothing-to-do")) {
+		puts(name);
 	}
-	iommucfg_witness_free(run->witness);
-	iommucfg_plan_free(run->plan);
-	iommucfg_topology_free(run->topology);
-	run_unlock(run);
+	iommucfg_run_unref(run->run);
 	return code;
 }

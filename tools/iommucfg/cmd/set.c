@@ -23,7 +23,7 @@ static int parse_type(struct cli *cli, const char *word, enum iommucfg_type *typ
 
 static int make_plan(struct run *run, struct iommucfg_target *targets, int n, char **argv)
 {
-	int code = EXIT_DONE, i, ret;
+	int code = EXIT_DONE, i;
 
 	for (i = 0; i < n; i++) {
 		targets[i].group = cli_find_group(run->cli, run->topology, argv[2 * i]);
@@ -32,11 +32,7 @@ static int make_plan(struct run *run, struct iommucfg_target *targets, int n, ch
 	}
 	if (code)
 		return code;
-	ret = iommucfg_plan_targets(run->topology, targets, n, &run->options, &run->plan);
-	if (ret && !run->plan)
-		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
-				      "no plan could be made: %s", strerror(-ret));
-	return ret ? EXIT_BAD : EXIT_DONE;
+	return run_plan_targets(run, targets, n);
 }
 
 int cmd_set(struct cli *cli, int argc, char **argv)
@@ -44,7 +40,7 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE, .lock = -1 };
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
 	struct iommucfg_target *targets;
 	int opt, code, i, n, unused = 0;
 

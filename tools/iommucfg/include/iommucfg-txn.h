@@ -93,6 +93,15 @@ const char *iommucfg_state_name(enum iommucfg_state state);
  */
 bool iommucfg_txn_abandoned(struct iommucfg_txn *txn);
 
+/**
+ * iommucfg_txn_pending() - transactions that somebody has to decide about first
+ * @problems: gets one with @severity for each that is unconfirmed or failed
+ *
+ * Return: how many.
+ */
+int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
+			 struct iommucfg_problems *problems);
+
 /** iommucfg_txn_set_generation() - refuse the commit unless it is this; 0: any */
 int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation);
 

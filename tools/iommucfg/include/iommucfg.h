@@ -429,5 +429,6 @@ bool iommucfg_use_default_route(const struct iommucfg_use *use);
 #include "iommucfg-policy.h"
 #include "iommucfg-standing.h"
 #include "iommucfg-txn.h"
+#include "iommucfg-run.h"
 
 #endif /* IOMMUCFG_H */

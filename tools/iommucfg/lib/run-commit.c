@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The commit. A child does the write that blocks, so that this process can
+ * show the progress, and leave on a second request while the kernel works on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run.h"
+
+static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bool reverts)
+{
+	sigset_t all;
+	int ret, null;
+
+	/* Neither ^C nor the end of the terminal is for it, and no handler of the caller's. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	setsid();
+	/* Whoever waits for the end of our output must not wait for it. */
+	null = open("/dev/null", O_RDWR);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+	}
+	ret = reverts ? iommucfg_txn_rollback(run->txn) : iommucfg_txn_commit(run->txn);
+	if (write(fd, &ret, sizeof(ret)) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+/* Has a child commit, or roll back. 0 or a negative errno. */
+static int start_child(struct iommucfg_run *run, bool reverts)
+{
+	int fds[2], ret;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	/* What is in a buffer of stdio's would be written twice. */
+	fflush(NULL);
+	run->child = fork();
+	if (run->child < 0) {
+		ret = -errno;
+		close(fds[0]);
+		close(fds[1]);
+		return ret;
+	}
+	if (!run->child)
+		child(run, fds[1], reverts);
+	close(fds[1]);
+	run->child_fd = fds[0];
+	run->child_reverts = reverts;
+	run->told = false;
+	return 0;
+}
+
+/* The child was killed: the kernel finishes all the same, and says how. 1: not yet. */
+static int from_state(struct iommucfg_run *run, int *ret)
+{
+	char word[32];
+	size_t i;
+
+	*ret = -EINTR;
+	switch (iommucfg_txn_state(run->txn)) {
+	case IOMMUCFG_STATE_COMMITTING:
+	case IOMMUCFG_STATE_ROLLING_BACK:
+		return 1;
+	case IOMMUCFG_STATE_COMMITTED:
+	case IOMMUCFG_STATE_UNCONFIRMED:
+		if (!run->child_reverts)
+			*ret = 0;
+		return 0;
+	case IOMMUCFG_STATE_FAILED:
+		*ret = -EIO;
+		return 0;
+	case IOMMUCFG_STATE_ROLLED_BACK:
+		*ret = run->child_reverts ? 0 : -ECANCELED;
+		return 0;
+	case IOMMUCFG_STATE_GONE:
+		if (!run->child_reverts)
+			*ret = iommucfg_witness_unmade(run->witness) ? -ECANCELED : 0;
+		return 0;
+	default:
+		break;
+	}
+	for (i = 0; i < iommucfg_plan_num_changes(run->plan); i++)
+		if (!iommucfg_txn_group_attr(run->txn,
+				iommucfg_group_number(iommucfg_change_group(
+					iommucfg_plan_change(run->plan, i))),
+				"status", word, sizeof(word)) && !strcmp(word, "restored"))
+			*ret = -ECANCELED;
+	return 0;
+}
+
+/* What the kernel said to the child; 1: nothing yet. */
+static int look_at_child(struct iommucfg_run *run, int *ret)
+{
+	ssize_t n;
+
+	if (run->child_fd < 0)
+		return from_state(run, ret);
+	n = read(run->child_fd, ret, sizeof(*ret));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 1;
+	close(run->child_fd);
+	run->child_fd = -1;
+	/* The caller may have waited for it already. */
+	waitpid(run->child, NULL, 0);
+	return n == sizeof(*ret) ? 0 : from_state(run, ret);
+}
+
+/* While the kernel is at work. LEFT where the caller does not want to wait for it. */
+static int meanwhile(struct iommucfg_run *run)
+{
+	unsigned long done = 0, all = 0;
+	unsigned int cancelled = ic_run_cancelled(run);
+
+	if (cancelled > 1)
+		return IOMMUCFG_RUN_LEFT;
+	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all))
+		run->progress(run, done, all, run->progress_data);
+	if (cancelled && !run->told) {
+		run->told = true;
+		ic_run_say(run, IOMMUCFG_RUN_NOTE,
+			   "the kernel finishes what it began; once more leaves at once");
+	}
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+int ic_run_commit_start(struct iommucfg_run *run)
+{
+	int ret = start_child(run, false);
+
+	if (ret) {
+		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "system", -ret,
+				      "no process can be made for the commit: %s",
+				      strerror(-ret));
+		return IOMMUCFG_RUN_REFUSED;
+	}
+	ic_run_enter(run, IC_PHASE_COMMIT);
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+int ic_run_commit_step(struct iommucfg_run *run)
+{
+	int ret;
+
+	if (look_at_child(run, &ret))
+		return meanwhile(run);
+	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "commit: %s", ret ? strerror(-ret) : "done");
+	if (!ret)
+		return IOMMUCFG_RUN_DONE;
+	if (iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems) <= 0)
+		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret,
+				      "the commit: %s", iommucfg_txn_refusal(ret));
+	return ret == -ECANCELED ? IOMMUCFG_RUN_RESTORED :
+	       ret == -EIO ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_REFUSED;
+}
+
+static bool stands(struct iommucfg_run *run)
+{
+	enum iommucfg_state state = iommucfg_txn_state(run->txn);
+
+	return state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_COMMITTED;
+}
+
+/*
+ * Drivers are bound, but disks and interfaces may appear a moment later. One
+ * that does not is reason to go back.
+ */
+int ic_run_settle_step(struct iommucfg_run *run)
+{
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	int n, code = IOMMUCFG_RUN_DONE;
+
+	n = iommucfg_witness_missing(run->witness, problems);
+	if (!stands(run)) {
+		ic_run_enter(run, IC_PHASE_END);
+		code = IOMMUCFG_RUN_AGAIN;
+	} else if (n > 0) {
+		code = IOMMUCFG_RUN_AGAIN;
+		/* Who does not want to wait gets the answer of now. */
+		if (ic_run_elapsed(run) >= run->settle || ic_run_cancelled(run)) {
+			ic_run_forget_cancel(run);
+			iommucfg_problems_append(run->problems, problems);
+			code = ic_run_roll_back(run);
+		}
+	}
+	iommucfg_problems_free(problems);
+	return code;
+}
+
+/* Undoes the commit at once. */
+int ic_run_roll_back(struct iommucfg_run *run)
+{
+	/*
+	 * An interface that has come up since must not hold this up, as it does
+	 * not hold up the kernel's timer. Where that cannot be written, the
+	 * rollback says more.
+	 */
+	iommucfg_txn_set_allow_in_use(run->txn,
+				      run->options.allow_in_use | IOMMUCFG_GUARD_NET);
+	ic_run_enter(run, IC_PHASE_ROLLBACK);
+	if (start_child(run, true)) {
+		/* Without a process of its own there is nothing to see meanwhile. */
+		iommucfg_txn_rollback(run->txn);
+		run->child_reverts = true;
+	}
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+int ic_run_rollback_step(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+	int ret;
+
+	if (look_at_child(run, &ret))
+		return meanwhile(run);
+	if (!ret)
+		return IOMMUCFG_RUN_RESTORED;
+	/* The timer, or somebody else, may have come before. */
+	state = iommucfg_txn_state(run->txn);
+	if (state == IOMMUCFG_STATE_ROLLING_BACK || state == IOMMUCFG_STATE_ROLLED_BACK ||
+	    state == IOMMUCFG_STATE_GONE) {
+		ic_run_enter(run, IC_PHASE_END);
+		return IOMMUCFG_RUN_AGAIN;
+	}
+	if (iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems) <= 0)
+		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret,
+				      "the rollback: %s", strerror(-ret));
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
+			      "transaction \"%s\" is %s: its rollback did not succeed (%s)",
+			      run->transaction, iommucfg_state_name(state), strerror(-ret));
+	/* Still committed: let nobody remove the record that undoes it. */
+	if (state == IOMMUCFG_STATE_COMMITTED) {
+		iommucfg_txn_free(run->txn);
+		run->txn = NULL;
+	}
+	return IOMMUCFG_RUN_FAILED;
+}

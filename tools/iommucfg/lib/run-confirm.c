@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* After the commit: kept, undone by a person, or undone by the kernel's timer. */
+#include <errno.h>
+#include <string.h>
+
+#include "run.h"
+
+static int not_confirmed(struct iommucfg_run *run)
+{
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
+			      "transaction \"%s\" was not confirmed in time and has been undone",
+			      run->transaction);
+	return IOMMUCFG_RUN_RESTORED;
+}
+
+/*
+ * Waits until the transaction is over, and says how. It may be gone: whoever
+ * confirmed it or rolled it back has removed it, then the types tell.
+ */
+int ic_run_end_step(struct iommucfg_run *run)
+{
+	enum iommucfg_state state = iommucfg_txn_state(run->txn);
+
+	switch (state) {
+	case IOMMUCFG_STATE_COMMITTED:
+		return IOMMUCFG_RUN_DONE;
+	case IOMMUCFG_STATE_ROLLED_BACK:
+		return not_confirmed(run);
+	case IOMMUCFG_STATE_FAILED:
+		iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems);
+		return IOMMUCFG_RUN_FAILED;
+	case IOMMUCFG_STATE_GONE:
+		return iommucfg_witness_unmade(run->witness) ? not_confirmed(run) :
+							       IOMMUCFG_RUN_DONE;
+	default:
+		/* In the kernel's hands a request has no effect. */
+		if (!ic_run_cancelled(run))
+			break;
+		ic_run_forget_cancel(run);
+		if (state == IOMMUCFG_STATE_UNCONFIRMED)
+			return ic_run_roll_back(run);
+	}
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+static int keep(struct iommucfg_run *run)
+{
+	int ret;
+
+	ret = iommucfg_txn_confirm(run->txn);
+	if (!ret)
+		return IOMMUCFG_RUN_DONE;
+	if (ret == -EBUSY || ret == -ENOENT) {
+		ic_run_enter(run, IC_PHASE_END);
+		return IOMMUCFG_RUN_AGAIN;
+	}
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret,
+			      "the confirmation: %s", strerror(-ret));
+	return ic_run_roll_back(run);
+}
+
+/* An unconfirmed commit, and a caller who knows whom to ask. */
+int ic_run_ask_step(struct iommucfg_run *run)
+{
+	enum iommucfg_run_answer answer = IOMMUCFG_RUN_NO;
+	long left = run->options.confirm_timeout - ic_run_elapsed(run);
+
+	if (ic_run_cancelled(run))
+		ic_run_forget_cancel(run);
+	else
+		answer = run->question(run, left > 0 ? left : 0, run->question_data);
+	if (answer == IOMMUCFG_RUN_YES)
+		return keep(run);
+	if (answer == IOMMUCFG_RUN_NO)
+		return ic_run_roll_back(run);
+	if (iommucfg_txn_state(run->txn) != IOMMUCFG_STATE_UNCONFIRMED)
+		ic_run_enter(run, IC_PHASE_END);
+	return IOMMUCFG_RUN_AGAIN;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * One run at a time, from reading the policy to telling the kernel of devices to come.
+ * The kernel keeps two commits apart and refuses the one whose plan is of before the
+ * other, but of two policies it does not know the newer one: who reads first and ends
+ * last would leave the older one's standing rules, or its types. And while one waits
+ * for its devices to settle it would take another's change for its own gone wrong.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "state.h"
+
+/* A change takes about as long as its slowest driver, and settles for ten seconds. */
+#define WAIT_SECONDS	30
+
+/* Only root can open it, so that only root can hold anybody up. */
+static int open_lock(struct iommucfg *ctx)
+{
+	char *path;
+	int fd;
+
+	if (asprintf(&path, "%s/run/iommucfg/change.lock", iommucfg_root(ctx)) < 0)
+		return -ENOMEM;
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = -errno;
+	free(path);
+	return fd;
+}
+
+/* Who has it, as he has written; 0 if that cannot be told. */
+static long holder(int fd)
+{
+	char buf[32];
+	ssize_t n;
+
+	n = pread(fd, buf, sizeof(buf) - 1, 0);
+	buf[n > 0 ? n : 0] = '\0';
+	return strtol(buf, NULL, 10);
+}
+
+static void write_holder(int fd)
+{
+	char buf[32];
+	int n;
+
+	n = snprintf(buf, sizeof(buf), "%ld\n", (long)getpid());
+	/* For messages only. */
+	if (!ftruncate(fd, 0))
+		(void)!pwrite(fd, buf, n, 0);
+}
+
+/* The process that has the lock, in words. */
+static void who(int fd, char *buf, size_t size)
+{
+	long pid = holder(fd);
+
+	*buf = '\0';
+	if (pid > 0)
+		snprintf(buf, size, " (process %ld)", pid);
+}
+
+static int busy(struct iommucfg_run *run)
+{
+	char name[48];
+
+	who(run->lock_wait, name, sizeof(name));
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
+			      "another iommucfg%s is changing groups, for more than %d seconds now: nothing was touched; try again later",
+			      name, WAIT_SECONDS);
+	return IOMMUCFG_RUN_REFUSED;
+}
+
+static int take(struct iommucfg_run *run)
+{
+	write_holder(run->lock_wait);
+	run->lock = run->lock_wait;
+	run->lock_wait = -1;
+	return IOMMUCFG_RUN_DONE;
+}
+
+int ic_run_lock_step(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	/* It waits for somebody's word, and that may take its time. */
+	if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
+		code = IOMMUCFG_RUN_REFUSED;
+	else if (ic_run_cancelled(run))
+		code = ic_run_interrupted(run);
+	else if (!flock(run->lock_wait, LOCK_EX | LOCK_NB))
+		return take(run);
+	else if (ic_run_elapsed(run) >= WAIT_SECONDS)
+		code = busy(run);
+	if (code != IOMMUCFG_RUN_AGAIN) {
+		close(run->lock_wait);
+		run->lock_wait = -1;
+	}
+	return code;
+}
+
+/*
+ * REFUSED after a problem, AGAIN where another one has it. Where there can be no lock
+ * there is a warning, and the run goes on: a machine whose /run is full shall boot. A
+ * child that commits keeps the lock when this process is gone.
+ */
+int ic_run_lock(struct iommucfg_run *run)
+{
+	int fd, ret;
+
+	/* It will say so; nothing is to be left in a tree that is only looked at. */
+	if (run->lock >= 0 || iommucfg_kernel_probe(run->ctx, NULL) || geteuid())
+		return IOMMUCFG_RUN_DONE;
+	ret = state_make_run(run->ctx);
+	if (ret == -ENOENT) {
+		ic_run_say(run, IOMMUCFG_RUN_DEBUG,
+			   "without /run no other iommucfg is kept from changing groups meanwhile");
+		return IOMMUCFG_RUN_DONE;
+	}
+	fd = ret ? ret : open_lock(run->ctx);
+	ret = fd < 0 ? fd : 0;
+	run->lock_wait = fd < 0 ? -1 : fd;
+	if (!ret && flock(fd, LOCK_EX | LOCK_NB))
+		ret = -errno;
+	if (!ret)
+		return take(run);
+	if (ret == -EWOULDBLOCK) {
+		ic_run_say(run, IOMMUCFG_RUN_NOTE,
+			   "another iommucfg is changing groups: waiting for it, up to %d seconds",
+			   WAIT_SECONDS);
+		ic_run_enter(run, IC_PHASE_LOCK);
+		return IOMMUCFG_RUN_AGAIN;
+	}
+	iommucfg_problems_add(run->problems, IOMMUCFG_WARNING, "system", -ret,
+			      "no other iommucfg is kept from changing groups meanwhile: %s/run/iommucfg/change.lock: %s",
+			      iommucfg_root(run->ctx), strerror(-ret));
+	ic_run_unlock(run);
+	return IOMMUCFG_RUN_DONE;
+}
+
+void ic_run_unlock(struct iommucfg_run *run)
+{
+	if (run->lock >= 0)
+		close(run->lock);
+	if (run->lock_wait >= 0)
+		close(run->lock_wait);
+	run->lock = -1;
+	run->lock_wait = -1;
+}

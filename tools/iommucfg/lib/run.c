@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A run: look whether the way is free, plan, stage, commit, settle, have it
+ * confirmed, record. Until the commit begins whatever happens leaves nothing
+ * behind but a removed transaction. This file has what is before the commit and
+ * at the end; run-commit.c and run-confirm.c have what is between.
+ *
+ * Whatever takes time is a phase: a function that does what can be done at once
+ * and returns IOMMUCFG_RUN_AGAIN where it has to wait. ic_run_drive() calls it and
+ * waits in between, or leaves the waiting to the caller's event loop.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run.h"
+
+#define DEFAULT_SETTLE	10
+/* How often to look at what no file descriptor tells of. */
+#define PAUSE		100
+#define PAUSE_ASK	500
+
+int iommucfg_run_worse(int a, int b)
+{
+	static const int weight[] = {
+		[IOMMUCFG_RUN_DONE] = 0, [IOMMUCFG_RUN_CHANGE] = 1, [IOMMUCFG_RUN_REFUSED] = 2,
+		[IOMMUCFG_RUN_ERROR] = 3, [IOMMUCFG_RUN_RESTORED] = 4, [IOMMUCFG_RUN_FAILED] = 5,
+	};
+
+	if (a < 0 || a > IOMMUCFG_RUN_FAILED)
+		return a;
+	if (b < 0 || b > IOMMUCFG_RUN_FAILED)
+		return b;
+	return weight[a] >= weight[b] ? a : b;
+}
+
+int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
+		     struct iommucfg_run **out)
+{
+	struct iommucfg_run *run = calloc(1, sizeof(*run));
+
+	if (!run)
+		return -ENOMEM;
+	run->ctx = ctx;
+	run->problems = problems;
+	run->refs = 1;
+	run->settle = DEFAULT_SETTLE;
+	run->prepared = -1;
+	run->lock = -1;
+	run->lock_wait = -1;
+	run->child_fd = -1;
+	run->question_fd = -1;
+	run->cancel_fd = -1;
+	*out = run;
+	return 0;
+}
+
+struct iommucfg_run *iommucfg_run_ref(struct iommucfg_run *run)
+{
+	run->refs++;
+	return run;
+}
+
+static void free_command(struct iommucfg_run *run)
+{
+	char **word;
+
+	for (word = run->command; word && *word; word++)
+		free(*word);
+	free(run->command);
+	run->command = NULL;
+}
+
+void iommucfg_run_unref(struct iommucfg_run *run)
+{
+	if (!run || --run->refs)
+		return;
+	iommucfg_txn_free(run->txn);
+	iommucfg_witness_free(run->witness);
+	iommucfg_plan_free(run->plan);
+	iommucfg_topology_free(run->topology);
+	ic_run_unlock(run);
+	if (run->child_fd >= 0)
+		close(run->child_fd);
+	free_command(run);
+	free(run->action);
+	free(run->name);
+	free(run);
+}
+
+void iommucfg_run_set_options(struct iommucfg_run *run,
+			      const struct iommucfg_plan_options *options)
+{
+	run->options = *options;
+}
+
+int iommucfg_run_set_name(struct iommucfg_run *run, const char *name)
+{
+	free(run->name);
+	return ic_strdup(&run->name, name);
+}
+
+void iommucfg_run_set_settle(struct iommucfg_run *run, long seconds)
+{
+	run->settle = seconds;
+}
+
+void iommucfg_run_set_detach(struct iommucfg_run *run, bool detach)
+{
+	run->detach = detach;
+}
+
+int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, const char *action)
+{
+	size_t n, i;
+	int ret = 0;
+
+	for (n = 0; command[n]; n++)
+		;
+	free_command(run);
+	run->command = calloc(n + 1, sizeof(*run->command));
+	if (!run->command)
+		return -ENOMEM;
+	for (i = 0; i < n && !ret; i++)
+		ret = ic_strdup(&run->command[i], command[i]);
+	free(run->action);
+	run->action = NULL;
+	return ret ? ret : ic_strdup(&run->action, action);
+}
+
+void iommucfg_run_on_progress(struct iommucfg_run *run, iommucfg_run_progress_fn progress,
+			      void *data)
+{
+	run->progress = progress;
+	run->progress_data = data;
+}
+
+void iommucfg_run_on_question(struct iommucfg_run *run, iommucfg_run_question_fn question,
+			      int fd, void *data)
+{
+	run->question = question;
+	run->question_fd = fd;
+	run->question_data = data;
+}
+
+void iommucfg_run_on_cancel(struct iommucfg_run *run, iommucfg_run_cancel_fn cancel, int fd,
+			    void *data)
+{
+	run->cancel = cancel;
+	run->cancel_fd = fd;
+	run->cancel_data = data;
+}
+
+void iommucfg_run_on_message(struct iommucfg_run *run, iommucfg_run_message_fn message,
+			     void *data)
+{
+	run->message = message;
+	run->message_data = data;
+}
+
+void iommucfg_run_set_nonblocking(struct iommucfg_run *run, bool nonblocking)
+{
+	run->nonblocking = nonblocking;
+}
+
+struct iommucfg_topology *iommucfg_run_topology(const struct iommucfg_run *run)
+{
+	return run->topology;
+}
+
+struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run)
+{
+	return run->plan;
+}
+
+const char *iommucfg_run_transaction(const struct iommucfg_run *run)
+{
+	return *run->transaction ? run->transaction : NULL;
+}
+
+const char *iommucfg_run_result(const struct iommucfg_run *run)
+{
+	return run->result;
+}
+
+void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
+{
+	va_list args;
+	char *line;
+	int n;
+
+	if (!run->message)
+		return;
+	va_start(args, format);
+	n = vasprintf(&line, format, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	run->message(run, level, line, run->message_data);
+	free(line);
+}
+
+/* Requests to stop that have not been dealt with. */
+unsigned int ic_run_cancelled(struct iommucfg_run *run)
+{
+	return run->cancel ? run->cancel(run, run->cancel_data) - run->forgotten : 0;
+}
+
+void ic_run_forget_cancel(struct iommucfg_run *run)
+{
+	run->forgotten += ic_run_cancelled(run);
+}
+
+int ic_run_interrupted(struct iommucfg_run *run)
+{
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "interrupted", EINTR,
+			      "interrupted before the change: nothing was touched");
+	return IOMMUCFG_RUN_REFUSED;
+}
+
+/* Phases ------------------------------------------------------------------ */
+
+/* Whole seconds that the phase has lasted. */
+long ic_run_elapsed(const struct iommucfg_run *run)
+{
+	struct timespec now;
+
+	/* Stands still during suspend, as the kernel's timer does. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - run->since.tv_sec - (now.tv_nsec < run->since.tv_nsec);
+}
+
+void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
+{
+	run->phase = phase;
+	clock_gettime(CLOCK_MONOTONIC, &run->since);
+}
+
+static int step(struct iommucfg_run *run)
+{
+	switch (run->phase) {
+	case IC_PHASE_LOCK:
+		return ic_run_lock_step(run);
+	case IC_PHASE_COMMIT:
+		return ic_run_commit_step(run);
+	case IC_PHASE_SETTLE:
+		return ic_run_settle_step(run);
+	case IC_PHASE_ASK:
+		return ic_run_ask_step(run);
+	case IC_PHASE_END:
+		return ic_run_end_step(run);
+	case IC_PHASE_ROLLBACK:
+		return ic_run_rollback_step(run);
+	case IC_PHASE_NONE:
+		break;
+	}
+	return IOMMUCFG_RUN_DONE;
+}
+
+static size_t add_fd(struct pollfd *fds, size_t n, size_t count, int fd)
+{
+	if (fd < 0 || n >= count)
+		return n;
+	fds[n].fd = fd;
+	fds[n].events = POLLIN;
+	fds[n].revents = 0;
+	return n + 1;
+}
+
+size_t iommucfg_run_poll_fds(const struct iommucfg_run *run, struct pollfd *fds, size_t count,
+			     int *timeout)
+{
+	size_t n;
+
+	*timeout = run->phase == IC_PHASE_NONE ? 0 :
+		   run->phase == IC_PHASE_ASK ? PAUSE_ASK : PAUSE;
+	n = add_fd(fds, 0, count, run->child_fd);
+	if (run->phase == IC_PHASE_ASK)
+		n = add_fd(fds, n, count, run->question_fd);
+	return add_fd(fds, n, count, run->cancel_fd);
+}
+
+/* Steps until the phase is over, or for once. */
+int ic_run_drive(struct iommucfg_run *run)
+{
+	struct pollfd fds[3];
+	int code, timeout;
+	size_t n;
+
+	while ((code = step(run)) == IOMMUCFG_RUN_AGAIN && !run->nonblocking) {
+		n = iommucfg_run_poll_fds(run, fds, sizeof(fds) / sizeof(*fds), &timeout);
+		poll(fds, n, timeout);
+	}
+	if (code != IOMMUCFG_RUN_AGAIN)
+		run->phase = IC_PHASE_NONE;
+	return code;
+}
+
+static const char *result_of(int code)
+{
+	switch (code) {
+	case IOMMUCFG_RUN_REFUSED:
+		return "refused";
+	case IOMMUCFG_RUN_RESTORED:
+		return "restored";
+	case IOMMUCFG_RUN_FAILED:
+		return "failed";
+	case IOMMUCFG_RUN_LEFT:
+		return "left";
+	case IOMMUCFG_RUN_DONE:
+	case IOMMUCFG_RUN_CHANGE:
+		return "committed";
+	default:
+		return "error";
+	}
+}
+
+/* Where a step ended: takes down what the run has come to by it. */
+static int came_to(struct iommucfg_run *run, int code)
+{
+	if (code && code != IOMMUCFG_RUN_AGAIN)
+		run->result = result_of(code);
+	return code;
+}
+
+static bool is_nothing(const struct iommucfg_run *run)
+{
+	return run->result && !strcmp(run->result, "nothing-to-do");
+}
+
+/* Before the commit ------------------------------------------------------- */
+
+int iommucfg_run_begin(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (run->phase == IC_PHASE_NONE)
+		code = ic_run_lock(run);
+	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
+}
+
+/* Removes what killed processes left, saying so. */
+static void sweep(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+	struct iommucfg_txn *txn;
+	char **names;
+	int n, i;
+
+	n = iommucfg_txn_list(run->ctx, &names);
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(run->ctx, names[i], &txn))
+			continue;
+		state = iommucfg_txn_state(txn);
+		if (iommucfg_txn_abandoned(txn) && !iommucfg_txn_forget(txn))
+			ic_run_say(run, IOMMUCFG_RUN_NOTE,
+				   "removed transaction \"%s\" (%s), whose process is gone",
+				   names[i], iommucfg_state_name(state));
+		iommucfg_txn_free(txn);
+	}
+	if (n >= 0)
+		iommucfg_txn_list_free(names);
+}
+
+static int need_root(struct iommucfg_run *run)
+{
+	if (!geteuid())
+		return IOMMUCFG_RUN_DONE;
+	iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", EACCES,
+			      "\"iommucfg %s\" needs root (CAP_SYS_ADMIN and CAP_SYS_RAWIO in the initial user namespace)",
+			      run->action ? run->action : "apply");
+	return IOMMUCFG_RUN_ERROR;
+}
+
+static int scan_use(struct iommucfg_run *run)
+{
+	int ret = iommucfg_topology_scan_use(run->topology, run->problems);
+
+	if (!ret)
+		return IOMMUCFG_RUN_DONE;
+	iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", -ret,
+			      "what is in use cannot be found out: %s", strerror(-ret));
+	return IOMMUCFG_RUN_ERROR;
+}
+
+/*
+ * Before planning: module, root, other transactions, the generation. Reads
+ * the topology after it, so that a change in between is noticed.
+ */
+static int prepare(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_DONE, ret;
+
+	if (iommucfg_kernel_probe(run->ctx, run->problems))
+		code = IOMMUCFG_RUN_ERROR;
+	code = iommucfg_run_worse(code, need_root(run));
+	/* Also where there turns out to be nothing to do. */
+	if (run->name && !iommucfg_txn_name_valid(run->name)) {
+		iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "usage", EINVAL,
+				      "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\"",
+				      run->name);
+		code = IOMMUCFG_RUN_ERROR;
+	}
+	if (!code) {
+		sweep(run);
+		ret = iommucfg_kernel_generation(run->ctx, &run->generation);
+		if (ret) {
+			iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", -ret,
+					      "the kernel's generation cannot be read: %s",
+					      strerror(-ret));
+			code = IOMMUCFG_RUN_ERROR;
+		}
+		if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
+			code = iommucfg_run_worse(code, IOMMUCFG_RUN_REFUSED);
+	}
+	if (iommucfg_topology_scan(run->ctx, &run->topology, run->problems))
+		return IOMMUCFG_RUN_ERROR;
+	code = iommucfg_run_worse(code, scan_use(run));
+	if (!code)
+		iommucfg_topology_scan_required(run->topology);
+	return code;
+}
+
+int iommucfg_run_scan(struct iommucfg_run *run)
+{
+	if (run->prepared < 0)
+		run->prepared = prepare(run);
+	return came_to(run, run->prepared);
+}
+
+/* Where the library gave no plan at all: @ret is why. */
+static int planned(struct iommucfg_run *run, int code, int ret)
+{
+	if (ret) {
+		if (!run->plan)
+			iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", -ret,
+					      "no plan could be made: %s", strerror(-ret));
+		code = iommucfg_run_worse(code, IOMMUCFG_RUN_ERROR);
+	}
+	return came_to(run, code);
+}
+
+int iommucfg_run_plan_policy(struct iommucfg_run *run, const struct iommucfg_policy *policy)
+{
+	int code = iommucfg_run_scan(run), ret = 0;
+
+	if (run->topology)
+		ret = iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan);
+	return planned(run, code, ret);
+}
+
+int iommucfg_run_plan_targets(struct iommucfg_run *run, const struct iommucfg_target *targets,
+			      size_t count)
+{
+	int code = iommucfg_run_scan(run), ret = 0;
+
+	if (run->topology)
+		ret = iommucfg_plan_targets(run->topology, targets, count, &run->options,
+					    &run->plan);
+	return planned(run, code, ret);
+}
+
+void iommucfg_run_nothing(struct iommucfg_run *run)
+{
+	iommucfg_plan_free(run->plan);
+	run->plan = NULL;
+	run->result = "nothing-to-do";
+}
+
+/* What the plan alone leads to, before anything is staged. */
+static int judge(const struct iommucfg_run *run)
+{
+	const struct iommucfg_problems *problems = iommucfg_plan_problems(run->plan);
+
+	if (iommucfg_problems_count(iommucfg_plan_conflicts(run->plan)) ||
+	    iommucfg_problems_at_least(problems, IOMMUCFG_ERROR))
+		return IOMMUCFG_RUN_ERROR;
+	if (iommucfg_problems_at_least(problems, IOMMUCFG_REFUSED))
+		return IOMMUCFG_RUN_REFUSED;
+	return IOMMUCFG_RUN_DONE;
+}
+
+static int refused(struct iommucfg_run *run, const char *what, int ret)
+{
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret, "%s: %s", what,
+			      iommucfg_txn_refusal(ret));
+	return IOMMUCFG_RUN_REFUSED;
+}
+
+/* Makes the transaction, with everything in it, and has the kernel check it. */
+static int stage(struct iommucfg_run *run)
+{
+	int ret;
+
+	ret = iommucfg_txn_create(run->ctx, run->name, &run->txn, run->problems);
+	if (ret)
+		return ret == -EEXIST ? IOMMUCFG_RUN_REFUSED : IOMMUCFG_RUN_ERROR;
+	snprintf(run->transaction, sizeof(run->transaction), "%s", iommucfg_txn_name(run->txn));
+	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "transaction \"%s\", generation %llu",
+		   run->transaction, (unsigned long long)run->generation);
+	ret = iommucfg_txn_set_generation(run->txn, run->generation);
+	if (!ret)
+		ret = iommucfg_txn_set_allow_in_use(run->txn, run->options.allow_in_use);
+	if (!ret)
+		ret = iommucfg_txn_set_confirm_timeout(run->txn, run->options.confirm_timeout);
+	if (ret)
+		return refused(run, "the transaction cannot be set up", ret);
+	if (iommucfg_txn_stage_plan(run->txn, run->plan, run->problems))
+		return IOMMUCFG_RUN_REFUSED;
+	ret = iommucfg_plan_check(run->plan, run->txn);
+	if (!ret)
+		return IOMMUCFG_RUN_DONE;
+	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "check: %s", strerror(-ret));
+	if (ret == -EACCES) {
+		iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", EACCES,
+				      "the kernel does not let this process change groups: CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed in the initial user namespace");
+		return IOMMUCFG_RUN_ERROR;
+	}
+	ret = judge(run);
+	return ret == IOMMUCFG_RUN_DONE ? IOMMUCFG_RUN_REFUSED : ret;
+}
+
+int iommucfg_run_stage(struct iommucfg_run *run, int code)
+{
+	if (is_nothing(run))
+		return code;
+	if (run->plan)
+		code = iommucfg_run_worse(code, judge(run));
+	else
+		code = iommucfg_run_worse(code, IOMMUCFG_RUN_ERROR);
+	if (!code && ic_run_cancelled(run))
+		code = ic_run_interrupted(run);
+	if (!code && iommucfg_plan_num_changes(run->plan))
+		code = stage(run);
+	/* There was none, or the kernel has taken out the last one. */
+	if (!code && !iommucfg_plan_num_changes(run->plan))
+		run->result = "nothing-to-do";
+	return came_to(run, code);
+}
+
+/* Commit and after -------------------------------------------------------- */
+
+int iommucfg_run_commit(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (is_nothing(run))
+		return IOMMUCFG_RUN_DONE;
+	if (run->phase == IC_PHASE_NONE) {
+		if (ic_run_cancelled(run))
+			code = ic_run_interrupted(run);
+		else if (iommucfg_witness_new(run->plan, &run->witness))
+			code = refused(run, "the devices cannot be looked at", -ENOMEM);
+		else
+			code = ic_run_commit_start(run);
+	}
+	if (code == IOMMUCFG_RUN_AGAIN)
+		code = ic_run_drive(run);
+	if (code == IOMMUCFG_RUN_DONE)
+		run->result = run->options.confirm_timeout ? "unconfirmed" : "committed";
+	return came_to(run, code);
+}
+
+int iommucfg_run_settle(struct iommucfg_run *run)
+{
+	if (is_nothing(run))
+		return IOMMUCFG_RUN_DONE;
+	if (run->phase == IC_PHASE_NONE) {
+		ic_run_forget_cancel(run);
+		if (!run->settle)
+			return IOMMUCFG_RUN_DONE;
+		ic_run_enter(run, IC_PHASE_SETTLE);
+	}
+	return came_to(run, ic_run_drive(run));
+}
+
+int iommucfg_run_confirm(struct iommucfg_run *run)
+{
+	int code;
+
+	if (is_nothing(run) || !run->options.confirm_timeout || run->detach)
+		return IOMMUCFG_RUN_DONE;
+	if (run->phase == IC_PHASE_NONE) {
+		if (!run->question)
+			ic_run_say(run, IOMMUCFG_RUN_NOTE,
+				   "waiting %ld seconds for \"iommucfg confirm %s\"",
+				   run->options.confirm_timeout, run->transaction);
+		ic_run_enter(run, run->question ? IC_PHASE_ASK : IC_PHASE_END);
+	}
+	code = ic_run_drive(run);
+	if (code == IOMMUCFG_RUN_DONE)
+		run->result = "committed";
+	return came_to(run, code);
+}
+
+/* Removes the transaction; what is unconfirmed or failed stays. */
+static void forget(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+
+	if (!run->txn)
+		return;
+	state = iommucfg_txn_state(run->txn);
+	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
+	    strcmp(run->result, "left"))
+		iommucfg_txn_forget(run->txn);
+	iommucfg_txn_free(run->txn);
+	run->txn = NULL;
+}
+
+void iommucfg_run_end(struct iommucfg_run *run, int status)
+{
+	static char *const none[] = { NULL };
+	struct recorder by = {
+		.ctx = run->ctx, .problems = run->problems,
+		.command = run->command ? run->command : none,
+		.action = run->action ? run->action : "apply",
+	};
+
+	if (!run->result)
+		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
+	forget(run);
+	record_plan(&by, run->plan, iommucfg_run_transaction(run), run->result, status);
+	ic_run_unlock(run);
+}

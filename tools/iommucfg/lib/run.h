@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of a run share: lock, stage, commit, settle, confirm, record. */
+#ifndef IOMMUCFG_RUN_INTERNAL_H
+#define IOMMUCFG_RUN_INTERNAL_H
+
+#include <time.h>
+
+#include "history.h"
+#include "internal.h"
+
+/* What is done now, in steps that do not wait. */
+enum ic_phase {
+	IC_PHASE_NONE,
+	IC_PHASE_LOCK,		/* for another run to end */
+	IC_PHASE_COMMIT,
+	IC_PHASE_SETTLE,
+	IC_PHASE_ASK,
+	IC_PHASE_END,		/* for somebody else to decide, or for the kernel to end */
+	IC_PHASE_ROLLBACK,
+};
+
+struct iommucfg_run {
+	struct iommucfg *ctx;
+	struct iommucfg_problems *problems;	/* the caller's */
+	unsigned int refs;
+	/* asked for */
+	struct iommucfg_plan_options options;
+	char *name;
+	long settle;
+	bool detach, nonblocking;
+	char **command, *action;
+	iommucfg_run_progress_fn progress;
+	void *progress_data;
+	iommucfg_run_question_fn question;
+	void *question_data;
+	int question_fd;
+	iommucfg_run_cancel_fn cancel;
+	void *cancel_data;
+	int cancel_fd;
+	iommucfg_run_message_fn message;
+	void *message_data;
+	/* found */
+	struct iommucfg_topology *topology;
+	struct iommucfg_plan *plan;
+	int prepared;			/* what preparing came to, -1 before */
+	uint64_t generation;
+	/* at work */
+	enum ic_phase phase;
+	struct iommucfg_txn *txn;
+	struct iommucfg_witness *witness;
+	struct timespec since;		/* when the phase began */
+	unsigned int forgotten;		/* of the requests to stop */
+	bool told;			/* that the kernel finishes what it began */
+	int lock, lock_wait;		/* the lock; the file that is waited for */
+	int child_fd;
+	pid_t child;
+	bool child_reverts;
+	/* came out */
+	const char *result;
+	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
+};
+
+/* run.c */
+int ic_run_interrupted(struct iommucfg_run *run);
+unsigned int ic_run_cancelled(struct iommucfg_run *run);
+void ic_run_forget_cancel(struct iommucfg_run *run);
+void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+long ic_run_elapsed(const struct iommucfg_run *run);
+void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase);
+int ic_run_drive(struct iommucfg_run *run);
+
+/* A step of a phase: an outcome, or IOMMUCFG_RUN_AGAIN where it is to be called again. */
+int ic_run_lock_step(struct iommucfg_run *run);
+int ic_run_commit_step(struct iommucfg_run *run);
+int ic_run_settle_step(struct iommucfg_run *run);
+int ic_run_rollback_step(struct iommucfg_run *run);
+int ic_run_ask_step(struct iommucfg_run *run);
+int ic_run_end_step(struct iommucfg_run *run);
+
+/* run-lock.c, run-commit.c, run-confirm.c */
+int ic_run_lock(struct iommucfg_run *run);
+void ic_run_unlock(struct iommucfg_run *run);
+int ic_run_commit_start(struct iommucfg_run *run);
+int ic_run_roll_back(struct iommucfg_run *run);
+
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Transactions that hold up a change. */
+#include <errno.h>
+
+#include "internal.h"
+
+/* Transactions that somebody has to decide about first. */
+int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
+			 struct iommucfg_problems *problems)
+{
+	enum iommucfg_state state;
+	struct iommucfg_txn *txn;
+	int n, i, found = 0;
+	char **names;
+
+	n = iommucfg_txn_list(ctx, &names);
+	if (n < 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(ctx, names[i], &txn))
+			continue;
+		state = iommucfg_txn_state(txn);
+		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
+			found++;
+			iommucfg_problems_add(problems, severity, "transaction", EBUSY,
+					      state == IOMMUCFG_STATE_FAILED ?
+					      "transaction \"%s\" failed and could not be restored in full: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
+					      "transaction \"%s\" is unconfirmed: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
+					      names[i], names[i], names[i]);
+		}
+		iommucfg_txn_free(txn);
+	}
+	iommucfg_txn_list_free(names);
+	return found;
+}
