@@ -12,7 +12,11 @@
  * errno name and lines of report; while there is a `hold`, a commit does not
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
  * `unhook` after a rollback. With `net-up` an interface runs by the time of a
- * rollback.
+ * rollback. `state-error` has the errno name that reading a state fails with, and
+ * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line.
+ * `method` has lines of "<group> <method>"; a group without one goes by rebind.
+ * `no-disruption` makes it a module without the files disruption, step_timeout,
+ * remaining and method.
  *
  * Of the standing rules, `no-standing` makes it a module that has none;
  * `standing-error` has "<mkdir|write|rmdir> <what the path below standing/ has in it>
@@ -34,12 +38,12 @@
 #define MAX_GROUPS	1024
 
 struct group {
-	char number[16], type[16], before[64], status[32];
+	char number[16], type[16], before[64], status[32], method[16];
 };
 
 struct txn {
-	char name[80], state[16], allow[64], report[4096];
-	unsigned long expected, timeout, done, all;
+	char name[80], state[16], allow[64], disruption[16], report[4096];
+	unsigned long expected, timeout, step_timeout, done, all;
 	time_t deadline;
 	struct group groups[MAX_GROUPS];
 	int n;
@@ -62,12 +66,17 @@ static const char *tree;
 
 static const char *const txn_files[] = {
 	"state", "progress", "report", "expected_generation", "allow_in_use", "confirm_timeout",
-	"check", "commit", "confirm", "rollback", NULL
+	"check", "commit", "confirm", "rollback", "disruption", "step_timeout", "remaining", NULL
 };
+/* Those above that a module without `disruption` has not got. */
+#define NEW_TXN_FILES	3
 static const char *const standing_files[] = {
 	"bus", "device", "modalias", "removable", "priority", "order", "type", "hits", NULL
 };
-static const char *const group_files[] = { "type", "current_type", "devices", "status", NULL };
+static const char *const group_files[] = {
+	"type", "current_type", "devices", "status", "method", NULL
+};
+static const char *const methods[] = { "none", "pause", "rebind", NULL };
 
 static int listed(const char *const *names, const char *name)
 {
@@ -133,11 +142,33 @@ static const char *below_standing(const char *path)
 	return path[9] ? path + 10 : path + 9;
 }
 
+static int errno_of(const char *name);
+
 static int is_old(void)
 {
 	char buf[8];
 
 	return slurp(buf, sizeof(buf), "control/%s", "no-standing") >= 0;
+}
+
+/* A module without ceilings and limits of time has fewer files. */
+static int is_plain(void)
+{
+	char buf[8];
+
+	return slurp(buf, sizeof(buf), "control/%s", "no-disruption") >= 0;
+}
+
+static int is_new_file(const char *name)
+{
+	size_t n = sizeof(txn_files) / sizeof(*txn_files) - 1;
+
+	return listed(txn_files + n - NEW_TXN_FILES, name) || !strcmp(name, "method");
+}
+
+static int has_file(const char *const *names, const char *name)
+{
+	return listed(names, name) && !(is_new_file(name) && is_plain());
 }
 
 static struct standing *find_standing(const char *name, size_t length)
@@ -206,12 +237,12 @@ static int resolve(const char *path, struct txn **txn, struct group **group, con
 			*group = &(*txn)->groups[i];
 	if (!*group) {
 		*file = p;
-		return slash || !listed(txn_files, p) ? -ENOENT : 0;
+		return slash || !has_file(txn_files, p) ? -ENOENT : 0;
 	}
 	if (!slash)
 		return 0;
 	*file = slash + 1;
-	return listed(group_files, *file) ? 0 : -ENOENT;
+	return has_file(group_files, *file) ? 0 : -ENOENT;
 }
 
 static int do_getattr(const char *path, struct stat *st, struct fuse_file_info *fi)
@@ -285,7 +316,8 @@ static int do_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t o
 		else if (txn)
 			names = txn_files;
 		for (; names && *names; names++)
-			fill(buf, *names, NULL, 0, 0);
+			if (!is_new_file(*names) || !is_plain())
+				fill(buf, *names, NULL, 0, 0);
 		for (i = 0; txn && !group && i < txn->n; i++)
 			fill(buf, txn->groups[i].number, NULL, 0, 0);
 		if (!txn) {
@@ -318,10 +350,11 @@ static int new_txn(const char *name)
 	txns[i].used = 1;
 	strcpy(txns[i].name, name);
 	strcpy(txns[i].state, "staged");
+	strcpy(txns[i].disruption, "rebind");
+	txns[i].step_timeout = 120;
 	return 0;
 }
 
-static int errno_of(const char *name);
 
 /* What control/standing-error asks for, or else a line in the log. */
 static int account(const char *what, const char *below)
@@ -478,6 +511,7 @@ static int do_mkdir(const char *path, mode_t mode)
 			memset(&txn->groups[txn->n], 0, sizeof(txn->groups[0]));
 			strcpy(txn->groups[txn->n].number, slash + 1);
 			strcpy(txn->groups[txn->n].type, "none");
+			strcpy(txn->groups[txn->n].method, "none");
 			strcpy(txn->groups[txn->n++].status, "staged");
 		}
 	}
@@ -514,16 +548,31 @@ static int do_rmdir(const char *path)
 	return ret;
 }
 
+/* As the kernel writes a driver's name where blanks separate. */
+static void escape(const char *name, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	for (; *name && n + 5 < size; name++) {
+		if (*name == ' ')
+			n += snprintf(buf + n, size - n, "\\040");
+		else
+			buf[n++] = *name;
+	}
+	buf[n] = '\0';
+}
+
 static void devices_of(const char *number, char *buf, size_t size)
 {
-	char path[4096], required[4096] = "", line[160], word[16], name[64], *p;
-	char driver[4096], bus[4096];
+	char path[4096], required[4096] = "", drivers[4096] = "", line[256], word[16], name[64], *p;
+	char driver[4096], bus[4096], escaped[128];
 	struct dirent *e;
 	ssize_t n, m;
 	DIR *dir;
 
 	*buf = '\0';
 	slurp(required, sizeof(required), "control/%s", "required");
+	slurp(drivers, sizeof(drivers), "control/%s", "drivers");
 	snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%s/devices", tree, number);
 	dir = opendir(path);
 	while (dir && (e = readdir(dir))) {
@@ -541,13 +590,26 @@ static void devices_of(const char *number, char *buf, size_t size)
 			 tree, number, e->d_name);
 		m = readlink(path, bus, sizeof(bus) - 1);
 		bus[m < 0 ? 0 : m] = '\0';
-		snprintf(line, sizeof(line), "%.32s %.64s %.32s %s\n",
-			 m < 0 ? "-" : strrchr(bus, '/') + 1, e->d_name, n < 0 ? "-" : strrchr(driver, '/') + 1, word);
+		escape(n < 0 ? "-" : strrchr(driver, '/') + 1, escaped, sizeof(escaped));
+		for (p = drivers; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+			if (sscanf(p, "%63s %63[^\n]", name, line) == 2 && !strcmp(name, e->d_name))
+				escape(line, escaped, sizeof(escaped));
+		snprintf(line, sizeof(line), "%.32s %.64s %.120s %s\n",
+			 m < 0 ? "-" : strrchr(bus, '/') + 1, e->d_name, escaped, word);
 		if (strlen(buf) + strlen(line) < size)
 			strcat(buf, line);
 	}
 	if (dir)
 		closedir(dir);
+}
+
+static long remaining(const struct txn *txn)
+{
+	long left = txn->deadline - time(NULL);
+
+	if (!txn->timeout || (strcmp(txn->state, "unconfirmed") && strcmp(txn->state, "committing")))
+		return 0;
+	return left > 0 ? left : 0;
 }
 
 static int do_read(const char *path, char *out, size_t size, off_t offset,
@@ -563,6 +625,9 @@ static int do_read(const char *path, char *out, size_t size, off_t offset,
 	(void)fi;
 	pthread_mutex_lock(&lock);
 	ret = below ? resolve_standing(below, &s, &file) : resolve(path, &txn, &group, &file);
+	if (!ret && !below && txn && !group && file && !strcmp(file, "state") &&
+	    slurp(buf, sizeof(buf), "control/%s", "state-error") > 0)
+		ret = -errno_of(buf);
 	if (ret || !file) {
 		pthread_mutex_unlock(&lock);
 		return ret ? ret : -EISDIR;
@@ -575,6 +640,8 @@ static int do_read(const char *path, char *out, size_t size, off_t offset,
 		type_of(group->number, type, sizeof(type)), sprintf(buf, "%s\n", type);
 	else if (group && !strcmp(file, "devices"))
 		devices_of(group->number, buf, sizeof(buf));
+	else if (group && !strcmp(file, "method"))
+		sprintf(buf, "%s\n", group->method);
 	else if (group)
 		sprintf(buf, "%s\n", group->status);
 	else if (!strcmp(file, "abi"))
@@ -593,6 +660,12 @@ static int do_read(const char *path, char *out, size_t size, off_t offset,
 		sprintf(buf, "%lu\n", txn->timeout);
 	else if (!strcmp(file, "expected_generation"))
 		sprintf(buf, "%lu\n", txn->expected);
+	else if (!strcmp(file, "disruption"))
+		sprintf(buf, "%s\n", txn->disruption);
+	else if (!strcmp(file, "step_timeout"))
+		sprintf(buf, "%lu\n", txn->step_timeout);
+	else if (!strcmp(file, "remaining"))
+		sprintf(buf, "%ld\n", remaining(txn));
 	pthread_mutex_unlock(&lock);
 	if ((size_t)offset >= strlen(buf))
 		return 0;
@@ -656,6 +729,36 @@ static void run_hook(const char *name)
 		fprintf(stderr, "standin: %s failed\n", name);
 }
 
+/* Each group's method, and whether the ceiling allows it. */
+static int choose_methods(struct txn *txn)
+{
+	char lines[4096] = "", type[64], number[32], method[16], *p;
+	int i, ret = 0, needed, ceiling = 0;
+
+	slurp(lines, sizeof(lines), "control/%s", "method");
+	while (methods[ceiling] && strcmp(methods[ceiling], txn->disruption))
+		ceiling++;
+	for (i = 0; i < txn->n; i++) {
+		type_of(txn->groups[i].number, type, sizeof(type));
+		strcpy(txn->groups[i].method, strcmp(type, txn->groups[i].type) ? "rebind" :
+		       "unchanged");
+		for (p = lines; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : "")
+			if (sscanf(p, "%31s %15s", number, method) == 2 &&
+			    !strcmp(number, txn->groups[i].number))
+				strcpy(txn->groups[i].method, method);
+		for (needed = 2; needed && strcmp(methods[needed], txn->groups[i].method); needed--)
+			;
+		if (needed <= ceiling)
+			continue;
+		ret = -EOPNOTSUPP;
+		snprintf(txn->report + strlen(txn->report),
+			 sizeof(txn->report) - strlen(txn->report),
+			 "%s - check EOPNOTSUPP the group needs disruption \"%s\"\n",
+			 txn->groups[i].number, methods[needed]);
+	}
+	return ret;
+}
+
 static int check(struct txn *txn)
 {
 	int i, ret;
@@ -670,7 +773,7 @@ static int check(struct txn *txn)
 		if (!strcmp(txn->groups[i].type, "none"))
 			return -EINVAL;
 	ret = control(txn, "check");
-	return ret;
+	return ret ? ret : choose_methods(txn);
 }
 
 static void restore(struct txn *txn, const char *state)
@@ -710,6 +813,7 @@ static int commit(struct txn *txn)
 		return ret;
 	strcpy(txn->state, "committing");
 	generation++;
+	txn->deadline = time(NULL) + txn->timeout;
 	txn->all = 2 * txn->n;
 	for (i = 0; i < txn->n; i++) {
 		txn->done++;
@@ -729,7 +833,6 @@ static int commit(struct txn *txn)
 		return ret;
 	run_hook("hook");
 	strcpy(txn->state, txn->timeout ? "unconfirmed" : "committed");
-	txn->deadline = time(NULL) + txn->timeout;
 	return 0;
 }
 
@@ -761,17 +864,53 @@ static int confirm(struct txn *txn)
 	return 0;
 }
 
+static int bad_words(const char *words)
+{
+	static const char *const known[] = { "net", "block", "other", NULL };
+	char copy[64], *word, *save;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		if (!listed(known, word) || (!strcmp(word, "other") && is_plain()))
+			return 1;
+	return 0;
+}
+
 static int write_option(struct txn *txn, const char *file, const char *word)
 {
-	if (!strcmp(file, "expected_generation"))
-		txn->expected = strtoul(word, NULL, 10);
-	else if (!strcmp(file, "confirm_timeout"))
-		txn->timeout = strtoul(word, NULL, 10),
-		txn->deadline = time(NULL) + txn->timeout;
-	else if (!strcmp(file, "allow_in_use"))
+	int staged = !strcmp(txn->state, "staged"), unconfirmed = !strcmp(txn->state, "unconfirmed");
+	unsigned long n = strtoul(word, NULL, 10);
+
+	if (!strcmp(file, "allow_in_use")) {
+		if (!staged && !unconfirmed && strcmp(txn->state, "committed") &&
+		    strcmp(txn->state, "failed"))
+			return -EBUSY;
+		if (bad_words(word))
+			return -EINVAL;
 		snprintf(txn->allow, sizeof(txn->allow), "%s", word);
-	else
+	} else if (!strcmp(file, "confirm_timeout")) {
+		if (n > 604800)
+			return -EINVAL;
+		if (!staged && !(n && (unconfirmed || (!strcmp(txn->state, "committing") &&
+						       txn->timeout))))
+			return -EBUSY;
+		txn->timeout = n;
+		txn->deadline = time(NULL) + n;
+	} else if (!staged) {
+		return listed(txn_files, file) ? -EBUSY : -EACCES;
+	} else if (!strcmp(file, "expected_generation")) {
+		txn->expected = n;
+	} else if (!strcmp(file, "step_timeout")) {
+		if (n < 1 || n > 3600)
+			return -EINVAL;
+		txn->step_timeout = n;
+	} else if (!strcmp(file, "disruption")) {
+		if (!listed(methods, word))
+			return -EINVAL;
+		snprintf(txn->disruption, sizeof(txn->disruption), "%.15s", word);
+	} else {
 		return -EACCES;
+	}
 	return 0;
 }
 
