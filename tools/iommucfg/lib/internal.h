@@ -157,6 +157,7 @@ struct iommucfg_policy {
 	struct iommucfg *ctx;
 	struct iommucfg_rule **rules;
 	size_t num_rules, cap_rules;
+	void *names;		/* of the rules, as tsearch() keeps them */
 	enum iommucfg_type def;
 	char *def_file;
 	int def_line;

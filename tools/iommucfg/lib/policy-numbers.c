@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Numbers of a policy that libconfig cannot hold. It reads one without an L
- * into an int, one with it into 64 bits, and drops the bits that do not fit:
- * 0x1000010de is 0x10de then, and nothing tells. So they are looked for before,
- * in the text, which is taken apart as libconfig's scanner does it.
+ * What libconfig must not see, as its versions read it differently. It is looked
+ * for in the text, which is taken apart as libconfig's scanner does it:
+ *
+ *  - Numbers that do not fit. 1.5 reads one without an L into an int, and drops the
+ *    bits that do not fit: 0x1000010de is 0x10de then, and nothing tells. 1.7 makes
+ *    64 bits of it.
+ *  - Binary and octal numbers, which only 1.8 has.
+ *  - @include. The directory that it is looked for in does not hold up an absolute
+ *    path from 1.7 on, and 1.5 exits the process where it cannot read the file.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -63,8 +68,8 @@ static char *skip_float(char *p)
 	return point ? end : NULL;
 }
 
-/* A whole number: its end, else NULL. */
-static char *skip_number(char *p, bool *fits)
+/* A whole number: its end, else NULL. *@why is set to what is wrong with it. */
+static char *skip_number(char *p, const char **why)
 {
 	bool sign = *p == '-' || *p == '+', hex, is_long;
 	unsigned long long n;
@@ -74,44 +79,57 @@ static char *skip_number(char *p, bool *fits)
 	if (!isdigit((unsigned char)*digits))
 		return NULL;
 	hex = !sign && *p == '0' && (p[1] == 'x' || p[1] == 'X') && isxdigit((unsigned char)p[2]);
+	if (!sign && *p == '0' && p[1] && strchr("bBoOqQ", p[1]) && isdigit((unsigned char)p[2])) {
+		*why = "is neither decimal nor hexadecimal";
+		return p + 3 + strspn(p + 3, "0123456789L");
+	}
 	errno = 0;
 	n = strtoull(digits, &end, hex ? 16 : 10);
 	is_long = *end == 'L';
-	*fits = !errno && n <= (is_long ? LLONG_MAX : INT_MAX) + (unsigned long long)(*p == '-');
+	if (errno || n > (is_long ? LLONG_MAX : INT_MAX) + (unsigned long long)(*p == '-'))
+		*why = "is out of range";
 	if (is_long)
 		end += end[1] == 'L' ? 2 : 1;
 	return end;
 }
 
 /*
- * Says which numbers do not fit, and makes them 0, so that what is read from
- * the text afterwards says nothing of a value that nobody wrote.
+ * Reports the numbers that are wrong, and makes them 0, so that reading the text
+ * afterwards reports nothing about values that are not in it. Reports @include,
+ * after which nothing of the text may be read: -EINVAL.
  */
-void ic_policy_numbers(struct ic_parse *p, char *text)
+int ic_policy_numbers(struct ic_parse *p, char *text)
 {
 	unsigned int line = 1;
+	const char *why;
 	char *s, *end;
-	bool fits;
+	int ret = 0;
 
 	for (s = text; *s; s = end) {
-		fits = true;
+		why = NULL;
 		end = skip_opaque(s);
 		if (!end)
 			end = skip_name(s);
 		if (!end)
 			end = skip_float(s);
 		if (!end)
-			end = skip_number(s, &fits);
+			end = skip_number(s, &why);
 		if (!end)
 			end = s + 1;
-		if (!fits)
-			ic_parse_error(p, line, "the number %.*s%s is out of range",
+		if (why)
+			ic_parse_error(p, line, "the number %.*s%s %s",
 				       (int)(end - s > 40 ? 40 : end - s), s,
-				       end - s > 40 ? "..." : "");
-		for (; s < end; s++) {
-			line += *s == '\n';
-			if (!fits && isxdigit((unsigned char)*s))
-				*s = '0';
+				       end - s > 40 ? "..." : "", why);
+		if (*s == '@') {
+			ic_parse_error(p, line, "@include is not supported: give several files, or put them into /etc/iommucfg.d");
+			ret = -EINVAL;
 		}
+		if (why) {
+			*s = '0';
+			memset(s + 1, ' ', end - s - 1);
+		}
+		for (; s < end; s++)
+			line += *s == '\n';
 	}
+	return ret;
 }

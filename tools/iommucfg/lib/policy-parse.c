@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <libconfig.h>
+#include <locale.h>
+#include <search.h>
 #include <stdio.h>
 
 #include "policy-parse.h"
@@ -143,19 +145,22 @@ static void unknown_key(struct ic_parse *p, const config_setting_t *s, const cha
 		       ic_meant(buf, sizeof(buf), config_setting_name(s), known));
 }
 
-static void check_duplicate(struct ic_parse *p, unsigned int line, const char *name)
+static int by_name(const void *a, const void *b)
 {
-	const struct iommucfg_rule *other;
-	size_t i;
+	const struct iommucfg_rule *x = a, *y = b;
 
-	for (i = 0; i < p->policy->num_rules; i++) {
-		other = p->policy->rules[i];
-		if (strcmp(other->name, name))
-			continue;
-		ic_parse_error(p, line, "there is a rule of this name already (%s:%d)",
-			       other->file, other->line);
-		return;
-	}
+	return strcmp(x->name, y->name);
+}
+
+static void check_duplicate(struct ic_parse *p, const struct iommucfg_rule *rule)
+{
+	const struct iommucfg_rule *const *found = tsearch(rule, &p->policy->names, by_name);
+
+	if (!found)
+		p->nomem = true;
+	else if (*found != rule)
+		ic_parse_error(p, rule->line, "there is a rule of this name already (%s:%d)",
+			       (*found)->file, (*found)->line);
 }
 
 static const char *const rule_keys[] = {
@@ -232,7 +237,7 @@ static void parse_rule(struct ic_parse *p, const config_setting_t *s)
 		return;
 	}
 	if (p->rule)
-		check_duplicate(p, line, p->rule);
+		check_duplicate(p, rule);
 	n = config_setting_length(s);
 	for (i = 0; i < n; i++)
 		parse_rule_key(p, rule, config_setting_get_elem(s, i));
@@ -331,22 +336,17 @@ int ic_policy_parse(struct iommucfg_policy *policy, const char *name, char *text
 		    struct iommucfg_problems *problems)
 {
 	struct ic_parse p = { .policy = policy, .problems = problems, .file = name };
+	locale_t locale = uselocale((locale_t)0);
 	const config_setting_t *root;
 	config_t config;
 	int i;
 
-	ic_policy_numbers(&p, text);
+	if (ic_policy_numbers(&p, text))
+		return p.nomem ? -ENOMEM : -EINVAL;
 	config_init(&config);
-	/*
-	 * libconfig would open an included file from wherever we happen to
-	 * stand, and exit where it cannot read it. Below a file nothing opens.
-	 */
-	config_set_include_dir(&config, "/dev/null");
 	if (!config_read_string(&config, text)) {
 		const char *why = config_error_text(&config);
 
-		if (why && strstr(why, "include"))
-			why = "@include is not supported: give several files, or put them into /etc/iommucfg.d";
 		ic_parse_error(&p, config_error_line(&config), "%s", why ? why : "not a policy");
 	} else {
 		root = config_root_setting(&config);
@@ -354,6 +354,8 @@ int ic_policy_parse(struct iommucfg_policy *policy, const char *name, char *text
 			parse_top(&p, config_setting_get_elem(root, i));
 	}
 	config_destroy(&config);
+	/* libconfig leaves the thread with the global locale, whichever it had. */
+	uselocale(locale);
 	if (p.nomem)
 		return -ENOMEM;
 	return p.bad ? -EINVAL : 0;

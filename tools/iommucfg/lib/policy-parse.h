@@ -24,7 +24,7 @@ const char *ic_meant(char *buf, size_t size, const char *word, const char *const
 const char *ic_setting_kind(const struct config_setting_t *s);
 
 /* policy-numbers.c */
-void ic_policy_numbers(struct ic_parse *p, char *text);
+int ic_policy_numbers(struct ic_parse *p, char *text);
 
 /* policy-match.c */
 const char *ic_match_key(int key);

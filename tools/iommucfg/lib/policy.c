@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,12 +47,19 @@ void ic_rule_free(struct iommucfg_rule *rule)
 	free(rule);
 }
 
+/* The rules in the tree of names are in the list as well. */
+static void keep_rule(void *rule)
+{
+	(void)rule;
+}
+
 void iommucfg_policy_free(struct iommucfg_policy *policy)
 {
 	size_t i;
 
 	if (!policy)
 		return;
+	tdestroy(policy->names, keep_rule);
 	for (i = 0; i < policy->num_rules; i++)
 		ic_rule_free(policy->rules[i]);
 	free(policy->rules);
@@ -64,9 +72,16 @@ int iommucfg_policy_read_buffer(struct iommucfg_policy *policy, const char *name
 				struct iommucfg_problems *problems)
 {
 	struct ic_where where = { .file = name, .line = 1, .group = -1, .error = EINVAL };
+	static const char bom[] = "\xef\xbb\xbf";
 	const char *nul;
 	char *copy;
 	int ret;
+
+	/* Some editors mark UTF-8 so. */
+	if (length >= strlen(bom) && !memcmp(text, bom, strlen(bom))) {
+		text += strlen(bom);
+		length -= strlen(bom);
+	}
 
 	nul = memchr(text, '\0', length);
 	if (nul) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The library's pieces: words, paths, numbers, files, lists. */
 #include <errno.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -232,6 +234,64 @@ static void test_policy_text(void **state)
 	iommucfg_free(ctx);
 }
 
+/* A caller's thread keeps the locale that it had. */
+static void test_locale(void **state)
+{
+	static const char text[] = "default = \"keep\";", wrong[] = "default = ";
+	locale_t mine = newlocale(LC_ALL_MASK, "C", NULL);
+	struct iommucfg_policy *policy;
+	struct iommucfg *ctx;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&ctx, NULL), 0);
+	assert_int_equal(iommucfg_policy_new(ctx, &policy), 0);
+	uselocale(mine);
+	assert_int_equal(iommucfg_policy_read_buffer(policy, "a", text, strlen(text), NULL), 0);
+	assert_true(uselocale((locale_t)0) == mine);
+	assert_int_equal(iommucfg_policy_read_buffer(policy, "a", wrong, strlen(wrong), NULL),
+			 -EINVAL);
+	assert_true(uselocale((locale_t)0) == mine);
+	uselocale(LC_GLOBAL_LOCALE);
+	freelocale(mine);
+	iommucfg_policy_free(policy);
+	iommucfg_free(ctx);
+}
+
+/* As many rules as no reading that compares each with each gets through in time. */
+static void test_many_rules(void **state)
+{
+	const size_t rules = 200000;
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	struct iommucfg_policy *policy;
+	struct iommucfg *ctx;
+	struct timespec spent;
+	size_t i, length;
+	char *text;
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&ctx, NULL), 0);
+	assert_int_equal(iommucfg_policy_new(ctx, &policy), 0);
+	f = open_memstream(&text, &length);
+	fputs("rules = (", f);
+	for (i = 0; i <= rules; i++)
+		fprintf(f, "%s{ name = \"rule number %zu\"; match = { vendor = 1; }; type = \"DMA\"; }\n",
+			i ? "," : "", i % rules);
+	fputs(");", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(iommucfg_policy_read_buffer(policy, "a", text, length, problems),
+			 -EINVAL);
+	assert_int_equal(iommucfg_problems_count(problems), 1);
+	assert_int_equal(iommucfg_problem_line(iommucfg_problems_get(problems, 0)), rules + 1);
+	/* Each with each would be minutes of a processor. */
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent), 0);
+	assert_true(spent.tv_sec < 60);
+	free(text);
+	iommucfg_policy_free(policy);
+	iommucfg_problems_free(problems);
+	iommucfg_free(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,7 +299,8 @@ int main(void)
 		cmocka_unit_test(test_pci_path), cmocka_unit_test(test_short_pci),
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_atomic),
 		cmocka_unit_test(test_problems), cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_policy_text),
+		cmocka_unit_test(test_policy_text), cmocka_unit_test(test_locale),
+		cmocka_unit_test(test_many_rules),
 	};
 
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL);
