@@ -82,10 +82,20 @@ static int not_committed(struct cli *cli, struct iommucfg_txn *txn)
 	return EXIT_REFUSED;
 }
 
-static int confirm(struct cli *cli, struct iommucfg_txn *txn)
+/* What was asked for failed with @error, and what came of it cannot be read. */
+static int not_known(struct cli *cli, struct iommucfg_txn *txn, int error)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", -error,
+			      "the state of transaction \"%s\" cannot be read, so whether its change stands is not known (%s): see \"iommucfg status %s\"",
+			      iommucfg_txn_name(txn), strerror(-error), iommucfg_txn_name(txn));
+	return EXIT_BROKEN;
+}
+
+static int confirm(struct cli *cli, struct iommucfg_txn *txn, int allow)
 {
 	int ret;
 
+	(void)allow;
 	ret = iommucfg_txn_confirm(txn);
 	if (!ret)
 		return EXIT_DONE;
@@ -103,12 +113,23 @@ static int confirm(struct cli *cli, struct iommucfg_txn *txn)
 		return too_late(cli, txn);
 	case IOMMUCFG_STATE_FAILED:
 		return broken(cli, txn);
+	case IOMMUCFG_STATE_UNKNOWN:
+		return not_known(cli, txn, ret);
 	default:
 		return not_committed(cli, txn);
 	}
 }
 
-static int rollback(struct cli *cli, struct iommucfg_txn *txn)
+static int in_the_way(struct cli *cli, struct iommucfg_txn *txn)
+{
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
+			      "transaction \"%s\" is not undone, and nothing was touched: devices in it are in use; stop what is named above, then \"iommucfg rollback %s\" again",
+			      iommucfg_txn_name(txn), iommucfg_txn_name(txn));
+	return EXIT_BROKEN;
+}
+
+/* @allow: a mask of enum iommucfg_guard, which the rollback may take away besides. */
+static int rollback(struct cli *cli, struct iommucfg_txn *txn, int allow)
 {
 	enum iommucfg_state state = settled(txn);
 	int ret;
@@ -117,6 +138,9 @@ static int rollback(struct cli *cli, struct iommucfg_txn *txn)
 		return EXIT_DONE;
 	if (state == IOMMUCFG_STATE_STAGED)
 		return not_committed(cli, txn);
+	iommucfg_txn_allow_way_back(txn);
+	if (allow & IOMMUCFG_GUARD_BLOCK)
+		iommucfg_txn_add_allow_in_use(txn, "block");
 	ret = iommucfg_txn_rollback(txn);
 	if (!ret)
 		return EXIT_DONE;
@@ -126,13 +150,20 @@ static int rollback(struct cli *cli, struct iommucfg_txn *txn)
 		return EXIT_DONE;
 	if (ret == -EIO)
 		return broken(cli, txn);
+	if (state == IOMMUCFG_STATE_UNKNOWN)
+		return not_known(cli, txn, ret);
+	/* Refused for what is in use, which the report names; and not for its state, or sleep. */
+	if (ret == -EBUSY && state != IOMMUCFG_STATE_STAGED &&
+	    iommucfg_txn_report(txn, IOMMUCFG_REFUSED, cli->problems) > 0)
+		return in_the_way(cli, txn);
 	return refused(cli, txn, "the rollback", ret);
 }
 
-static int forget(struct cli *cli, struct iommucfg_txn *txn)
+static int forget(struct cli *cli, struct iommucfg_txn *txn, int allow)
 {
 	int ret;
 
+	(void)allow;
 	/* It is not over: somebody may be at it. */
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED && !iommucfg_txn_abandoned(txn))
 		return not_committed(cli, txn);
@@ -165,7 +196,8 @@ static const char *result_of(int code, const char *done)
 }
 
 static int act(struct cli *cli, const char *name,
-	       int (*action)(struct cli *cli, struct iommucfg_txn *txn), const char *done)
+	       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow), int allow,
+	       const char *done)
 {
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
 	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "";
@@ -184,7 +216,7 @@ static int act(struct cli *cli, const char *name,
 		/* To forget one changes nothing. */
 		by = cli_recorder(cli);
 		record = action == forget ? NULL : record_begin(&by, txn);
-		code = action(cli, txn);
+		code = action(cli, txn, allow);
 		state = iommucfg_txn_state(txn);
 		record_end(record, found, result_of(code, done), code);
 		/* It is over, and this command has said so. */
@@ -228,7 +260,7 @@ int cmd_confirm(struct cli *cli, int argc, char **argv)
 		return confirm_boot(cli);
 	if (argc - optind > 1)
 		return cli_usage(cli, "confirm takes one name");
-	return act(cli, argv[optind], confirm, "committed");
+	return act(cli, argv[optind], confirm, 0, "committed");
 }
 
 int cmd_rollback(struct cli *cli, int argc, char **argv)
@@ -255,7 +287,7 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 		if (code > 0)
 			return EXIT_BAD;
 		if (!code) {
-			runs = true;
+			runs |= opt != OPT_ALLOW_IN_USE;
 			continue;
 		}
 		code = cli_option(cli, opt, argv, options);
@@ -267,9 +299,9 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 	if (to)
 		return rollback_to(&run, to);
 	if (runs)
-		return cli_usage(cli, "only rollback --to makes a plan and takes its options");
+		return cli_usage(cli, "only rollback --to makes a plan and takes its options; by name --allow-in-use alone");
 	if (argc - optind > 1)
 		return cli_usage(cli, "rollback takes one name");
-	return act(cli, argv[optind], only_forget ? forget : rollback,
+	return act(cli, argv[optind], only_forget ? forget : rollback, run.options.allow_in_use,
 		   only_forget ? "forgotten" : "rolled-back");
 }

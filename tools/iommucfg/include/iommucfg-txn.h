@@ -65,7 +65,12 @@ void iommucfg_txn_list_free(char **names);
 /** iommucfg_txn_name() - its name */
 const char *iommucfg_txn_name(const struct iommucfg_txn *txn);
 
-/** enum iommucfg_state - the states of a transaction; GONE: it is not there */
+/**
+ * enum iommucfg_state - the states of a transaction
+ *
+ * GONE: it is not there any more. UNKNOWN: that cannot be told, as its state cannot
+ * be read or is no word that this library knows.
+ */
 enum iommucfg_state {
 	IOMMUCFG_STATE_GONE,
 	IOMMUCFG_STATE_STAGED,
@@ -78,7 +83,15 @@ enum iommucfg_state {
 	IOMMUCFG_STATE_UNKNOWN,
 };
 
-/** iommucfg_txn_state() - its state now */
+/**
+ * iommucfg_txn_read_state() - its state now, and why it is not known
+ *
+ * Return: 0, or what reading it failed with (*@state is UNKNOWN then). That the
+ * transaction is gone is no error.
+ */
+int iommucfg_txn_read_state(struct iommucfg_txn *txn, enum iommucfg_state *state);
+
+/** iommucfg_txn_state() - its state now; UNKNOWN where it cannot be read */
 enum iommucfg_state iommucfg_txn_state(struct iommucfg_txn *txn);
 
 /** iommucfg_state_name() - the kernel's word for it, "gone", or "unknown" */
@@ -107,6 +120,23 @@ int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation);
 
 /** iommucfg_txn_set_allow_in_use() - mask of enum iommucfg_guard */
 int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask);
+
+/**
+ * iommucfg_txn_add_allow_in_use() - allow one word more
+ * @word: "net", "block" or "other"; -EINVAL where the kernel does not know it
+ *
+ * For a rollback: also in the states unconfirmed, committed and failed.
+ */
+int iommucfg_txn_add_allow_in_use(struct iommucfg_txn *txn, const char *word);
+
+/**
+ * iommucfg_txn_allow_way_back() - allow what must not hold up a rollback
+ *
+ * An interface that has come up since, or a device that a program has opened, as
+ * neither holds up the kernel's timer. Disks do. Where this cannot be written the
+ * rollback's own report says more.
+ */
+void iommucfg_txn_allow_way_back(struct iommucfg_txn *txn);
 
 /**
  * iommucfg_txn_set_confirm_timeout() - undo the commit unless confirmed
@@ -185,7 +215,8 @@ int iommucfg_txn_report(struct iommucfg_txn *txn, enum iommucfg_severity severit
 /**
  * iommucfg_problem_phase() - the kernel's phase in a problem out of a report
  *
- * Return: "check", "release", "switch", "probe", "verify", "restore" or NULL.
+ * Return: "check", "release", "pause", "switch", "resume", "probe", "verify",
+ * "restore" or NULL.
  */
 const char *iommucfg_problem_phase(const struct iommucfg_problem *problem);
 

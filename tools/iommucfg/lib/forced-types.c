@@ -14,29 +14,45 @@
 
 static const char *const words[] = { "any", "identity", "DMA" };
 
-/* "<bus> <device> <driver|-> <any|identity|DMA>" a line */
+/*
+ * "<bus> <device> <driver|-> <any|identity|DMA>" a line. Blanks in a driver's name are
+ * written \040; modules before that wrote them as they are, so the last word counts.
+ */
+static void read_line(struct iommucfg_topology *topology, char *line)
+{
+	char *bus, *name, *word, *save;
+	struct iommucfg_device *device;
+	size_t i;
+
+	word = strrchr(line, ' ');
+	if (!word)
+		return;
+	*word++ = '\0';
+	bus = strtok_r(line, " ", &save);
+	name = strtok_r(NULL, " ", &save);
+	if (!bus || !name || !strtok_r(NULL, " ", &save))
+		return;
+	ic_unescape(name);
+	device = iommucfg_topology_find_device(topology, name);
+	/* Another bus may have a device of that name. */
+	while (device && device->bus && strcmp(device->bus, bus))
+		device = iommucfg_topology_next_device(topology, device);
+	for (i = 0; device && i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i]))
+			device->required = words[i];
+}
+
 static int read_devices(struct iommucfg_topology *topology, struct iommucfg_txn *txn,
 			unsigned int group)
 {
-	char path[64], bus[64], name[128], driver[128], word[32], *text, *line, *save;
-	struct iommucfg_device *device;
-	size_t i;
+	char path[64], *text, *line, *save;
 
 	snprintf(path, sizeof(path), "%u/devices", group);
 	text = ic_read_text(txn->fd, path, NULL);
 	if (!text)
 		return -ENOENT;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (sscanf(line, "%63s %127s %127s %31s", bus, name, driver, word) != 4)
-			continue;
-		device = iommucfg_topology_find_device(topology, name);
-		/* Another bus may have a device of that name. */
-		while (device && device->bus && strcmp(device->bus, bus))
-			device = iommucfg_topology_next_device(topology, device);
-		for (i = 0; device && i < sizeof(words) / sizeof(*words); i++)
-			if (!strcmp(word, words[i]))
-				device->required = words[i];
-	}
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		read_line(topology, line);
 	free(text);
 	return 0;
 }

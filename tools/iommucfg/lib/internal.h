@@ -199,6 +199,7 @@ char *ic_read_text(int dirfd, const char *path, int *error);
 int ic_slurp(int fd, size_t max, char **text, size_t *length);
 int ic_parse_number(const char *text, int base, unsigned long max, unsigned long *value);
 bool ic_canonical_decimal(const char *text, unsigned int *value);
+void ic_unescape(char *text);
 const char *ic_basename(const char *path);
 char *ic_sys_link(int dirfd, const char *path, const char *base);
 int ic_strdup(char **copy, const char *text);

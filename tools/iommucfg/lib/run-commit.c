@@ -56,6 +56,7 @@ static int start_child(struct iommucfg_run *run, bool reverts)
 	close(fds[1]);
 	run->child_fd = fds[0];
 	run->child_reverts = reverts;
+	run->child_over = false;
 	run->told = false;
 	return 0;
 }
@@ -63,11 +64,14 @@ static int start_child(struct iommucfg_run *run, bool reverts)
 /* The child was killed: the kernel finishes all the same, and says how. 1: not yet. */
 static int from_state(struct iommucfg_run *run, int *ret)
 {
+	enum iommucfg_state state;
 	char word[32];
 	size_t i;
 
 	*ret = -EINTR;
-	switch (iommucfg_txn_state(run->txn)) {
+	if (ic_run_state(run, &state))
+		return 1;
+	switch (state) {
 	case IOMMUCFG_STATE_COMMITTING:
 	case IOMMUCFG_STATE_ROLLING_BACK:
 		return 1;
@@ -77,6 +81,7 @@ static int from_state(struct iommucfg_run *run, int *ret)
 			*ret = 0;
 		return 0;
 	case IOMMUCFG_STATE_FAILED:
+	case IOMMUCFG_STATE_UNKNOWN:
 		*ret = -EIO;
 		return 0;
 	case IOMMUCFG_STATE_ROLLED_BACK:
@@ -101,18 +106,22 @@ static int from_state(struct iommucfg_run *run, int *ret)
 /* What the kernel said to the child; 1: nothing yet. */
 static int look_at_child(struct iommucfg_run *run, int *ret)
 {
-	ssize_t n;
+	ssize_t n = 0;
 
-	if (run->child_fd < 0)
-		return from_state(run, ret);
-	n = read(run->child_fd, ret, sizeof(*ret));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 1;
-	close(run->child_fd);
-	run->child_fd = -1;
-	/* The caller may have waited for it already. */
-	waitpid(run->child, NULL, 0);
-	return n == sizeof(*ret) ? 0 : from_state(run, ret);
+	if (!run->child_over && run->child_fd >= 0) {
+		n = read(run->child_fd, &run->child_ret, sizeof(run->child_ret));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return 1;
+		close(run->child_fd);
+		run->child_fd = -1;
+		/* The caller may have waited for it already. */
+		waitpid(run->child, NULL, 0);
+		run->child_over = n == sizeof(run->child_ret);
+	}
+	if (!run->child_over)
+		run->child_over = !from_state(run, &run->child_ret);
+	*ret = run->child_ret;
+	return !run->child_over;
 }
 
 /* While the kernel is at work. LEFT where the caller does not want to wait for it. */
@@ -163,13 +172,6 @@ int ic_run_commit_step(struct iommucfg_run *run)
 	       ret == -EIO ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_REFUSED;
 }
 
-static bool stands(struct iommucfg_run *run)
-{
-	enum iommucfg_state state = iommucfg_txn_state(run->txn);
-
-	return state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_COMMITTED;
-}
-
 /*
  * Drivers are bound, but disks and interfaces may appear a moment later. One
  * that does not is reason to go back.
@@ -178,9 +180,12 @@ int ic_run_settle_step(struct iommucfg_run *run)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
 	int n, code = IOMMUCFG_RUN_DONE;
+	enum iommucfg_state state;
 
 	n = iommucfg_witness_missing(run->witness, problems);
-	if (!stands(run)) {
+	if (ic_run_state(run, &state)) {
+		code = IOMMUCFG_RUN_AGAIN;
+	} else if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_COMMITTED) {
 		ic_run_enter(run, IC_PHASE_END);
 		code = IOMMUCFG_RUN_AGAIN;
 	} else if (n > 0) {
@@ -199,18 +204,12 @@ int ic_run_settle_step(struct iommucfg_run *run)
 /* Undoes the commit at once. */
 int ic_run_roll_back(struct iommucfg_run *run)
 {
-	/*
-	 * An interface that has come up since must not hold this up, as it does
-	 * not hold up the kernel's timer. Where that cannot be written, the
-	 * rollback says more.
-	 */
-	iommucfg_txn_set_allow_in_use(run->txn,
-				      run->options.allow_in_use | IOMMUCFG_GUARD_NET);
+	iommucfg_txn_allow_way_back(run->txn);
 	ic_run_enter(run, IC_PHASE_ROLLBACK);
 	if (start_child(run, true)) {
 		/* Without a process of its own there is nothing to see meanwhile. */
-		iommucfg_txn_rollback(run->txn);
-		run->child_reverts = true;
+		run->child_ret = iommucfg_txn_rollback(run->txn);
+		run->child_over = run->child_reverts = true;
 	}
 	return IOMMUCFG_RUN_AGAIN;
 }
@@ -225,7 +224,8 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	if (!ret)
 		return IOMMUCFG_RUN_RESTORED;
 	/* The timer, or somebody else, may have come before. */
-	state = iommucfg_txn_state(run->txn);
+	if (ic_run_state(run, &state))
+		return IOMMUCFG_RUN_AGAIN;
 	if (state == IOMMUCFG_STATE_ROLLING_BACK || state == IOMMUCFG_STATE_ROLLED_BACK ||
 	    state == IOMMUCFG_STATE_GONE) {
 		ic_run_enter(run, IC_PHASE_END);
@@ -238,7 +238,7 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 			      "transaction \"%s\" is %s: its rollback did not succeed (%s)",
 			      run->transaction, iommucfg_state_name(state), strerror(-ret));
 	/* Still committed: let nobody remove the record that undoes it. */
-	if (state == IOMMUCFG_STATE_COMMITTED) {
+	if (state == IOMMUCFG_STATE_COMMITTED || state == IOMMUCFG_STATE_UNKNOWN) {
 		iommucfg_txn_free(run->txn);
 		run->txn = NULL;
 	}

@@ -19,8 +19,10 @@ static int not_confirmed(struct iommucfg_run *run)
  */
 int ic_run_end_step(struct iommucfg_run *run)
 {
-	enum iommucfg_state state = iommucfg_txn_state(run->txn);
+	enum iommucfg_state state;
 
+	if (ic_run_state(run, &state))
+		return IOMMUCFG_RUN_AGAIN;
 	switch (state) {
 	case IOMMUCFG_STATE_COMMITTED:
 		return IOMMUCFG_RUN_DONE;
@@ -32,6 +34,8 @@ int ic_run_end_step(struct iommucfg_run *run)
 	case IOMMUCFG_STATE_GONE:
 		return iommucfg_witness_unmade(run->witness) ? not_confirmed(run) :
 							       IOMMUCFG_RUN_DONE;
+	case IOMMUCFG_STATE_UNKNOWN:
+		return IOMMUCFG_RUN_FAILED;
 	default:
 		/* In the kernel's hands a request has no effect. */
 		if (!ic_run_cancelled(run))
@@ -64,6 +68,7 @@ int ic_run_ask_step(struct iommucfg_run *run)
 {
 	enum iommucfg_run_answer answer = IOMMUCFG_RUN_NO;
 	long left = run->options.confirm_timeout - ic_run_elapsed(run);
+	enum iommucfg_state state;
 
 	if (ic_run_cancelled(run))
 		ic_run_forget_cancel(run);
@@ -73,7 +78,7 @@ int ic_run_ask_step(struct iommucfg_run *run)
 		return keep(run);
 	if (answer == IOMMUCFG_RUN_NO)
 		return ic_run_roll_back(run);
-	if (iommucfg_txn_state(run->txn) != IOMMUCFG_STATE_UNCONFIRMED)
+	if (!ic_run_state(run, &state) && state != IOMMUCFG_STATE_UNCONFIRMED)
 		ic_run_enter(run, IC_PHASE_END);
 	return IOMMUCFG_RUN_AGAIN;
 }

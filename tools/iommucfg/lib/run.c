@@ -21,6 +21,8 @@
 /* How often to look at what no file descriptor tells of. */
 #define PAUSE		100
 #define PAUSE_ASK	500
+/* How long a state that cannot be read is tried again. */
+#define STATE_SECONDS	5
 
 int iommucfg_run_worse(int a, int b)
 {
@@ -51,6 +53,7 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 	run->lock = -1;
 	run->lock_wait = -1;
 	run->child_fd = -1;
+	run->unread = -1;
 	run->question_fd = -1;
 	run->cancel_fd = -1;
 	*out = run;
@@ -235,7 +238,33 @@ long ic_run_elapsed(const struct iommucfg_run *run)
 void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
 {
 	run->phase = phase;
+	run->unread = -1;
 	clock_gettime(CLOCK_MONOTONIC, &run->since);
+}
+
+/*
+ * The state of the transaction; AGAIN where it cannot be read now. That may pass, as
+ * want of memory does; where it does not there is a problem, the state is UNKNOWN, and
+ * must not be taken for gone.
+ */
+int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state)
+{
+	int ret = iommucfg_txn_read_state(run->txn, state);
+
+	if (!ret) {
+		run->unread = -1;
+		return IOMMUCFG_RUN_DONE;
+	}
+	if (run->unread < 0)
+		run->unread = ic_run_elapsed(run);
+	if (!run->lost && ic_run_elapsed(run) - run->unread < STATE_SECONDS)
+		return IOMMUCFG_RUN_AGAIN;
+	if (!run->lost)
+		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
+				      "the state of transaction \"%s\" cannot be read (%s), so whether its change stands is not known: see \"iommucfg status %s\"",
+				      run->transaction, strerror(-ret), run->transaction);
+	run->lost = true;
+	return IOMMUCFG_RUN_DONE;
 }
 
 static int step(struct iommucfg_run *run)
@@ -604,7 +633,7 @@ static void forget(struct iommucfg_run *run)
 		return;
 	state = iommucfg_txn_state(run->txn);
 	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
-	    strcmp(run->result, "left"))
+	    state != IOMMUCFG_STATE_UNKNOWN && strcmp(run->result, "left"))
 		iommucfg_txn_forget(run->txn);
 	iommucfg_txn_free(run->txn);
 	run->txn = NULL;

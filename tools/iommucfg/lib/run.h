@@ -54,7 +54,10 @@ struct iommucfg_run {
 	int lock, lock_wait;		/* the lock; the file that is waited for */
 	int child_fd;
 	pid_t child;
-	bool child_reverts;
+	bool child_reverts, child_over;
+	int child_ret;			/* once it is over */
+	long unread;			/* elapsed when the state could not be read, -1: it can */
+	bool lost;			/* it never could, and that was said */
 	/* came out */
 	const char *result;
 	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
@@ -66,6 +69,7 @@ unsigned int ic_run_cancelled(struct iommucfg_run *run);
 void ic_run_forget_cancel(struct iommucfg_run *run);
 void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state);
 long ic_run_elapsed(const struct iommucfg_run *run);
 void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase);
 int ic_run_drive(struct iommucfg_run *run);

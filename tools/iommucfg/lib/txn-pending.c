@@ -10,7 +10,7 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 {
 	enum iommucfg_state state;
 	struct iommucfg_txn *txn;
-	int n, i, found = 0;
+	int n, i, ret, found = 0;
 	char **names;
 
 	n = iommucfg_txn_list(ctx, &names);
@@ -19,7 +19,13 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 	for (i = 0; i < n; i++) {
 		if (iommucfg_txn_open(ctx, names[i], &txn))
 			continue;
-		state = iommucfg_txn_state(txn);
+		ret = iommucfg_txn_read_state(txn, &state);
+		if (ret) {
+			found++;
+			iommucfg_problems_add(problems, severity, "transaction", -ret,
+					      "the state of transaction \"%s\" cannot be read, so there may be something to decide about it first: %s",
+					      names[i], strerror(-ret));
+		}
 		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
 			found++;
 			iommucfg_problems_add(problems, severity, "transaction", EBUSY,

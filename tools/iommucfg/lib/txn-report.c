@@ -10,7 +10,7 @@
 #include "txn.h"
 
 static const char *const phases[] = {
-	"check", "release", "switch", "probe", "verify", "restore", NULL
+	"check", "release", "pause", "switch", "resume", "probe", "verify", "restore", NULL
 };
 
 static bool is_phase(const char *word)
@@ -65,6 +65,7 @@ static int add_line(struct iommucfg_problems *problems, enum iommucfg_severity s
 			return 0;
 		return ic_problem(problems, severity, "kernel", &where, "%s", line);
 	}
+	ic_unescape(device);
 	if (strcmp(group, "-"))
 		where.group = number;
 	if (strcmp(device, "-"))

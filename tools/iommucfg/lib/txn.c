@@ -38,7 +38,7 @@ static int txn_new(struct iommucfg *ctx, const char *name, struct iommucfg_txn *
 	if (!txn)
 		return -ENOMEM;
 	txn->ctx = ctx;
-	txn->fd = -1;
+	txn->fd = txn->lock = -1;
 	txn->name = strdup(name);
 	if (!txn->name || asprintf(&path, CONFIGFS_DIR "/%s", name) < 0) {
 		ret = -ENOMEM;
@@ -113,6 +113,12 @@ static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 	return ret;
 }
 
+/* Of what only root can open, as anybody could lock the directory. */
+static int open_lock(const struct iommucfg_txn *txn)
+{
+	return openat(txn->fd, "commit", O_WRONLY | O_CLOEXEC);
+}
+
 int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_txn **out,
 			struct iommucfg_problems *problems)
 {
@@ -136,7 +142,9 @@ int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_
 	if (ret)
 		return create_failed(ctx, name, ret, problems);
 	/* See iommucfg_txn_abandoned(). A file system without locks is no error. */
-	flock((*out)->fd, LOCK_EX | LOCK_NB);
+	(*out)->lock = open_lock(*out);
+	if ((*out)->lock >= 0)
+		flock((*out)->lock, LOCK_EX | LOCK_NB);
 	return 0;
 }
 
@@ -154,6 +162,8 @@ void iommucfg_txn_free(struct iommucfg_txn *txn)
 		return;
 	if (txn->fd >= 0)
 		close(txn->fd);
+	if (txn->lock >= 0)
+		close(txn->lock);
 	free(txn->name);
 	free(txn);
 }
@@ -195,25 +205,52 @@ const char *iommucfg_state_name(enum iommucfg_state state)
 	return state_names[state];
 }
 
-enum iommucfg_state iommucfg_txn_state(struct iommucfg_txn *txn)
+static bool is_there(const struct iommucfg_txn *txn)
+{
+	bool there = true;
+	char *path;
+
+	if (asprintf(&path, CONFIGFS_DIR "/%s", txn->name) < 0)
+		return true;
+	if (faccessat(txn->ctx->rootfd, path, F_OK, 0))
+		there = errno != ENOENT;
+	free(path);
+	return there;
+}
+
+int iommucfg_txn_read_state(struct iommucfg_txn *txn, enum iommucfg_state *state)
 {
 	char word[32];
-	int state;
+	ssize_t n;
+	int i;
 
-	/* Removed under us: the open directory is empty then. */
-	if (ic_read_attr(txn->fd, "state", word, sizeof(word)) < 0)
-		return IOMMUCFG_STATE_GONE;
-	for (state = IOMMUCFG_STATE_STAGED; state < IOMMUCFG_STATE_UNKNOWN; state++)
-		if (!strcmp(word, state_names[state]))
-			return state;
-	return IOMMUCFG_STATE_UNKNOWN;
+	*state = IOMMUCFG_STATE_UNKNOWN;
+	n = ic_read_attr(txn->fd, "state", word, sizeof(word));
+	/* Removed under us: the open directory is empty then, or stale. */
+	if (n == -ENOENT || n == -ENODEV || (n == -ESTALE && !is_there(txn)))
+		*state = IOMMUCFG_STATE_GONE;
+	else if (n < 0)
+		return n;
+	for (i = IOMMUCFG_STATE_STAGED; n >= 0 && i < IOMMUCFG_STATE_UNKNOWN; i++)
+		if (!strcmp(word, state_names[i]))
+			*state = i;
+	return *state == IOMMUCFG_STATE_UNKNOWN ? -EPROTO : 0;
+}
+
+enum iommucfg_state iommucfg_txn_state(struct iommucfg_txn *txn)
+{
+	enum iommucfg_state state;
+
+	iommucfg_txn_read_state(txn, &state);
+	return state;
 }
 
 bool iommucfg_txn_abandoned(struct iommucfg_txn *txn)
 {
 	enum iommucfg_state state;
 	unsigned int pid, n;
-	int end = 0;
+	int end = 0, fd;
+	bool unheld;
 
 	if (sscanf(txn->name, OWN_PREFIX "%u-%u%n", &pid, &n, &end) != 2 || txn->name[end])
 		return false;
@@ -227,10 +264,12 @@ bool iommucfg_txn_abandoned(struct iommucfg_txn *txn)
 	 */
 	if (!kill(pid, 0) || errno != ESRCH)
 		return false;
-	if (flock(txn->fd, LOCK_EX | LOCK_NB))
+	fd = open_lock(txn);
+	if (fd < 0)
 		return false;
-	flock(txn->fd, LOCK_UN);
-	return true;
+	unheld = !flock(fd, LOCK_EX | LOCK_NB);
+	close(fd);
+	return unheld;
 }
 
 int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation)
@@ -249,6 +288,37 @@ int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask)
 		 mask == (IOMMUCFG_GUARD_NET | IOMMUCFG_GUARD_BLOCK) ? " " : "",
 		 mask & IOMMUCFG_GUARD_BLOCK ? "block" : "");
 	return ic_write_attr(txn->fd, "allow_in_use", buf);
+}
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t length = strlen(word);
+	const char *p;
+
+	for (p = words; (p = strstr(p, word)); p += length)
+		if ((p == words || p[-1] == ' ') && (!p[length] || p[length] == ' '))
+			return true;
+	return false;
+}
+
+int iommucfg_txn_add_allow_in_use(struct iommucfg_txn *txn, const char *word)
+{
+	char words[64], line[96];
+	ssize_t n;
+
+	n = ic_read_attr(txn->fd, "allow_in_use", words, sizeof(words));
+	if (n < 0)
+		return n;
+	if (has_word(words, word))
+		return 0;
+	snprintf(line, sizeof(line), "%s%s%s\n", words, n ? " " : "", word);
+	return ic_write_attr(txn->fd, "allow_in_use", line);
+}
+
+void iommucfg_txn_allow_way_back(struct iommucfg_txn *txn)
+{
+	iommucfg_txn_add_allow_in_use(txn, "net");
+	iommucfg_txn_add_allow_in_use(txn, "other");
 }
 
 int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds)
@@ -339,11 +409,15 @@ int iommucfg_txn_rollback(struct iommucfg_txn *txn)
 
 int iommucfg_txn_forget(struct iommucfg_txn *txn)
 {
-	enum iommucfg_state state = iommucfg_txn_state(txn);
 	unsigned int *groups = NULL;
+	enum iommucfg_state state;
 	int n, i, ret;
 	char *path;
 
+	ret = iommucfg_txn_read_state(txn, &state);
+	/* A directory of a saved tree is no transaction, and has none. */
+	if (ret)
+		return ret;
 	/* The kernel says the same, but only after its groups are out of sight. */
 	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_UNCONFIRMED ||
 	    state == IOMMUCFG_STATE_ROLLING_BACK)

@@ -8,6 +8,7 @@ struct iommucfg_txn {
 	struct iommucfg *ctx;
 	char *name;
 	int fd;			/* its directory */
+	int lock;		/* held by its maker while it is staged, or -1 */
 };
 
 /* txn-report.c */

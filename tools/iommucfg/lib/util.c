@@ -195,6 +195,23 @@ bool ic_canonical_decimal(const char *text, unsigned int *value)
 	return true;
 }
 
+/* Replaces \ooo, as the kernel escapes blanks and backslashes, by the byte. */
+void ic_unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' &&
+		    text[2] <= '7' && text[3] >= '0' && text[3] <= '7') {
+			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
 const char *ic_basename(const char *path)
 {
 	const char *slash = strrchr(path, '/');

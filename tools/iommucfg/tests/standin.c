@@ -12,8 +12,9 @@
  * errno name and lines of report; while there is a `hold`, a commit does not
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
  * `unhook` after a rollback. With `net-up` an interface runs by the time of a
- * rollback. `state-error` has the errno name that reading a state fails with, and
- * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line.
+ * rollback, and `disk-up` is the report where a disk is in use by then. `state-error` has the errno name that reading a state fails with, and
+ * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line;
+ * its blanks are escaped unless there is `raw-drivers`.
  * `method` has lines of "<group> <method>"; a group without one goes by rebind.
  * `no-disruption` makes it a module without the files disruption, step_timeout,
  * remaining and method.
@@ -551,10 +552,12 @@ static int do_rmdir(const char *path)
 /* As the kernel writes a driver's name where blanks separate. */
 static void escape(const char *name, char *buf, size_t size)
 {
+	char unused[8];
 	size_t n = 0;
+	int raw = slurp(unused, sizeof(unused), "control/%s", "raw-drivers") >= 0;
 
 	for (; *name && n + 5 < size; name++) {
-		if (*name == ' ')
+		if (*name == ' ' && !raw)
 			n += snprintf(buf + n, size - n, "\\040");
 		else
 			buf[n++] = *name;
@@ -845,6 +848,9 @@ static int rollback(struct txn *txn)
 	    strcmp(txn->state, "failed"))
 		return -EBUSY;
 	if (slurp(buf, sizeof(buf), "control/%s", "net-up") >= 0 && !strstr(txn->allow, "net"))
+		return -EBUSY;
+	if (!strstr(txn->allow, "block") &&
+	    slurp(txn->report, sizeof(txn->report), "control/%s", "disk-up") > 0)
 		return -EBUSY;
 	ret = control(txn, "rollback");
 	if (ret == -EIO)

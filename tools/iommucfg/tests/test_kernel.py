@@ -525,10 +525,10 @@ def goes_back_under_running_interfaces():
         t.expect("Keep these")
         t.send("n\n")
         assert t.end() == 4 and h.type(1) == "DMA-FQ" and h.transactions() == []
-        # By hand the guards are asked.
+        # By hand as well.
         h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", code=0)
-        h.run("rollback", code=3)
-        assert h.type(1) == "DMA"
+        h.run("rollback", code=0)
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
 
 
 @test
