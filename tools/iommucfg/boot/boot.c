@@ -179,18 +179,6 @@ static int trial_read(int dirfd, struct trial *trial)
 	return -EINVAL;
 }
 
-static int write_below(struct cli *cli, const char *name, const char *text)
-{
-	char *path;
-	int ret;
-
-	if (asprintf(&path, "%s/%s", iommucfg_root(cli->ctx), name) < 0)
-		return -ENOMEM;
-	ret = iommucfg_write_atomic(path, text, strlen(text));
-	free(path);
-	return ret;
-}
-
 static int trial_write(struct cli *cli, const struct trial *trial)
 {
 	struct json_object *o = json_object_new_object();
@@ -200,7 +188,7 @@ static int trial_write(struct cli *cli, const struct trial *trial)
 	json_object_object_add(o, "applied", json_object_new_boolean(trial->applied));
 	json_object_object_add(o, "boot_id", json_text(trial->boot_id));
 	json_object_object_add(o, "policy", json_object_new_string(trial->policy));
-	ret = write_below(cli, "var/lib/iommucfg/boot",
+	ret = state_write(cli->ctx, "var/lib/iommucfg/boot",
 			  json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 							 JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
@@ -342,7 +330,7 @@ static int make_good(struct cli *cli, int dirfd, const struct trial *trial, cons
 			      "its tries are used up, and this boot has not tried it");
 	if (!trial->applied)
 		return refuse(cli, "it could not be applied in this boot");
-	ret = write_below(cli, "var/lib/iommucfg/good.conf", trial->policy);
+	ret = state_write(cli->ctx, "var/lib/iommucfg/good.conf", trial->policy);
 	if (ret) {
 		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "boot", -ret,
 				      "%s/var/lib/iommucfg/good.conf: %s",
@@ -431,7 +419,7 @@ void boot_initramfs_is_over(struct cli *cli)
 /* Whatever the dates of the files say, the image has to be built anew. */
 void boot_image_is_old(struct cli *cli)
 {
-	int ret = write_below(cli, "run/iommucfg/image-is-old", "");
+	int ret = state_write(cli->ctx, "run/iommucfg/image-is-old", "");
 
 	if (ret)
 		warn(cli, "run/iommucfg/image-is-old", ret);
@@ -450,7 +438,7 @@ void boot_in_force(struct cli *cli, const char *policy)
 	if (ret == -ENOENT)
 		return;
 	if (!ret)
-		ret = write_below(cli, "run/iommucfg/policy.conf", policy);
+		ret = state_write(cli->ctx, "run/iommucfg/policy.conf", policy);
 	if (ret)
 		warn(cli, "run/iommucfg/policy.conf", ret);
 }

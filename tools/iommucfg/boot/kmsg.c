@@ -10,7 +10,7 @@
 
 void kmsg(struct cli *cli, int level, const char *format, ...)
 {
-	char *path, *text = NULL, line[900];
+	char *path, *text = NULL, line[900], *p;
 	va_list args;
 	int fd, n;
 
@@ -24,6 +24,9 @@ void kmsg(struct cli *cli, int level, const char *format, ...)
 	n = vasprintf(&text, format, args);
 	va_end(args);
 	if (n >= 0) {
+		for (p = text; *p; p++)
+			if ((unsigned char)*p < ' ' || *p == 0x7f)
+				*p = '?';
 		/* The kernel takes no record that is longer. */
 		n = snprintf(line, sizeof(line), "<%d>iommucfg: %s", level, text);
 		if ((size_t)n >= sizeof(line) - 1)

@@ -39,7 +39,7 @@ int cli_usage(struct cli *cli, const char *format, ...)
 
 	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	cli_vput(stderr, format, args);
 	va_end(args);
 	fprintf(stderr, "\nTry \"iommucfg%s%s --help\".\n", cli->command ? " " : "",
 		cli->command ? cli->command : "");
@@ -54,7 +54,7 @@ void cli_note(struct cli *cli, const char *format, ...)
 		return;
 	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	cli_vput(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
 }
@@ -67,7 +67,7 @@ void cli_debug(struct cli *cli, const char *format, ...)
 		return;
 	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	cli_vput(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
 }
@@ -81,7 +81,7 @@ static void tell(struct cli *cli, const struct iommucfg_problem *p)
 		return;
 	fputs("iommucfg: ", stderr);
 	if (iommucfg_problem_file(p)) {
-		fputs(iommucfg_problem_file(p), stderr);
+		cli_put(stderr, iommucfg_problem_file(p));
 		if (iommucfg_problem_line(p) > 0)
 			fprintf(stderr, ":%d", iommucfg_problem_line(p));
 		fputs(": ", stderr);
@@ -90,7 +90,7 @@ static void tell(struct cli *cli, const struct iommucfg_problem *p)
 		fprintf(stderr, "%swarning:%s ", color ? "\033[33m" : "", color ? "\033[0m" : "");
 	else if (color)
 		fputs("\033[31m", stderr);
-	fputs(iommucfg_problem_message(p), stderr);
+	cli_put(stderr, iommucfg_problem_message(p));
 	fputs(color && !warning ? "\033[0m\n" : "\n", stderr);
 }
 

@@ -4,6 +4,7 @@
 #define IOMMUCFG_CLI_H
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "iommucfg.h"
@@ -100,6 +101,11 @@ int cli_nomem(void);
 struct recorder cli_recorder(struct cli *cli);
 struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
 				      const char *word);
+
+/* printable.c */
+void cli_put(FILE *f, const char *text);
+void cli_vput(FILE *f, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void cli_put_line(FILE *f, const char *text);
 
 /* table.c */
 struct column {

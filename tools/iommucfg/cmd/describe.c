@@ -28,11 +28,17 @@ static void put_detail(FILE *f, const char *detail)
 {
 	const char *comma;
 
+	char *part;
+
 	while ((comma = strstr(detail, ", "))) {
-		fprintf(f, "%.*s\n  ", (int)(comma - detail), detail);
+		part = strndup(detail, comma - detail);
+		if (part)
+			cli_put_line(f, part);
+		free(part);
+		fputs("\n  ", f);
 		detail = comma + 2;
 	}
-	fputs(detail, f);
+	cli_put_line(f, detail);
 }
 
 /* A line for each use, or more; NULL for none. */
@@ -50,11 +56,12 @@ char *describe_uses(const struct iommucfg_device *device)
 		return NULL;
 	for (i = 0; i < n; i++) {
 		use = iommucfg_device_use(device, i);
-		fprintf(f, "%s%s", i ? "\n" : "", iommucfg_use_name(use));
+		fputs(i ? "\n" : "", f);
+		cli_put_line(f, iommucfg_use_name(use));
 		if (!strcmp(iommucfg_use_kind(use), "swap"))
 			fputs(": swap", f);
-		else if (!strcmp(iommucfg_use_kind(use), "mount"))
-			fprintf(f, ": mounted on %s", iommucfg_use_detail(use));
+		else if (!strcmp(iommucfg_use_kind(use), "mount") && fputs(": mounted on ", f) >= 0)
+			cli_put_line(f, iommucfg_use_detail(use));
 		else if (fputs(": ", f) >= 0)
 			put_detail(f, iommucfg_use_detail(use));
 	}

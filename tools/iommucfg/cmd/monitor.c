@@ -56,9 +56,13 @@ static int print(struct cli *cli, struct udev_device *device)
 	}
 	if (group >= 0)
 		snprintf(text, sizeof(text), "%ld", group);
-	printf("%s group %s %s %s%s%s %s\n", when, text, udev_device_get_sysname(device),
-	       cli_color(cli, stdout) ? "\033[1m" : "", type,
-	       cli_color(cli, stdout) ? "\033[0m" : "", txn ? txn : "-");
+	printf("%s group %s ", when, text);
+	cli_put(stdout, udev_device_get_sysname(device));
+	fputs(cli_color(cli, stdout) ? " \033[1m" : " ", stdout);
+	cli_put(stdout, type);
+	fputs(cli_color(cli, stdout) ? "\033[0m " : " ", stdout);
+	cli_put(stdout, txn ? txn : "-");
+	putchar('\n');
 	return fflush(stdout);
 }
 

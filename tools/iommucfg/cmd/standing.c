@@ -128,9 +128,11 @@ static int print_table(struct cli *cli, char **names, const struct iommucfg_prob
 	ret = table_print(t);
 	if (cli->raw || cli->noheadings)
 		return ret ? EXIT_BAD : EXIT_DONE;
-	for (i = 0; i < iommucfg_problems_count(report); i++)
-		printf("%s  %s\n", i ? "" : "\nReport:\n",
-		       iommucfg_problem_message(iommucfg_problems_get(report, i)));
+	for (i = 0; i < iommucfg_problems_count(report); i++) {
+		fputs(i ? "  " : "\nReport:\n  ", stdout);
+		cli_put(stdout, iommucfg_problem_message(iommucfg_problems_get(report, i)));
+		putchar('\n');
+	}
 	return ret ? EXIT_BAD : EXIT_DONE;
 }
 

@@ -123,9 +123,11 @@ static void print_reports(struct cli *cli, char **names, int n)
 		}
 		if (iommucfg_txn_report(txn, IOMMUCFG_WARNING, report) > 0)
 			printf("\nReport of %s:\n", names[i]);
-		for (j = 0; j < iommucfg_problems_count(report); j++)
-			printf("  %s\n",
-			       iommucfg_problem_message(iommucfg_problems_get(report, j)));
+		for (j = 0; j < iommucfg_problems_count(report); j++) {
+			fputs("  ", stdout);
+			cli_put(stdout, iommucfg_problem_message(iommucfg_problems_get(report, j)));
+			putchar('\n');
+		}
 		iommucfg_problems_free(report);
 		iommucfg_txn_free(txn);
 	}

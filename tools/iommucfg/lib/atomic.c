@@ -94,7 +94,8 @@ int iommucfg_write_atomic(const char *path, const char *text, size_t length)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	fd = open_beside(real, there ? 0600 : 0666, &temporary);
+	/* Whatever the mask: what root goes by is for root alone to write. */
+	fd = open_beside(real, there ? 0600 : 0644, &temporary);
 	if (fd < 0) {
 		ret = fd;
 		goto out;

@@ -109,7 +109,7 @@ static void ask(struct iommucfg_topology *topology)
 		if (!group->num_devices || is_known(group))
 			continue;
 		snprintf(name, sizeof(name), "%u", group->number);
-		if (mkdirat(txn->fd, name, 0777))
+		if (mkdirat(txn->fd, name, 0755))
 			continue;
 		ret = read_devices(topology, txn, group->number);
 		iommucfg_txn_unstage(txn, group->number);

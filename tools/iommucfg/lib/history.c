@@ -2,8 +2,8 @@
 /*
  * What was done, as one JSON document a line in /var/lib/iommucfg/history.
  *
- * A line is written by one write() to a file opened with O_APPEND, under a lock
- * on the directory, and synced before the command ends. A power cut leaves the
+ * A line is written by one write() to a file opened with O_APPEND, under a lock that
+ * only root can take, and synced before the command ends. A power cut leaves the
  * line whole, not there, or torn; a torn one is the last, and stays alone on
  * its line, as the next write begins with a newline. When the file grows too
  * long it becomes history.1, history.1 becomes history.2, and so on: renames
@@ -91,16 +91,23 @@ static long last_id(const char *text)
 	return id;
 }
 
+/* To be closed. Not of the directory, which everybody can open and lock. */
 static int take_lock(int dirfd)
 {
-	int i;
+	int fd, i, ret;
 
-	for (i = 0; flock(dirfd, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
-			return -errno;
+	fd = openat(dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	for (i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
+			ret = -errno;
+			close(fd);
+			return ret;
+		}
 		poll(NULL, 0, 100);
 	}
-	return 0;
+	return fd;
 }
 
 static void rotate(int dirfd)
@@ -175,13 +182,14 @@ int history_append(struct iommucfg *ctx, struct json_object *entry)
 	const char *text;
 	size_t size;
 	char *line;
-	int dirfd, ret, n;
+	int dirfd, lock, ret, n;
 	bool torn;
 
 	dirfd = state_open(ctx, true);
 	if (dirfd < 0)
 		return dirfd;
-	ret = take_lock(dirfd);
+	lock = take_lock(dirfd);
+	ret = lock < 0 ? lock : 0;
 	if (ret)
 		goto out;
 	json_object_object_add(entry, "id",
@@ -200,6 +208,8 @@ int history_append(struct iommucfg *ctx, struct json_object *entry)
 	ret = put_line(dirfd, line, n);
 	free(line);
 out:
+	if (lock >= 0)
+		close(lock);
 	close(dirfd);
 	return ret;
 }

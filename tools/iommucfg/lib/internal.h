@@ -216,6 +216,7 @@ void ic_problems_keep(struct iommucfg_problems *problems, long group);
 int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from);
 
 /* policy-write.c */
+size_t ic_control(const char *text);
 void ic_put_word(FILE *f, const char *text, bool glob);
 
 /* pci-path.c */

@@ -10,20 +10,34 @@
 #include "internal.h"
 #include "policy-parse.h"
 
+/* How many bytes the control character has that begins here; 0 for another one. */
+size_t ic_control(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+		return 2;
+	return *p && (*p < ' ' || *p == 0x7f);
+}
+
 /* A word in quotes; globs are escaped for fnmatch, then all for libconfig. */
 void ic_put_word(FILE *f, const char *text, bool glob)
 {
+	size_t n;
+
 	fputc('"', f);
-	for (; *text; text++) {
-		if (glob && strchr("*?[\\", *text))
-			fputs("\\\\", f);
-		if ((unsigned char)*text < ' ' || *text == 0x7f) {
-			fprintf(f, "\\x%02x", *text);
+	while (*text) {
+		n = ic_control(text);
+		if (n) {
+			while (n--)
+				fprintf(f, "\\x%02x", (unsigned char)*text++);
 			continue;
 		}
+		if (glob && strchr("*?[\\", *text))
+			fputs("\\\\", f);
 		if (*text == '"' || *text == '\\')
 			fputc('\\', f);
-		fputc(*text, f);
+		fputc(*text++, f);
 	}
 	fputc('"', f);
 }

@@ -89,14 +89,28 @@ static int put_name(FILE *f, const struct iommucfg_topology *topology,
 	return 0;
 }
 
+/* A comment ends with its line, and what follows would be a rule. */
+static void put_plain(FILE *f, const char *before, const char *text)
+{
+	size_t n;
+
+	if (!text)
+		return;
+	fputs(before, f);
+	for (; *text; text += n ? n : 1) {
+		n = ic_control(text);
+		fputc(n ? '?' : *text, f);
+	}
+}
+
 static void put_comment(FILE *f, struct iommucfg_device *device)
 {
-	const char *vendor = iommucfg_device_vendor_name(device);
-	const char *name = iommucfg_device_device_name(device);
-
-	fprintf(f, "  // %s%s%s%s%s%s%s%s\n", device->name, device->driver ? " (" : "",
-		device->driver ? device->driver : "", device->driver ? ")" : "",
-		vendor ? ": " : "", vendor ? vendor : "", name ? " " : "", name ? name : "");
+	put_plain(f, "  // ", device->name);
+	put_plain(f, " (", device->driver);
+	fputs(device->driver ? ")" : "", f);
+	put_plain(f, ": ", iommucfg_device_vendor_name(device));
+	put_plain(f, " ", iommucfg_device_device_name(device));
+	fputc('\n', f);
 }
 
 static int put_group(FILE *f, const struct iommucfg_topology *topology,

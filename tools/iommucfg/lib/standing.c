@@ -208,7 +208,7 @@ static int make_missing(int dirfd, const struct ic_standings *wanted, char **nam
 	for (i = 0; i < wanted->n; i++) {
 		s = &wanted->v[i];
 		/* What came up since the list was made is somebody else's. */
-		if (!is_among(names, s->name) && mkdirat(dirfd, s->name, 0777)) {
+		if (!is_among(names, s->name) && mkdirat(dirfd, s->name, 0755)) {
 			ret = failed(s->name, NULL, -errno, problems);
 			goto undo;
 		}

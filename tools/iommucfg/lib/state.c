@@ -58,6 +58,25 @@ int state_make_run(struct iommucfg *ctx)
 	return ret;
 }
 
+/*
+ * Replaces a file below the root by @text. A file keeps its mode, but not that others
+ * may write it, as versions that made it under an open mask left it.
+ */
+int state_write(struct iommucfg *ctx, const char *name, const char *text)
+{
+	struct stat st;
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s/%s", iommucfg_root(ctx), name) < 0)
+		return -ENOMEM;
+	if (!stat(path, &st) && (st.st_mode & 022))
+		chmod(path, st.st_mode & 07755);
+	ret = iommucfg_write_atomic(path, text, strlen(text));
+	free(path);
+	return ret;
+}
+
 /* The text of a file in /var/lib/iommucfg; NULL with *@error set where there is none. */
 char *state_read(int dirfd, const char *name, int *error)
 {

@@ -62,7 +62,7 @@ static int make_directory(struct iommucfg *ctx, const char *name)
 
 	if (asprintf(&path, CONFIGFS_DIR "/%s", name) < 0)
 		return -ENOMEM;
-	ret = mkdirat(ctx->rootfd, path, 0777) ? -errno : 0;
+	ret = mkdirat(ctx->rootfd, path, 0755) ? -errno : 0;
 	free(path);
 	return ret;
 }
@@ -336,7 +336,7 @@ int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommuc
 	int ret;
 
 	snprintf(path, sizeof(path), "%u", group);
-	made = !mkdirat(txn->fd, path, 0777);
+	made = !mkdirat(txn->fd, path, 0755);
 	if (!made && errno != EEXIST)
 		return -errno;
 	snprintf(path, sizeof(path), "%u/type", group);

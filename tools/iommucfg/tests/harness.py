@@ -100,7 +100,8 @@ class Host:
 
     def run(self, *args, input=None, code=None, **kwargs):
         p = subprocess.run(self.command(*args), input=input if input is not None else "",
-                           capture_output=True, text=True, timeout=120, **kwargs)
+                           capture_output=True, text=True, errors="surrogateescape",
+                           timeout=120, **kwargs)
         r = Result(p.returncode, p.stdout, p.stderr)
         assert code is None or r.code == code, f"{args}: not exit {code}: {r}"
         return r

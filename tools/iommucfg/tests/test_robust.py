@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import mktree
 from harness import GPU, Host, Terminal, main, test
 
 
@@ -117,6 +118,88 @@ def names_with_blanks():
             os.mkdir(f"{h.iommu}/x/1")
             with open(f"{h.iommu}/x/1/devices") as f:
                 assert ("a\\040driver\\040of\\040DMA\\040things DMA\n" in f.read()) != raw
+
+
+@test
+def open_mask():
+    with Host(True) as h:
+        for d in ("etc", "proc/sys/kernel/random", "dev"):
+            os.makedirs(f"{h.root}/{d}", exist_ok=True)
+        with open(f"{h.root}/etc/iommucfg.conf", "w") as f:
+            f.write(GPU)
+        # One version wrote this so.
+        os.makedirs(f"{h.root}/run/iommucfg")
+        with open(f"{h.root}/run/iommucfg/policy.conf", "w") as f:
+            f.write("rules = ( );")
+        os.chmod(f"{h.root}/run/iommucfg/policy.conf", 0o666)
+        h.run("apply", "--boot", code=0, umask=0)
+        h.run("set", "1", "DMA", code=0, umask=0)
+        h.run("save", "-o", f"{h.dir}/saved.conf", code=0, umask=0)
+        files = [f"{h.dir}/saved.conf"]
+        for d in ("var/lib/iommucfg", "run/iommucfg"):
+            for at, dirs, names in os.walk(f"{h.root}/{d}"):
+                files += [at] + [f"{at}/{n}" for n in dirs + names]
+        names = {os.path.basename(f) for f in files}
+        assert {"boot", "history", "policy.conf", "change.lock", "lock"} <= names, names
+        for path in files:
+            assert not os.stat(path).st_mode & 0o022, (path, oct(os.stat(path).st_mode))
+
+
+@test
+def locks_are_for_root():
+    with Host(True) as h:
+        os.makedirs(f"{h.root}/var/lib/iommucfg")
+        stage(h, f"iommucfg-{dead_pid()}-1", 7, "DMA")
+        # What anybody can open, anybody can lock.
+        held = []
+        for path in (f"{h.root}/var/lib/iommucfg", f"{h.iommu}/{h.transactions()[0]}"):
+            held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+            fcntl.flock(held[-1], fcntl.LOCK_EX)
+        r = h.run("set", "1", "DMA", code=0)
+        assert "not in the history" not in r.err and "removed transaction" in r.err, r
+        assert len(h.json("history")["entries"]) >= 1 and h.transactions() == []
+        for fd in held:
+            os.close(fd)
+        for at, _, names in os.walk(f"{h.root}/var/lib/iommucfg"):
+            assert os.stat(f"{at}/lock").st_mode & 0o777 == 0o600, names
+        assert os.stat(f"{h.root}/run/iommucfg/change.lock").st_mode & 0o777 == 0o600
+
+
+def odd_names(h):
+    """Devices whose names, drivers and uses no terminal and no file should obey."""
+    tree = mktree.Tree.__new__(mktree.Tree)
+    tree.top = h.root
+    evil = 'x\n  { name = "evil"; match = { bus = "pci"; }; type = "identity"; },\n\x1b[31m\x9b'
+    tree.group(30, "DMA")
+    tree.device(30, f"platform/{evil}", bus="platform", driver="a\x1b]0;title\x07\nb")
+
+
+@test
+def names_with_control_bytes():
+    with Host() as h:
+        out = f"{h.dir}/saved.conf"
+        h.run("save", "-o", out, code=0)
+        before = h.json("check", out, code=0)["rules"]
+        odd_names(h)
+        # No rule comes of a name.
+        h.run("save", "-o", out, code=0)
+        c = h.json("check", out, code=0)
+        assert len(c["rules"]) == len(before) + 1, c["rules"]
+        assert "evil" not in [r["name"] for r in c["rules"]]
+        assert h.json("plan", out, code=0)["changes"] == []
+        p = h.policy('rules = ( { name = "a\x1b[2J\u009b"; match = { bus = "platform"; }; type = "DMA-FQ"; required = true; } );\n'
+                     'rules2 = 1;\n')
+        for args in (["show"], ["show", "--raw"], ["plan", out], ["check", p], ["plan", p], ["save"],
+                     ["show", "no\x1b[31mdevice\n"], ["plan", f"{h.dir}/no\x1bfile"], ["set", "30", "DMA\x07"],
+                     ["no\x1bcommand"], ["show", "--no\x1boption"], ["history", "\x1b"]):
+            r = h.run(*args)
+            for text in (r.out, r.err):
+                bad = [c for c in text if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 or
+                       0xdc80 <= ord(c) <= 0xdcff]
+                assert not bad, (args, bad, text)
+            # Each message has its own line.
+            for line in r.err.splitlines():
+                assert line.startswith(("iommucfg: ", "Try ")), (args, r.err)
 
 
 if __name__ == "__main__":
