@@ -132,7 +132,7 @@ static int meanwhile(struct iommucfg_run *run)
 
 	if (cancelled > 1)
 		return IOMMUCFG_RUN_LEFT;
-	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all))
+	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all) && all)
 		run->progress(run, done, all, run->progress_data);
 	if (cancelled && !run->told) {
 		run->told = true;
