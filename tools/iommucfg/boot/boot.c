@@ -370,19 +370,6 @@ int boot_confirm(struct cli *cli)
 	return code;
 }
 
-/* The directory of what is so until the machine goes down, or a negative errno. */
-static int open_run(struct cli *cli)
-{
-	char *path;
-	int fd;
-
-	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(cli->ctx)) < 0)
-		return -ENOMEM;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(path);
-	return fd < 0 ? -errno : fd;
-}
-
 /*
  * Is the machine under another policy, which the initramfs has left it with? The
  * initramfs's scripts say so by a file; who starts the unit again later, when it is
@@ -394,7 +381,7 @@ bool boot_began_with_other(struct cli *cli, const char *policy)
 	char *text;
 	bool other;
 
-	dirfd = open_run(cli);
+	dirfd = state_open_run(cli->ctx);
 	if (dirfd < 0)
 		return false;
 	text = faccessat(dirfd, "initramfs", F_OK, 0) ? NULL :
@@ -408,7 +395,7 @@ bool boot_began_with_other(struct cli *cli, const char *policy)
 /* What the initramfs has left was taken into account. */
 void boot_initramfs_is_over(struct cli *cli)
 {
-	int dirfd = open_run(cli);
+	int dirfd = state_open_run(cli->ctx);
 
 	if (dirfd < 0)
 		return;

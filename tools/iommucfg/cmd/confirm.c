@@ -215,7 +215,8 @@ static int act(struct cli *cli, const char *name,
 		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
 		/* To forget one changes nothing. */
 		by = cli_recorder(cli);
-		record = action == forget ? NULL : record_begin(&by, txn);
+		json_object_put(record_killed(&by));
+		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		code = action(cli, txn, allow);
 		state = iommucfg_txn_state(txn);
 		record_end(record, found, result_of(code, done), code);

@@ -256,6 +256,9 @@ struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run);
 /** iommucfg_run_transaction() - name of the transaction, or NULL */
 const char *iommucfg_run_transaction(const struct iommucfg_run *run);
 
+/** iommucfg_run_entry() - number of the entry that iommucfg_run_end() wrote, or 0 */
+long iommucfg_run_entry(const struct iommucfg_run *run);
+
 /**
  * iommucfg_run_result() - in one word what it came to so far
  *

@@ -9,7 +9,14 @@
  * long it becomes history.1, history.1 becomes history.2, and so on: renames
  * from the oldest on, so that between two of them only a number is missing,
  * and no line is twice there or lost but those of the oldest file.
+ *
+ * An entry is there before the kernel is asked for anything, in a file begun.N of its
+ * own, N being its number. It says that the command was killed; when the command ends
+ * the line with what came of it takes its place. Whose file nobody holds locked any
+ * more was killed, and the next command that changes something finds out what came
+ * of it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -28,6 +35,9 @@
 #define HISTORY		"history"
 #define HISTORY_MAX	(1024 * 1024)
 #define HISTORY_OLD	4
+#define BEGUN		"begun."
+/* A line may come after those of later commands that ended before: so many are looked at. */
+#define LINES_BACK	32
 /* Nobody holds the lock for longer than it takes to write a line. */
 #define LOCK_TRIES	50
 
@@ -70,35 +80,45 @@ static struct json_object *parse(const char *line, size_t length)
 	return o;
 }
 
-/* The number of the last entry of a text, or 0. */
+/* The highest number of the last entries of a text, or 0. */
 static long last_id(const char *text)
 {
 	size_t length = strlen(text), start;
 	struct json_object *o;
 	long id = 0;
+	int lines = 0;
 
-	while (length && !id) {
+	while (length && (!id || lines < LINES_BACK)) {
 		/* Back over the newline, then to the one before. */
 		length -= text[length - 1] == '\n';
 		for (start = length; start && text[start - 1] != '\n'; start--)
 			;
 		o = parse(text + start, length - start);
-		if (o)
+		if (o && history_id(o) > id)
 			id = history_id(o);
+		lines++;
 		json_object_put(o);
 		length = start;
 	}
 	return id;
 }
 
-/* To be closed. Not of the directory, which everybody can open and lock. */
-static int take_lock(int dirfd)
+/*
+ * To be closed. Not of the history's directory, nor of a file in it that everybody can
+ * read: these everybody can lock.
+ */
+static int take_lock(struct iommucfg *ctx, int dirfd)
 {
-	int fd, i, ret;
+	int fd, i, ret, run;
 
-	fd = openat(dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	run = state_open_run(ctx);
+	fd = openat(run < 0 ? dirfd : run, run < 0 ? "lock" : "history.lock",
+		    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	ret = -errno;
+	if (run >= 0)
+		close(run);
 	if (fd < 0)
-		return -errno;
+		return ret;
 	for (i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
 		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
 			ret = -errno;
@@ -176,26 +196,196 @@ static long look_back(int dirfd, size_t *size, bool *torn)
 	return id;
 }
 
-/* Gives @entry its number and writes it. 0 or a negative errno. */
+static long begun_id(const char *name)
+{
+	char *end;
+	long id;
+
+	if (strncmp(name, BEGUN, strlen(BEGUN)) || !name[strlen(BEGUN)])
+		return -1;
+	id = strtol(name + strlen(BEGUN), &end, 10);
+	return *end ? -1 : id;
+}
+
+static int by_begun_id(const struct dirent **a, const struct dirent **b)
+{
+	long x = begun_id((*a)->d_name), y = begun_id((*b)->d_name);
+
+	return (x > y) - (x < y);
+}
+
+static int is_begun(const struct dirent *e)
+{
+	return begun_id(e->d_name) > 0;
+}
+
+/* The number of a new entry. */
+static long next_id(int dirfd, long id)
+{
+	struct dirent **names = NULL;
+	int n, i;
+
+	n = scandirat(dirfd, ".", &names, is_begun, by_begun_id);
+	if (n > 0 && begun_id(names[n - 1]->d_name) > id)
+		id = begun_id(names[n - 1]->d_name);
+	for (i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return id + 1;
+}
+
+/* As it is in a line. */
+static const char *line_of(struct json_object *entry)
+{
+	return json_object_to_json_string_ext(entry, JSON_C_TO_STRING_PLAIN |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+static int write_begun(int dirfd, struct json_object *entry, const char *name)
+{
+	const char *text = line_of(entry);
+	int fd, ret = 0;
+
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) || write(fd, text, strlen(text)) !=
+	    (ssize_t)strlen(text) || fsync(fd) || fsync(dirfd)) {
+		ret = errno ? -errno : -ENOSPC;
+		unlinkat(dirfd, name, 0);
+		close(fd);
+	}
+	return ret ? ret : fd;
+}
+
+/*
+ * Gives @entry its number and writes it for the case that the command is killed. Returns
+ * a file descriptor that keeps others from taking it for killed, or a negative errno.
+ */
+int history_begin(struct iommucfg *ctx, struct json_object *entry)
+{
+	int dirfd, lock, ret;
+	char name[32];
+	size_t size;
+	bool torn;
+	long id;
+
+	dirfd = state_open(ctx, true);
+	if (dirfd < 0)
+		return dirfd;
+	lock = take_lock(ctx, dirfd);
+	ret = lock;
+	if (lock >= 0) {
+		id = next_id(dirfd, look_back(dirfd, &size, &torn));
+		json_object_object_add(entry, "id", json_object_new_int64(id));
+		snprintf(name, sizeof(name), BEGUN "%ld", id);
+		ret = write_begun(dirfd, entry, name);
+		close(lock);
+	}
+	close(dirfd);
+	return ret;
+}
+
+/* An entry that was begun, if nobody holds it, or @held is not asked for. */
+static struct json_object *read_begun(int dirfd, const char *name, bool held)
+{
+	struct json_object *o;
+	bool free_of_holder;
+	char *text;
+	int error, fd;
+
+	/* Readers need not be root. */
+	if (!held) {
+		fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		free_of_holder = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB);
+		if (fd >= 0)
+			close(fd);
+		if (!free_of_holder)
+			return NULL;
+	}
+	text = state_read(dirfd, name, &error);
+	o = text ? parse(text, strlen(text)) : NULL;
+	/* A power cut has left it empty, or torn. */
+	if (!held && text && !o)
+		unlinkat(dirfd, name, 0);
+	free(text);
+	return o;
+}
+
+/* Adds the entries that were begun and have not ended; those alone of killed commands. */
+static void add_begun(int dirfd, struct json_object *entries, bool held)
+{
+	struct dirent **names = NULL;
+	struct json_object *o;
+	int n, i;
+
+	n = scandirat(dirfd, ".", &names, is_begun, by_begun_id);
+	for (i = 0; i < n; i++) {
+		o = read_begun(dirfd, names[i]->d_name, held);
+		if (o)
+			json_object_array_add(entries, o);
+		free(names[i]);
+	}
+	free(names);
+}
+
+/* The entries of commands that were killed; NULL where there is none. */
+struct json_object *history_killed(struct iommucfg *ctx)
+{
+	struct json_object *entries = NULL;
+	int dirfd = state_open(ctx, false);
+
+	if (dirfd < 0)
+		return NULL;
+	entries = json_object_new_array();
+	add_begun(dirfd, entries, false);
+	close(dirfd);
+	if (json_object_array_length(entries))
+		return entries;
+	json_object_put(entries);
+	return NULL;
+}
+
+/* What was begun has ended, and cannot be written down. */
+void history_drop(struct iommucfg *ctx, long id)
+{
+	int dirfd = state_open(ctx, false);
+	char name[32];
+
+	if (dirfd < 0)
+		return;
+	snprintf(name, sizeof(name), BEGUN "%ld", id);
+	unlinkat(dirfd, name, 0);
+	close(dirfd);
+}
+
+/*
+ * Gives @entry its number, which may be that of one that was begun, and writes it. 0 or a
+ * negative errno.
+ */
 int history_append(struct iommucfg *ctx, struct json_object *entry)
 {
+	char begun[32] = "";
 	const char *text;
 	size_t size;
 	char *line;
 	int dirfd, lock, ret, n;
 	bool torn;
+	long id;
 
 	dirfd = state_open(ctx, true);
 	if (dirfd < 0)
 		return dirfd;
-	lock = take_lock(dirfd);
+	lock = take_lock(ctx, dirfd);
 	ret = lock < 0 ? lock : 0;
 	if (ret)
 		goto out;
-	json_object_object_add(entry, "id",
-			       json_object_new_int64(look_back(dirfd, &size, &torn) + 1));
-	text = json_object_to_json_string_ext(entry, JSON_C_TO_STRING_PLAIN |
-					      JSON_C_TO_STRING_NOSLASHESCAPE);
+	id = look_back(dirfd, &size, &torn);
+	if (history_id(entry) > 0)
+		snprintf(begun, sizeof(begun), BEGUN "%ld", history_id(entry));
+	else
+		json_object_object_add(entry, "id", json_object_new_int64(next_id(dirfd, id)));
+	text = line_of(entry);
 	if (size && size + strlen(text) > HISTORY_MAX) {
 		rotate(dirfd);
 		torn = false;
@@ -207,6 +397,8 @@ int history_append(struct iommucfg *ctx, struct json_object *entry)
 	}
 	ret = put_line(dirfd, line, n);
 	free(line);
+	if (!ret && *begun)
+		unlinkat(dirfd, begun, 0);
 out:
 	if (lock >= 0)
 		close(lock);
@@ -220,16 +412,13 @@ out:
  */
 int history_import(struct iommucfg *ctx)
 {
-	char *path, *text = NULL;
+	char *text = NULL;
 	struct json_object *o;
 	int fd, ret = 0;
 	size_t length;
 	const char *p;
 
-	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(ctx)) < 0)
-		return -ENOMEM;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(path);
+	fd = state_open_run(ctx);
 	if (fd < 0)
 		return 0;
 	text = state_read(fd, HISTORY, &ret);
@@ -237,8 +426,11 @@ int history_import(struct iommucfg *ctx)
 	for (p = text; p && *p && !ret; p += length + (p[length] == '\n')) {
 		length = strcspn(p, "\n");
 		o = parse(p, length);
-		if (o)
+		/* Its number was another history's. */
+		if (o) {
+			json_object_object_add(o, "id", NULL);
 			ret = history_append(ctx, o);
+		}
 		json_object_put(o);
 	}
 	if (text && !ret)
@@ -276,6 +468,14 @@ static void read_text(struct iommucfg *ctx, struct iommucfg_problems *problems, 
 	}
 }
 
+static int by_id(const void *a, const void *b)
+{
+	struct json_object *const *x = a, *const *y = b;
+	long i = history_id(*x), j = history_id(*y);
+
+	return (i > j) - (i < j);
+}
+
 /* Every entry, the oldest first. NULL after a problem; empty is none. */
 struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems)
 {
@@ -302,7 +502,12 @@ struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems 
 			break;
 		}
 	}
-	if (dirfd >= 0)
+	if (dirfd >= 0) {
+		if (entries)
+			add_begun(dirfd, entries, true);
 		close(dirfd);
+	}
+	if (entries)
+		json_object_array_sort(entries, by_id);
 	return entries;
 }

@@ -11,6 +11,9 @@
 struct json_object;
 
 /* history.c */
+int history_begin(struct iommucfg *ctx, struct json_object *entry);
+struct json_object *history_killed(struct iommucfg *ctx);
+void history_drop(struct iommucfg *ctx, long id);
 int history_append(struct iommucfg *ctx, struct json_object *entry);
 int history_import(struct iommucfg *ctx);
 struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems);
@@ -27,11 +30,16 @@ struct recorder {
 };
 
 struct record;
-struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn);
-void record_end(struct record *record, const char *name, const char *result, int code);
+struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn, bool blocks);
+long record_end(struct record *record, const char *name, const char *result, int code);
 void record_other(const struct recorder *by, const char *result, int code);
-void record_plan(const struct recorder *by, const struct iommucfg_plan *plan,
-		 const char *transaction, const char *result, int code);
+int record_plan_begin(const struct recorder *by, const struct iommucfg_plan *plan,
+		      const char *transaction, long *id);
+long record_plan_end(const struct recorder *by, const struct iommucfg_plan *plan,
+		     const char *transaction, const char *result, int code, long id);
+struct json_object *record_killed(const struct recorder *by);
+void record_removed(const struct recorder *by, struct json_object *killed,
+		    const char *transaction, enum iommucfg_state state);
 
 /* journal.c */
 void journal_entry(struct iommucfg *ctx, struct json_object *entry);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ struct record {
 	struct iommucfg_topology *before;
 	unsigned int *groups;
 	int n;
+	long id;
+	int begun;
 };
 
 static struct json_object *name_of(uid_t uid)
@@ -133,13 +136,13 @@ static struct json_object *plan_of(const struct iommucfg_plan *plan)
 	return o;
 }
 
-/* Writes an entry; takes over @plan and @problems. */
-static void put(const struct recorder *by, struct json_object *plan, struct json_object *problems,
-		const char *transaction, const char *result, int code)
+/* An entry without its number; takes over @plan and @problems. */
+static struct json_object *entry_of(const struct recorder *by, struct json_object *plan,
+				    struct json_object *problems, const char *transaction,
+				    const char *result, int code)
 {
 	struct json_object *o = json_object_new_object(), *command = json_object_new_array();
 	char *const *arg;
-	int ret;
 
 	for (arg = by->command; *arg; arg++)
 		json_object_array_add(command, json_text(*arg));
@@ -157,41 +160,194 @@ static void put(const struct recorder *by, struct json_object *plan, struct json
 	json_object_object_add(o, "exit", json_object_new_int(code));
 	json_object_object_add(o, "plan", plan);
 	json_object_object_add(o, "problems", problems);
+	return o;
+}
+
+/*
+ * Writes an entry and releases it; @id is the number that it was begun with, or 0. Returns
+ * the number that it has got, or 0.
+ */
+static long put(const struct recorder *by, struct json_object *o, long id)
+{
+	long number;
+	int ret;
+
+	if (id > 0)
+		json_object_object_add(o, "id", json_object_new_int64(id));
 	ret = history_append(by->ctx, o);
 	journal_entry(by->ctx, o);
+	number = ret ? 0 : history_id(o);
 	json_object_put(o);
+	if (ret && id > 0)
+		history_drop(by->ctx, id);
 	if (ret)
 		iommucfg_problems_add(by->problems, IOMMUCFG_WARNING, "history", -ret,
 				      "this is not in the history: %s/var/lib/iommucfg: %s",
 				      iommucfg_root(by->ctx), strerror(-ret));
+	return number;
 }
 
-/* What apply and set came to; only where there was something to do. */
-void record_plan(const struct recorder *by, const struct iommucfg_plan *plan,
-		 const char *transaction, const char *result, int code)
+/* What is to be read if the command is killed before it has written more. */
+#define KILLED_RESULT	"left"
+#define KILLED_EXIT	(128 + SIGKILL)
+
+/* Before the kernel is asked for anything. Returns what keeps it; *@id is its number, or 0. */
+static int begin(const struct recorder *by, struct json_object *o, long *id)
+{
+	int fd = history_begin(by->ctx, o);
+
+	/* That it cannot be written will be said at the end. */
+	*id = fd < 0 ? 0 : history_id(o);
+	json_object_put(o);
+	return fd;
+}
+
+/* What apply and set are about to do. Returns what keeps the entry, for record_plan_end(). */
+int record_plan_begin(const struct recorder *by, const struct iommucfg_plan *plan,
+		      const char *transaction, long *id)
+{
+	return begin(by, entry_of(by, plan_of(plan), json_problems(by->problems), transaction,
+				  KILLED_RESULT, KILLED_EXIT), id);
+}
+
+/* The transaction that a killed command has left, as a result and an exit status. */
+static const char *end_of(enum iommucfg_state state, int *code)
+{
+	*code = IOMMUCFG_RUN_DONE;
+	switch (state) {
+	case IOMMUCFG_STATE_COMMITTED:
+		return "committed";
+	case IOMMUCFG_STATE_UNCONFIRMED:
+		return "unconfirmed";
+	case IOMMUCFG_STATE_ROLLED_BACK:
+		*code = IOMMUCFG_RUN_RESTORED;
+		return "restored";
+	case IOMMUCFG_STATE_FAILED:
+		*code = IOMMUCFG_RUN_FAILED;
+		return "failed";
+	case IOMMUCFG_STATE_STAGED:
+		/* The commit did not begin, or was undone. */
+		*code = IOMMUCFG_RUN_RESTORED;
+		return "restored";
+	default:
+		*code = KILLED_EXIT;
+		return KILLED_RESULT;
+	}
+}
+
+static const char *text(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+	const char *string = NULL;
+
+	if (json_object_object_get_ex(o, key, &value))
+		string = json_object_get_string(value);
+	return string ? string : "";
+}
+
+/* Completes the entry of a killed command by what its transaction says. */
+static void complete(const struct recorder *by, struct json_object *o)
+{
+	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
+	struct iommucfg_problems *problems;
+	struct iommucfg_txn *txn;
+	struct json_object *array;
+	const char *result;
+	int code;
+
+	if (!iommucfg_txn_open(by->ctx, text(o, "transaction"), &txn)) {
+		iommucfg_txn_read_state(txn, &state);
+		iommucfg_txn_free(txn);
+	}
+	/* Not over, or not to be read: later. */
+	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_ROLLING_BACK ||
+	    state == IOMMUCFG_STATE_UNKNOWN)
+		return;
+	result = end_of(state, &code);
+	if (!strcmp(text(o, "action"), "rollback") && state == IOMMUCFG_STATE_ROLLED_BACK) {
+		result = "rolled-back";
+		code = IOMMUCFG_RUN_DONE;
+	}
+	problems = iommucfg_problems_new();
+	iommucfg_problems_add(problems, IOMMUCFG_WARNING, "history", 0,
+			      "the command was killed; what came of it is what a later one has found");
+	if (json_object_object_get_ex(o, "problems", &array) &&
+	    json_object_is_type(array, json_type_array))
+		json_add_problems(array, problems);
+	iommucfg_problems_free(problems);
+	json_object_object_add(o, "result", json_text(result));
+	json_object_object_add(o, "exit", json_object_new_int(code));
+	put(by, json_object_get(o), 0);
+}
+
+/*
+ * Before anything is done to transactions that killed commands have left. Returns the
+ * entries that were completed, to be released by json_object_put(), or NULL.
+ */
+struct json_object *record_killed(const struct recorder *by)
+{
+	struct json_object *entries = geteuid() ? NULL : history_killed(by->ctx);
+	size_t i;
+
+	for (i = 0; entries && i < json_object_array_length(entries); i++)
+		complete(by, json_object_array_get_idx(entries, i));
+	return entries;
+}
+
+/*
+ * A transaction that is removed now, as its process is gone. @killed: entries that have
+ * been completed say what became of theirs.
+ */
+void record_removed(const struct recorder *by, struct json_object *killed, const char *transaction,
+		    enum iommucfg_state state)
+{
+	struct json_object *o;
+	size_t i;
+	int code;
+
+	/* Of one that is staged no group was touched. */
+	if (geteuid() || state == IOMMUCFG_STATE_STAGED)
+		return;
+	for (i = 0; killed && i < json_object_array_length(killed); i++)
+		if (!strcmp(text(json_object_array_get_idx(killed, i), "transaction"),
+			    transaction))
+			return;
+	o = entry_of(by, NULL, json_problems(NULL), transaction, end_of(state, &code), 0);
+	json_object_object_add(o, "action", json_text("clean"));
+	put(by, o, 0);
+}
+
+/*
+ * What apply and set came to; only where there was something to do. @id: the number that
+ * the entry was begun with, or 0. Returns its number, or 0.
+ */
+long record_plan_end(const struct recorder *by, const struct iommucfg_plan *plan,
+		     const char *transaction, const char *result, int code, long id)
 {
 	struct json_object *problems;
 
 	/* Nothing can have been done, and nothing could be written. */
 	if (geteuid() || !strcmp(result, "nothing-to-do"))
-		return;
+		return 0;
 	problems = json_problems(by->problems);
 	if (plan) {
 		json_add_problems(problems, iommucfg_plan_conflicts(plan));
 		json_add_problems(problems, iommucfg_plan_problems(plan));
 	}
-	put(by, plan ? plan_of(plan) : NULL, problems, transaction, result, code);
+	return put(by, entry_of(by, plan ? plan_of(plan) : NULL, problems, transaction, result,
+				code), id);
 }
 
 /* What concerns no group. */
 void record_other(const struct recorder *by, const char *result, int code)
 {
 	if (!geteuid())
-		put(by, NULL, json_problems(by->problems), NULL, result, code);
+		put(by, entry_of(by, NULL, json_problems(by->problems), NULL, result, code), 0);
 }
 
 /* Takes down the types of a transaction's groups before something is done to it. */
-struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn)
+/* @blocks: it may take its time, so there is to be an entry before. */
+struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn, bool blocks)
 {
 	struct record *record = calloc(1, sizeof(*record));
 
@@ -201,19 +357,24 @@ struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn)
 	record->n = iommucfg_txn_groups(txn, &record->groups);
 	if (iommucfg_topology_scan(by->ctx, &record->before, NULL))
 		record->before = NULL;
+	if (blocks && !geteuid())
+		record->begun = begin(by, entry_of(by, NULL, json_problems(by->problems),
+						    iommucfg_txn_name(txn), KILLED_RESULT,
+						    KILLED_EXIT), &record->id);
 	return record;
 }
 
-/* Writes what has become of them, and releases the record. */
-void record_end(struct record *record, const char *name, const char *result, int code)
+/* Writes what has become of them, and releases the record. Returns its number, or 0. */
+long record_end(struct record *record, const char *name, const char *result, int code)
 {
 	struct json_object *o, *changes, *plan = NULL;
 	struct iommucfg_topology *after = NULL;
 	struct iommucfg_group *a, *b;
+	long id = 0;
 	int i;
 
 	if (!record)
-		return;
+		return 0;
 	if (record->before && !iommucfg_topology_scan(record->by.ctx, &after, NULL)) {
 		plan = json_object_new_object();
 		changes = json_object_new_array();
@@ -230,11 +391,15 @@ void record_end(struct record *record, const char *name, const char *result, int
 		json_object_object_add(plan, "skipped", json_object_new_array());
 	}
 	if (!geteuid())
-		put(&record->by, plan, json_problems(record->by.problems), name, result, code);
+		id = put(&record->by, entry_of(&record->by, plan, json_problems(record->by.problems),
+					  name, result, code), record->id);
 	else
 		json_object_put(plan);
+	if (record->id > 0)
+		close(record->begun);
 	iommucfg_topology_free(after);
 	iommucfg_topology_free(record->before);
 	free(record->groups);
 	free(record);
+	return id;
 }

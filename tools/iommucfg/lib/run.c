@@ -10,6 +10,7 @@
  * waits in between, or leaves the waiting to the caller's event loop.
  */
 #include <errno.h>
+#include <json-c/json.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 	run->lock = -1;
 	run->lock_wait = -1;
 	run->child_fd = -1;
+	run->begun_fd = -1;
 	run->unread = -1;
 	run->question_fd = -1;
 	run->cancel_fd = -1;
@@ -87,6 +89,8 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	ic_run_unlock(run);
 	if (run->child_fd >= 0)
 		close(run->child_fd);
+	if (run->begun_fd >= 0)
+		close(run->begun_fd);
 	free_command(run);
 	free(run->action);
 	free(run->name);
@@ -181,6 +185,11 @@ struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run)
 const char *iommucfg_run_transaction(const struct iommucfg_run *run)
 {
 	return *run->transaction ? run->transaction : NULL;
+}
+
+long iommucfg_run_entry(const struct iommucfg_run *run)
+{
+	return run->entry;
 }
 
 const char *iommucfg_run_result(const struct iommucfg_run *run)
@@ -370,27 +379,44 @@ int iommucfg_run_begin(struct iommucfg_run *run)
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }
 
+static struct recorder recorder_of(struct iommucfg_run *run)
+{
+	static char *const none[] = { NULL };
+
+	return (struct recorder){
+		.ctx = run->ctx, .problems = run->problems,
+		.command = run->command ? run->command : none,
+		.action = run->action ? run->action : "apply",
+	};
+}
+
 /* Removes what killed processes left, saying so. */
 static void sweep(struct iommucfg_run *run)
 {
+	struct recorder by = recorder_of(run);
+	struct json_object *killed;
 	enum iommucfg_state state;
 	struct iommucfg_txn *txn;
 	char **names;
 	int n, i;
 
+	killed = record_killed(&by);
 	n = iommucfg_txn_list(run->ctx, &names);
 	for (i = 0; i < n; i++) {
 		if (iommucfg_txn_open(run->ctx, names[i], &txn))
 			continue;
 		state = iommucfg_txn_state(txn);
-		if (iommucfg_txn_abandoned(txn) && !iommucfg_txn_forget(txn))
+		if (iommucfg_txn_abandoned(txn) && !iommucfg_txn_forget(txn)) {
 			ic_run_say(run, IOMMUCFG_RUN_NOTE,
 				   "removed transaction \"%s\" (%s), whose process is gone",
 				   names[i], iommucfg_state_name(state));
+			record_removed(&by, killed, names[i], state);
+		}
 		iommucfg_txn_free(txn);
 	}
 	if (n >= 0)
 		iommucfg_txn_list_free(names);
+	json_object_put(killed);
 }
 
 static int need_root(struct iommucfg_run *run)
@@ -573,6 +599,7 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 
 int iommucfg_run_commit(struct iommucfg_run *run)
 {
+	struct recorder by = recorder_of(run);
 	int code = IOMMUCFG_RUN_AGAIN;
 
 	if (is_nothing(run))
@@ -582,8 +609,12 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 			code = ic_run_interrupted(run);
 		else if (iommucfg_witness_new(run->plan, &run->witness))
 			code = refused(run, "the devices cannot be looked at", -ENOMEM);
-		else
+		if (code == IOMMUCFG_RUN_AGAIN) {
+			/* Whatever becomes of this process, it is known what was begun. */
+			run->begun_fd = record_plan_begin(&by, run->plan, run->transaction,
+							  &run->begun);
 			code = ic_run_commit_start(run);
+		}
 	}
 	if (code == IOMMUCFG_RUN_AGAIN)
 		code = ic_run_drive(run);
@@ -641,16 +672,16 @@ static void forget(struct iommucfg_run *run)
 
 void iommucfg_run_end(struct iommucfg_run *run, int status)
 {
-	static char *const none[] = { NULL };
-	struct recorder by = {
-		.ctx = run->ctx, .problems = run->problems,
-		.command = run->command ? run->command : none,
-		.action = run->action ? run->action : "apply",
-	};
+	struct recorder by = recorder_of(run);
 
 	if (!run->result)
 		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
 	forget(run);
-	record_plan(&by, run->plan, iommucfg_run_transaction(run), run->result, status);
+	run->entry = record_plan_end(&by, run->plan, iommucfg_run_transaction(run), run->result,
+				     status, run->begun);
+	if (run->begun_fd >= 0)
+		close(run->begun_fd);
+	run->begun_fd = -1;
+	run->begun = 0;
 	ic_run_unlock(run);
 }

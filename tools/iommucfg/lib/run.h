@@ -58,7 +58,10 @@ struct iommucfg_run {
 	int child_ret;			/* once it is over */
 	long unread;			/* elapsed when the state could not be read, -1: it can */
 	bool lost;			/* it never could, and that was said */
+	long begun;			/* entry of the history, begun before the commit, or 0 */
+	int begun_fd;			/* keeps it */
 	/* came out */
+	long entry;			/* of the history, or 0 */
 	const char *result;
 	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
 };

@@ -41,6 +41,19 @@ int state_open(struct iommucfg *ctx, bool create)
 	return fd;
 }
 
+/* /run/iommucfg, or a negative errno. */
+int state_open_run(struct iommucfg *ctx)
+{
+	char *path;
+	int fd;
+
+	if (asprintf(&path, "%s/run/iommucfg", iommucfg_root(ctx)) < 0)
+		return -ENOMEM;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(path);
+	return fd < 0 ? -errno : fd;
+}
+
 /*
  * Makes /run/iommucfg, of what is so until the machine goes down. -ENOENT where there is
  * no /run, and then only: on one that is full the directory may be missing as well.

@@ -6,6 +6,7 @@
 #include "iommucfg.h"
 
 int state_open(struct iommucfg *ctx, bool create);
+int state_open_run(struct iommucfg *ctx);
 int state_make_run(struct iommucfg *ctx);
 int state_write(struct iommucfg *ctx, const char *name, const char *text);
 char *state_read(int dirfd, const char *name, int *error);

@@ -249,8 +249,8 @@ def read_only_and_full():
 @test
 def side_by_side():
     with Host(True) as h:
-        os.mkdir(f"{h.root}/var/lib/iommucfg")
-        fd = os.open(f"{h.root}/var/lib/iommucfg", os.O_RDONLY)
+        os.mkdir(f"{h.root}/run/iommucfg")
+        fd = os.open(f"{h.root}/run/iommucfg/history.lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         all = [h.start("set", g, "DMA") for g in ("1", "0", "12")]
         # Long enough for all to come to the lock, and no longer than they wait.
@@ -265,8 +265,8 @@ def side_by_side():
 @test
 def lock_held_for_ever():
     with Host(True) as h:
-        os.mkdir(f"{h.root}/var/lib/iommucfg")
-        fd = os.open(f"{h.root}/var/lib/iommucfg", os.O_RDONLY)
+        os.mkdir(f"{h.root}/run/iommucfg")
+        fd = os.open(f"{h.root}/run/iommucfg/history.lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         d = h.json("set", "1", "DMA", code=0)
         assert d["result"] == "committed" and d["problems"][0]["errno"] == "EAGAIN", d

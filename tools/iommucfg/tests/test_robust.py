@@ -140,7 +140,7 @@ def open_mask():
             for at, dirs, names in os.walk(f"{h.root}/{d}"):
                 files += [at] + [f"{at}/{n}" for n in dirs + names]
         names = {os.path.basename(f) for f in files}
-        assert {"boot", "history", "policy.conf", "change.lock", "lock"} <= names, names
+        assert {"boot", "history", "policy.conf", "change.lock", "history.lock"} <= names, names
         for path in files:
             assert not os.stat(path).st_mode & 0o022, (path, oct(os.stat(path).st_mode))
 
@@ -160,9 +160,124 @@ def locks_are_for_root():
         assert len(h.json("history")["entries"]) >= 1 and h.transactions() == []
         for fd in held:
             os.close(fd)
-        for at, _, names in os.walk(f"{h.root}/var/lib/iommucfg"):
-            assert os.stat(f"{at}/lock").st_mode & 0o777 == 0o600, names
-        assert os.stat(f"{h.root}/run/iommucfg/change.lock").st_mode & 0o777 == 0o600
+        for name in ("change.lock", "history.lock"):
+            assert os.stat(f"{h.root}/run/iommucfg/{name}").st_mode & 0o777 == 0o600, name
+
+
+def entries(h):
+    return h.json("history", code=0)["entries"]
+
+
+def kill(p):
+    p.kill()
+    p.communicate()
+
+
+@test
+def killed_during_the_commit():
+    with Host(True) as h:
+        h.control("hold", "")
+        p = h.start("set", "1", "DMA", "--name", "night")
+        h.wait_state("committing", "night")
+        kill(p)
+        # What it was about is there at once, and from the disk.
+        (e,) = entries(h)
+        assert (e["id"], e["action"], e["result"], e["exit"]) == (1, "set", "left", 137), e
+        assert [(c["group"], c["from"], c["to"]) for c in e["plan"]["changes"]] == [(1, "DMA-FQ", "DMA")]
+        h.release()
+        h.wait_state("committed", "night")
+        h.run("set", "7", "DMA", code=0)
+        assert [(x["id"], x["result"], x["exit"]) for x in entries(h)] == [
+            (1, "committed", 0), (2, "committed", 0)], entries(h)
+        assert "was killed" in entries(h)[0]["problems"][0]["message"]
+        assert os.listdir(f"{h.root}/var/lib/iommucfg") == ["history"]
+        # The way back is there though the kernel's own is gone.
+        h.run("rollback", "--forget", "night", code=0)
+        h.run("rollback", "--to", "1", code=0)
+        assert h.type(1) == "DMA-FQ" and h.type(7) == "identity"
+    # One that the tool removes itself, as its name is a process's.
+    with Host(True) as h:
+        h.control("hold", "")
+        p = h.start("set", "1", "DMA")
+        name = h.wait_state("committing")
+        kill(p)
+        h.release()
+        h.wait_state("committed", name)
+        # The child that has written "commit" may still hold on to it.
+        end = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < end
+            r = h.run("set", "7", "DMA")
+            if h.transactions() == []:
+                break
+            time.sleep(0.1)
+        first = entries(h)[0]
+        assert (first["id"], first["transaction"], first["result"]) == (1, name, "committed"), first
+
+
+@test
+def killed_and_undone():
+    for state, args, action, result in (("unconfirmed", ["confirm"], "confirm", "committed"),
+                                        ("unconfirmed", ["rollback"], "rollback", "rolled-back")):
+        with Host(True) as h:
+            p = h.start("set", "1", "DMA", "--confirm-timeout", "900")
+            name = h.wait_state(state)
+            kill(p)
+            assert [x["result"] for x in entries(h)] == ["left"]
+            h.run(*args, code=0)
+            assert [(x["action"], x["result"]) for x in entries(h)] == [
+                ("set", "unconfirmed"), (action, result)], entries(h)
+    with Host(True) as h:
+        h.control("hold", "")
+        h.control("commit", "ECANCELED\n1 - probe ENODEV no\n")
+        p = h.start("set", "1", "DMA", "--name", "night")
+        h.wait_state("committing", "night")
+        kill(p)
+        h.release()
+        h.wait_state("staged", "night")
+        h.run("set", "7", "DMA", code=0)
+        assert [(x["result"], x["exit"]) for x in entries(h)] == [("restored", 4), ("committed", 0)]
+    # Killed in a rollback.
+    with Host(True) as h:
+        h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", "--name", "a", code=0)
+        h.control("unhook", "#!/bin/sh\nsleep 2\n", 0o755)
+        p = h.start("rollback", "a")
+        end = time.monotonic() + 60
+        while len(entries(h)) < 2:
+            assert time.monotonic() < end
+        time.sleep(0.2)
+        kill(p)
+        h.wait_state("rolled-back", "a")
+        h.run("set", "7", "DMA", code=0)
+        assert [x["result"] for x in entries(h)] == ["unconfirmed", "rolled-back", "committed"]
+
+
+@test
+def removed_is_recorded():
+    with Host(True) as h:
+        name = f"iommucfg-{dead_pid()}-1"
+        stage(h, name, 1, "DMA")
+        with open(f"{h.iommu}/{name}/commit", "w") as f:
+            f.write("1\n")
+        h.run("set", "7", "DMA", code=0)
+        assert [(x["action"], x["transaction"], x["result"]) for x in entries(h)][0] == (
+            "clean", name, "committed")
+        assert h.transactions() == [] and len(entries(h)) == 2
+
+
+@test
+def begun_and_torn():
+    with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
+        for text in ("", '{"id": 9, "ti', "[]"):
+            with open(f"{h.root}/var/lib/iommucfg/begun.9", "w") as f:
+                f.write(text)
+            assert [x["id"] for x in entries(h)][0] == 1
+            h.run("set", "1", "identity", code=0)
+            h.run("set", "1", "DMA", code=0)
+            assert os.listdir(f"{h.root}/var/lib/iommucfg") == ["history"]
+        ids = [x["id"] for x in entries(h)]
+        assert ids == sorted(set(ids)), ids
 
 
 def odd_names(h):
