@@ -8,6 +8,7 @@ int confirm_boot(struct cli *cli)
 {
 	struct json_object *o;
 	struct recorder by;
+	long entry;
 	const char *result;
 	int code;
 
@@ -19,7 +20,7 @@ int confirm_boot(struct cli *cli)
 		code = boot_confirm(cli);
 	result = code == EXIT_DONE ? "committed" : code == EXIT_REFUSED ? "refused" : "error";
 	by = cli_recorder(cli);
-	record_other(&by, result, code);
+	entry = record_other(&by, result, code);
 	cli_tell(cli);
 	if (!cli->json)
 		return code;
@@ -27,6 +28,7 @@ int confirm_boot(struct cli *cli)
 	json_object_object_add(o, "transaction", NULL);
 	json_object_object_add(o, "state", NULL);
 	json_object_object_add(o, "result", json_text(result));
+	json_object_object_add(o, "entry", json_number(entry ? entry : -1));
 	json_object_object_add(o, "problems", json_problems(cli->problems));
 	return json_print(o, true) ? cli_worse(code, EXIT_BAD) : code;
 }

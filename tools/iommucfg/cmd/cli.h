@@ -183,6 +183,7 @@ int run_prepare(struct run *run);
 int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);
 void run_nothing(struct run *run);
+void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
@@ -218,11 +219,23 @@ int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_save(struct cli *cli, int argc, char **argv);
 int cmd_monitor(struct cli *cli, int argc, char **argv);
 int cmd_history(struct cli *cli, int argc, char **argv);
+int cmd_undo(struct cli *cli, int argc, char **argv);
+int cmd_extend(struct cli *cli, int argc, char **argv);
+int cmd_clean(struct cli *cli, int argc, char **argv);
 
 /* ../boot/initramfs-image.c */
 void image_check(struct cli *cli);
 
 /* rollback-to.c */
 int rollback_to(struct run *run, const char *entry);
+
+/* confirm.c, txn-past.c: transactions by name */
+struct iommucfg_txn *txn_find(struct cli *cli, const char *name);
+enum iommucfg_state txn_settled(struct iommucfg_txn *txn);
+int txn_too_late(struct cli *cli, struct iommucfg_txn *txn);
+int txn_broken(struct cli *cli, struct iommucfg_txn *txn);
+int txn_not_committed(struct cli *cli, struct iommucfg_txn *txn);
+int txn_past(struct cli *cli, const char *name);
+int undo_unconfirmed(struct cli *cli, const char *name, int allow);
 
 #endif

@@ -8,7 +8,7 @@
 #include "boot.h"
 
 /* The transaction that is named, or the only one. NULL after a problem. */
-static struct iommucfg_txn *find(struct cli *cli, const char *name)
+struct iommucfg_txn *txn_find(struct cli *cli, const char *name)
 {
 	struct iommucfg_txn *txn = NULL;
 	char **names = NULL;
@@ -36,7 +36,7 @@ static struct iommucfg_txn *find(struct cli *cli, const char *name)
 }
 
 /* Waits for the kernel to finish what it does now. */
-static enum iommucfg_state settled(struct iommucfg_txn *txn)
+enum iommucfg_state txn_settled(struct iommucfg_txn *txn)
 {
 	enum iommucfg_state state;
 
@@ -57,7 +57,7 @@ static int refused(struct cli *cli, struct iommucfg_txn *txn, const char *what, 
 	return EXIT_REFUSED;
 }
 
-static int too_late(struct cli *cli, struct iommucfg_txn *txn)
+int txn_too_late(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
 			      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
@@ -65,7 +65,7 @@ static int too_late(struct cli *cli, struct iommucfg_txn *txn)
 	return EXIT_RESTORED;
 }
 
-static int broken(struct cli *cli, struct iommucfg_txn *txn)
+int txn_broken(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_txn_report(txn, IOMMUCFG_REFUSED, cli->problems);
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,
@@ -74,7 +74,7 @@ static int broken(struct cli *cli, struct iommucfg_txn *txn)
 	return EXIT_BROKEN;
 }
 
-static int not_committed(struct cli *cli, struct iommucfg_txn *txn)
+int txn_not_committed(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
 			      "transaction \"%s\" is staged: nothing of it has been committed; it is for whoever made it to commit it, or to remove its directory",
@@ -101,7 +101,7 @@ static int confirm(struct cli *cli, struct iommucfg_txn *txn, int allow)
 		return EXIT_DONE;
 	if (ret != -EBUSY && ret != -ENOENT)
 		return refused(cli, txn, "the confirmation", ret);
-	switch (settled(txn)) {
+	switch (txn_settled(txn)) {
 	case IOMMUCFG_STATE_COMMITTED:
 		return EXIT_DONE;
 	case IOMMUCFG_STATE_UNCONFIRMED:
@@ -110,13 +110,13 @@ static int confirm(struct cli *cli, struct iommucfg_txn *txn, int allow)
 		return ret ? refused(cli, txn, "the confirmation", ret) : EXIT_DONE;
 	case IOMMUCFG_STATE_ROLLED_BACK:
 	case IOMMUCFG_STATE_GONE:
-		return too_late(cli, txn);
+		return txn_too_late(cli, txn);
 	case IOMMUCFG_STATE_FAILED:
-		return broken(cli, txn);
+		return txn_broken(cli, txn);
 	case IOMMUCFG_STATE_UNKNOWN:
 		return not_known(cli, txn, ret);
 	default:
-		return not_committed(cli, txn);
+		return txn_not_committed(cli, txn);
 	}
 }
 
@@ -131,13 +131,13 @@ static int in_the_way(struct cli *cli, struct iommucfg_txn *txn)
 /* @allow: a mask of enum iommucfg_guard, which the rollback may take away besides. */
 static int rollback(struct cli *cli, struct iommucfg_txn *txn, int allow)
 {
-	enum iommucfg_state state = settled(txn);
+	enum iommucfg_state state = txn_settled(txn);
 	int ret;
 
 	if (state == IOMMUCFG_STATE_ROLLED_BACK)
 		return EXIT_DONE;
 	if (state == IOMMUCFG_STATE_STAGED)
-		return not_committed(cli, txn);
+		return txn_not_committed(cli, txn);
 	iommucfg_txn_allow_way_back(txn);
 	if (allow & IOMMUCFG_GUARD_BLOCK)
 		iommucfg_txn_add_allow_in_use(txn, "block");
@@ -145,11 +145,11 @@ static int rollback(struct cli *cli, struct iommucfg_txn *txn, int allow)
 	if (!ret)
 		return EXIT_DONE;
 	/* The timer may have been faster. */
-	state = settled(txn);
+	state = txn_settled(txn);
 	if (state == IOMMUCFG_STATE_ROLLED_BACK || state == IOMMUCFG_STATE_GONE)
 		return EXIT_DONE;
 	if (ret == -EIO)
-		return broken(cli, txn);
+		return txn_broken(cli, txn);
 	if (state == IOMMUCFG_STATE_UNKNOWN)
 		return not_known(cli, txn, ret);
 	/* Refused for what is in use, which the report names; and not for its state, or sleep. */
@@ -166,7 +166,7 @@ static int forget(struct cli *cli, struct iommucfg_txn *txn, int allow)
 	(void)allow;
 	/* It is not over: somebody may be at it. */
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED && !iommucfg_txn_abandoned(txn))
-		return not_committed(cli, txn);
+		return txn_not_committed(cli, txn);
 	ret = iommucfg_txn_forget(txn);
 	if (!ret)
 		return EXIT_DONE;
@@ -178,21 +178,46 @@ static int forget(struct cli *cli, struct iommucfg_txn *txn, int allow)
 	return EXIT_REFUSED;
 }
 
-static int print_json(struct cli *cli, const char *name, const char *state, const char *result)
-{
-	struct json_object *o = json_document(cli);
-
-	json_object_object_add(o, "transaction", json_text(name));
-	json_object_object_add(o, "state", json_text(state));
-	json_object_object_add(o, "result", json_text(result));
-	json_object_object_add(o, "problems", json_problems(cli->problems));
-	return json_print(o, true) ? EXIT_BAD : EXIT_DONE;
-}
-
 static const char *result_of(int code, const char *done)
 {
 	return code == EXIT_DONE ? done : code == EXIT_REFUSED ? "refused" :
 	       code == EXIT_RESTORED ? "restored" : code == EXIT_BROKEN ? "failed" : "error";
+}
+
+/* A confirmation that comes after the end; -1 where there is nothing to be known of it. */
+static int too_late_to_confirm(struct cli *cli, const char *name)
+{
+	int code = txn_past(cli, name);
+
+	if (code == EXIT_RESTORED)
+		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
+				      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
+				      name);
+	if (code == EXIT_BROKEN)
+		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,
+				      "transaction \"%s\" could not be restored in full, and is gone",
+				      name);
+	return code;
+}
+
+static struct json_object *document_of(struct cli *cli, const char *name,
+				       enum iommucfg_state state, const char *result, long entry)
+{
+	struct json_object *o;
+
+	/* A plan otherwise. */
+	if (!strcmp(cli->command, "undo")) {
+		o = json_plan(cli, NULL, name, result);
+	} else {
+		o = json_document(cli);
+		json_object_object_add(o, "transaction", json_text(name));
+		json_object_object_add(o, "state",
+				       name ? json_text(iommucfg_state_name(state)) : NULL);
+		json_object_object_add(o, "result", json_text(result));
+		json_object_object_add(o, "problems", json_problems(cli->problems));
+	}
+	json_object_object_add(o, "entry", json_number(entry ? entry : -1));
+	return o;
 }
 
 static int act(struct cli *cli, const char *name,
@@ -200,42 +225,56 @@ static int act(struct cli *cli, const char *name,
 	       const char *done)
 {
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
-	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "";
-	struct iommucfg_txn *txn;
-	struct recorder by;
+	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "", number[32] = "";
+	struct iommucfg_txn *txn = NULL;
 	struct record *record;
+	struct recorder by;
+	long entry = 0;
 	int code;
 
-	code = cli_open(cli);
-	if (code >= 0)
-		return code;
 	code = cli_worse(cli_need_kernel(cli), cli_need_root(cli));
-	txn = code ? NULL : find(cli, name);
+	by = cli_recorder(cli);
+	if (!code) {
+		json_object_put(record_killed(&by));
+		if (name && action == confirm && iommucfg_txn_name_valid(name) &&
+		    iommucfg_txn_open(cli->ctx, name, &txn)) {
+			code = too_late_to_confirm(cli, name);
+			if (code >= 0)
+				snprintf(found, sizeof(found), "%s", name);
+		}
+		iommucfg_txn_free(txn);
+		txn = *found ? NULL : txn_find(cli, name);
+	}
 	if (txn) {
 		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
 		/* To forget one changes nothing. */
-		by = cli_recorder(cli);
-		json_object_put(record_killed(&by));
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		code = action(cli, txn, allow);
 		state = iommucfg_txn_state(txn);
-		record_end(record, found, result_of(code, done), code);
+		entry = record_end(record, found, result_of(code, done), code);
 		/* It is over, and this command has said so. */
 		if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
 		    state == IOMMUCFG_STATE_ROLLED_BACK)
 			iommucfg_txn_forget(txn);
 		iommucfg_txn_free(txn);
-	} else {
+	} else if (!*found) {
 		code = EXIT_BAD;
 	}
 	cli_tell(cli);
+	if (entry)
+		snprintf(number, sizeof(number), " (entry %ld)", entry);
 	if (code == EXIT_DONE)
-		cli_note(cli, "transaction \"%s\": %s", found, done);
-	if (cli->json)
-		code = cli_worse(code, print_json(cli, *found ? found : NULL,
-						  *found ? iommucfg_state_name(state) : NULL,
-						  result_of(code, done)));
+		cli_note(cli, "transaction \"%s\": %s%s", found, done, number);
+	if (cli->json && json_print(document_of(cli, *found ? found : NULL, state,
+						result_of(code, done), entry), true))
+		code = cli_worse(code, EXIT_BAD);
 	return code;
+}
+
+/* iommucfg undo, while a change is unconfirmed. */
+int undo_unconfirmed(struct cli *cli, const char *name, int allow)
+{
+	return act(cli, name, rollback, allow, "rolled-back");
 }
 
 int cmd_confirm(struct cli *cli, int argc, char **argv)
@@ -261,6 +300,9 @@ int cmd_confirm(struct cli *cli, int argc, char **argv)
 		return confirm_boot(cli);
 	if (argc - optind > 1)
 		return cli_usage(cli, "confirm takes one name");
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
 	return act(cli, argv[optind], confirm, 0, "committed");
 }
 
@@ -303,6 +345,9 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "only rollback --to makes a plan and takes its options; by name --allow-in-use alone");
 	if (argc - optind > 1)
 		return cli_usage(cli, "rollback takes one name");
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
 	return act(cli, argv[optind], only_forget ? forget : rollback, run.options.allow_in_use,
 		   only_forget ? "forgotten" : "rolled-back");
 }

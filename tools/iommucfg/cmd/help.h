@@ -63,10 +63,22 @@ static const char help_rollback[] =
 	"      --to ENTRY           change back to the types from before an entry of\n"
 	"                           \"iommucfg history\", by plan and apply; takes besides:\n"
 	HELP_RUN;
+static const char help_undo[] =
+	"While a change is unconfirmed: undoes it, like rollback. Else takes back the newest\n"
+	"entry of \"iommucfg history\" that changed something and is still in force; again:\n"
+	"the one before it. With ENTRY that one alone, unless a later one changed one of its\n"
+	"groups.\n\n" HELP_RUN;
+static const char help_extend[] =
+	"Starts the countdown of an unconfirmed change anew, with SECONDS.\n";
+static const char help_clean[] =
+	"Removes transactions that are over, that a process has left, or that somebody made\n"
+	"by hand more than 10 minutes ago. With NAME that one, at once; the way back of a\n"
+	"committed one goes with it. Changes no group.\n";
 static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
 	HELP_TABLE
-	"Columns: NAME STATE GROUP TYPE CURRENT STATUS\n";
+	"Columns: NAME STATE REMAINING AGE PROGRESS PID UID COMMAND GROUP TYPE CURRENT\n"
+	"         STATUS\n";
 static const char help_standing[] =
 	"Shows the kernel's standing rules, which apply fills from the system's policy,\n"
 	"and the devices that came since and did not get what a rule says.\n\n"

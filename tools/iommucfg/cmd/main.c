@@ -19,7 +19,12 @@ static const struct command commands[] = {
 	{ "confirm", "[NAME]", "keep an unconfirmed change", cmd_confirm, help_confirm },
 	{ "rollback", "[NAME] or --to ENTRY", "undo a change, or several", cmd_rollback,
 	  help_rollback },
+	{ "undo", "[ENTRY]", "take back the last change, or one of the history", cmd_undo,
+	  help_undo },
+	{ "extend", "NAME SECONDS", "more time to confirm a change", cmd_extend, help_extend },
 	{ "status", "[NAME]", "the transactions that are there", cmd_status, help_status },
+	{ "clean", "[NAME]", "remove transactions that are over or were left", cmd_clean,
+	  help_clean },
 	{ "standing", "", "the kernel's rules for devices that come later", cmd_standing,
 	  help_standing },
 	{ "assert", "[FILE...]", "is all as the policy says? (exit status alone)", cmd_assert,
@@ -35,7 +40,7 @@ static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 
 static int unknown_command(struct cli *cli, const char *word)
 {
-	const char *names[16], *near;
+	const char *names[sizeof(commands) / sizeof(*commands)], *near;
 	size_t i;
 
 	for (i = 0; commands[i].name; i++)

@@ -8,11 +8,15 @@
  * by now, and another card in the same slot is another device. Where devices
  * that were in different groups are in one now and want different types, the
  * plan says so, and nothing is guessed.
+ *
+ * iommucfg undo ENTRY: the same for what this entry alone has changed.
  */
 #include <errno.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -182,11 +186,221 @@ static int make_plan(struct search *search, struct json_object *entries, long to
 	return run_plan_targets(run, search->targets, search->n);
 }
 
-int rollback_to(struct run *run, const char *entry)
+/* A change that takes back another one. */
+static bool is_reverse(struct json_object *entry)
+{
+	return number(entry, "undoes") > 0 || !strcmp(text(entry, "result"), "rolled-back");
+}
+
+static size_t index_of(struct json_object *entries, long id)
+{
+	size_t i, n = length(entries);
+
+	for (i = 0; i < n && history_id(json_object_array_get_idx(entries, i)) != id; i++)
+		;
+	return i;
+}
+
+/* Which entries have been taken back since; an undo that was undone counts no more. */
+static void find_undone(struct json_object *entries, bool *undone)
+{
+	size_t i, j, k, n = length(entries);
+	struct json_object *e, *other;
+
+	for (i = 0; i < n; i++) {
+		e = json_object_array_get_idx(entries, i);
+		if (!is_reverse(e) || !changed(e))
+			continue;
+		if (number(e, "undoes") > 0) {
+			j = index_of(entries, number(e, "undoes"));
+		} else {
+			/* A rollback by name: of the last change that had it. */
+			for (j = i; j; j--) {
+				other = json_object_array_get_idx(entries, j - 1);
+				if (changed(other) && !is_reverse(other) &&
+				    !strcmp(text(other, "transaction"), text(e, "transaction")))
+					break;
+			}
+			j = j ? j - 1 : n;
+		}
+		if (j >= n)
+			continue;
+		undone[j] = true;
+		other = json_object_array_get_idx(entries, j);
+		k = number(other, "undoes") > 0 ? index_of(entries, number(other, "undoes")) : n;
+		if (k < n)
+			undone[k] = false;
+	}
+}
+
+static bool same_device(struct json_object *a, struct json_object *b)
+{
+	return !strcmp(text(a, "bus"), text(b, "bus")) &&
+	       !strcmp(text(a, "path"), text(b, "path")) &&
+	       number(a, "vendor") == number(b, "vendor") &&
+	       number(a, "device") == number(b, "device");
+}
+
+/* Calls @visit for each device of an entry's changes, until it returns true. */
+static bool any_device(struct json_object *entry,
+		       bool (*visit)(struct json_object *change, struct json_object *device,
+				     void *data), void *data)
+{
+	struct json_object *changes = get(get(entry, "plan"), "changes"), *c, *devices;
+	size_t i, j;
+
+	for (i = 0; i < length(changes); i++) {
+		c = json_object_array_get_idx(changes, i);
+		devices = get(c, "devices");
+		for (j = 0; j < length(devices); j++)
+			if (visit(c, json_object_array_get_idx(devices, j), data))
+				return true;
+	}
+	return false;
+}
+
+static bool is_that_device(struct json_object *change, struct json_object *device, void *data)
+{
+	(void)change;
+	return same_device(device, data);
+}
+
+static bool is_in_entry(struct json_object *change, struct json_object *device, void *data)
+{
+	(void)change;
+	return any_device(data, is_that_device, device);
+}
+
+struct force {
+	struct search *search;
+	bool any;
+};
+
+static bool is_other(struct json_object *change, struct json_object *device, void *data)
+{
+	struct force *force = data;
+	struct iommucfg_group *group = find_group(force->search, device);
+
+	if (!group)
+		return false;
+	force->any = true;
+	/* Of "auto" any type is right. */
+	return strcmp(text(change, "to"), "auto") &&
+	       strcmp(text(change, "to"), iommucfg_group_type_text(group));
+}
+
+/* Do the groups of its devices, as far as these are there, have the types that it gave? */
+static bool in_force(struct search *search, struct json_object *entry)
+{
+	struct force force = { .search = search };
+
+	return !any_device(entry, is_other, &force) && force.any;
+}
+
+/* The entry to take back: @id, or the newest that can be. -1 where there is none. */
+static int choose(struct search *search, struct json_object *entries, const bool *undone, long id,
+		  long *chosen)
+{
+	struct iommucfg_problems *problems = search->run->cli->problems;
+	size_t i = length(entries), k, n = i;
+	struct json_object *e, *later;
+
+	if (!id) {
+		while (i--) {
+			e = json_object_array_get_idx(entries, i);
+			if (changed(e) && !undone[i] && !is_reverse(e) && in_force(search, e))
+				break;
+		}
+		*chosen = i < n ? (long)i : -1;
+		return EXIT_DONE;
+	}
+	i = index_of(entries, id);
+	if (i == n) {
+		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "usage", ENOENT,
+				      "there is no entry %ld: \"iommucfg history\" lists them", id);
+		return EXIT_BAD;
+	}
+	e = json_object_array_get_idx(entries, i);
+	*chosen = changed(e) && !undone[i] ? (long)i : -1;
+	for (k = i + 1; *chosen >= 0 && k < n; k++) {
+		later = json_object_array_get_idx(entries, k);
+		if (!changed(later) || undone[k] || is_reverse(later) ||
+		    !any_device(later, is_in_entry, e))
+			continue;
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "history", EBUSY,
+				      "entry %ld is not undone alone: entry %ld changed one of its groups later; \"iommucfg undo %ld\" first, or \"iommucfg rollback --to %ld\" for both",
+				      id, history_id(later), history_id(later), id);
+		return EXIT_REFUSED;
+	}
+	return EXIT_DONE;
+}
+
+static int plan_undo(struct search *search, struct json_object *entries, long id)
+{
+	bool *undone = calloc(length(entries) + 1, sizeof(*undone));
+	struct run *run = search->run;
+	struct json_object *entry;
+	long chosen = -1;
+	int code, ret;
+
+	if (!undone)
+		return cli_nomem();
+	find_undone(entries, undone);
+	code = choose(search, entries, undone, id, &chosen);
+	free(undone);
+	if (code)
+		return code;
+	if (chosen < 0) {
+		cli_note(run->cli, id ? "entry %ld has changed nothing that could be undone" :
+			 "there is nothing to undo", id);
+		run_nothing(run);
+		return EXIT_DONE;
+	}
+	entry = json_object_array_get_idx(entries, chosen);
+	cli_note(run->cli, "undoing entry %ld of %s", history_id(entry), text(entry, "time"));
+	run_undoes(run, history_id(entry));
+	ret = take_entry(search, entry);
+	if (ret) {
+		iommucfg_problems_add(run->cli->problems, IOMMUCFG_ERROR, "system", -ret,
+				      "no plan could be made: %s", strerror(-ret));
+		return EXIT_BAD;
+	}
+	return run_plan_targets(run, search->targets, search->n);
+}
+
+/* By plan and apply, whatever @plan makes of the history. */
+static int go_back(struct run *run, long id,
+		   int (*plan)(struct search *search, struct json_object *entries, long id))
 {
 	struct search search = { .run = run };
 	struct cli *cli = run->cli;
 	struct json_object *entries;
+	int code;
+
+	signals_catch();
+	code = run_lock(run);
+	if (code)
+		return run_finish(run, code);
+	code = run_prepare(run);
+	if (run->topology) {
+		entries = history_read(cli->ctx, cli->problems);
+		search.seen = json_object_new_object();
+		code = cli_worse(code, entries ? plan(&search, entries, id) : EXIT_BAD);
+		json_object_put(search.seen);
+		json_object_put(entries);
+	}
+	code = run_judge(run, code);
+	/* As when something is skipped: the rest is done. */
+	if (!code && search.missing)
+		code = EXIT_CHANGE;
+	code = run_finish(run, code);
+	free(search.targets);
+	return code;
+}
+
+int rollback_to(struct run *run, const char *entry)
+{
+	struct cli *cli = run->cli;
 	char *end;
 	long to;
 	int code;
@@ -199,23 +413,63 @@ int rollback_to(struct run *run, const char *entry)
 		return code;
 	/* Another document than that of a rollback by name: that of a plan. */
 	cli->document = "rollback-to";
-	signals_catch();
-	code = run_lock(run);
-	if (code)
-		return run_finish(run, code);
-	code = run_prepare(run);
-	if (run->topology) {
-		entries = history_read(cli->ctx, cli->problems);
-		search.seen = json_object_new_object();
-		code = cli_worse(code, entries ? make_plan(&search, entries, to) : EXIT_BAD);
-		json_object_put(search.seen);
-		json_object_put(entries);
+	return go_back(run, to, make_plan);
+}
+
+/* The one transaction that is unconfirmed, to be released; NULL where there is none. */
+static char *unconfirmed(struct cli *cli, int *count)
+{
+	struct iommucfg_txn *txn;
+	char **names, *found = NULL;
+	int n, i;
+
+	*count = 0;
+	n = iommucfg_txn_list(cli->ctx, &names);
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(cli->ctx, names[i], &txn))
+			continue;
+		if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_UNCONFIRMED) {
+			free(found);
+			found = strdup(names[i]);
+			++*count;
+		}
+		iommucfg_txn_free(txn);
 	}
-	code = run_judge(run, code);
-	/* As when something is skipped: the rest is done. */
-	if (!code && search.missing)
-		code = EXIT_CHANGE;
-	code = run_finish(run, code);
-	free(search.targets);
-	return code;
+	if (n >= 0)
+		iommucfg_txn_list_free(names);
+	return found;
+}
+
+int cmd_undo(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
+	};
+	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	int opt, code, unused, count;
+	char *name;
+	long id = 0;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		code = run_option(&run, cli, opt, &unused, &unused, &unused);
+		if (code > 0)
+			return EXIT_BAD;
+		if (code < 0 && (code = cli_option(cli, opt, argv, options)) >= 0)
+			return code;
+	}
+	if (argc - optind > 1)
+		return cli_usage(cli, "undo takes the number of one entry");
+	if (argv[optind] && cli_number(cli, "undo", argv[optind], 1, LONG_MAX, &id))
+		return EXIT_BAD;
+	code = cli_open(cli);
+	if (code >= 0)
+		return code;
+	name = id || geteuid() ? NULL : unconfirmed(cli, &count);
+	if (name && count == 1) {
+		code = undo_unconfirmed(cli, name, run.options.allow_in_use);
+		free(name);
+		return code;
+	}
+	free(name);
+	return go_back(&run, id, plan_undo);
 }

@@ -4,6 +4,7 @@
  * line, questions and progress at the terminal, and what is printed.
  */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -176,6 +177,13 @@ void run_nothing(struct run *run)
 	run->plan = NULL;
 }
 
+/* The entry of the history that it takes back. */
+void run_undoes(struct run *run, long entry)
+{
+	if (!make(run))
+		iommucfg_run_set_undoes(run->run, entry);
+}
+
 const char *run_result(const struct run *run)
 {
 	return run->run ? iommucfg_run_result(run->run) : NULL;
@@ -260,15 +268,21 @@ static void print_end(struct run *run, const char *result, int code)
 	const char *name = iommucfg_run_transaction(run->run);
 	struct cli *cli = run->cli;
 	char *n = describe_plural(run->plan ? iommucfg_plan_num_changes(run->plan) : 0, "group");
+	long entry = iommucfg_run_entry(run->run);
+	char number[32] = "";
+
+	/* It is what "iommucfg undo" takes. */
+	if (entry)
+		snprintf(number, sizeof(number), " (entry %ld)", entry);
 
 	if (!strcmp(result, "nothing-to-do")) {
 		if (run->plan && !cli->json && !cli->quiet)
 			plan_print(cli, run->plan);
 	} else if (!strcmp(result, "committed")) {
-		cli_note(cli, "%s changed", n);
+		cli_note(cli, "%s changed%s", n, number);
 	} else if (!strcmp(result, "unconfirmed")) {
-		cli_note(cli, "%s changed, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
-			 n, name, run->options.confirm_timeout);
+		cli_note(cli, "%s changed%s, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
+			 n, number, name, run->options.confirm_timeout);
 	} else if (code == EXIT_RESTORED) {
 		cli_note(cli, "everything is as before");
 	} else if (code == EXIT_BROKEN) {
@@ -283,6 +297,7 @@ int run_finish(struct run *run, int code)
 {
 	const char *result, *name;
 	struct cli *cli = run->cli;
+	struct json_object *o;
 
 	if (make(run))
 		return EXIT_BAD;
@@ -296,7 +311,10 @@ int run_finish(struct run *run, int code)
 	}
 	print_end(run, result, code);
 	if (cli->json) {
-		if (json_print(json_plan(cli, run->plan, name, result), true))
+		o = json_plan(cli, run->plan, name, result);
+		json_object_object_add(o, "entry", json_number(iommucfg_run_entry(run->run) ?
+							       iommucfg_run_entry(run->run) : -1));
+		if (json_print(o, true))
 			code = cli_worse(code, EXIT_BAD);
 	} else if (run->detach && name && (code == EXIT_DONE || code == EXIT_CHANGE) &&
 		   strcmp(result, "nothing-to-do")) {

@@ -2,16 +2,26 @@
 /* iommucfg status */
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 
-enum { COL_NAME, COL_STATE, COL_GROUP, COL_TYPE, COL_CURRENT, COL_STATUS };
+enum {
+	COL_NAME, COL_STATE, COL_REMAINING, COL_AGE, COL_PROGRESS, COL_PID, COL_UID, COL_COMMAND,
+	COL_GROUP, COL_TYPE, COL_CURRENT, COL_STATUS,
+};
 
 static const struct column columns[] = {
 	[COL_NAME] = { "NAME", 0, .tree = true },
 	[COL_STATE] = { "STATE", 0 },
+	[COL_REMAINING] = { "REMAINING", 0, .right = true },
+	[COL_AGE] = { "AGE", 0, .right = true },
+	[COL_PROGRESS] = { "PROGRESS", 0 },
+	[COL_PID] = { "PID", 0, .right = true },
+	[COL_UID] = { "UID", 0, .right = true },
+	[COL_COMMAND] = { "COMMAND", 0.1, .cut = true },
 	[COL_GROUP] = { "GROUP", 0, .right = true },
 	[COL_TYPE] = { "TYPE", 0 },
 	[COL_CURRENT] = { "CURRENT", 0 },
@@ -25,6 +35,63 @@ static const char *state_color(enum iommucfg_state state)
 	       state == IOMMUCFG_STATE_COMMITTED ? "green" : NULL;
 }
 
+static void cell(struct table *t, struct libscols_line *line, size_t column,
+		 const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void cell(struct table *t, struct libscols_line *line, size_t column,
+		 const char *format, ...)
+{
+	char buf[64];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(buf, sizeof(buf), format, args);
+	va_end(args);
+	table_set(t, line, column, buf);
+}
+
+static const char *word(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(o, key, &value) ? json_object_get_string(value) : "";
+}
+
+static void command_cell(struct table *t, struct libscols_line *line, struct json_object *words)
+{
+	char *text = NULL;
+	size_t i, length;
+	FILE *f = open_memstream(&text, &length);
+
+	for (i = 0; f && i < json_object_array_length(words); i++)
+		fprintf(f, "%s%s", i ? " " : "",
+			json_object_get_string(json_object_array_get_idx(words, i)));
+	if (f && !fclose(f))
+		table_set(t, line, COL_COMMAND, text);
+	free(text);
+}
+
+static void txn_cells(struct table *t, struct libscols_line *line, struct iommucfg_txn *txn)
+{
+	struct json_object *creator, *words;
+	unsigned long done, all;
+	long remaining, age;
+
+	if (!iommucfg_txn_remaining(txn, &remaining) && remaining)
+		cell(t, line, COL_REMAINING, "%ld s", remaining);
+	if (!iommucfg_txn_progress(txn, &done, &all))
+		cell(t, line, COL_PROGRESS, "%lu/%lu", done, all);
+	creator = json_creator(txn, &age);
+	if (age >= 0)
+		cell(t, line, COL_AGE, "%ld s", age);
+	if (creator) {
+		table_set(t, line, COL_PID, word(creator, "pid"));
+		table_set(t, line, COL_UID, word(creator, "uid"));
+		if (json_object_object_get_ex(creator, "command", &words))
+			command_cell(t, line, words);
+	}
+	json_object_put(creator);
+}
+
 static void group_line(struct table *t, struct libscols_line *parent, struct iommucfg_txn *txn,
 		       unsigned int group, const char *state)
 {
@@ -33,8 +100,10 @@ static void group_line(struct table *t, struct libscols_line *parent, struct iom
 
 	snprintf(number, sizeof(number), "%u", group);
 	table_set(t, line, COL_NAME, table_flat(t) ? iommucfg_txn_name(txn) : number);
-	if (table_flat(t))
+	if (table_flat(t)) {
 		table_set(t, line, COL_STATE, state);
+		txn_cells(t, line, txn);
+	}
 	table_set(t, line, COL_GROUP, number);
 	if (!iommucfg_txn_group_attr(txn, group, "type", value, sizeof(value)))
 		table_set(t, line, COL_TYPE, value);
@@ -57,6 +126,7 @@ static void txn_lines(struct table *t, struct iommucfg_txn *txn)
 		table_set(t, line, COL_NAME, iommucfg_txn_name(txn));
 		table_set(t, line, COL_STATE, iommucfg_state_name(state));
 		table_color(t, line, COL_STATE, state_color(state));
+		txn_cells(t, line, txn);
 	}
 	for (i = 0; i < n; i++)
 		group_line(t, line, txn, groups[i], iommucfg_state_name(state));
@@ -103,6 +173,7 @@ static struct json_object *json_txn(struct iommucfg_txn *txn)
 	json_object_object_add(o, "name", json_text(iommucfg_txn_name(txn)));
 	json_object_object_add(o, "state",
 			       json_text(iommucfg_state_name(iommucfg_txn_state(txn))));
+	json_add_txn(o, txn);
 	json_object_object_add(o, "groups", array);
 	json_object_object_add(o, "report", report_of(txn));
 	return o;
@@ -143,8 +214,8 @@ static int print_all(struct cli *cli, char **names, int n)
 
 	if (!cli->json) {
 		t = table_new(cli, columns, sizeof(columns) / sizeof(*columns),
-			      "NAME,STATE,TYPE,CURRENT,STATUS",
-			      "NAME,STATE,GROUP,TYPE,CURRENT,STATUS");
+			      "NAME,STATE,REMAINING,TYPE,CURRENT,STATUS",
+			      "NAME,STATE,REMAINING,GROUP,TYPE,CURRENT,STATUS");
 		if (!t)
 			return EXIT_BAD;
 	}

@@ -111,6 +111,9 @@ void iommucfg_run_set_detach(struct iommucfg_run *run, bool detach);
  */
 int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, const char *action);
 
+/** iommucfg_run_set_undoes() - the entry of the history that this run takes back; 0: none */
+void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry);
+
 /* Callbacks: called by the steps, in the thread that calls these. */
 
 /** iommucfg_run_progress_fn - device steps done, and in all, while the kernel is at work */

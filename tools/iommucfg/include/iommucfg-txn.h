@@ -198,6 +198,31 @@ int iommucfg_txn_rollback(struct iommucfg_txn *txn);
  */
 int iommucfg_txn_forget(struct iommucfg_txn *txn);
 
+/**
+ * iommucfg_txn_remaining() - seconds until the transaction goes back by itself
+ * @seconds: set to them; 0 where nothing counts down
+ *
+ * Return: 0; -ENOENT where the kernel's module is too old to say.
+ */
+int iommucfg_txn_remaining(struct iommucfg_txn *txn, long *seconds);
+
+/** iommucfg_txn_held() - is a process at work with it that has made it? */
+bool iommucfg_txn_held(struct iommucfg_txn *txn);
+
+/**
+ * iommucfg_txn_by_hand() - was it made by other means than this library?
+ * @age: set to the seconds since it was made, or a group was added; -1 where that
+ *	is not known
+ */
+bool iommucfg_txn_by_hand(struct iommucfg_txn *txn, long *age);
+
+/**
+ * iommucfg_txn_describe() - its age, who made it, when it goes back, how far it is
+ *
+ * Return: words for a sentence, possibly none, to be released with free(), or NULL.
+ */
+char *iommucfg_txn_describe(struct iommucfg_txn *txn);
+
 /** iommucfg_txn_progress() - device steps done, and in all */
 int iommucfg_txn_progress(struct iommucfg_txn *txn, unsigned long *done, unsigned long *all);
 

@@ -27,12 +27,13 @@ struct recorder {
 	struct iommucfg_problems *problems;	/* go into the entry; get what fails */
 	char *const *command;			/* as it was given, ended by NULL */
 	const char *action;
+	long undoes;				/* an entry, or 0 */
 };
 
 struct record;
 struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn, bool blocks);
 long record_end(struct record *record, const char *name, const char *result, int code);
-void record_other(const struct recorder *by, const char *result, int code);
+long record_other(const struct recorder *by, const char *result, int code);
 int record_plan_begin(const struct recorder *by, const struct iommucfg_plan *plan,
 		      const char *transaction, long *id);
 long record_plan_end(const struct recorder *by, const struct iommucfg_plan *plan,

@@ -18,6 +18,7 @@
 
 #include "history.h"
 #include "json.h"
+#include "state.h"
 
 struct record {
 	struct recorder by;
@@ -72,6 +73,15 @@ static struct json_object *now(void)
 	if (gmtime_r(&t, &tm))
 		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return json_text(date);
+}
+
+static struct json_object *boot(struct iommucfg *ctx)
+{
+	char *id = state_boot_id(ctx);
+	struct json_object *o = id && *id ? json_text(id) : NULL;
+
+	free(id);
+	return o;
 }
 
 static struct json_object *devices(const struct iommucfg_group *group)
@@ -149,12 +159,14 @@ static struct json_object *entry_of(const struct recorder *by, struct json_objec
 	/* Its number comes when it is written; here it takes its place. */
 	json_object_object_add(o, "id", NULL);
 	json_object_object_add(o, "time", now());
+	json_object_object_add(o, "boot_id", boot(by->ctx));
 	json_object_object_add(o, "uid", json_object_new_int64(getuid()));
 	json_object_object_add(o, "user", name_of(getuid()));
 	json_object_object_add(o, "login", login(by->ctx));
 	json_object_object_add(o, "sudo", json_text(getenv("SUDO_USER")));
 	json_object_object_add(o, "command", command);
 	json_object_object_add(o, "action", json_text(by->action));
+	json_object_object_add(o, "undoes", json_number(by->undoes ? by->undoes : -1));
 	json_object_object_add(o, "transaction", json_text(transaction));
 	json_object_object_add(o, "result", json_text(result));
 	json_object_object_add(o, "exit", json_object_new_int(code));
@@ -338,11 +350,12 @@ long record_plan_end(const struct recorder *by, const struct iommucfg_plan *plan
 				code), id);
 }
 
-/* What concerns no group. */
-void record_other(const struct recorder *by, const char *result, int code)
+/* What concerns no group. Returns its number, or 0. */
+long record_other(const struct recorder *by, const char *result, int code)
 {
-	if (!geteuid())
-		put(by, entry_of(by, NULL, json_problems(by->problems), NULL, result, code), 0);
+	if (geteuid())
+		return 0;
+	return put(by, entry_of(by, NULL, json_problems(by->problems), NULL, result, code), 0);
 }
 
 /* Takes down the types of a transaction's groups before something is done to it. */

@@ -69,7 +69,11 @@ int ic_run_ask_step(struct iommucfg_run *run)
 	enum iommucfg_run_answer answer = IOMMUCFG_RUN_NO;
 	long left = run->options.confirm_timeout - ic_run_elapsed(run);
 	enum iommucfg_state state;
+	long remaining;
 
+	/* The kernel's clock is the one that counts; somebody may have extended it. */
+	if (!iommucfg_txn_remaining(run->txn, &remaining))
+		left = remaining;
 	if (ic_run_cancelled(run))
 		ic_run_forget_cancel(run);
 	else

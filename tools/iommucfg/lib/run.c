@@ -137,6 +137,11 @@ int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, con
 	return ret ? ret : ic_strdup(&run->action, action);
 }
 
+void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry)
+{
+	run->undoes = entry;
+}
+
 void iommucfg_run_on_progress(struct iommucfg_run *run, iommucfg_run_progress_fn progress,
 			      void *data)
 {
@@ -387,6 +392,7 @@ static struct recorder recorder_of(struct iommucfg_run *run)
 		.ctx = run->ctx, .problems = run->problems,
 		.command = run->command ? run->command : none,
 		.action = run->action ? run->action : "apply",
+		.undoes = run->undoes,
 	};
 }
 
@@ -553,6 +559,8 @@ static int stage(struct iommucfg_run *run)
 	if (ret)
 		return ret == -EEXIST ? IOMMUCFG_RUN_REFUSED : IOMMUCFG_RUN_ERROR;
 	snprintf(run->transaction, sizeof(run->transaction), "%s", iommucfg_txn_name(run->txn));
+	if (run->command)
+		ic_creator_write(run->ctx, run->transaction, run->command);
 	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "transaction \"%s\", generation %llu",
 		   run->transaction, (unsigned long long)run->generation);
 	ret = iommucfg_txn_set_generation(run->txn, run->generation);
@@ -583,8 +591,8 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 		return code;
 	if (run->plan)
 		code = iommucfg_run_worse(code, judge(run));
-	else
-		code = iommucfg_run_worse(code, IOMMUCFG_RUN_ERROR);
+	else if (!code)
+		code = IOMMUCFG_RUN_ERROR;
 	if (!code && ic_run_cancelled(run))
 		code = ic_run_interrupted(run);
 	if (!code && iommucfg_plan_num_changes(run->plan))

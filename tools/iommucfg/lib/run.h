@@ -7,6 +7,7 @@
 
 #include "history.h"
 #include "internal.h"
+#include "txn.h"
 
 /* What is done now, in steps that do not wait. */
 enum ic_phase {
@@ -29,6 +30,7 @@ struct iommucfg_run {
 	long settle;
 	bool detach, nonblocking;
 	char **command, *action;
+	long undoes;
 	iommucfg_run_progress_fn progress;
 	void *progress_data;
 	iommucfg_run_question_fn question;

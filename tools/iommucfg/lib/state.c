@@ -136,3 +136,19 @@ fail:
 	free(text);
 	return NULL;
 }
+
+/* The boot that we are in, to be released with free(); "" where there is no telling. */
+char *state_boot_id(struct iommucfg *ctx)
+{
+	char *path, *text = NULL;
+	int error;
+
+	if (asprintf(&path, "%s/proc/sys/kernel/random/boot_id", iommucfg_root(ctx)) < 0)
+		return NULL;
+	text = state_read(AT_FDCWD, path, &error);
+	free(path);
+	if (!text)
+		return strdup("");
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}

@@ -4,6 +4,21 @@
 
 #include "internal.h"
 
+static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
+			enum iommucfg_severity severity, struct iommucfg_problems *problems)
+{
+	const char *name = iommucfg_txn_name(txn);
+	char *more = iommucfg_txn_describe(txn);
+	bool any = more && *more;
+
+	iommucfg_problems_add(problems, severity, "transaction", EBUSY,
+			      state == IOMMUCFG_STATE_FAILED ?
+			      "transaction \"%s\" failed and could not be restored in full%s%s%s: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
+			      "transaction \"%s\" is unconfirmed%s%s%s: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
+			      name, any ? " (" : "", any ? more : "", any ? ")" : "", name, name);
+	free(more);
+}
+
 /* Transactions that somebody has to decide about first. */
 int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 			 struct iommucfg_problems *problems)
@@ -28,11 +43,7 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 		}
 		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
 			found++;
-			iommucfg_problems_add(problems, severity, "transaction", EBUSY,
-					      state == IOMMUCFG_STATE_FAILED ?
-					      "transaction \"%s\" failed and could not be restored in full: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
-					      "transaction \"%s\" is unconfirmed: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
-					      names[i], names[i], names[i]);
+			add_pending(txn, state, severity, problems);
 		}
 		iommucfg_txn_free(txn);
 	}

@@ -16,8 +16,6 @@
 
 #include "txn.h"
 
-#define OWN_PREFIX "iommucfg-"
-
 bool iommucfg_txn_name_valid(const char *name)
 {
 	size_t length = strlen(name);
@@ -430,7 +428,22 @@ int iommucfg_txn_forget(struct iommucfg_txn *txn)
 		return -ENOMEM;
 	ret = unlinkat(txn->ctx->rootfd, path, AT_REMOVEDIR) ? -errno : 0;
 	free(path);
+	if (!ret || ret == -ENOENT)
+		ic_creator_remove(txn->ctx, txn->name);
 	return ret;
+}
+
+bool iommucfg_txn_held(struct iommucfg_txn *txn)
+{
+	int fd = open_lock(txn);
+	bool held = false;
+
+	if (fd < 0)
+		return false;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		held = errno == EWOULDBLOCK;
+	close(fd);
+	return held;
 }
 
 int iommucfg_txn_progress(struct iommucfg_txn *txn, unsigned long *done, unsigned long *all)

@@ -11,6 +11,12 @@ struct iommucfg_txn {
 	int lock;		/* held by its maker while it is staged, or -1 */
 };
 
+#define OWN_PREFIX "iommucfg-"
+
+/* txn-creator.c */
+void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command);
+void ic_creator_remove(struct iommucfg *ctx, const char *name);
+
 /* txn-report.c */
 int ic_report_lines(struct iommucfg_problems *problems, enum iommucfg_severity severity,
 		    char *text, size_t from, bool *full);

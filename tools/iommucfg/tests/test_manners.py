@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What is told of a transaction, more time for one, undo, clean, and late confirmations.
+
+	test_manners.py IOMMUCFG STANDIN [NAME...]
+"""
+import json
+import os
+import re
+import sys
+import time
+
+from harness import Host, IOMMUCFG, Terminal, main, test
+
+
+def by_hand(h, name, group=None, kind="DMA"):
+    os.mkdir(f"{h.iommu}/{name}")
+    if group is not None:
+        os.mkdir(f"{h.iommu}/{name}/{group}")
+        with open(f"{h.iommu}/{name}/{group}/type", "w") as f:
+            f.write(f"{kind}\n")
+
+
+def act(h, name, action):
+    with open(f"{h.iommu}/{name}/{action}", "w") as f:
+        f.write("1\n")
+
+
+def unconfirmed(h, name="a", group=1, kind="DMA", seconds=900):
+    h.run("set", group, kind, "--confirm-timeout", seconds, "--detach", "--name", name, code=0)
+
+
+def new_boot(h, name="2"):
+    os.makedirs(f"{h.root}/proc/sys/kernel/random", exist_ok=True)
+    with open(f"{h.root}/proc/sys/kernel/random/boot_id", "w") as f:
+        f.write(f"{name}\n")
+
+
+@test
+def told_by_status():
+    with Host(True) as h:
+        unconfirmed(h)
+        by_hand(h, "b", 2)
+        a, b = h.json("status", code=0)["transactions"]
+        assert 880 < a["remaining"] <= 900 and a["age"] < 100, a
+        assert a["creator"]["uid"] == 0 and a["creator"]["command"][0] == IOMMUCFG, a
+        assert a["creator"]["command"][-2:] == ["--name", "a"] and a["creator"]["pid"] > 1
+        assert a["progress"]["total"] > 0 and a["progress"]["done"] == a["progress"]["total"], a
+        assert b["remaining"] == 0 and b["creator"] is None, b
+        r = h.run("status", "a", code=0)
+        assert re.search(r"unconfirmed +(8\d\d|900) s", r.out), r
+        r = h.run("status", "--raw", "--noheadings", "-o", "NAME,PID,UID,PROGRESS,REMAINING",
+                  code=0)
+        rows = [line.split(" ") for line in r.out.splitlines()]
+        assert rows[0][:4] == ["a", str(a["creator"]["pid"]), "0", "{done}/{total}".format(
+            **a["progress"])], rows
+        assert rows[1][1:3] == ["-", "-"] and rows[1][4] == "-", rows
+        # The file goes with the transaction.
+        assert os.listdir(f"{h.root}/run/iommucfg/txn") == ["a"]
+        h.run("confirm", "a", code=0)
+        assert os.listdir(f"{h.root}/run/iommucfg/txn") == []
+    # A module that does not say.
+    with Host(True) as h:
+        h.control("no-disruption", "")
+        unconfirmed(h)
+        assert h.json("status", code=0)["transactions"][0]["remaining"] is None
+
+
+@test
+def told_by_refusals():
+    with Host(True) as h:
+        unconfirmed(h)
+        for command in ("set", "2", "DMA"), ("undo", "1"):
+            d = h.json(*command, code=3)
+            (p,) = [x for x in d["problems"] if x["kind"] == "transaction"]
+            assert re.search(r"made \d+ s ago by \".*set 1 DMA", p["message"]), p
+            assert re.search(r"goes back by itself in [89]\d\d s", p["message"]), p
+            assert "iommucfg confirm a" in p["message"] and "iommucfg rollback a" in p["message"]
+
+
+@test
+def extended():
+    with Host(True) as h:
+        unconfirmed(h, seconds=60)
+        d = h.json("extend", "a", 7200, code=0)
+        assert d["result"] == "unconfirmed" and d["state"] == "unconfirmed", d
+        assert 7000 < d["remaining"] <= 7200, d
+        for word in "0", "604801", "x", "-1", "1.5", "":
+            h.run("extend", "--", "a", word, code=1)
+        h.run("extend", "a", code=1)
+        h.run("extend", "b", "10", code=1)
+        h.run("confirm", "a", code=0)
+        # Its end is known though it is gone.
+        d = h.json("extend", "a", 10, code=3)
+        assert d["result"] == "refused" and d["remaining"] is None, d
+        h.run("set", "1", "identity", "--confirm-timeout", "900", "--detach", "--name", "b", code=0)
+        h.run("rollback", "b", code=0)
+        assert h.json("extend", "b", 10, code=4)["result"] == "restored"
+        # In another boot nobody knows it.
+        new_boot(h)
+        h.run("extend", "a", "10", code=1)
+        by_hand(h, "c", 2)
+        h.json("extend", "c", 10, code=3)
+        act(h, "c", "commit")
+        assert "nothing counts down" in h.run("extend", "c", "10", code=3).err
+        act(h, "c", "rollback")
+        h.run("extend", "c", "10", code=4)
+
+
+@test
+def extended_meanwhile():
+    """What is shown is the kernel's clock."""
+    with Host(True) as h:
+        t = Terminal(h.command("set", "1", "DMA", "--confirm-timeout", "60", "--yes", "--name", "a"))
+        t.expect(r"Keep these settings\? \[y/N\] \((60|5\d) s\)")
+        h.run("extend", "a", "5000", code=0)
+        t.expect(r"\((5000|49\d\d) s\)")
+        t.send("y\n")
+        assert t.end() == 0 and h.type(1) == "DMA"
+
+
+@test
+def late_confirmations():
+    with Host(True) as h:
+        unconfirmed(h)
+        h.run("confirm", "a", code=0)
+        for _ in range(2):
+            d = h.json("confirm", "a", code=0)
+            assert (d["result"], d["state"], d["transaction"]) == ("committed", "gone", "a"), d
+        unconfirmed(h, kind="identity")
+        h.run("rollback", "a", code=0)
+        # The newest of that name counts.
+        assert h.json("confirm", "a", code=4)["result"] == "restored"
+        h.json("confirm", "b", code=1)
+        new_boot(h)
+        h.json("confirm", "a", code=1)
+        by_hand(h, "c", 2)
+        h.json("confirm", "c", code=3)
+
+
+@test
+def entries_are_told():
+    with Host(True) as h:
+        d = h.json("set", "1", "DMA", code=0)
+        assert d["entry"] == 1
+        r = h.run("set", "1", "identity", code=0)
+        assert "(entry 2)" in r.err, r
+        assert "entry" not in h.run("set", "1", "identity", code=0).err
+        assert h.json("set", "1", "identity", code=0)["entry"] is None
+        unconfirmed(h, kind="DMA")
+        r = h.run("confirm", "a", code=0)
+        assert "(entry 4)" in r.err, r
+
+
+@test
+def undo_goes_further_back():
+    with Host(True) as h:
+        for kind in "DMA", "identity", "DMA":
+            h.run("set", "1", kind, code=0)
+        d = h.json("undo", code=0)
+        assert d["result"] == "committed" and d["entry"] == 4 and h.type(1) == "identity", d
+        r = h.run("undo", code=0)
+        assert "entry 2" in r.err and "(entry 5)" in r.err and h.type(1) == "DMA", r
+        h.run("undo", code=0)
+        assert h.type(1) == "DMA-FQ"
+        d = h.json("undo", code=0)
+        assert d["result"] == "nothing-to-do" and d["entry"] is None and h.type(1) == "DMA-FQ", d
+        e = h.json("history", code=0)["entries"]
+        assert [x["undoes"] for x in e] == [None, None, None, 3, 2, 1], e
+        assert [x["action"] for x in e[3:]] == ["undo"] * 3
+        # A new change is the next to go.
+        h.run("set", "1", "identity", code=0)
+        assert h.json("undo", code=0)["changes"][0]["to"] == "DMA-FQ"
+
+
+@test
+def undo_of_one_entry():
+    with Host(True) as h:
+        h.run("set", "1", "DMA", "5", "identity", code=0)
+        h.run("set", "1", "identity", code=0)
+        d = h.json("undo", "1", code=3)
+        (p,) = d["problems"]
+        assert "entry 2" in p["message"] and "iommucfg undo 2" in p["message"], p
+        assert h.type(1) == "identity"
+        h.json("undo", "2", code=0)
+        d = h.json("undo", "1", code=0)
+        assert sorted(c["group"] for c in d["changes"]) == [1, 5], d
+        assert h.json("undo", "1", code=0)["result"] == "nothing-to-do"
+        h.json("undo", "99", code=1)
+        for word in "0", "x", "-1":
+            h.run("undo", "--", word, code=1)
+        # An undo is undone by its number.
+        h.json("undo", "4", code=0)
+        assert h.type(1) == "DMA"
+        h.json("undo", "1", code=0)
+        assert h.type(1) == "DMA-FQ"
+
+
+@test
+def undo_leaves_what_others_changed():
+    with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
+        h.run("set", "5", "identity", code=0)
+        # Somebody else took the second one back.
+        by_hand(h, "x", 5, "DMA")
+        act(h, "x", "commit")
+        assert h.type(5) == "DMA"
+        d = h.json("undo", code=0)
+        assert [c["group"] for c in d["changes"]] == [1], d
+
+
+@test
+def undo_of_what_is_unconfirmed():
+    with Host(True) as h:
+        unconfirmed(h)
+        d = h.json("undo", code=0)
+        assert d["result"] == "rolled-back" and d["transaction"] == "a", d
+        assert h.type(1) == "DMA-FQ" and not h.transactions()
+        assert d["entry"] == 2
+        # It was taken back, and a rollback is no change to take back.
+        assert h.json("undo", code=0)["result"] == "nothing-to-do"
+        assert h.json("undo", "1", code=0)["result"] == "nothing-to-do"
+
+
+@test
+def cleaned():
+    with Host(True) as h:
+        d = h.json("clean", code=0)
+        assert d["result"] == "nothing-to-do" and d["removed"] == []
+        unconfirmed(h)
+        by_hand(h, "new", 2)
+        by_hand(h, "back", 3, "identity")
+        act(h, "back", "commit")
+        act(h, "back", "rollback")
+        d = h.json("clean", code=0)
+        assert d["removed"] == [{"name": "back", "state": "rolled-back"}], d
+        assert h.transactions() == ["a", "new"]
+        d = h.json("clean", "a", code=3)
+        assert d["result"] == "refused" and "iommucfg confirm a" in d["problems"][0]["message"], d
+        h.json("clean", "nobody", code=1)
+        assert h.json("clean", "new", code=0)["removed"] == [{"name": "new", "state": "staged"}]
+        by_hand(h, "done", 3, "identity")
+        act(h, "done", "commit")
+        r = h.run("clean", "done", code=0)
+        assert "cannot undo it" in r.err and h.type(3) == "identity", r
+        assert h.transactions() == ["a"]
+        h.control("rollback", "EIO\n1 0000:01:00.0 restore ENODEV no\n")
+        h.run("rollback", "a", code=5)
+        assert "iommucfg rollback a" in h.run("clean", "a", code=3).err
+        assert h.run("clean", code=0) and h.transactions() == ["a"]
+
+
+@test
+def not_at_work():
+    """What a process is at work with stays."""
+    with Host(True) as h:
+        h.control("hold")
+        p = h.start("set", "1", "DMA", "--name", "a")
+        h.wait_state("committing", "a")
+        h.json("clean", "a", code=3)
+        assert h.json("clean", code=0)["removed"] == []
+        h.release()
+        assert p.wait(120) == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("manners"))
