@@ -201,35 +201,45 @@ static size_t index_of(struct json_object *entries, long id)
 	return i;
 }
 
-/* Which entries have been taken back since; an undo that was undone counts no more. */
-static void find_undone(struct json_object *entries, bool *undone)
+/* What is known of an entry besides what it says. */
+struct fate {
+	bool undone;		/* taken back since */
+	size_t takes_back;	/* index of the entry, or the number of entries */
+};
+
+/* A rollback by name takes back the last change that had it. */
+static size_t index_of_same(struct json_object *entries, size_t i)
 {
-	size_t i, j, k, n = length(entries);
-	struct json_object *e, *other;
+	const char *name = text(json_object_array_get_idx(entries, i), "transaction");
+	struct json_object *e;
+
+	while (i--) {
+		e = json_object_array_get_idx(entries, i);
+		if (changed(e) && !is_reverse(e) && !strcmp(text(e, "transaction"), name))
+			return i;
+	}
+	return length(entries);
+}
+
+/* Which entries have been taken back since; an undo that was undone counts no more. */
+static void find_fates(struct json_object *entries, struct fate *fates)
+{
+	size_t i, j, n = length(entries);
+	struct json_object *e;
 
 	for (i = 0; i < n; i++) {
 		e = json_object_array_get_idx(entries, i);
+		fates[i].takes_back = n;
 		if (!is_reverse(e) || !changed(e))
 			continue;
-		if (number(e, "undoes") > 0) {
-			j = index_of(entries, number(e, "undoes"));
-		} else {
-			/* A rollback by name: of the last change that had it. */
-			for (j = i; j; j--) {
-				other = json_object_array_get_idx(entries, j - 1);
-				if (changed(other) && !is_reverse(other) &&
-				    !strcmp(text(other, "transaction"), text(e, "transaction")))
-					break;
-			}
-			j = j ? j - 1 : n;
-		}
-		if (j >= n)
+		j = number(e, "undoes") > 0 ? index_of(entries, number(e, "undoes")) :
+					      index_of_same(entries, i);
+		if (j >= i)
 			continue;
-		undone[j] = true;
-		other = json_object_array_get_idx(entries, j);
-		k = number(other, "undoes") > 0 ? index_of(entries, number(other, "undoes")) : n;
-		if (k < n)
-			undone[k] = false;
+		fates[i].takes_back = j;
+		fates[j].undone = true;
+		if (fates[j].takes_back < n)
+			fates[fates[j].takes_back].undone = false;
 	}
 }
 
@@ -298,7 +308,7 @@ static bool in_force(struct search *search, struct json_object *entry)
 }
 
 /* The entry to take back: @id, or the newest that can be. -1 where there is none. */
-static int choose(struct search *search, struct json_object *entries, const bool *undone, long id,
+static int choose(struct search *search, struct json_object *entries, const struct fate *fates, long id,
 		  long *chosen)
 {
 	struct iommucfg_problems *problems = search->run->cli->problems;
@@ -308,7 +318,7 @@ static int choose(struct search *search, struct json_object *entries, const bool
 	if (!id) {
 		while (i--) {
 			e = json_object_array_get_idx(entries, i);
-			if (changed(e) && !undone[i] && !is_reverse(e) && in_force(search, e))
+			if (changed(e) && !fates[i].undone && !is_reverse(e) && in_force(search, e))
 				break;
 		}
 		*chosen = i < n ? (long)i : -1;
@@ -321,10 +331,12 @@ static int choose(struct search *search, struct json_object *entries, const bool
 		return EXIT_BAD;
 	}
 	e = json_object_array_get_idx(entries, i);
-	*chosen = changed(e) && !undone[i] ? (long)i : -1;
+	*chosen = changed(e) && !fates[i].undone ? (long)i : -1;
 	for (k = i + 1; *chosen >= 0 && k < n; k++) {
 		later = json_object_array_get_idx(entries, k);
-		if (!changed(later) || undone[k] || is_reverse(later) ||
+		/* What took back a change that was later itself has left this one's. */
+		if (!changed(later) || fates[k].undone ||
+		    (is_reverse(later) && fates[k].takes_back > i) ||
 		    !any_device(later, is_in_entry, e))
 			continue;
 		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "history", EBUSY,
@@ -337,17 +349,17 @@ static int choose(struct search *search, struct json_object *entries, const bool
 
 static int plan_undo(struct search *search, struct json_object *entries, long id)
 {
-	bool *undone = calloc(length(entries) + 1, sizeof(*undone));
+	struct fate *fates = calloc(length(entries) + 1, sizeof(*fates));
 	struct run *run = search->run;
 	struct json_object *entry;
 	long chosen = -1;
 	int code, ret;
 
-	if (!undone)
+	if (!fates)
 		return cli_nomem();
-	find_undone(entries, undone);
-	code = choose(search, entries, undone, id, &chosen);
-	free(undone);
+	find_fates(entries, fates);
+	code = choose(search, entries, fates, id, &chosen);
+	free(fates);
 	if (code)
 		return code;
 	if (chosen < 0) {

@@ -189,8 +189,9 @@ def undo_of_one_entry():
         h.json("undo", "99", code=1)
         for word in "0", "x", "-1":
             h.run("undo", "--", word, code=1)
-        # An undo is undone by its number.
-        h.json("undo", "4", code=0)
+        # An undo is undone by its number, the last one first.
+        h.json("undo", "4", code=3)
+        h.json("undo", "5", code=0)
         assert h.type(1) == "DMA"
         h.json("undo", "1", code=0)
         assert h.type(1) == "DMA-FQ"
