@@ -26,7 +26,7 @@ static void note_in_force(struct run *run, const struct iommucfg_policy *policy,
 	char *text;
 
 	if ((code != EXIT_DONE && code != EXIT_CHANGE) || !run_result(run) ||
-	    !strcmp(run_result(run), "unconfirmed") ||
+	    !strcmp(run_result(run), "unconfirmed") || iommucfg_run_overtaken(run->run) ||
 	    iommucfg_policy_text(policy, &text))
 		return;
 	boot_in_force(run->cli, text);
@@ -40,6 +40,11 @@ struct asked {
 	bool boot;
 	long tries;
 	int allow_set, timeout_set, settle_set;
+	/* what is applied, and the files that it was read from */
+	struct iommucfg_policy *policy;
+	bool input;		/* standard input is one of them */
+	int num_files;
+	char **files;
 };
 
 /* An option of apply alone: 0 if taken, 1 if wrong, -1 if not one. */
@@ -96,10 +101,19 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 	return -1;
 }
 
-/* Plans and carries out what has been read. */
-static int carry_out(struct run *run, const struct asked *asked, struct iommucfg_policy *policy)
+static int read_files(struct cli *cli, struct asked *asked)
 {
-	int code;
+	iommucfg_policy_free(asked->policy);
+	asked->policy = NULL;
+	if (iommucfg_policy_new(cli->ctx, &asked->policy))
+		return cli_nomem();
+	return cli_read_policy(cli, asked->policy, asked->num_files, asked->files) ? EXIT_BAD :
+										      EXIT_DONE;
+}
+
+static void take_options(struct run *run, const struct asked *asked)
+{
+	const struct iommucfg_policy *policy = asked->policy;
 
 	if (!asked->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
@@ -107,38 +121,54 @@ static int carry_out(struct run *run, const struct asked *asked, struct iommucfg
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 	if (!asked->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
-	code = run_plan_policy(run, policy);
-	return run_judge(run, cli_worse(code, restrict_to(run, asked->only)));
+}
+
+static int make_plan(struct run *run, bool again)
+{
+	struct asked *asked = run->make_data;
+	int code = EXIT_DONE;
+
+	/* Files may have changed while somebody was asked. */
+	if (again && !asked->input)
+		code = read_files(run->cli, asked);
+	if (code)
+		return code;
+	take_options(run, asked);
+	code = run_plan_policy(run, asked->policy);
+	return cli_worse(code, restrict_to(run, asked->only));
 }
 
 /*
- * Under the lock, as files may change while another one is at work. What comes from
- * standard input may take its time, and is no newer later.
+ * Under the lock, as files may change while another one is at work; where there will be a
+ * question they are read anew after it. What comes from standard input may take its time,
+ * and is no newer later.
  */
-static int read_policy(struct run *run, struct iommucfg_policy *policy, int argc, char **argv)
+static int read_policy(struct run *run, struct asked *asked)
 {
-	bool input = false;
+	bool asks = run_asks(run);
 	int i, ret, code = EXIT_DONE;
 
-	for (i = 0; i < argc; i++)
-		input |= !strcmp(argv[i], "-");
-	if (!input)
+	for (i = 0; i < asked->num_files; i++)
+		asked->input |= !strcmp(asked->files[i], "-");
+	if (!asked->input && !asks)
 		code = run_lock(run);
 	if (code)
 		return code;
-	ret = cli_read_policy(run->cli, policy, argc, argv);
+	ret = cli_read_policy(run->cli, asked->policy, asked->num_files, asked->files);
 	if (ret == -EINTR)
 		return run_interrupted(run);
 	if (ret)
 		return EXIT_BAD;
-	return input ? run_lock(run) : EXIT_DONE;
+	return asked->input && !asks ? run_lock(run) : EXIT_DONE;
 }
 
 int cmd_apply(struct cli *cli, int argc, char **argv)
 {
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
-	struct iommucfg_policy *policy;
 	struct asked asked = { 0 };
+	struct run run = {
+		.cli = cli, .settle = DEFAULT_SETTLE, .make = make_plan,
+		.make_data = &asked,
+	};
 	int code;
 
 	code = read_options(&run, &asked, argc, argv);
@@ -149,20 +179,26 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 	signals_catch();
 	if (asked.boot)
 		return apply_boot(&run, asked.tries ? asked.tries : BOOT_TRIES);
-	if (iommucfg_policy_new(cli->ctx, &policy))
+	if (iommucfg_policy_new(cli->ctx, &asked.policy))
 		return cli_nomem();
-	code = read_policy(&run, policy, argc - optind, argv + optind);
+	asked.num_files = argc - optind;
+	asked.files = argv + optind;
+	code = read_policy(&run, &asked);
 	if (!code) {
-		code = carry_out(&run, &asked, policy);
+		take_options(&run, &asked);
+		code = run_prepare(&run);
+		if (run.topology)
+			code = cli_worse(code, make_plan(&run, false));
+		code = run_judge(&run, code);
 		/* A part of the groups is none of the policy, and a FILE is not the system's. */
 		if (optind != argc) {
 			cli_debug(cli, "the policy for devices to come stays that of the system: a FILE is applied");
 		} else if (!asked.only) {
-			run_standing(&run, policy, code);
-			note_in_force(&run, policy, code);
+			run_standing(&run, asked.policy, code);
+			note_in_force(&run, asked.policy, code);
 		}
 	}
 	code = run_finish(&run, code);
-	iommucfg_policy_free(policy);
+	iommucfg_policy_free(asked.policy);
 	return code;
 }

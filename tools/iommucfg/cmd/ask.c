@@ -15,6 +15,16 @@ bool ask_possible(void)
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
+/*
+ * What was typed before a question is no answer to it: nobody had seen what it is about.
+ * In the background the call would stop this process.
+ */
+static void forget_typed(void)
+{
+	if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+		tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
 /* What is printed next begins a line. */
 void ask_close(void)
 {
@@ -47,6 +57,7 @@ int ask_once(const char *question)
 	};
 	int answer;
 
+	forget_typed();
 	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);
 	open_question = true;
@@ -69,12 +80,8 @@ enum iommucfg_run_answer ask_to_keep(long seconds)
 	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
 	int answer = -1;
 
-	/*
-	 * What was typed before is no answer: nobody had seen the change. In the
-	 * background the call would stop this process.
-	 */
-	if (!open_question && tcgetpgrp(STDIN_FILENO) == getpgrp())
-		tcflush(STDIN_FILENO, TCIFLUSH);
+	if (!open_question)
+		forget_typed();
 	fprintf(stderr, "\r\033[KKeep these settings? [y/N] (%ld s) ", seconds);
 	fflush(stderr);
 	open_question = true;

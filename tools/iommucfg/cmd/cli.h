@@ -176,6 +176,13 @@ struct run {
 	const char *name;
 	long settle;
 	bool yes, detach;
+	/*
+	 * Makes the plan of run->topology. With @again what it is made of is read anew. An
+	 * exit code; the plan may be there with an error as well.
+	 */
+	int (*make)(struct run *run, bool again);
+	void *make_data;
+	bool locked;
 };
 
 int run_lock(struct run *run);
@@ -185,6 +192,7 @@ int run_plan_targets(struct run *run, const struct iommucfg_target *targets, siz
 void run_nothing(struct run *run);
 void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);
+bool run_asks(const struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
 const char *run_result(const struct run *run);

@@ -26,6 +26,9 @@ struct search {
 	size_t n, cap;
 	struct json_object *seen;	/* a key for each device met already */
 	int missing;
+	int (*plan)(struct search *search, struct json_object *entries);
+	long id;			/* of an entry */
+	bool again;			/* it was planned before */
 };
 
 static struct json_object *get(struct json_object *o, const char *key)
@@ -163,10 +166,11 @@ static int take_entry(struct search *search, struct json_object *entry)
 	return ret;
 }
 
-static int make_plan(struct search *search, struct json_object *entries, long to)
+static int plan_back(struct search *search, struct json_object *entries)
 {
 	struct run *run = search->run;
 	size_t i, n = length(entries);
+	long to = search->id;
 	int ret = 0;
 
 	for (i = 0; i < n && history_id(json_object_array_get_idx(entries, i)) != to; i++)
@@ -308,12 +312,13 @@ static bool in_force(struct search *search, struct json_object *entry)
 }
 
 /* The entry to take back: @id, or the newest that can be. -1 where there is none. */
-static int choose(struct search *search, struct json_object *entries, const struct fate *fates, long id,
+static int choose(struct search *search, struct json_object *entries, const struct fate *fates,
 		  long *chosen)
 {
 	struct iommucfg_problems *problems = search->run->cli->problems;
 	size_t i = length(entries), k, n = i;
 	struct json_object *e, *later;
+	long id = search->id;
 
 	if (!id) {
 		while (i--) {
@@ -347,7 +352,7 @@ static int choose(struct search *search, struct json_object *entries, const stru
 	return EXIT_DONE;
 }
 
-static int plan_undo(struct search *search, struct json_object *entries, long id)
+static int plan_undo(struct search *search, struct json_object *entries)
 {
 	struct fate *fates = calloc(length(entries) + 1, sizeof(*fates));
 	struct run *run = search->run;
@@ -358,18 +363,22 @@ static int plan_undo(struct search *search, struct json_object *entries, long id
 	if (!fates)
 		return cli_nomem();
 	find_fates(entries, fates);
-	code = choose(search, entries, fates, id, &chosen);
+	code = choose(search, entries, fates, &chosen);
 	free(fates);
 	if (code)
 		return code;
 	if (chosen < 0) {
-		cli_note(run->cli, id ? "entry %ld has changed nothing that could be undone" :
-			 "there is nothing to undo", id);
+		if (search->id)
+			cli_note(run->cli, "entry %ld has changed nothing that could be undone",
+				 search->id);
+		else
+			cli_note(run->cli, "there is nothing to undo");
 		run_nothing(run);
 		return EXIT_DONE;
 	}
 	entry = json_object_array_get_idx(entries, chosen);
-	cli_note(run->cli, "undoing entry %ld of %s", history_id(entry), text(entry, "time"));
+	if (!search->again)
+		cli_note(run->cli, "undoing entry %ld of %s", history_id(entry), text(entry, "time"));
 	run_undoes(run, history_id(entry));
 	ret = take_entry(search, entry);
 	if (ret) {
@@ -380,27 +389,40 @@ static int plan_undo(struct search *search, struct json_object *entries, long id
 	return run_plan_targets(run, search->targets, search->n);
 }
 
+static int make_plan(struct run *run, bool again)
+{
+	struct search *search = run->make_data;
+	struct json_object *entries = history_read(run->cli->ctx, run->cli->problems);
+	int code;
+
+	free(search->targets);
+	search->targets = NULL;
+	search->n = search->cap = 0;
+	search->missing = 0;
+	search->again = again;
+	search->seen = json_object_new_object();
+	code = entries ? search->plan(search, entries) : EXIT_BAD;
+	json_object_put(search->seen);
+	json_object_put(entries);
+	return code;
+}
+
 /* By plan and apply, whatever @plan makes of the history. */
 static int go_back(struct run *run, long id,
-		   int (*plan)(struct search *search, struct json_object *entries, long id))
+		   int (*plan)(struct search *search, struct json_object *entries))
 {
-	struct search search = { .run = run };
-	struct cli *cli = run->cli;
-	struct json_object *entries;
+	struct search search = { .run = run, .plan = plan, .id = id };
 	int code;
 
 	signals_catch();
-	code = run_lock(run);
+	run->make = make_plan;
+	run->make_data = &search;
+	code = run_asks(run) ? EXIT_DONE : run_lock(run);
 	if (code)
 		return run_finish(run, code);
 	code = run_prepare(run);
-	if (run->topology) {
-		entries = history_read(cli->ctx, cli->problems);
-		search.seen = json_object_new_object();
-		code = cli_worse(code, entries ? plan(&search, entries, id) : EXIT_BAD);
-		json_object_put(search.seen);
-		json_object_put(entries);
-	}
+	if (run->topology)
+		code = cli_worse(code, make_plan(run, false));
 	code = run_judge(run, code);
 	/* As when something is skipped: the rest is done. */
 	if (!code && search.missing)
@@ -425,7 +447,7 @@ int rollback_to(struct run *run, const char *entry)
 		return code;
 	/* Another document than that of a rollback by name: that of a plan. */
 	cli->document = "rollback-to";
-	return go_back(run, to, make_plan);
+	return go_back(run, to, plan_back);
 }
 
 /* The one transaction that is unconfirmed, to be released; NULL where there is none. */

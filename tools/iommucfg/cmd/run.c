@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,7 +136,10 @@ int run_lock(struct run *run)
 {
 	int code = make(run);
 
-	return code ? code : iommucfg_run_begin(run->run);
+	if (!code)
+		code = iommucfg_run_begin(run->run);
+	run->locked = !code;
+	return code;
 }
 
 /* What is there; run->topology has it, in many cases also after an error. */
@@ -196,14 +200,43 @@ int run_interrupted(struct run *run)
 	return EXIT_REFUSED;
 }
 
+/* Is there somebody to ask before the change? */
+bool run_asks(const struct run *run)
+{
+	return !run->yes && ask_possible();
+}
+
+/*
+ * Whoever wants to read what comes of it has to learn of it before the change. Nothing
+ * can tell beforehand of a disk that will be full.
+ */
+static int need_output(struct run *run)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct cli *cli = run->cli;
+	int error = 0;
+
+	if (cli->quiet && !cli->json && !run->detach)
+		return EXIT_DONE;
+	errno = 0;
+	if (fflush(stdout) || ferror(stdout) || write(STDOUT_FILENO, "", 0) < 0)
+		error = errno ? errno : EIO;
+	else if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLNVAL)))
+		error = EPIPE;
+	if (!error)
+		return EXIT_DONE;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", error,
+			      "standard output cannot be written (%s): nothing was touched",
+			      strerror(error));
+	return EXIT_BAD;
+}
+
 static int ask(struct run *run)
 {
 	size_t n = iommucfg_plan_num_changes(run->plan);
 	char question[64];
 	int answer;
 
-	if (run->yes || !ask_possible())
-		return EXIT_DONE;
 	snprintf(question, sizeof(question), "Change %zu group%s now?", n, n == 1 ? "" : "s");
 	fflush(stdout);
 	answer = ask_once(question);
@@ -236,17 +269,59 @@ static bool is_nothing(const struct run *run)
 }
 
 /*
+ * Takes the lock that was not held while somebody was asked, and plans anew: it has to
+ * come out as what was shown, else the library refuses it.
+ */
+static int lock_and_plan_again(struct run *run)
+{
+	struct iommucfg_problems *told = run->cli->problems;
+	int code;
+
+	code = run_lock(run);
+	if (code)
+		return code;
+	/* What was found wrong the first time is not to be said twice. */
+	run->cli->problems = iommucfg_problems_new();
+	iommucfg_run_set_problems(run->run, run->cli->problems);
+	iommucfg_run_again(run->run);
+	run->plan = NULL;
+	code = iommucfg_run_scan(run->run);
+	run->topology = iommucfg_run_topology(run->run);
+	if (run->topology)
+		code = cli_worse(code, run->make(run, true));
+	code = iommucfg_run_stage(run->run, code);
+	if (code)
+		iommucfg_problems_append(told, run->cli->problems);
+	iommucfg_problems_free(run->cli->problems);
+	run->cli->problems = told;
+	iommucfg_run_set_problems(run->run, told);
+	return code;
+}
+
+/* The plan is good: shows it, and asks. */
+static int show_and_ask(struct run *run)
+{
+	int code;
+
+	if (!run->cli->json && !run->cli->quiet)
+		plan_print(run->cli, run->plan);
+	code = need_output(run);
+	if (!code && run_asks(run))
+		code = ask(run);
+	return code;
+}
+
+/*
  * Carries out run->plan, unless @code, what preparing it came to, or the plan
  * itself stand against it. Returns the exit code.
  */
 int run_judge(struct run *run, int code)
 {
 	code = iommucfg_run_stage(run->run, code);
-	if (!code && !is_nothing(run)) {
-		if (!run->cli->json && !run->cli->quiet)
-			plan_print(run->cli, run->plan);
-		code = ask(run);
-	}
+	if (!code && !is_nothing(run))
+		code = show_and_ask(run);
+	if (!code && !run->locked && run_asks(run))
+		code = lock_and_plan_again(run);
 	if (!code)
 		code = iommucfg_run_commit(run->run);
 	progress_clear();

@@ -21,18 +21,27 @@ static int parse_type(struct cli *cli, const char *word, enum iommucfg_type *typ
 	return -EINVAL;
 }
 
-static int make_plan(struct run *run, struct iommucfg_target *targets, int n, char **argv)
+struct asked {
+	struct iommucfg_target *targets;
+	int n;
+	char **argv;
+};
+
+static int make_plan(struct run *run, bool again)
 {
+	struct asked *asked = run->make_data;
 	int code = EXIT_DONE, i;
 
-	for (i = 0; i < n; i++) {
-		targets[i].group = cli_find_group(run->cli, run->topology, argv[2 * i]);
-		if (!targets[i].group)
+	(void)again;
+	for (i = 0; i < asked->n; i++) {
+		asked->targets[i].group = cli_find_group(run->cli, run->topology,
+							 asked->argv[2 * i]);
+		if (!asked->targets[i].group)
 			code = EXIT_BAD;
 	}
 	if (code)
 		return code;
-	return run_plan_targets(run, targets, n);
+	return run_plan_targets(run, asked->targets, asked->n);
 }
 
 int cmd_set(struct cli *cli, int argc, char **argv)
@@ -40,7 +49,11 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
-	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
+	struct asked asked = { 0 };
+	struct run run = {
+		.cli = cli, .settle = DEFAULT_SETTLE, .make = make_plan,
+		.make_data = &asked,
+	};
 	struct iommucfg_target *targets;
 	int opt, code, i, n, unused = 0;
 
@@ -66,12 +79,13 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 	if (code < 0)
 		code = cli_open(cli);
 	if (code < 0) {
+		asked = (struct asked){ .targets = targets, .n = n, .argv = argv };
 		signals_catch();
-		code = run_lock(&run);
+		code = run_asks(&run) ? EXIT_DONE : run_lock(&run);
 		if (!code) {
 			code = run_prepare(&run);
 			if (run.topology)
-				code = cli_worse(code, make_plan(&run, targets, n, argv));
+				code = cli_worse(code, make_plan(&run, false));
 			code = run_judge(&run, code);
 		}
 		code = run_finish(&run, code);

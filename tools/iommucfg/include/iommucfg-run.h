@@ -85,6 +85,9 @@ struct iommucfg_run *iommucfg_run_ref(struct iommucfg_run *run);
  */
 void iommucfg_run_unref(struct iommucfg_run *run);
 
+/** iommucfg_run_set_problems() - another list for what goes wrong from now on */
+void iommucfg_run_set_problems(struct iommucfg_run *run, struct iommucfg_problems *problems);
+
 /* What is asked for; before the step that it is for. */
 
 /** iommucfg_run_set_options() - how plans are to be carried out; copied */
@@ -227,13 +230,28 @@ int iommucfg_run_plan_targets(struct iommucfg_run *run, const struct iommucfg_ta
  */
 int iommucfg_run_stage(struct iommucfg_run *run, int outcome);
 
+/**
+ * iommucfg_run_again() - plan anew, and have it come out the same
+ *
+ * Who asks a person whether to carry out a plan does so without the lock: scan, plan,
+ * stage, ask; then begin, again, scan, plan, stage. What was staged first is removed,
+ * the plan and the topology are released. Where the new plan has other changes, groups
+ * or drivers iommucfg_run_stage() refuses it.
+ */
+void iommucfg_run_again(struct iommucfg_run *run);
+
 /** iommucfg_run_commit() - carry it out */
 int iommucfg_run_commit(struct iommucfg_run *run);
 
 /** iommucfg_run_settle() - wait until devices are back; undo it where one stays away */
 int iommucfg_run_settle(struct iommucfg_run *run);
 
-/** iommucfg_run_confirm() - where there is a confirm timeout: ask, or wait for others */
+/**
+ * iommucfg_run_confirm() - where there is a confirm timeout: ask, or wait for others
+ *
+ * The lock is free while the question is open: until the answer the unconfirmed
+ * transaction keeps others out. See iommucfg_run_overtaken().
+ */
 int iommucfg_run_confirm(struct iommucfg_run *run);
 
 /** iommucfg_run_nothing() - drop the plan: the result is "nothing-to-do" */
@@ -258,6 +276,13 @@ struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run);
 
 /** iommucfg_run_transaction() - name of the transaction, or NULL */
 const char *iommucfg_run_transaction(const struct iommucfg_run *run);
+
+/**
+ * iommucfg_run_overtaken() - has another run come before the end of the question?
+ *
+ * Then what the policy says of devices to come is older than that run's.
+ */
+bool iommucfg_run_overtaken(const struct iommucfg_run *run);
 
 /** iommucfg_run_entry() - number of the entry that iommucfg_run_end() wrote, or 0 */
 long iommucfg_run_entry(const struct iommucfg_run *run);

@@ -5,9 +5,11 @@
  * other, but of two policies it does not know the newer one: who reads first and ends
  * last would leave the older one's standing rules, or its types. And while one waits
  * for its devices to settle it would take another's change for its own gone wrong.
+ * No question is asked under the lock: who does not answer would hold up the machine.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -142,6 +144,28 @@ int ic_run_lock(struct iommucfg_run *run)
 			      iommucfg_root(run->ctx), strerror(-ret));
 	ic_run_unlock(run);
 	return IOMMUCFG_RUN_DONE;
+}
+
+/*
+ * After a question, during which the lock was let go. False where somebody else has had
+ * it for long, or cannot be kept out.
+ */
+bool ic_run_lock_again(struct iommucfg_run *run)
+{
+	int fd = open_lock(run->ctx);
+
+	ic_run_enter(run, IC_PHASE_NONE);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+		if (run->nonblocking || ic_run_elapsed(run) >= WAIT_SECONDS) {
+			close(fd);
+			return false;
+		}
+		poll(NULL, 0, 100);
+	}
+	if (fd >= 0)
+		write_holder(fd);
+	run->lock = fd;
+	return fd >= 0;
 }
 
 void ic_run_unlock(struct iommucfg_run *run)

@@ -94,7 +94,13 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	free_command(run);
 	free(run->action);
 	free(run->name);
+	free(run->shown);
 	free(run);
+}
+
+void iommucfg_run_set_problems(struct iommucfg_run *run, struct iommucfg_problems *problems)
+{
+	run->problems = problems;
 }
 
 void iommucfg_run_set_options(struct iommucfg_run *run,
@@ -190,6 +196,11 @@ struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run)
 const char *iommucfg_run_transaction(const struct iommucfg_run *run)
 {
 	return *run->transaction ? run->transaction : NULL;
+}
+
+bool iommucfg_run_overtaken(const struct iommucfg_run *run)
+{
+	return run->overtaken;
 }
 
 long iommucfg_run_entry(const struct iommucfg_run *run)
@@ -447,13 +458,17 @@ static int scan_use(struct iommucfg_run *run)
 }
 
 /*
- * Before planning: module, root, other transactions, the generation. Reads
- * the topology after it, so that a change in between is noticed.
+ * Before planning: module, root, other transactions, the generation. The topology is
+ * read after it, so that a change in between is noticed. A second plan keeps the
+ * generation of the first.
  */
-static int prepare(struct iommucfg_run *run)
+static int look_around(struct iommucfg_run *run)
 {
 	int code = IOMMUCFG_RUN_DONE, ret;
 
+	if (run->again)
+		return iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems) ?
+		       IOMMUCFG_RUN_REFUSED : IOMMUCFG_RUN_DONE;
 	if (iommucfg_kernel_probe(run->ctx, run->problems))
 		code = IOMMUCFG_RUN_ERROR;
 	code = iommucfg_run_worse(code, need_root(run));
@@ -476,6 +491,13 @@ static int prepare(struct iommucfg_run *run)
 		if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
 			code = iommucfg_run_worse(code, IOMMUCFG_RUN_REFUSED);
 	}
+	return code;
+}
+
+static int prepare(struct iommucfg_run *run)
+{
+	int code = look_around(run);
+
 	if (iommucfg_topology_scan(run->ctx, &run->topology, run->problems))
 		return IOMMUCFG_RUN_ERROR;
 	code = iommucfg_run_worse(code, scan_use(run));
@@ -585,6 +607,49 @@ static int stage(struct iommucfg_run *run)
 	return ret == IOMMUCFG_RUN_DONE ? IOMMUCFG_RUN_REFUSED : ret;
 }
 
+/* Where there was a question: is it what was shown? */
+static int compare(struct iommucfg_run *run)
+{
+	char *now = ic_plan_outline(run->plan);
+	bool same = now && run->shown && !strcmp(now, run->shown);
+
+	free(now);
+	if (same)
+		return IOMMUCFG_RUN_DONE;
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", ESTALE,
+			      "the plan is not what it was when you were asked, as something has changed meanwhile: nothing was touched; try again");
+	return IOMMUCFG_RUN_REFUSED;
+}
+
+/* Removes the transaction; what is unconfirmed or failed stays. */
+static void forget(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+
+	if (!run->txn)
+		return;
+	state = iommucfg_txn_state(run->txn);
+	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
+	    state != IOMMUCFG_STATE_UNKNOWN && (!run->result || strcmp(run->result, "left")))
+		iommucfg_txn_forget(run->txn);
+	iommucfg_txn_free(run->txn);
+	run->txn = NULL;
+}
+
+void iommucfg_run_again(struct iommucfg_run *run)
+{
+	if (!run->again)
+		run->shown = ic_plan_outline(run->plan);
+	run->again = true;
+	forget(run);
+	iommucfg_plan_free(run->plan);
+	iommucfg_topology_free(run->topology);
+	run->plan = NULL;
+	run->topology = NULL;
+	run->prepared = -1;
+	run->result = NULL;
+}
+
 int iommucfg_run_stage(struct iommucfg_run *run, int code)
 {
 	if (is_nothing(run))
@@ -597,6 +662,8 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 		code = ic_run_interrupted(run);
 	if (!code && iommucfg_plan_num_changes(run->plan))
 		code = stage(run);
+	if (!code && run->again)
+		code = compare(run);
 	/* There was none, or the kernel has taken out the last one. */
 	if (!code && !iommucfg_plan_num_changes(run->plan))
 		run->result = "nothing-to-do";
@@ -644,38 +711,42 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 	return came_to(run, ic_run_drive(run));
 }
 
+/* The lock is free while somebody is asked: who does not answer would hold up the machine. */
+static void begin_question(struct iommucfg_run *run)
+{
+	ic_run_unlock(run);
+	iommucfg_kernel_generation(run->ctx, &run->before_question);
+	ic_run_enter(run, IC_PHASE_ASK);
+}
+
+static void end_question(struct iommucfg_run *run)
+{
+	uint64_t now = 0;
+
+	iommucfg_kernel_generation(run->ctx, &now);
+	run->overtaken = !ic_run_lock_again(run) || now != run->before_question;
+}
+
 int iommucfg_run_confirm(struct iommucfg_run *run)
 {
 	int code;
 
 	if (is_nothing(run) || !run->options.confirm_timeout || run->detach)
 		return IOMMUCFG_RUN_DONE;
-	if (run->phase == IC_PHASE_NONE) {
-		if (!run->question)
-			ic_run_say(run, IOMMUCFG_RUN_NOTE,
-				   "waiting %ld seconds for \"iommucfg confirm %s\"",
-				   run->options.confirm_timeout, run->transaction);
-		ic_run_enter(run, run->question ? IC_PHASE_ASK : IC_PHASE_END);
+	if (run->phase == IC_PHASE_NONE && run->question) {
+		begin_question(run);
+	} else if (run->phase == IC_PHASE_NONE) {
+		ic_run_say(run, IOMMUCFG_RUN_NOTE,
+			   "waiting %ld seconds for \"iommucfg confirm %s\"",
+			   run->options.confirm_timeout, run->transaction);
+		ic_run_enter(run, IC_PHASE_END);
 	}
 	code = ic_run_drive(run);
+	if (run->question && code != IOMMUCFG_RUN_AGAIN)
+		end_question(run);
 	if (code == IOMMUCFG_RUN_DONE)
 		run->result = "committed";
 	return came_to(run, code);
-}
-
-/* Removes the transaction; what is unconfirmed or failed stays. */
-static void forget(struct iommucfg_run *run)
-{
-	enum iommucfg_state state;
-
-	if (!run->txn)
-		return;
-	state = iommucfg_txn_state(run->txn);
-	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
-	    state != IOMMUCFG_STATE_UNKNOWN && strcmp(run->result, "left"))
-		iommucfg_txn_forget(run->txn);
-	iommucfg_txn_free(run->txn);
-	run->txn = NULL;
 }
 
 void iommucfg_run_end(struct iommucfg_run *run, int status)

@@ -46,6 +46,8 @@ struct iommucfg_run {
 	struct iommucfg_plan *plan;
 	int prepared;			/* what preparing came to, -1 before */
 	uint64_t generation;
+	char *shown;			/* the outline that a second plan must have */
+	bool again;
 	/* at work */
 	enum ic_phase phase;
 	struct iommucfg_txn *txn;
@@ -62,7 +64,9 @@ struct iommucfg_run {
 	bool lost;			/* it never could, and that was said */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
+	uint64_t before_question;	/* generation */
 	/* came out */
+	bool overtaken;
 	long entry;			/* of the history, or 0 */
 	const char *result;
 	char transaction[IOMMUCFG_TXN_NAME_MAX + 1];
@@ -87,8 +91,10 @@ int ic_run_rollback_step(struct iommucfg_run *run);
 int ic_run_ask_step(struct iommucfg_run *run);
 int ic_run_end_step(struct iommucfg_run *run);
 
-/* run-lock.c, run-commit.c, run-confirm.c */
+/* run-lock.c, run-commit.c, run-confirm.c, run-outline.c */
+char *ic_plan_outline(const struct iommucfg_plan *plan);
 int ic_run_lock(struct iommucfg_run *run);
+bool ic_run_lock_again(struct iommucfg_run *run);
 void ic_run_unlock(struct iommucfg_run *run);
 int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);

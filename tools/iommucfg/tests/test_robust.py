@@ -280,6 +280,52 @@ def begun_and_torn():
         assert ids == sorted(set(ids)), ids
 
 
+@test
+def typed_before_the_question():
+    with Host(True) as h:
+        t = Terminal(h.command("set", "1", "DMA"))
+        t.send("y\n")
+        t.expect(r"now\? \[y/N\]")
+        t.send("n\n")
+        assert t.end() == 3 and h.type(1) == "DMA-FQ", t.text
+
+
+@test
+def a_second_is_a_second():
+    with Host(True) as h:
+        h.control("hook", f"#!/bin/sh\nrm -f {h.root}/sys/class/net/ib0\n", 0o755)
+        target = os.readlink(f"{h.root}/sys/class/net/ib0")
+        for n in range(4):
+            if n:
+                os.symlink(target, f"{h.root}/sys/class/net/ib0")
+            start = time.monotonic()
+            h.run("set", "1", "DMA", "--settle", "1", code=4)
+            assert time.monotonic() - start >= 1
+
+
+@test
+def dead_output():
+    with Host(True) as h:
+        for args in ([], ["--json"], ["-q", "--detach"]):
+            for kind in ("pipe", "full", "closed"):
+                if kind == "pipe":
+                    r, w = os.pipe()
+                    os.close(r)
+                else:
+                    w = os.open("/dev/full", os.O_WRONLY)
+                p = subprocess.run(h.command("set", "1", "DMA", *args), stdin=subprocess.DEVNULL,
+                                   stdout=w, stderr=subprocess.PIPE, text=True, timeout=120,
+                                   preexec_fn=(lambda: os.close(1)) if kind == "closed" else None)
+                os.close(w)
+                assert p.returncode == 1 and "nothing was touched" in p.stderr, (args, kind, p)
+                assert h.type(1) == "DMA-FQ" and h.transactions() == []
+        # Who wants to hear nothing needs nothing.
+        p = subprocess.run(h.command("-q", "set", "1", "DMA"), stdin=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True, timeout=120,
+                           preexec_fn=lambda: os.close(1))
+        assert p.returncode == 0 and h.type(1) == "DMA", p
+
+
 def odd_names(h):
     """Devices whose names, drivers and uses no terminal and no file should obey."""
     tree = mktree.Tree.__new__(mktree.Tree)

@@ -26,6 +26,15 @@ class Machine(Host):
         self.lock = f"{self.root}/run/iommucfg/change.lock"
         return self
 
+    def read(self, path):
+        with open(f"{self.root}/{path}") as f:
+            return f.read()
+
+    def set_type(self, group, kind):
+        """As somebody does by hand."""
+        with open(f"{self.root}/sys/kernel/iommu_groups/{group}/type", "w") as f:
+            f.write(f"{kind}\n")
+
     def system(self, text):
         os.makedirs(f"{self.root}/etc", exist_ok=True)
         with open(f"{self.root}/etc/iommucfg.conf", "w") as f:
@@ -193,15 +202,65 @@ def killed():
 
 @test
 def question():
-    """The plan that a person looks at stays the one that is asked about."""
+    """A question holds nobody up, even one that is never answered. An answer is to the plan
+    that was shown."""
     with Machine() as h:
         h.system(GPU)
         t = Terminal(h.command("apply"))
         t.expect(r"\[y/N\]")
-        b = h.waiting("--yes")
-        t.send("n\n")
-        assert t.end() == 3
-        ended(b, 0)
+        os.kill(t.pid, signal.SIGSTOP)
+        h.run("apply", "--yes", code=0)
+        assert h.type(1) == "identity"
+        os.kill(t.pid, signal.SIGCONT)
+        t.send("y\n")
+        assert t.end() == 3 and "try again" in t.text, t.text
+        assert h.transactions() == []
+        # The files, the types, the drivers of then.
+        h.run("set", "1", "DMA", code=0)
+        driver = f"{h.root}/sys/bus/pci/devices/0000:01:00.0/driver"
+        old = os.readlink(driver)
+        for change in (lambda: h.system(DMA), lambda: h.system("rubbish"), lambda: h.system(GPU + "default = \"DMA\";\n"),
+                       lambda: h.set_type(1, "DMA-FQ"), lambda: os.unlink(driver)):
+            h.system(GPU)
+            h.set_type(1, "DMA")
+            if not os.path.lexists(driver):
+                os.symlink(old, driver)
+            t = Terminal(h.command("apply"))
+            t.expect(r"\[y/N\]")
+            change()
+            t.send("y\n")
+            assert t.end() in (1, 3), t.text
+            assert h.type(1) != "identity" and h.transactions() == [], t.text
+        os.symlink(old, driver)
+        h.system(GPU)
+        t = Terminal(h.command("apply"))
+        t.expect(r"\[y/N\]")
+        t.send("y\n")
+        assert t.end() == 0 and h.type(1) == "identity", t.text
+        # Where there is nothing to ask.
+        t = Terminal(h.command("apply"))
+        assert t.end() == 0 and "Nothing to change" in t.text, t.text
+        assert t.text.count("warning") == 0
+
+
+@test
+def question_after():
+    """Nor does the second question hold anybody up once its transaction is over."""
+    with Machine() as h:
+        h.system(GPU)
+        t = Terminal(h.command("apply", "--yes", "--confirm-timeout", "900"))
+        t.expect("Keep these")
+        os.kill(t.pid, signal.SIGSTOP)
+        assert "is unconfirmed" in h.run("apply", "--yes", code=3).err
+        h.run("confirm", code=0)
+        h.system(DMA)
+        h.run("apply", "--yes", code=0)
+        force = h.read("run/iommucfg/policy.conf")
+        assert h.type(1) == "DMA" and '"DMA"' in force
+        os.kill(t.pid, signal.SIGCONT)
+        assert t.end() == 0, t.text
+        # For devices to come the newer policy stays.
+        assert h.read("run/iommucfg/policy.conf") == force, t.text
 
 
 @test
