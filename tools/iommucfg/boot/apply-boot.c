@@ -13,8 +13,8 @@
 /* syslog's, as the kernel takes them */
 enum { LEVEL_ERROR = 3, LEVEL_WARNING = 4, LEVEL_NOTICE = 5 };
 
-/* 1 where there is no policy: that is not wrong on a machine that boots. */
-static int read_policy(struct cli *cli, struct iommucfg_policy *policy)
+/* 1 where there is no policy, which alone is no problem here. */
+int read_system_policy(struct cli *cli, struct iommucfg_policy *policy)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
 	size_t n;
@@ -162,6 +162,8 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 	*policy = NULL;
 	if (iommucfg_policy_new(cli->ctx, policy))
 		return cli_nomem();
+	/* What was in force is what is given up. */
+	boot_out_of_force(cli);
 	if (!text) {
 		run_nothing(run);
 		/* The initramfs may have tried it, and left its rules. */
@@ -202,8 +204,11 @@ static int try_policy(struct run *run, struct iommucfg_policy **policy, bool goo
 		code = EXIT_CHANGE;
 	} else {
 		/* Counted before it can do any harm. */
-		if (choice == BOOT_TRIAL && !code && !is_wrong(run->plan))
-			boot_try(cli, text, tries);
+		if (choice == BOOT_TRIAL && !code && !is_wrong(run->plan)) {
+			code = boot_try(cli, text, tries);
+			if (code)
+				boot_out_of_force(cli);
+		}
 		code = carry_out(run, *policy, code);
 		if (code == EXIT_DONE || code == EXIT_CHANGE) {
 			boot_applied(cli, text);
@@ -237,13 +242,14 @@ int apply_boot(struct run *run, long tries)
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
 	code = run_lock(run);
-	ret = code || word == BOOT_WORD_GOOD ? 0 : read_policy(cli, policy);
+	ret = code || word == BOOT_WORD_GOOD ? 0 : read_system_policy(cli, policy);
 	if (code) {
 		cli_debug(cli, "the policy is not looked at");
 	} else if (ret > 0) {
 		cli_note(cli, "there is no policy");
 		run_nothing(run);
 		/* There may have been one, in the initramfs for instance. */
+		boot_out_of_force(cli);
 		run_standing(run, policy, code);
 	} else if (ret) {
 		code = EXIT_BAD;

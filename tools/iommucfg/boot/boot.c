@@ -201,17 +201,21 @@ static void trial_remove(int dirfd)
 		fsync(dirfd);
 }
 
-/* What is known of the trial of a policy; empty where it has had none. */
-static void trial_of(struct cli *cli, int dirfd, const char *policy, struct trial *trial)
+/*
+ * What is known of the trial of a policy; empty where it has had none. An error where
+ * that cannot be read; what can be read and is not ours counts as nothing.
+ */
+static int trial_of(struct cli *cli, int dirfd, const char *policy, struct trial *trial)
 {
 	int ret;
 
 	ret = trial_read(dirfd, trial);
-	if (ret && ret != -ENOENT)
+	if (ret == -EINVAL)
 		warn(cli, "var/lib/iommucfg/boot", ret);
 	/* That was another policy's. */
 	if (!ret && strcmp(trial->policy, policy))
 		trial_clear(trial);
+	return ret == -ENOENT || ret == -EINVAL ? 0 : ret;
 }
 
 /* Has this boot taken its try? Where there is no telling one boot from another, no. */
@@ -239,11 +243,8 @@ enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, cha
 
 	*fallback = NULL;
 	dirfd = state_open(cli->ctx, false);
-	if (dirfd < 0) {
-		if (dirfd != -ENOENT)
-			warn(cli, "var/lib/iommucfg", dirfd);
+	if (dirfd < 0)
 		return choice;
-	}
 	confirmed = state_read(dirfd, "good.conf", &ret);
 	if (!confirmed && ret != -ENOENT)
 		warn(cli, "var/lib/iommucfg/good.conf", ret);
@@ -251,6 +252,7 @@ enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, cha
 		trial_remove(dirfd);
 		choice = BOOT_CONFIRMED;
 	} else if (!good) {
+		/* That it cannot be read is said where the try is to be taken. */
 		trial_of(cli, dirfd, policy, &trial);
 		if (trial.policy && !trial.tries_left && !is_tried(cli, &trial))
 			choice = BOOT_FALLBACK;
@@ -264,34 +266,43 @@ enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, cha
 	return choice;
 }
 
-/*
- * Takes a try, once in a boot, before anything is changed. Where that cannot be
- * written it is said, and not counted.
- */
-void boot_try(struct cli *cli, const char *policy, long tries)
+static int take_try(struct cli *cli, int dirfd, const char *policy, long tries)
 {
 	struct trial old = { 0 }, trial = { .policy = (char *)policy };
-	int dirfd, ret;
+	int ret;
 
-	dirfd = state_open(cli->ctx, true);
-	if (dirfd < 0) {
-		warn(cli, "var/lib/iommucfg", dirfd);
-		return;
-	}
-	trial_of(cli, dirfd, policy, &old);
-	if (!old.policy || !is_tried(cli, &old)) {
+	ret = trial_of(cli, dirfd, policy, &old);
+	if (!ret && (!old.policy || !is_tried(cli, &old))) {
 		trial.tries_left = (old.policy ? old.tries_left : tries) - 1;
 		trial.boot_id = this_boot(cli);
 		ret = trial.boot_id ? trial_write(cli, &trial) : -ENOMEM;
 		free(trial.boot_id);
-		if (ret)
-			warn(cli, "var/lib/iommucfg/boot", ret);
-		else
+		if (!ret)
 			cli_note(cli, "the policy is on trial: %ld %s left after this one",
 				 trial.tries_left, trial.tries_left == 1 ? "try" : "tries");
 	}
 	trial_clear(&old);
-	close(dirfd);
+	return ret;
+}
+
+/*
+ * Takes a try, once in a boot, before anything is changed. What cannot be counted must
+ * not be tried: no number of boots would ever be enough. An exit code.
+ */
+int boot_try(struct cli *cli, const char *policy, long tries)
+{
+	int dirfd, ret;
+
+	dirfd = state_open(cli->ctx, true);
+	ret = dirfd < 0 ? dirfd : take_try(cli, dirfd, policy, tries);
+	if (dirfd >= 0)
+		close(dirfd);
+	if (!ret)
+		return EXIT_DONE;
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "boot", -ret,
+			      "the policy is on trial, and its tries cannot be counted (%s/var/lib/iommucfg/boot: %s): it is not applied",
+			      iommucfg_root(cli->ctx), strerror(-ret));
+	return EXIT_REFUSED;
 }
 
 /* The policy on trial has been applied in this boot: now it can be confirmed. */
@@ -410,6 +421,20 @@ void boot_image_is_old(struct cli *cli)
 
 	if (ret)
 		warn(cli, "run/iommucfg/image-is-old", ret);
+}
+
+/* Devices that come later are under no policy any more. */
+void boot_out_of_force(struct cli *cli)
+{
+	int dirfd = state_open_run(cli->ctx), ret = 0;
+
+	if (dirfd < 0)
+		return;
+	if (unlinkat(dirfd, "policy.conf", 0) && errno != ENOENT)
+		ret = -errno;
+	close(dirfd);
+	if (ret)
+		warn(cli, "run/iommucfg/policy.conf", ret);
 }
 
 /*

@@ -24,12 +24,13 @@ enum boot_choice {
 enum boot_word boot_word(struct cli *cli);
 bool boot_is_kdump(struct cli *cli);
 enum boot_choice boot_choose(struct cli *cli, const char *policy, bool good, char **fallback);
-void boot_try(struct cli *cli, const char *policy, long tries);
+int boot_try(struct cli *cli, const char *policy, long tries);
 void boot_applied(struct cli *cli, const char *policy);
 int boot_confirm(struct cli *cli);
 bool boot_began_with_other(struct cli *cli, const char *policy);
 void boot_initramfs_is_over(struct cli *cli);
 void boot_image_is_old(struct cli *cli);
+void boot_out_of_force(struct cli *cli);
 void boot_in_force(struct cli *cli, const char *policy);
 
 /* kmsg.c */
@@ -38,6 +39,7 @@ void kmsg(struct cli *cli, int level, const char *format, ...)
 
 /* apply-boot.c, confirm-boot.c */
 int apply_boot(struct run *run, long tries);
+int read_system_policy(struct cli *cli, struct iommucfg_policy *policy);
 int confirm_boot(struct cli *cli);
 
 #endif

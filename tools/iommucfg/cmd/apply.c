@@ -138,6 +138,22 @@ static int make_plan(struct run *run, bool again)
 	return cli_worse(code, restrict_to(run, asked->only));
 }
 
+/* Without a policy devices to come must not stay under the one that there was. */
+static void give_up(struct run *run)
+{
+	struct cli *cli = run->cli;
+	struct iommucfg_policy *none;
+
+	if ((run->lock < 0 && run_lock(run)) || run->lock < 0 ||
+	    iommucfg_policy_new(cli->ctx, &none))
+		return;
+	if (read_system_policy(cli, none) == 1) {
+		boot_out_of_force(cli);
+		iommucfg_standing_sync(none, cli->problems);
+	}
+	iommucfg_policy_free(none);
+}
+
 /*
  * Under the lock, as files may change while another one is at work; where there will be a
  * question they are read anew after it. What comes from standard input may take its time,
@@ -155,6 +171,8 @@ static int read_policy(struct run *run, struct asked *asked)
 	if (code)
 		return code;
 	ret = cli_read_policy(run->cli, asked->policy, asked->num_files, asked->files);
+	if (ret == -ENOENT && !asked->num_files)
+		give_up(run);
 	if (ret == -EINTR)
 		return run_interrupted(run);
 	if (ret)

@@ -31,6 +31,7 @@ class Machine(Host):
         return self
 
     def write(self, path, text):
+        os.makedirs(os.path.dirname(f"{self.root}/{path}"), exist_ok=True)
         with open(f"{self.root}/{path}", "w") as f:
             f.write(text)
 
@@ -38,7 +39,7 @@ class Machine(Host):
         try:
             with open(f"{self.root}/{path}") as f:
                 return f.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def etc(self, text):
@@ -335,12 +336,88 @@ def state_that_is_rubbish():
         h.boot("iommucfg=good")
         assert "good.conf:1" in h.run("apply", "--boot", code=1).err and h.type(1) == "DMA-FQ"
         assert "NOT applied" in h.kmsg()
-        # Where nothing can be counted, the policy is applied all the same.
-        shutil.rmtree(f"{h.root}/var")
-        h.write("var", "")
+
+
+@test
+def what_cannot_be_counted_is_not_tried():
+    for broken in ("no directory", "read only", "unreadable", "full"):
+        with Machine(True) as h:
+            h.etc(GPU)
+            lib = f"{h.root}/var/lib/iommucfg"
+            mounted = False
+            if broken == "no directory":
+                shutil.rmtree(f"{h.root}/var")
+                h.write("var", "")
+            elif broken == "unreadable":
+                os.makedirs(f"{lib}/boot")
+            else:
+                os.makedirs(lib)
+                size = "4k" if broken == "full" else "1m"
+                if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", lib],
+                                  capture_output=True, check=False).returncode:
+                    continue
+                mounted = True
+                if broken == "full":
+                    h.write("var/lib/iommucfg/fill", "x" * 4096)
+                else:
+                    subprocess.run(["mount", "-o", "remount,ro", lib], check=True)
+            try:
+                # The initramfs has left the policy that it applied.
+                h.write("run/iommucfg/policy.conf", GPU)
+                for _ in range(2):
+                    d = h.json("apply", "--boot", code=3)
+                    assert d["result"] == "refused" and h.type(1) == "DMA-FQ", (broken, d)
+                    assert any("cannot be counted" in p["message"] for p in d["problems"]), d
+                assert re.search("<3>iommucfg: .*cannot be counted", h.kmsg()), h.kmsg()
+                assert "NOT applied" in h.kmsg() and not h.read("run/iommucfg/policy.conf")
+                assert h.transactions() == []
+                h.run("confirm", "--boot")
+                assert not h.good()
+            finally:
+                if mounted:
+                    subprocess.run(["umount", lib], check=True)
+            # What needs no counting is applied.
+            if mounted and broken == "full":
+                os.makedirs(lib, exist_ok=True)
+                h.confirmed(GPU)
+                h.boot()
+                assert h.json("apply", "--boot", code=0)["result"] == "committed"
+
+
+@test
+def given_up_is_out_of_force():
+    # No try left, and none was ever confirmed.
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.run("apply", "--boot", "--tries", "1", code=0)
+        force = h.read("run/iommucfg/policy.conf")
         h.boot()
-        r = h.run("apply", "--boot", code=0)
-        assert h.type(1) == "identity" and "warning" in r.err
+        h.write("run/iommucfg/policy.conf", force)
+        h.run("apply", "--boot", "--tries", "1", code=2)
+        assert h.read("run/iommucfg/policy.conf") is None and h.standing() == {}
+        # One is, but cannot be read any more.
+        h.write("var/lib/iommucfg/good.conf", "rubbish")
+        h.boot()
+        h.write("run/iommucfg/policy.conf", force)
+        h.run("apply", "--boot", "--tries", "1", code=1)
+        assert h.read("run/iommucfg/policy.conf") is None
+    # Deleted: found at boot, and by who applies it.
+    for args, code in ((["--boot"], 0), ([], 1)):
+        with Machine(True) as h:
+            h.etc(GPU)
+            h.run("apply", "--boot", code=0)
+            assert h.standing() and h.read("run/iommucfg/policy.conf")
+            # Somebody writes it anew: that it is wrong for a moment changes nothing.
+            h.etc(BAD)
+            h.run("apply", *args, code=1)
+            assert h.standing() and h.read("run/iommucfg/policy.conf")
+            os.unlink(f"{h.root}/etc/iommucfg.conf")
+            h.run("plan", code=1)
+            h.run("apply", "nosuch.conf", code=1)
+            assert h.standing() and h.read("run/iommucfg/policy.conf")
+            h.run("apply", *args, code=code)
+            assert h.standing() == {} and h.read("run/iommucfg/policy.conf") is None
+            assert h.type(1) == "identity"
 
 
 @test

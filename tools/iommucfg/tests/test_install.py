@@ -327,16 +327,46 @@ def units():
 @test
 def command_of_the_device_unit():
     with Installed() as h:
-        h.write("etc/iommucfg.conf", GPU)
+        # Nobody is there to confirm what the units do, whatever the policy says.
+        h.write("etc/iommucfg.conf", GPU + "options = { confirm_timeout = 1; };\n")
         h.inside("iommucfg apply --boot")
         h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
-        with open(f"{h.root}/usr/local/lib/systemd/system/iommucfg-device@.service") as f:
-            lines = [x for x in f.read().splitlines() if x.startswith("ExecStart")]
-        for line in lines:
-            h.inside(line.split("=", 1)[1].replace("%i", "0000:01:00.0"))
-        assert h.type(1) == "identity"
+        (line,) = commands(h, "iommucfg-device@.service", "ExecStart")
+        line = line.replace("%i", "0000:01:00.0")
+        h.inside(line)
+        assert h.type(1) == "identity" and h.transactions() == []
         # Nobody but root can hold up what comes next.
         assert os.stat(f"{h.root}/run/iommucfg/device.lock").st_mode & 0o777 == 0o600
+        # Another transaction that is not over: to be tried again.
+        h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+        h.inside("iommucfg set --yes --confirm-timeout 900 --detach --name night 7 DMA")
+        h.inside(line, 3)
+        h.inside("iommucfg confirm night")
+        h.inside(line)
+        assert h.type(1) == "identity"
+        # One that is gone again is nothing wrong, one that is in no group is; nor is it
+        # that the policy was given up meanwhile.
+        h.inside(line.replace("01:00.0", "77:00.0"))
+        os.makedirs(f"{h.root}/sys/bus/pci/devices/0000:77:00.0")
+        h.inside(line.replace("01:00.0", "77:00.0"), 1)
+        os.unlink(f"{h.root}/run/iommucfg/policy.conf")
+        h.inside(line)
+
+
+def commands(h, unit, key):
+    """The command lines of an installed unit."""
+    with open(f"{h.root}/usr/local/lib/systemd/system/{unit}") as f:
+        return [x.split("=", 1)[1] for x in f.read().splitlines() if x.startswith(key + "=")]
+
+
+@test
+def reload_of_the_unit():
+    with Installed() as h:
+        h.write("etc/iommucfg.conf", GPU + "options = { confirm_timeout = 1; };\n")
+        (line,) = commands(h, "iommucfg.service", "ExecReload")
+        h.inside(line)
+        assert h.type(1) == "identity" and h.transactions() == []
+        assert "identity" in h.read("run/iommucfg/policy.conf")
 
 
 if __name__ == "__main__":
