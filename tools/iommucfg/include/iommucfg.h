@@ -406,6 +406,25 @@ enum iommucfg_guard {
 	IOMMUCFG_GUARD_BLOCK	= 2,
 };
 
+/**
+ * enum iommucfg_word - the word of allow_in_use that a use needs; also a mask
+ * @IOMMUCFG_WORD_NEVER: no word permits it
+ * @IOMMUCFG_WORD_NET: a running interface
+ * @IOMMUCFG_WORD_BLOCK: a disk that is open or held, with nothing mounted
+ * @IOMMUCFG_WORD_DEFAULT_ROUTE: an interface with the default route, or with mounts, disks or
+ *	swap that come over it; only the first has iommucfg_use_default_route()
+ * @IOMMUCFG_WORD_MOUNTED: a disk that is mounted
+ * @IOMMUCFG_WORD_OTHER: held open through a character device
+ */
+enum iommucfg_word {
+	IOMMUCFG_WORD_NEVER		= 0,
+	IOMMUCFG_WORD_NET		= 1 << 0,
+	IOMMUCFG_WORD_BLOCK		= 1 << 1,
+	IOMMUCFG_WORD_DEFAULT_ROUTE	= 1 << 2,
+	IOMMUCFG_WORD_MOUNTED		= 1 << 3,
+	IOMMUCFG_WORD_OTHER		= 1 << 4,
+};
+
 /** iommucfg_use_kind() - "mount", "swap", "dm", "md", "holder", "net", "vfio", "vfs" */
 const char *iommucfg_use_kind(const struct iommucfg_use *use);
 
@@ -415,7 +434,10 @@ const char *iommucfg_use_name(const struct iommucfg_use *use);
 /** iommucfg_use_detail() - mount point, addresses, PID of the owner, ... */
 const char *iommucfg_use_detail(const struct iommucfg_use *use);
 
-/** iommucfg_use_guard() - the word of allow_in_use that it falls under */
+/** iommucfg_use_word() - the word of allow_in_use that it needs, one of them */
+enum iommucfg_word iommucfg_use_word(const struct iommucfg_use *use);
+
+/** iommucfg_use_guard() - what the kernel has to overlook for it */
 enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use);
 
 /** iommucfg_use_default_route() - an interface that carries a default route */

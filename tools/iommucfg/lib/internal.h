@@ -61,7 +61,7 @@ struct iommucfg_use {
 	const char *kind;	/* constant */
 	char *name;
 	char *detail;
-	enum iommucfg_guard guard;
+	enum iommucfg_word word;
 	bool default_route;
 };
 
@@ -258,7 +258,7 @@ void ic_unread_free(struct iommucfg_topology *topology);
 
 /* use*.c */
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
-	       enum iommucfg_guard guard, bool default_route, const char *format, ...)
+	       enum iommucfg_word word, bool default_route, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 int ic_use_block(struct iommucfg_topology *topology);
 int ic_use_net(struct iommucfg_topology *topology);

@@ -11,12 +11,12 @@ static bool refuses(const struct iommucfg_plan *plan, const struct iommucfg_use 
 	const struct iommucfg_plan_options *options = &plan->options;
 
 	*kind = "in-use";
-	if (use->guard == IOMMUCFG_GUARD_NEVER) {
+	if (use->word == IOMMUCFG_WORD_NEVER) {
 		*hint = "that is never overridden";
 		return true;
 	}
-	if (!(options->allow_in_use & use->guard)) {
-		*hint = use->guard == IOMMUCFG_GUARD_NET ? "--allow-in-use net permits it" :
+	if (!(options->allow_in_use & iommucfg_use_guard(use))) {
+		*hint = iommucfg_use_guard(use) == IOMMUCFG_GUARD_NET ? "--allow-in-use net permits it" :
 							   "--allow-in-use block permits it";
 		return true;
 	}

@@ -136,7 +136,7 @@ static void dm_label(const struct blocks *blocks, const char *name, char *buf, s
  * else of each one that it stands on, all the way down.
  */
 static int tell(const struct blocks *blocks, const struct block *block, const char *kind,
-		const char *detail, const char *via, int depth)
+		enum iommucfg_word word, const char *detail, const char *via, int depth)
 {
 	char path[PATH_MAX], label[512];
 	const struct block *slave;
@@ -146,7 +146,7 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 	DIR *dir;
 
 	for (i = 0; i < block->above.n && !ret; i++)
-		ret = ic_use_add(block->above.v[i], kind, block->name, IOMMUCFG_GUARD_BLOCK, false,
+		ret = ic_use_add(block->above.v[i], kind, block->name, word, false,
 				 "%s%s%s", detail, via ? " over " : "", via ? via : "");
 	if (ret || block->above.n || depth > MAX_STACK)
 		return ret;
@@ -158,7 +158,7 @@ static int tell(const struct blocks *blocks, const struct block *block, const ch
 	while (!ret && (e = ic_readdir(dir, &error))) {
 		slave = *e->d_name == '.' ? NULL : by_name(blocks, e->d_name);
 		if (slave)
-			ret = tell(blocks, slave, kind, detail, label, depth + 1);
+			ret = tell(blocks, slave, kind, word, detail, label, depth + 1);
 	}
 	closedir(dir);
 	return ret || !error ? ret : unread(blocks, NULL, error, "sys/%s", path);
@@ -202,7 +202,7 @@ static int use_mounts(const struct blocks *blocks)
 			block = by_source(blocks, mnt_fs_get_source(fs));
 		target = mnt_fs_get_target(fs);
 		if (block && target)
-			ret = tell(blocks, block, "mount", target, NULL, 0);
+			ret = tell(blocks, block, "mount", IOMMUCFG_WORD_MOUNTED, target, NULL, 0);
 	}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
@@ -231,7 +231,7 @@ static int use_swaps(const struct blocks *blocks)
 	while (!ret && !mnt_table_next_fs(table, iter, &fs)) {
 		block = by_source(blocks, mnt_fs_get_source(fs));
 		if (block)
-			ret = tell(blocks, block, "swap", "swap", NULL, 0);
+			ret = tell(blocks, block, "swap", IOMMUCFG_WORD_MOUNTED, "swap", NULL, 0);
 	}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
@@ -256,7 +256,7 @@ static int use_holders(const struct blocks *blocks, const struct block *block)
 		kind = !strncmp(e->d_name, "dm-", 3) ? "dm" :
 		       !strncmp(e->d_name, "md", 2) ? "md" : "holder";
 		dm_label(blocks, e->d_name, label, sizeof(label));
-		ret = tell(blocks, block, kind, label, NULL, 0);
+		ret = tell(blocks, block, kind, IOMMUCFG_WORD_BLOCK, label, NULL, 0);
 	}
 	closedir(dir);
 	return ret || !error ? ret : unread(blocks, &block->above, error, "sys/%s", path);

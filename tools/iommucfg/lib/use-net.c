@@ -123,8 +123,10 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 	if (face.default_route)
 		say(&face, "default route", "");
 	for (i = 0; i < above.n && !ret; i++)
-		ret = ic_use_add(above.v[i], "net", name, IOMMUCFG_GUARD_NET, face.default_route,
-				 "%s", face.text);
+		ret = ic_use_add(above.v[i], "net", name,
+				 face.default_route ? IOMMUCFG_WORD_DEFAULT_ROUTE :
+						      IOMMUCFG_WORD_NET,
+				 face.default_route, "%s", face.text);
 out:
 	free(above.v);
 	return ret;

@@ -55,7 +55,7 @@ static int owned(const struct scan *scan, const char *file, const char *pid, con
 		    has_cdev(device, what + 8) :
 		    ic_canonical_decimal(strncmp(what, "noiommu-", 8) ? what : what + 8,
 					 &number) && number == device->group->number)
-			ret = ic_use_add(device, "vfio", file, IOMMUCFG_GUARD_NEVER, false,
+			ret = ic_use_add(device, "vfio", file, IOMMUCFG_WORD_NEVER, false,
 					 "PID %s (%s)", pid, comm);
 	}
 	return ret;

@@ -7,9 +7,9 @@
 #include "internal.h"
 
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
-	       enum iommucfg_guard guard, bool default_route, const char *format, ...)
+	       enum iommucfg_word word, bool default_route, const char *format, ...)
 {
-	struct iommucfg_use use = { .kind = kind, .guard = guard, .default_route = default_route };
+	struct iommucfg_use use = { .kind = kind, .word = word, .default_route = default_route };
 	va_list args;
 	size_t i;
 	int n;
@@ -51,7 +51,7 @@ static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *d
 		return ic_unread(topology, &only, IC_MAYBE_NEVER, ret, "sys/%s", path);
 	if (!ret || ic_parse_number(buf, 10, ULONG_MAX, &n) || !n)
 		return 0;
-	return ic_use_add(device, "vfs", device->name, IOMMUCFG_GUARD_NEVER, false,
+	return ic_use_add(device, "vfs", device->name, IOMMUCFG_WORD_NEVER, false,
 			  "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
 }
 
@@ -98,9 +98,23 @@ const char *iommucfg_use_detail(const struct iommucfg_use *use)
 	return use->detail;
 }
 
+enum iommucfg_word iommucfg_use_word(const struct iommucfg_use *use)
+{
+	return use->word;
+}
+
 enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use)
 {
-	return use->guard;
+	switch (use->word) {
+	case IOMMUCFG_WORD_NET:
+	case IOMMUCFG_WORD_DEFAULT_ROUTE:
+		return IOMMUCFG_GUARD_NET;
+	case IOMMUCFG_WORD_BLOCK:
+	case IOMMUCFG_WORD_MOUNTED:
+		return IOMMUCFG_GUARD_BLOCK;
+	default:
+		return IOMMUCFG_GUARD_NEVER;
+	}
 }
 
 bool iommucfg_use_default_route(const struct iommucfg_use *use)
