@@ -94,19 +94,31 @@ static void tell(struct cli *cli, const struct iommucfg_problem *p)
 	fputs(color && !warning ? "\033[0m\n" : "\n", stderr);
 }
 
-void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems)
+/* From an index on, with one line for what differs in the group alone. */
+static void tell_from(struct cli *cli, const struct iommucfg_problems *problems, size_t from)
 {
+	struct iommucfg_problems *folded;
 	size_t i;
 
-	for (i = 0; i < iommucfg_problems_count(problems); i++)
-		tell(cli, iommucfg_problems_get(problems, i));
+	if (iommucfg_problems_fold(problems, from, &folded)) {
+		cli_nomem();
+		return;
+	}
+	for (i = 0; i < iommucfg_problems_count(folded); i++)
+		tell(cli, iommucfg_problems_get(folded, i));
+	iommucfg_problems_free(folded);
+}
+
+void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems)
+{
+	tell_from(cli, problems, 0);
 }
 
 /* Says what was found since the last time. */
 void cli_tell(struct cli *cli)
 {
-	for (; cli->told < iommucfg_problems_count(cli->problems); cli->told++)
-		tell(cli, iommucfg_problems_get(cli->problems, cli->told));
+	tell_from(cli, cli->problems, cli->told);
+	cli->told = iommucfg_problems_count(cli->problems);
 }
 
 static const struct command *command_of(const struct cli *cli)

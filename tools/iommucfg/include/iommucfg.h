@@ -162,6 +162,20 @@ void iommucfg_problems_free(struct iommucfg_problems *problems);
 /** iommucfg_problems_count() - problems in a list; 0 for NULL */
 size_t iommucfg_problems_count(const struct iommucfg_problems *problems);
 
+/**
+ * iommucfg_problems_fold() - a shorter list, for people
+ * @problems: any list
+ * @from: index of the first problem to take
+ * @folded: gets a new list, in the same order, that the caller frees
+ *
+ * Where four or more problems differ in the group and the device alone, the first stands
+ * for all, and its message names the other groups.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int iommucfg_problems_fold(const struct iommucfg_problems *problems, size_t from,
+			   struct iommucfg_problems **folded);
+
 /** iommucfg_problems_at_least() - how many have at least this severity */
 size_t iommucfg_problems_at_least(const struct iommucfg_problems *problems,
 				  enum iommucfg_severity severity);
@@ -425,7 +439,12 @@ enum iommucfg_word {
 	IOMMUCFG_WORD_OTHER		= 1 << 4,
 };
 
-/** iommucfg_use_kind() - "mount", "swap", "dm", "md", "holder", "net", "vfio", "vfs" */
+/**
+ * iommucfg_use_kind() - what it is
+ *
+ * Return: "mount", "swap", "journal", "dm", "md", "holder", "export", "open", "net", "vfio",
+ * "vfs", "mdev", "vdpa", "subfunction", "watchdog" or "console". There may be more.
+ */
 const char *iommucfg_use_kind(const struct iommucfg_use *use);
 
 /** iommucfg_use_name() - block device, interface, or file in /dev */
@@ -436,6 +455,9 @@ const char *iommucfg_use_detail(const struct iommucfg_use *use);
 
 /** iommucfg_use_word() - the word of allow_in_use that it needs, one of them */
 enum iommucfg_word iommucfg_use_word(const struct iommucfg_use *use);
+
+/** iommucfg_use_fix() - one line for sh that ends it, or NULL */
+const char *iommucfg_use_fix(const struct iommucfg_use *use);
 
 /** iommucfg_use_guard() - what the kernel has to overlook for it */
 enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use);

@@ -94,7 +94,7 @@ void ic_links_free(struct iommucfg_topology *topology)
 	free(topology->links);
 }
 
-static int add(struct ic_devices *devices, struct iommucfg_device *device)
+int ic_devices_add(struct ic_devices *devices, struct iommucfg_device *device)
 {
 	size_t i;
 	int ret;
@@ -156,6 +156,33 @@ static int above_head(struct iommucfg_topology *topology, const char *syspath,
 	return ret;
 }
 
+/*
+ * Adds a device, and of those that it is below the ones whose release takes away what is
+ * below them: a root bus of a VMD controller goes with its driver. Ports keep theirs, and
+ * those without a driver are not released.
+ */
+static int add_line(struct iommucfg_topology *topology, struct iommucfg_device *device,
+		    struct ic_devices *devices)
+{
+	char *parent, *slash;
+	int ret;
+
+	ret = ic_devices_add(devices, device);
+	while (!ret && device) {
+		parent = strdup(device->syspath);
+		if (!parent)
+			return -ENOMEM;
+		slash = strrchr(parent, '/');
+		if (slash)
+			*slash = '\0';
+		device = slash ? ic_device_at(topology, parent) : NULL;
+		free(parent);
+		if (device && device->driver && !iommucfg_device_manages_dma(device))
+			ret = ic_devices_add(devices, device);
+	}
+	return ret;
+}
+
 static int above(struct iommucfg_topology *topology, const char *syspath,
 		 struct ic_devices *devices, int depth)
 {
@@ -167,7 +194,7 @@ static int above(struct iommucfg_topology *topology, const char *syspath,
 		return 0;
 	device = ic_device_at(topology, syspath);
 	if (device)
-		ret = add(devices, device);
+		ret = add_line(topology, device, devices);
 	else if (strstr(syspath, "/nvme-subsystem/"))
 		ret = above_head(topology, syspath, devices, depth);
 	for (i = 0; i < topology->num_links && !ret; i++)

@@ -61,6 +61,7 @@ struct iommucfg_use {
 	const char *kind;	/* constant */
 	char *name;
 	char *detail;
+	char *fix;		/* or NULL */
 	enum iommucfg_word word;
 	bool default_route;
 };
@@ -108,7 +109,7 @@ struct iommucfg_topology {
 	size_t num_links, cap_links;
 	/* what could not be read of what is in use */
 	struct ic_unread {
-		char *file;		/* below the root */
+		char *why;
 		struct iommucfg_device *device;	/* the one that it is about, or NULL */
 		int maybe, error;
 	} *unreads;
@@ -122,6 +123,8 @@ struct iommucfg_topology {
 #define IC_MAYBE_BLOCK		IOMMUCFG_GUARD_BLOCK
 #define IC_MAYBE_NEVER		4	/* what is never overridden */
 #define IC_MAYBE_DEFAULT_ROUTE	8
+#define IC_MAYBE_MOUNTED	16
+#define IC_MAYBE_OTHER		32
 #define IC_MAYBE_LINKED		(IC_MAYBE_NET | IC_MAYBE_BLOCK)
 
 enum ic_key {
@@ -203,6 +206,7 @@ void ic_unescape(char *text);
 const char *ic_basename(const char *path);
 char *ic_sys_link(int dirfd, const char *path, const char *base);
 int ic_strdup(char **copy, const char *text);
+char *ic_printable(const char *text);
 int ic_list_directories(int dirfd, const char *path, int (*wanted)(const struct dirent *e),
 			char ***names);
 void ic_free_names(char **names);
@@ -244,6 +248,7 @@ struct ic_devices {
 
 int ic_links_read(struct iommucfg_topology *topology);
 void ic_links_free(struct iommucfg_topology *topology);
+int ic_devices_add(struct ic_devices *devices, struct iommucfg_device *device);
 int ic_devices_above(struct iommucfg_topology *topology, const char *syspath,
 		     struct ic_devices *devices);
 
@@ -252,6 +257,9 @@ bool ic_is_gone(int error);
 int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
 	      int error, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
+int ic_unknown(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
+	       const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_problems *problems);
 int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *change);
 void ic_unread_free(struct iommucfg_topology *topology);
@@ -260,9 +268,9 @@ void ic_unread_free(struct iommucfg_topology *topology);
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
 	       enum iommucfg_word word, bool default_route, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
-int ic_use_block(struct iommucfg_topology *topology);
+void ic_use_fix(struct iommucfg_device *device, const char *fix);
+void ic_uses_free(struct iommucfg_device *device);
 int ic_use_net(struct iommucfg_topology *topology);
-int ic_use_vfio(struct iommucfg_topology *topology);
 
 /* netinfo.c */
 struct ic_netinfo;

@@ -42,16 +42,18 @@ static int vproblem(struct iommucfg_problems *problems, enum iommucfg_severity s
 		.severity = severity, .group = where->group, .line = where->line,
 		.error = where->error,
 	};
+	char *raw;
 
 	if (!problems)
 		return 0;
 	if (IC_GROW(problems->v, problems->n, problems->cap))
 		return -ENOMEM;
-	if (vasprintf(&p.message, format, args) < 0) {
-		p.message = NULL;
-		goto nomem;
-	}
-	if (ic_strdup(&p.kind, kind) || ic_strdup(&p.file, where->file) ||
+	if (vasprintf(&raw, format, args) < 0)
+		return -ENOMEM;
+	/* Names that others gave may be in it: one message is one line, of text alone. */
+	p.message = ic_printable(raw);
+	free(raw);
+	if (!p.message || ic_strdup(&p.kind, kind) || ic_strdup(&p.file, where->file) ||
 	    ic_strdup(&p.rule, where->rule) || ic_strdup(&p.device, where->device))
 		goto nomem;
 	problems->v[problems->n++] = p;

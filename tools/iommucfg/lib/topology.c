@@ -83,11 +83,7 @@ static void device_free(struct iommucfg_device *device)
 
 	if (!device)
 		return;
-	for (i = 0; i < device->num_uses; i++) {
-		free(device->uses[i].name);
-		free(device->uses[i].detail);
-	}
-	free(device->uses);
+	ic_uses_free(device);
 	for (i = 0; device->modules && device->modules[i]; i++)
 		free(device->modules[i]);
 	free(device->modules);

@@ -16,18 +16,31 @@ bool ic_is_gone(int error)
 }
 
 static int add(struct iommucfg_topology *topology, struct iommucfg_device *device, int maybe,
-	       int error, const char *file)
+	       int error, const char *why)
 {
 	struct ic_unread unread = { .device = device, .maybe = maybe, .error = -error };
 
-	unread.file = strdup(file);
-	if (!unread.file ||
+	unread.why = strdup(why);
+	if (!unread.why ||
 	    IC_GROW(topology->unreads, topology->num_unreads, topology->cap_unreads)) {
-		free(unread.file);
+		free(unread.why);
 		return -ENOMEM;
 	}
 	topology->unreads[topology->num_unreads++] = unread;
 	return 0;
+}
+
+static int add_all(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
+		   int error, const char *why)
+{
+	size_t i;
+	int ret = 0;
+
+	if (!only)
+		return add(topology, NULL, maybe, error, why);
+	for (i = 0; i < only->n && !ret; i++)
+		ret = add(topology, only->v[i], maybe, error, why);
+	return ret;
 }
 
 /*
@@ -38,9 +51,8 @@ int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only,
 	      int error, const char *format, ...)
 {
 	va_list args;
-	char *file;
-	size_t i;
-	int n, ret = 0;
+	char *file, *why;
+	int n, ret = -ENOMEM;
 
 	if (ic_is_gone(error))
 		return 0;
@@ -49,20 +61,39 @@ int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only,
 	va_end(args);
 	if (n < 0)
 		return -ENOMEM;
-	if (!only)
-		ret = add(topology, NULL, maybe, error, file);
-	for (i = 0; only && i < only->n && !ret; i++)
-		ret = add(topology, only->v[i], maybe, error, file);
+	if (asprintf(&why, "%s/%s cannot be read: %s", topology->ctx->root, file,
+		     strerror(-error)) >= 0) {
+		ret = add_all(topology, only, maybe, error, why);
+		free(why);
+	}
 	free(file);
+	return ret;
+}
+
+/* Takes down, as a sentence, what no file tells. */
+int ic_unknown(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
+	       const char *format, ...)
+{
+	va_list args;
+	char *why;
+	int n, ret;
+
+	va_start(args, format);
+	n = vasprintf(&why, format, args);
+	va_end(args);
+	if (n < 0)
+		return -ENOMEM;
+	ret = add_all(topology, only, maybe, 0, why);
+	free(why);
 	return ret;
 }
 
 static bool is_same(const struct ic_unread *a, const struct ic_unread *b)
 {
-	return a->error == b->error && !strcmp(a->file, b->file);
+	return !strcmp(a->why, b->why);
 }
 
-/* Who only looks has to know as well. Once for each file, however many devices it is about. */
+/* A command that only looks has to tell as well. Once, however many devices it is about. */
 int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_problems *problems)
 {
 	const struct ic_unread *u;
@@ -74,10 +105,9 @@ int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_pro
 		if (i && is_same(u, u - 1))
 			continue;
 		ret = iommucfg_problems_add(problems, IOMMUCFG_WARNING, "system", u->error,
-					    "%s is not known for certain: %s/%s cannot be read: %s",
+					    "%s is not known for certain: %s",
 					    u->maybe ? "what is in use" :
-						       "what addresses there are",
-					    topology->ctx->root, u->file, strerror(u->error));
+						       "what addresses there are", u->why);
 	}
 	return ret;
 }
@@ -87,7 +117,9 @@ static const char *refuses(const struct iommucfg_plan_options *options, const st
 {
 	int missing = u->maybe & IC_MAYBE_LINKED & ~options->allow_in_use;
 
-	if (u->maybe & IC_MAYBE_NEVER)
+	if (u->maybe & IC_MAYBE_NEVER ||
+	    (u->maybe & IC_MAYBE_MOUNTED && !(options->allow_in_use & IOMMUCFG_WORD_MOUNTED)) ||
+	    (u->maybe & IC_MAYBE_OTHER && !(options->allow_in_use & IOMMUCFG_WORD_OTHER)))
 		return "";
 	if (missing == IC_MAYBE_LINKED)
 		return "; --allow-in-use net,block permits it";
@@ -127,10 +159,8 @@ int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *ch
 		};
 		ret = ic_problem(plan->problems, plan->options.skip_in_use ? IOMMUCFG_WARNING :
 				 IOMMUCFG_ERROR, "system", &where,
-				 "group %u may be in use%s: %s/%s cannot be read: %s%s",
-				 change->group->number,
-				 plan->options.skip_in_use ? ", and is left out" : "",
-				 topology->ctx->root, u->file, strerror(u->error), hint);
+				 "group %u may be in use%s: %s%s", change->group->number,
+				 plan->options.skip_in_use ? ", and is left out" : "", u->why, hint);
 		if (ret)
 			return ret;
 		last = u;
@@ -143,6 +173,6 @@ void ic_unread_free(struct iommucfg_topology *topology)
 	size_t i;
 
 	for (i = 0; i < topology->num_unreads; i++)
-		free(topology->unreads[i].file);
+		free(topology->unreads[i].why);
 	free(topology->unreads);
 }

@@ -4,35 +4,116 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "internal.h"
+#include "use.h"
 
+#define MAX_ALIKE	8
+
+static void use_clear(struct iommucfg_use *use)
+{
+	free(use->name);
+	free(use->detail);
+	free(use->fix);
+}
+
+/*
+ * What people may name as they like, such as mount points and processes, must not reach a
+ * terminal with control bytes, nor JSON with what is no UTF-8.
+ */
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
 	       enum iommucfg_word word, bool default_route, const char *format, ...)
 {
 	struct iommucfg_use use = { .kind = kind, .word = word, .default_route = default_route };
 	va_list args;
+	char *raw;
 	size_t i;
 	int n;
 
 	va_start(args, format);
-	n = vasprintf(&use.detail, format, args);
+	n = vasprintf(&raw, format, args);
 	va_end(args);
 	if (n < 0)
 		return -ENOMEM;
+	use.detail = ic_printable(raw);
+	free(raw);
+	use.name = ic_printable(name);
+	if (!use.name || !use.detail)
+		goto nomem;
 	/* A file system may be mounted many times, a device reached two ways. */
 	for (i = 0; i < device->num_uses; i++)
-		if (!strcmp(device->uses[i].kind, kind) && !strcmp(device->uses[i].name, name) &&
-		    !strcmp(device->uses[i].detail, use.detail)) {
-			free(use.detail);
-			return 0;
-		}
-	use.name = strdup(name);
-	if (!use.name || IC_GROW(device->uses, device->num_uses, device->cap_uses)) {
-		free(use.name);
-		free(use.detail);
-		return -ENOMEM;
+		if (!strcmp(device->uses[i].kind, kind) &&
+		    !strcmp(device->uses[i].name, use.name) &&
+		    !strcmp(device->uses[i].detail, use.detail))
+			break;
+	if (i < device->num_uses) {
+		use_clear(&use);
+		return 0;
 	}
+	if (IC_GROW(device->uses, device->num_uses, device->cap_uses))
+		goto nomem;
 	device->uses[device->num_uses++] = use;
+	return 0;
+nomem:
+	use_clear(&use);
+	return -ENOMEM;
+}
+
+/* Gives the use that was added last a line for sh that ends it. Without one it stays NULL. */
+void ic_use_fix(struct iommucfg_device *device, const char *fix)
+{
+	if (device->num_uses && fix && !device->uses[device->num_uses - 1].fix)
+		device->uses[device->num_uses - 1].fix = strdup(fix);
+}
+
+void ic_uses_free(struct iommucfg_device *device)
+{
+	size_t i;
+
+	for (i = 0; i < device->num_uses; i++)
+		use_clear(&device->uses[i]);
+	free(device->uses);
+}
+
+static bool is_alike(const struct iommucfg_use *a, const struct iommucfg_use *b)
+{
+	return a->word == b->word && a->default_route == b->default_route && !a->fix && !b->fix &&
+	       !strcmp(a->kind, b->kind);
+}
+
+/*
+ * A disk can have hundreds of volumes in use, each by itself: of those that need the same
+ * word for the same reason the first are kept, and the rest is counted.
+ */
+static int fold_uses(struct iommucfg_device *device)
+{
+	size_t i, k, n = 0, alike, *left;
+	char *detail;
+
+	left = calloc(device->num_uses + 1, sizeof(*left));
+	if (!left)
+		return -ENOMEM;
+	for (i = 0; i < device->num_uses; i++) {
+		for (k = 0, alike = 0; k < n && alike < MAX_ALIKE; k++)
+			alike += is_alike(&device->uses[k], &device->uses[i]);
+		if (alike < MAX_ALIKE) {
+			left[n] = 0;
+			device->uses[n++] = device->uses[i];
+			continue;
+		}
+		left[k - 1]++;
+		use_clear(&device->uses[i]);
+	}
+	device->num_uses = n;
+	for (i = 0; i < n; i++) {
+		if (!left[i])
+			continue;
+		if (asprintf(&detail, "%s, and %zu more", device->uses[i].detail, left[i]) < 0) {
+			free(left);
+			return -ENOMEM;
+		}
+		free(device->uses[i].detail);
+		device->uses[i].detail = detail;
+	}
+	free(left);
 	return 0;
 }
 
@@ -55,20 +136,39 @@ static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *d
 			  "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
 }
 
-static int scan(struct iommucfg_topology *topology)
+static int scan_all(struct ic_scan *scan)
 {
+	struct iommucfg_topology *topology = scan->topology;
+	static int (*const steps[])(struct ic_scan *scan) = {
+		ic_blocks_read, ic_nodes_read, ic_opens_read, ic_fs_read, ic_use_mounts,
+		ic_use_swaps, ic_use_holders, ic_use_exports, ic_use_open, ic_use_nodes,
+	};
 	size_t i;
 	int ret;
 
 	ret = ic_links_read(topology);
-	if (!ret)
-		ret = ic_use_block(topology);
+	for (i = 0; i < sizeof(steps) / sizeof(*steps) && !ret; i++)
+		ret = steps[i](scan);
 	if (!ret)
 		ret = ic_use_net(topology);
-	if (!ret)
-		ret = ic_use_vfio(topology);
 	for (i = 0; i < topology->num_devices && !ret; i++)
 		ret = use_vfs(topology, topology->by_path[i]);
+	for (i = 0; i < topology->num_devices && !ret; i++)
+		ret = fold_uses(topology->by_path[i]);
+	return ret;
+}
+
+static int scan(struct iommucfg_topology *topology)
+{
+	struct ic_scan scan = { .topology = topology };
+	int ret;
+
+	ret = scan_all(&scan);
+	ic_fs_free(&scan);
+	ic_opens_free(&scan.opens);
+	ic_mounts_free(&scan.mounts);
+	ic_nodes_free(&scan.nodes);
+	ic_blocks_free(&scan.blocks);
 	return ret;
 }
 
@@ -96,6 +196,11 @@ const char *iommucfg_use_name(const struct iommucfg_use *use)
 const char *iommucfg_use_detail(const struct iommucfg_use *use)
 {
 	return use->detail;
+}
+
+const char *iommucfg_use_fix(const struct iommucfg_use *use)
+{
+	return use->fix;
 }
 
 enum iommucfg_word iommucfg_use_word(const struct iommucfg_use *use)

@@ -233,7 +233,7 @@ static void test_guards(void **state)
 	assert_int_equal(iommucfg_problems_at_least(iommucfg_plan_problems(f.plan),
 						    IOMMUCFG_REFUSED), 4);
 	assert_string_equal(said(0),
-		"group 2 is in use: 0000:00:02.0: mount nvme0n1p1: /; --allow-in-use block permits it");
+		"group 2 is in use: 0000:00:02.0: mount nvme0n1p1: /; that is never overridden");
 	options.allow_in_use = IOMMUCFG_GUARD_NET;
 	make_plan(disk, &options);
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 4);

@@ -248,8 +248,12 @@ def role_in_use():
         assert not p.failed and p.changed == [] and p[APPLY]["exit_status"] == 2, p.changed
         p = h.play("--check", iommucfg_policy=disk, iommucfg_skip_in_use=True)
         assert not p.failed and p.changed == [], p.changed
+        # "/" is on that disk. Another one is only mounted.
         p = h.play(iommucfg_policy=disk, iommucfg_allow_in_use=["net", "block"])
-        assert not p.failed and h.type(2) == "DMA", p.out
+        assert p.failed and p[APPLY]["exit_status"] == 3 and h.type(2) == "DMA-FQ", p.out
+        p = h.play(iommucfg_policy=disk.replace("0000:00:02.0", "10000:e1:00.0"),
+                   iommucfg_allow_in_use=["net", "block"])
+        assert not p.failed and h.type(9) == "DMA", p.out
 
 
 @test

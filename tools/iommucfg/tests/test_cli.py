@@ -36,7 +36,7 @@ def show_needs_nothing():
         assert sda == [{"kind": "mount", "name": "sda", "detail": "/srv/my data"}], sda
         vm = d["groups"][6]["devices"][0]["in_use"]
         assert vm == [{"kind": "vfio", "name": "/dev/vfio/6",
-                       "detail": "PID 4711 (qemu-system-x86)"}], vm
+                       "detail": "held by PID 4711 (qemu-system-x86)"}], vm
         assert d["groups"][9]["devices"][0]["in_use"][0]["detail"] == "/fast"
         kinds = {u["kind"] for u in d["groups"][10]["devices"][0]["in_use"]}
         assert kinds == {"vfs", "mount"}, kinds
@@ -297,7 +297,11 @@ def plan_in_use_still_2():
         d = h.json("plan", p, code=2)
         assert {x["kind"] for x in d["problems"]} == {"in-use"}
         assert all(x["errno"] == "EBUSY" and x["group"] == 2 for x in d["problems"])
-        assert h.json("plan", "--allow-in-use", "block", p, code=2)["problems"] == []
+        q = h.policy('rules = ( { name = "a"; match = { device = "10000:e1:00.0"; }; type = "DMA"; } );', "q.conf")
+        assert h.json("plan", "--allow-in-use", "block", q, code=2)["problems"] == []
+        # "/" and swap are not to be had.
+        d = h.json("plan", "--allow-in-use", "block", p, code=2)
+        assert {x["message"].split(": ")[2].split()[0] for x in d["problems"]} == {"mount", "swap"}, d
         d = h.json("plan", "--skip-in-use", p, code=2)
         assert [c["group"] for c in d["skipped"]] == [2] and d["changes"] == []
 

@@ -215,7 +215,9 @@ def in_use_refused():
     with Host(True) as h:
         d = h.json("set", "2", "identity", code=3)
         assert d["result"] == "refused" and {x["kind"] for x in d["problems"]} == {"in-use"}
-        assert h.json("set", "--allow-in-use", "block", "2", "identity", code=0)["result"] == "committed"
+        assert h.json("set", "--allow-in-use", "block", "9", "DMA", code=0)["result"] == "committed"
+        # "/" and swap
+        assert h.json("set", "--allow-in-use", "net,block", "2", "identity", code=3)["result"] == "refused"
         d = h.json("set", "6", "identity", "--allow-in-use", "net,block", code=3)
         assert "4711" in d["problems"][0]["message"]
         d = h.json("set", "3", "identity", code=3)
@@ -240,12 +242,12 @@ def use_unread():
              ["--allow-in-use", "net", "--confirm-timeout", "900", "--detach"]),
             ("sys/class/net/eth0/flags", 3, ["--allow-in-use", "block"],
              ["--allow-in-use", "net", "--yes"]),
-            ("sys/class/block", 2, ["--allow-in-use", "net"], ["--allow-in-use", "block"]),
-            ("sys/class/block/nvme0n1p2/holders", 2, [], ["--allow-in-use", "block"]),
-            ("sys/class/block/nvme0n1p1/dev", 2, [], ["--allow-in-use", "block"]),
+            ("sys/class/block", 2, ["--allow-in-use", "net,block"], None),
+            ("sys/class/block/nvme0n1p2/holders", 2, [], None),
+            ("sys/class/block/nvme0n1p1/dev", 2, ["--allow-in-use", "net,block"], None),
             ("sys/class/devlink", 1, ["--allow-in-use", "net"], ["--allow-in-use", "net,block"]),
-            ("proc/self/mountinfo", 1, [], ["--allow-in-use", "block"]),
-            ("proc/swaps", 1, [], ["--allow-in-use", "block"]),
+            ("proc/self/mountinfo", 1, ["--allow-in-use", "net,block"], None),
+            ("proc/swaps", 1, ["--allow-in-use", "net,block"], None),
             ("proc/4711/fd", 6, ["--allow-in-use", "net,block", "--yes"], None),
             ("sys/bus/pci/devices/0000:01:00.1/sriov_numvfs", 1, ["--yes"], None)):
         with Host(True) as h:
@@ -318,9 +320,9 @@ def skip_in_use():
         # What only the kernel sees is left out as well.
         h.control("check", "EBUSY\n1 0000:01:00.0 check EBUSY open for 2 s\n")
         d = h.json("apply", "--skip-in-use", "--allow-in-use", "block",
-                   h.policy(p and 'rules = ( { name = "a"; match = { driver = [ "nvme", "nvidia" ]; }; type = "identity"; } );'),
+                   h.policy('rules = ( { name = "a"; match = { driver = [ "ahci", "nvidia" ]; }; type = "identity"; } );'),
                    code=2)
-        assert [c["group"] for c in d["skipped"]] == [1] and [c["group"] for c in d["changes"]] == [2]
+        assert [c["group"] for c in d["skipped"]] == [1] and [c["group"] for c in d["changes"]] == [4]
 
 
 @test

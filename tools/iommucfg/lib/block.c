@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Disks, partitions and volumes by name, number and what a mount calls them,
+ * and the way down from a volume to the devices that it stands on.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "use.h"
+
+#define MAX_LINKS	8
+
+#define unread(scan, only, error, ...) \
+	ic_unread((scan)->topology, only, IC_MAYBE_NEVER, error, __VA_ARGS__)
+
+static int read_block(struct ic_scan *scan, int dirfd, const char *name)
+{
+	struct ic_blocks *blocks = &scan->blocks;
+	unsigned int major, minor;
+	char path[PATH_MAX], buf[256];
+	struct ic_block *added;
+	ssize_t n;
+	int ret;
+
+	ret = IC_GROW(blocks->v, blocks->n, blocks->cap);
+	if (ret)
+		return ret;
+	added = &blocks->v[blocks->n];
+	memset(added, 0, sizeof(*added));
+	added->syspath = ic_sys_link(dirfd, name, "class/block");
+	if (!added->syspath)
+		return errno == EINVAL ? 0 :
+		       unread(scan, NULL, -errno, "sys/class/block/%s", name);
+	blocks->n++;
+	added->name = strdup(name);
+	if (!added->name)
+		return -ENOMEM;
+	if (!strncmp(name, "dm-", 3)) {
+		snprintf(path, sizeof(path), "%s/dm/name", name);
+		if (ic_read_attr(dirfd, path, buf, sizeof(buf)) > 0 &&
+		    ic_strdup(&added->dm_name, buf))
+			return -ENOMEM;
+	}
+	snprintf(path, sizeof(path), "%s/dev", name);
+	n = ic_read_attr(dirfd, path, buf, sizeof(buf));
+	if (n > 0 && sscanf(buf, "%u:%u", &major, &minor) == 2)
+		added->number = makedev(major, minor);
+	ret = ic_devices_above(scan->topology, added->syspath, &added->above);
+	/* Without its number what is mounted is not known to be on it. */
+	if (!ret && n < 0)
+		ret = unread(scan, added->above.n ? &added->above : NULL, n,
+			     "sys/class/block/%s", path);
+	return ret;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct ic_block *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const struct ic_block *const *x = a, *const *y = b;
+
+	return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
+}
+
+static int index_blocks(struct ic_blocks *blocks)
+{
+	size_t i;
+
+	blocks->by_name = calloc(blocks->n + 1, sizeof(*blocks->by_name));
+	blocks->by_number = calloc(blocks->n + 1, sizeof(*blocks->by_number));
+	if (!blocks->by_name || !blocks->by_number)
+		return -ENOMEM;
+	for (i = 0; i < blocks->n; i++)
+		blocks->by_name[i] = blocks->by_number[i] = &blocks->v[i];
+	qsort(blocks->by_name, blocks->n, sizeof(*blocks->by_name), compare_names);
+	qsort(blocks->by_number, blocks->n, sizeof(*blocks->by_number), compare_numbers);
+	return 0;
+}
+
+int ic_blocks_read(struct ic_scan *scan)
+{
+	int ret = 0, error = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	dir = ic_opendirat(scan->topology->ctx->sysfd, "class/block");
+	if (!dir)
+		error = -errno;
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
+		if (*e->d_name != '.')
+			ret = read_block(scan, dirfd(dir), e->d_name);
+	if (dir)
+		closedir(dir);
+	if (!ret && error)
+		ret = unread(scan, NULL, error, "sys/class/block");
+	return ret ? ret : index_blocks(&scan->blocks);
+}
+
+void ic_blocks_free(struct ic_blocks *blocks)
+{
+	size_t i;
+
+	for (i = 0; i < blocks->n; i++) {
+		free(blocks->v[i].name);
+		free(blocks->v[i].syspath);
+		free(blocks->v[i].dm_name);
+		free(blocks->v[i].udev);
+		free(blocks->v[i].above.v);
+	}
+	free(blocks->v);
+	free(blocks->by_name);
+	free(blocks->by_number);
+}
+
+struct ic_block *ic_block_by_number(const struct ic_blocks *blocks, dev_t number)
+{
+	struct ic_block key = { .number = number }, *k = &key, **found;
+
+	found = number ? bsearch(&k, blocks->by_number, blocks->n, sizeof(*blocks->by_number),
+				 compare_numbers) : NULL;
+	return found ? *found : NULL;
+}
+
+struct ic_block *ic_block_by_name(const struct ic_blocks *blocks, const char *name)
+{
+	struct ic_block key = { .name = (char *)name }, *k = &key, **found;
+
+	found = bsearch(&k, blocks->by_name, blocks->n, sizeof(*blocks->by_name), compare_names);
+	return found ? *found : NULL;
+}
+
+/*
+ * A value from udev's record of a block: the text behind @key ("E:ID_FS_TYPE=",
+ * "S:disk/by-uuid/x"), or NULL. Such a record is there in many a saved tree as well.
+ */
+const char *ic_block_udev(struct ic_scan *scan, struct ic_block *block, const char *key,
+			  size_t *length)
+{
+	size_t key_length = strlen(key);
+	char path[64];
+	const char *p;
+
+	if (!block->udev_read) {
+		block->udev_read = true;
+		snprintf(path, sizeof(path), "run/udev/data/b%u:%u", major(block->number),
+			 minor(block->number));
+		block->udev = ic_read_text(scan->topology->ctx->rootfd, path, NULL);
+	}
+	for (p = block->udev; p && *p; p = strchr(p, '\n')) {
+		if (*p == '\n')
+			p++;
+		if (strncmp(p, key, key_length))
+			continue;
+		*length = strcspn(p + key_length, "\n");
+		return p + key_length;
+	}
+	return NULL;
+}
+
+/* "/dev/mapper/x" and "/dev/vg/x", whose volume is "vg-x": hyphens in the parts are doubled. */
+static struct ic_block *by_dm_name(const struct ic_blocks *blocks, const char *path)
+{
+	char name[2 * NAME_MAX + 2], *to = name;
+	const char *p = path;
+	size_t i;
+
+	if (!strncmp(path, "mapper/", 7)) {
+		snprintf(name, sizeof(name), "%s", path + 7);
+	} else {
+		for (; *p && to < name + sizeof(name) - 2; p++) {
+			if (*p == '-')
+				*to++ = '-';
+			*to++ = *p == '/' ? '-' : *p;
+		}
+		*to = '\0';
+	}
+	for (i = 0; i < blocks->n; i++)
+		if (blocks->v[i].dm_name && !strcmp(blocks->v[i].dm_name, name))
+			return &blocks->v[i];
+	return NULL;
+}
+
+/* "/dev/disk/by-uuid/x": udev knows which names it has given. */
+static struct ic_block *by_link(struct ic_scan *scan, const char *path)
+{
+	size_t length, i;
+	char *key;
+
+	if (asprintf(&key, "S:%s", path) < 0)
+		return NULL;
+	for (i = 0; i < scan->blocks.n; i++)
+		if (ic_block_udev(scan, &scan->blocks.v[i], key, &length) && !length)
+			break;
+	free(key);
+	return i < scan->blocks.n ? &scan->blocks.v[i] : NULL;
+}
+
+/*
+ * The block that a path in /dev means, or NULL. Links are followed by their text, as
+ * a saved tree may stand anywhere, and may have no /dev.
+ */
+struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source)
+{
+	char path[PATH_MAX], target[PATH_MAX], kernel[PATH_MAX], *p;
+	int rootfd = scan->topology->ctx->rootfd, links;
+	struct ic_block *block;
+	struct stat st;
+	ssize_t n;
+
+	if (!source || strncmp(source, "/dev/", 5) || strlen(source) >= PATH_MAX)
+		return NULL;
+	snprintf(path, sizeof(path), "%s", source + 1);
+	for (links = 0; links < MAX_LINKS; links++) {
+		n = readlinkat(rootfd, path, target, sizeof(target) - 1);
+		if (n <= 0)
+			break;
+		target[n] = '\0';
+		/* All that is a disk has its name at the end of the last link. */
+		snprintf(path, sizeof(path), "dev/%s", ic_basename(target));
+	}
+	snprintf(kernel, sizeof(kernel), "%s", path + 4);
+	for (p = kernel; (p = strchr(p, '/')); )
+		*p = '!';
+	block = ic_block_by_name(&scan->blocks, kernel);
+	if (!block && strchr(source + 5, '/'))
+		block = by_dm_name(&scan->blocks, source + 5);
+	if (!block && ic_is_live(scan) && !stat(source, &st) && S_ISBLK(st.st_mode))
+		block = ic_block_by_number(&scan->blocks, st.st_rdev);
+	return block ? block : by_link(scan, source + 5);
+}
+
+int ic_stack_add(struct ic_stack *stack, struct ic_block *block)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < stack->n; i++)
+		if (stack->v[i] == block)
+			return 0;
+	ret = IC_GROW(stack->v, stack->n, stack->cap);
+	if (!ret)
+		stack->v[stack->n++] = block;
+	return ret;
+}
+
+struct tale {
+	const char *kind, *detail;
+	enum iommucfg_word word;
+};
+
+static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
+		const struct ic_block *via);
+
+/* What a directory of links names: "slaves" of a volume. */
+static int tell_slaves(struct ic_scan *scan, const char *syspath, const struct tale *tale,
+		       const struct ic_block *via)
+{
+	struct ic_block *slave;
+	int ret = 0, error = 0;
+	char path[PATH_MAX];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/slaves", syspath);
+	dir = ic_opendirat(scan->topology->ctx->sysfd, path);
+	if (!dir)
+		return unread(scan, NULL, -errno, "sys/%s", path);
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		slave = *e->d_name == '.' ? NULL : ic_block_by_name(&scan->blocks, e->d_name);
+		if (slave)
+			ret = tell(scan, slave, tale, via);
+	}
+	closedir(dir);
+	return ret || !error ? ret : unread(scan, NULL, error, "sys/%s", path);
+}
+
+/* The disk, or the file, behind a loop device or zram. */
+static int tell_backing(struct ic_scan *scan, const struct ic_block *block, const char *attr,
+			const struct tale *tale)
+{
+	const struct ic_mount *mount;
+	char path[PATH_MAX], file[PATH_MAX];
+	struct ic_block *below;
+	const struct ic_fs *fs;
+	size_t i;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s", block->syspath, attr);
+	ret = ic_read_attr(scan->topology->ctx->sysfd, path, file, sizeof(file));
+	if (ret < 0)
+		return ic_is_gone(ret) || ret == -ENOTDIR ? 0 :
+		       unread(scan, NULL, ret, "sys/%s", path);
+	if (*file != '/')
+		return 0;
+	below = ic_block_by_source(scan, file);
+	if (below)
+		return tell(scan, below, tale, block);
+	/* What has the file is mounted, and is told as that. It matters where that is not enough. */
+	if (tale->word != IOMMUCFG_WORD_NEVER)
+		return 0;
+	mount = ic_mount_at(&scan->mounts, file, NULL);
+	fs = mount && mount->fs < scan->num_fs ? &scan->fs[mount->fs] : NULL;
+	for (i = 0, ret = 0; fs && i < fs->blocks.n && !ret; i++)
+		ret = tell(scan, fs->blocks.v[i], tale, block);
+	return ret;
+}
+
+/*
+ * Tells of a use of @block: of the block itself where it hangs off a device,
+ * else of each one that it stands on, all the way down.
+ */
+static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
+		const struct ic_block *via)
+{
+	const char *dm = via ? via->dm_name : NULL;
+	struct ic_block *disk;
+	char *parent, *slash;
+	size_t i;
+	int ret = 0;
+
+	if (block->told == scan->tale)
+		return 0;
+	block->told = scan->tale;
+	for (i = 0; i < block->above.n && !ret; i++)
+		ret = ic_use_add(block->above.v[i], tale->kind, block->name, tale->word, false,
+				 "%s%s%s%s%s%s", tale->detail, via ? " over " : "",
+				 via ? via->name : "", dm ? " (" : "", dm ? dm : "", dm ? ")" : "");
+	if (ret || block->above.n)
+		return ret;
+	ret = tell_slaves(scan, block->syspath, tale, block);
+	if (!ret && !strncmp(block->name, "loop", 4))
+		ret = tell_backing(scan, block, "loop/backing_file", tale);
+	if (!ret && !strncmp(block->name, "zram", 4))
+		ret = tell_backing(scan, block, "backing_dev", tale);
+	if (ret)
+		return ret;
+	/* What a partition of a volume stands on is said at the volume. */
+	parent = strdup(block->syspath);
+	if (!parent)
+		return -ENOMEM;
+	slash = strrchr(parent, '/');
+	if (slash)
+		*slash = '\0';
+	disk = slash ? ic_block_by_name(&scan->blocks, ic_basename(parent)) : NULL;
+	free(parent);
+	return disk ? tell(scan, disk, tale, via ? via : block) : 0;
+}
+
+int ic_tell(struct ic_scan *scan, struct ic_block *block, const char *kind,
+	    enum iommucfg_word word, const char *detail)
+{
+	struct tale tale = { .kind = kind, .word = word, .detail = detail };
+
+	/* Ways down meet again: each block is told once. */
+	scan->tale++;
+	return tell(scan, block, &tale, NULL);
+}

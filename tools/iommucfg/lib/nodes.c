@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What is below devices beside disks and interfaces: watchdogs, mediated
+ * devices and the like. The running system has lists of them. A saved tree may
+ * have lost its links, so the directories of its devices are walked, and all
+ * character devices are taken down as well.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "use.h"
+
+static int add(struct ic_scan *scan, enum ic_node_kind kind, const char *syspath,
+	       const char *file)
+{
+	struct ic_nodes *nodes = &scan->nodes;
+	struct ic_node *node;
+	int ret;
+
+	ret = IC_GROW(nodes->v, nodes->n, nodes->cap);
+	if (ret)
+		return ret;
+	node = &nodes->v[nodes->n];
+	node->kind = kind;
+	node->file = NULL;
+	node->syspath = strdup(syspath);
+	if (!node->syspath)
+		return -ENOMEM;
+	nodes->n++;
+	return ic_strdup(&node->file, file);
+}
+
+/* "watchdog0", "vdpa3" */
+static bool is_numbered(const char *name, const char *word)
+{
+	size_t length = strlen(word);
+
+	return !strncmp(name, word, length) && isdigit((unsigned char)name[length]);
+}
+
+/* What a directory is by its name and its bus; -1 for nothing of interest. */
+static int kind_of(const char *name, const char *bus)
+{
+	if (is_numbered(name, "watchdog"))
+		return IC_NODE_WATCHDOG;
+	if (!strcmp(bus, "mdev"))
+		return IC_NODE_MDEV;
+	if (!strcmp(bus, "vdpa") || (!*bus && is_numbered(name, "vdpa")))
+		return IC_NODE_VDPA;
+	/* Those that somebody made have this name with every driver. */
+	if (!strcmp(bus, "auxiliary") && strstr(name, ".sf."))
+		return IC_NODE_SUBFUNCTION;
+	return -1;
+}
+
+/* Walking a tree -------------------------------------------------------------- */
+
+static int walk(struct ic_scan *scan, const char *syspath);
+
+/* Large, and without devices. */
+static bool is_dull(const char *name)
+{
+	static const char *const names[] = {
+		"power", "msi_irqs", "statistics", "queues", "mq", "holders", "slaves", NULL,
+	};
+	size_t i;
+
+	for (i = 0; names[i]; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* "dri/card0": udev does not name all that is in /dev as sysfs does. */
+static char *device_file(DIR *dir, const char *name)
+{
+	char buf[4096], *p, *file;
+
+	if (ic_read_attr(dirfd(dir), "uevent", buf, sizeof(buf)) > 0) {
+		p = strstr(buf, "DEVNAME=");
+		if (p && (p == buf || p[-1] == '\n'))
+			return strndup(p + 8, strcspn(p + 8, "\n"));
+	}
+	file = strdup(name);
+	for (p = file; p && (p = strchr(p, '!')); )
+		*p = '/';
+	return file;
+}
+
+static int look(struct ic_scan *scan, DIR *dir, const char *syspath, bool has_dev,
+		const char *parent)
+{
+	const char *name = ic_basename(syspath);
+	char *bus, *file;
+	int kind, ret = 0;
+
+	bus = ic_sys_link(dirfd(dir), "subsystem", NULL);
+	kind = kind_of(name, bus ? ic_basename(bus) : "");
+	free(bus);
+	/* "watchdog/watchdog0": a driver may have such a name as well. */
+	if (kind == IC_NODE_WATCHDOG && strcmp(parent, "watchdog"))
+		kind = -1;
+	if (kind >= 0)
+		ret = add(scan, kind, syspath, NULL);
+	if (ret || !has_dev || ic_block_by_name(&scan->blocks, name))
+		return ret;
+	file = device_file(dir, name);
+	ret = file ? add(scan, IC_NODE_CHAR, syspath, file) : -ENOMEM;
+	free(file);
+	return ret;
+}
+
+static int walk_into(struct ic_scan *scan, const char *syspath, const char *name)
+{
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s/%s", syspath, name) < 0)
+		return -ENOMEM;
+	ret = walk(scan, path);
+	free(path);
+	return ret;
+}
+
+static int walk(struct ic_scan *scan, const char *syspath)
+{
+	bool has_dev = false, is_empty = true;
+	char *parent = NULL;
+	int ret = 0, error = 0;
+	struct dirent *e;
+	size_t length;
+	DIR *dir;
+
+	dir = ic_opendirat(scan->topology->ctx->sysfd, syspath);
+	if (!dir)
+		return ic_unread(scan->topology, NULL, IC_MAYBE_OTHER, -errno, "sys/%s", syspath);
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		if (*e->d_name == '.')
+			continue;
+		is_empty = false;
+		if (!strcmp(e->d_name, "dev") && e->d_type != DT_DIR)
+			has_dev = true;
+		/* Links lead elsewhere. */
+		else if (e->d_type == DT_DIR && !is_dull(e->d_name))
+			ret = walk_into(scan, syspath, e->d_name);
+	}
+	length = strlen(syspath) - strlen(ic_basename(syspath));
+	parent = strndup(syspath, length ? length - 1 : 0);
+	if (!parent)
+		ret = -ENOMEM;
+	if (!ret && is_empty && !strcmp(ic_basename(syspath), "net"))
+		ret = add(scan, IC_NODE_NET_AWAY, parent, NULL);
+	else if (!ret)
+		ret = look(scan, dir, syspath, has_dev, ic_basename(parent));
+	free(parent);
+	closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(scan->topology, NULL, IC_MAYBE_OTHER, error, "sys/%s", syspath);
+}
+
+static int walk_devices(struct ic_scan *scan)
+{
+	struct iommucfg_device **v = scan->topology->by_path;
+	size_t i, length = 0, top = 0;
+	int ret = 0;
+
+	for (i = 0; i < scan->topology->num_devices && !ret; i++) {
+		/* Below the one before: that has been walked. */
+		if (length && !strncmp(v[i]->syspath, v[top]->syspath, length) &&
+		    v[i]->syspath[length] == '/')
+			continue;
+		top = i;
+		length = strlen(v[i]->syspath);
+		ret = walk(scan, v[i]->syspath);
+	}
+	return ret;
+}
+
+/* The lists of the running system --------------------------------------------- */
+
+static int list(struct ic_scan *scan, const char *path, const char *bus)
+{
+	int ret = 0, error = 0, kind;
+	struct dirent *e;
+	char *syspath;
+	DIR *dir;
+
+	dir = ic_opendirat(scan->topology->ctx->sysfd, path);
+	if (!dir)
+		return ic_unread(scan->topology, NULL, IC_MAYBE_NEVER, -errno, "sys/%s", path);
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		kind = *e->d_name == '.' ? -1 : kind_of(e->d_name, bus);
+		syspath = kind < 0 ? NULL : ic_sys_link(dirfd(dir), e->d_name, path);
+		if (syspath)
+			ret = add(scan, kind, syspath, NULL);
+		free(syspath);
+	}
+	closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(scan->topology, NULL, IC_MAYBE_NEVER, error, "sys/%s", path);
+}
+
+static bool is_empty_directory(int dirfd, const char *path)
+{
+	struct dirent *e;
+	bool empty = true;
+	DIR *dir;
+
+	dir = ic_opendirat(dirfd, path);
+	if (!dir)
+		return false;
+	while (empty && (e = readdir(dir)))
+		empty = *e->d_name == '.';
+	closedir(dir);
+	return empty;
+}
+
+/* A directory for interfaces is there as long as they are, also those of other namespaces. */
+static int list_away(struct ic_scan *scan, const char *path)
+{
+	char net[NAME_MAX + 8], *syspath;
+	int ret = 0, error = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	dir = ic_opendirat(scan->topology->ctx->sysfd, path);
+	if (!dir)
+		return ic_unread(scan->topology, NULL, IC_MAYBE_NET, -errno, "sys/%s", path);
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		snprintf(net, sizeof(net), "%s/net", e->d_name);
+		if (*e->d_name == '.' || !is_empty_directory(dirfd(dir), net))
+			continue;
+		syspath = ic_sys_link(dirfd(dir), e->d_name, path);
+		if (syspath)
+			ret = add(scan, IC_NODE_NET_AWAY, syspath, NULL);
+		free(syspath);
+	}
+	closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(scan->topology, NULL, IC_MAYBE_NET, error, "sys/%s", path);
+}
+
+static int list_all_away(struct ic_scan *scan)
+{
+	int ret = 0, error = 0;
+	struct dirent *e;
+	char *path;
+	DIR *dir;
+
+	dir = ic_opendirat(scan->topology->ctx->sysfd, "bus");
+	if (!dir)
+		return ic_unread(scan->topology, NULL, IC_MAYBE_NET, -errno, "sys/bus");
+	while (!ret && (e = ic_readdir(dir, &error))) {
+		if (*e->d_name == '.')
+			continue;
+		if (asprintf(&path, "bus/%s/devices", e->d_name) < 0) {
+			ret = -ENOMEM;
+			break;
+		}
+		ret = list_away(scan, path);
+		free(path);
+	}
+	closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(scan->topology, NULL, IC_MAYBE_NET, error, "sys/bus");
+}
+
+int ic_nodes_read(struct ic_scan *scan)
+{
+	int ret;
+
+	if (!ic_is_live(scan))
+		return walk_devices(scan);
+	ret = list(scan, "class/watchdog", "");
+	if (!ret)
+		ret = list(scan, "bus/mdev/devices", "mdev");
+	if (!ret)
+		ret = list(scan, "bus/vdpa/devices", "vdpa");
+	if (!ret)
+		ret = list(scan, "bus/auxiliary/devices", "auxiliary");
+	return ret ? ret : list_all_away(scan);
+}
+
+void ic_nodes_free(struct ic_nodes *nodes)
+{
+	size_t i;
+
+	for (i = 0; i < nodes->n; i++) {
+		free(nodes->v[i].syspath);
+		free(nodes->v[i].file);
+	}
+	free(nodes->v);
+}

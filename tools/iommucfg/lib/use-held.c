@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Devices that processes hold open: by which node of theirs, and what that needs. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "use.h"
+
+static char *held_by(const struct ic_open *o)
+{
+	char *text;
+	int n;
+
+	if (o->num_holders > IC_MAX_TOLD)
+		n = asprintf(&text, "held by %s and %zu more", o->holders,
+			     o->num_holders - IC_MAX_TOLD);
+	else
+		n = asprintf(&text, "held by %s", o->holders);
+	return n < 0 ? NULL : text;
+}
+
+static int tell_devices(const struct ic_devices *devices, const struct ic_open *o,
+			const char *kind, enum iommucfg_word word)
+{
+	char *detail = held_by(o);
+	size_t i;
+	int ret = detail ? 0 : -ENOMEM;
+
+	for (i = 0; i < devices->n && !ret; i++)
+		ret = ic_use_add(devices->v[i], kind, o->path, word, false, "%s", detail);
+	free(detail);
+	return ret;
+}
+
+/* /dev/vfio/N: the group is in the hands of user space, by whichever driver. */
+static int add_group(struct iommucfg_topology *topology, const char *number,
+		     struct ic_devices *devices)
+{
+	struct iommucfg_group *group;
+	struct iommucfg_device *device;
+	unsigned int n;
+	size_t i;
+	int ret = 0;
+
+	group = ic_canonical_decimal(number, &n) ? iommucfg_topology_find_group(topology, n) :
+						   NULL;
+	for (i = 0; group && i < group->num_devices && !ret; i++) {
+		device = group->devices[i];
+		if (device->driver && strcmp(device->driver, "pcieport"))
+			ret = ic_devices_add(devices, device);
+	}
+	for (i = 0; group && !devices->n && i < group->num_devices && !ret; i++)
+		ret = ic_devices_add(devices, group->devices[i]);
+	return ret;
+}
+
+/* /dev/vfio/devices/NAME */
+static int add_vfio_device(struct iommucfg_topology *topology, const char *name,
+			   struct ic_devices *devices)
+{
+	struct iommucfg_device *device;
+	char path[PATH_MAX];
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < topology->num_devices && !ret; i++) {
+		device = topology->by_path[i];
+		snprintf(path, sizeof(path), "%s/vfio-dev/%s", device->syspath, name);
+		if (!faccessat(topology->ctx->sysfd, path, F_OK, 0))
+			ret = ic_devices_add(devices, device);
+	}
+	return ret;
+}
+
+static int use_vfio(struct ic_scan *scan, const struct ic_open *o)
+{
+	struct ic_devices devices = { 0 };
+	const char *what = o->path + strlen("/dev/vfio/");
+	int ret;
+
+	if (!strncmp(what, "devices/", 8))
+		ret = add_vfio_device(scan->topology, what + 8, &devices);
+	else
+		ret = add_group(scan->topology, strncmp(what, "noiommu-", 8) ? what : what + 8,
+				&devices);
+	if (!ret)
+		ret = tell_devices(&devices, o, "vfio", IOMMUCFG_WORD_NEVER);
+	free(devices.v);
+	return ret;
+}
+
+/* NVIDIA's own driver keeps its nodes out of sysfs. Its directory in proc has their numbers. */
+static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *device)
+{
+	char path[PATH_MAX], text[4096], *p;
+	int minor;
+
+	snprintf(path, sizeof(path), "proc/driver/nvidia/gpus/%s/information", device->name);
+	if (ic_read_attr(scan->topology->ctx->rootfd, path, text, sizeof(text)) <= 0)
+		return -1;
+	p = strstr(text, "Device Minor:");
+	return p && sscanf(p, "Device Minor: %d", &minor) == 1 ? minor : -1;
+}
+
+/* Nodes that have no directory in sysfs below the device, by their drivers. */
+static int add_by_driver(struct ic_scan *scan, const struct ic_open *o,
+			 struct ic_devices *devices)
+{
+	static const struct {
+		const char *file, *driver;
+	} known[] = {
+		{ "/dev/nvidia-nvswitch", "nvidia-nvswitch" }, { "/dev/nvidia", "nvidia" },
+		{ "/dev/kfd", "amdgpu" },
+	};
+	struct iommucfg_device *device;
+	size_t i, k, length;
+	const char *number;
+	int ret = 0, minor;
+
+	for (k = 0; k < sizeof(known) / sizeof(*known); k++) {
+		length = strlen(known[k].file);
+		if (!strncmp(o->path, known[k].file, length) &&
+		    !o->path[length + strspn(o->path + length, "0123456789")])
+			break;
+	}
+	if (k == sizeof(known) / sizeof(*known))
+		return 0;
+	number = o->path + length;
+	for (i = 0; i < scan->topology->num_devices && !ret; i++) {
+		device = scan->topology->by_path[i];
+		if (!device->driver || strcmp(device->driver, known[k].driver))
+			continue;
+		minor = strcmp(known[k].driver, "nvidia") ? -1 : nvidia_minor(scan, device);
+		if (minor < 0 || !*number || atoi(number) == minor)
+			ret = ic_devices_add(devices, device);
+	}
+	return ret;
+}
+
+/* Where sysfs has a character device: by number, or in a saved tree by name. */
+static char *find_node(struct ic_scan *scan, const struct ic_open *o)
+{
+	char path[64];
+	size_t i;
+
+	if (ic_is_live(scan)) {
+		snprintf(path, sizeof(path), "dev/char/%u:%u", major(o->number),
+			 minor(o->number));
+		return ic_sys_link(scan->topology->ctx->sysfd, path, "dev/char");
+	}
+	for (i = 0; i < scan->nodes.n; i++)
+		if (scan->nodes.v[i].kind == IC_NODE_CHAR &&
+		    !strcmp(scan->nodes.v[i].file, o->path + strlen("/dev/")))
+			return strdup(scan->nodes.v[i].syspath);
+	for (i = 0; i < scan->nodes.n; i++)
+		if (scan->nodes.v[i].kind == IC_NODE_CHAR &&
+		    !strcmp(ic_basename(scan->nodes.v[i].file), ic_basename(o->path)))
+			return strdup(scan->nodes.v[i].syspath);
+	return NULL;
+}
+
+static int use_char(struct ic_scan *scan, const struct ic_open *o)
+{
+	struct ic_devices devices = { 0 };
+	const char *kind = "open";
+	enum iommucfg_word word = IOMMUCFG_WORD_OTHER;
+	char *syspath;
+	int ret = 0;
+
+	syspath = find_node(scan, o);
+	if (syspath && !ic_is_running_watchdog(scan, syspath, true)) {
+		ret = ic_devices_above(scan->topology, syspath, &devices);
+		/* A guest has it. */
+		if (!strncmp(ic_basename(syspath), "vhost-vdpa", 10)) {
+			kind = "vdpa";
+			word = IOMMUCFG_WORD_NEVER;
+		}
+	} else if (!syspath) {
+		ret = add_by_driver(scan, o, &devices);
+	}
+	free(syspath);
+	if (!ret)
+		ret = tell_devices(&devices, o, kind, word);
+	free(devices.v);
+	return ret;
+}
+
+int ic_use_open(struct ic_scan *scan)
+{
+	struct ic_open *o;
+	struct ic_block *block;
+	char *detail;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < scan->opens.n && !ret; i++) {
+		o = &scan->opens.v[i];
+		if (!o->num_holders)
+			continue;
+		if (!strncmp(o->path, "/dev/vfio/", 10)) {
+			ret = use_vfio(scan, o);
+			continue;
+		}
+		block = o->number ? o->is_block ? ic_block_by_number(&scan->blocks, o->number) :
+						  NULL :
+				    ic_block_by_source(scan, o->path);
+		if (!block) {
+			ret = o->is_block ? 0 : use_char(scan, o);
+			continue;
+		}
+		detail = held_by(o);
+		ret = detail ? ic_tell(scan, block, "open", IOMMUCFG_WORD_BLOCK, detail) : -ENOMEM;
+		free(detail);
+	}
+	return ret;
+}
