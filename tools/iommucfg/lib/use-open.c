@@ -50,7 +50,7 @@ static const char *comm(struct walk *walk)
 	return walk->comm;
 }
 
-/* udev looks at each disk for an instant. */
+/* udev looks at each device for an instant. */
 static bool is_udev(struct walk *walk)
 {
 	const char *name = comm(walk);
@@ -63,7 +63,7 @@ static int add_holder(struct walk *walk, struct ic_open *o)
 {
 	char *text;
 
-	if (o->last_pid == walk->pid || (o->is_block && is_udev(walk)))
+	if (o->last_pid == walk->pid || is_udev(walk))
 		return 0;
 	o->last_pid = walk->pid;
 	if (o->num_holders++ >= IC_MAX_TOLD)
