@@ -23,7 +23,6 @@ build=(
 	libelf-dev
 	libjson-c-dev
 	libkmod-dev
-	libmount-dev
 	libpci-dev
 	libsmartcols-dev
 	libsystemd-dev

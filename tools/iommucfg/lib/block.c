@@ -14,6 +14,7 @@
 #include "use.h"
 
 #define MAX_LINKS	8
+#define ROOT		"/dev/root"
 
 #define unread(scan, only, error, ...) \
 	ic_unread((scan)->topology, only, IC_MAYBE_NEVER, error, __VA_ARGS__)
@@ -205,6 +206,8 @@ static struct ic_block *by_link(struct ic_scan *scan, const char *path)
 	return i < scan->blocks.n ? &scan->blocks.v[i] : NULL;
 }
 
+static struct ic_block *by_command_line(struct ic_scan *scan);
+
 /*
  * The block that a path in /dev means, or NULL. Links are followed by their text, as
  * a saved tree may stand anywhere, and may have no /dev.
@@ -236,7 +239,40 @@ struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source)
 		block = by_dm_name(&scan->blocks, source + 5);
 	if (!block && ic_is_live(scan) && !stat(source, &st) && S_ISBLK(st.st_mode))
 		block = ic_block_by_number(&scan->blocks, st.st_rdev);
-	return block ? block : by_link(scan, source + 5);
+	if (!block)
+		block = by_link(scan, source + 5);
+	return block || strcmp(source, ROOT) ? block : by_command_line(scan);
+}
+
+/* The kernel's own name for what "root=" on its command line says. */
+static struct ic_block *by_command_line(struct ic_scan *scan)
+{
+	static const struct {
+		const char *word, *directory;
+	} links[] = {
+		{ "UUID=", "disk/by-uuid" }, { "PARTUUID=", "disk/by-partuuid" },
+		{ "LABEL=", "disk/by-label" }, { "PARTLABEL=", "disk/by-partlabel" },
+	};
+	char *text, *root, path[PATH_MAX] = "";
+	size_t i, length;
+
+	text = ic_read_text(scan->topology->ctx->rootfd, "proc/cmdline", NULL);
+	root = text ? strstr(text, "root=") : NULL;
+	while (root && root != text && root[-1] != ' ')
+		root = strstr(root + 1, "root=");
+	if (root) {
+		root += strlen("root=");
+		root[strcspn(root, " \n")] = '\0';
+		snprintf(path, sizeof(path), "%s", root);
+		for (i = 0; i < sizeof(links) / sizeof(*links); i++) {
+			length = strlen(links[i].word);
+			if (!strncmp(root, links[i].word, length))
+				snprintf(path, sizeof(path), "/dev/%s/%s", links[i].directory,
+					 root + length);
+		}
+	}
+	free(text);
+	return strcmp(path, ROOT) ? ic_block_by_source(scan, path) : NULL;
 }
 
 int ic_stack_add(struct ic_stack *stack, struct ic_block *block)

@@ -42,12 +42,24 @@ static bool is_numbered(const char *name, const char *word)
 	return !strncmp(name, word, length) && isdigit((unsigned char)name[length]);
 }
 
+/* "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" */
+static bool is_uuid(const char *name)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i;
+
+	for (i = 0; form[i]; i++)
+		if (form[i] == '-' ? name[i] != '-' : !isxdigit((unsigned char)name[i]))
+			return false;
+	return !name[i];
+}
+
 /* What a directory is by its name and its bus; -1 for nothing of interest. */
 static int kind_of(const char *name, const char *bus)
 {
 	if (is_numbered(name, "watchdog"))
 		return IC_NODE_WATCHDOG;
-	if (!strcmp(bus, "mdev"))
+	if (!strcmp(bus, "mdev") || (!*bus && is_uuid(name)))
 		return IC_NODE_MDEV;
 	if (!strcmp(bus, "vdpa") || (!*bus && is_numbered(name, "vdpa")))
 		return IC_NODE_VDPA;
@@ -75,16 +87,22 @@ static bool is_dull(const char *name)
 	return false;
 }
 
-/* "dri/card0": udev does not name all that is in /dev as sysfs does. */
+/* "dri/card0", "bus/usb/001/004": not all in /dev has the name that it has in sysfs. */
 static char *device_file(DIR *dir, const char *name)
 {
 	char buf[4096], *p, *file;
+	unsigned int minor;
 
 	if (ic_read_attr(dirfd(dir), "uevent", buf, sizeof(buf)) > 0) {
 		p = strstr(buf, "DEVNAME=");
 		if (p && (p == buf || p[-1] == '\n'))
 			return strndup(p + 8, strcspn(p + 8, "\n"));
 	}
+	/* 189 is USB's: 128 minors for each bus. */
+	if (ic_read_attr(dirfd(dir), "dev", buf, sizeof(buf)) > 0 &&
+	    sscanf(buf, "189:%u", &minor) == 1)
+		return asprintf(&file, "bus/usb/%03u/%03u", minor / 128 + 1, minor % 128 + 1) < 0 ?
+		       NULL : file;
 	file = strdup(name);
 	for (p = file; p && (p = strchr(p, '!')); )
 		*p = '/';
@@ -177,7 +195,8 @@ static int walk_devices(struct ic_scan *scan)
 		length = strlen(v[i]->syspath);
 		ret = walk(scan, v[i]->syspath);
 	}
-	return ret;
+	/* Heads of NVMe multipath are below no device. */
+	return ret ? ret : walk(scan, "devices/virtual/nvme-subsystem");
 }
 
 /* The lists of the running system --------------------------------------------- */

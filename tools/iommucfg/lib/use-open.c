@@ -15,6 +15,8 @@
 
 #include "use.h"
 
+#define DELETED		((ssize_t)strlen(" (deleted)"))
+
 struct walk {
 	struct ic_scan *scan;
 	int procfd;
@@ -128,6 +130,9 @@ static int look_at_file(struct walk *walk, int fd, const char *name, int *error)
 		*error = -errno;
 	if (n > 0)
 		link[n] = '\0';
+	/* The node was made anew since. */
+	if (n > DELETED && !strcmp(link + n - DELETED, " (deleted)"))
+		link[n - DELETED] = '\0';
 	if (!is_live && strncmp(link, "/dev/", 5))
 		return 0;
 	return note(walk, link, number, is_live && S_ISBLK(stx.stx_mode));

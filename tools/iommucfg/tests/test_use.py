@@ -190,6 +190,13 @@ def without_dev():
         assert u["03:00.0"] == ["dm nvme2n1: dm-2 (x)"] and u["04:00.0"] == ["mount nvme3n1: /c"], u
         m.mount("0:43", "/d", "btrfs", "/dev/disk/by-uuid/gone")
         assert b"btrfs file system on /d (/dev/disk/by-uuid/gone)" in m.run("plan").stderr
+    for root in ("/dev/nvme0n1", "UUID=4-2", "/dev/root"):
+        with Machine() as m:
+            m.disk("0000:01:00.0", "nvme0n1")
+            m.write(f"run/udev/data/b{m.number('nvme0n1')}", "S:disk/by-uuid/4-2\n")
+            m.write("proc/cmdline", f"quiet vroot=/x root={root} ro\n")
+            m.mount("0:43", "/", "btrfs", "/dev/root")
+            assert bool(m.never()) == (root != "/dev/root"), root
 
 
 @test
@@ -300,15 +307,17 @@ def character_devices():
         for pid in range(101, 140):
             m.opened(pid, "python3", "/dev/dri/renderD128", "/dev/dri/renderD128", "socket:[1]")
         m.opened(200, "dpdk", "/dev/uio0")
-        m.opened(201, "pcscd", "/dev/bus/usb/001/004")
+        m.node(f"{usb}/usb2/2-1", "189:130")
+        m.opened(201, "pcscd", "/dev/bus/usb/001/004", "/dev/bus/usb/002/003")
         m.opened(202, "pipewire", "/dev/snd/pcmC0D0p")
-        m.opened(203, "mpirun", "/dev/infiniband/uverbs0", "/dev/pts/3")
+        m.opened(203, "mpirun", "/dev/infiniband/uverbs0 (deleted)", "/dev/pts/3")
         m.opened(204, "smartd", "/dev/ng0n1")
         u = m.uses()
         assert u["01:00.0"] == ["open /dev/dri/renderD128: held by PID 100 (Xorg), PID 101 (python3), "
                                 "PID 102 (python3) and 37 more"], u
         assert u["02:00.0"] == ["open /dev/uio0: held by PID 200 (dpdk)"], u
-        assert u["03:00.0"] == ["open /dev/bus/usb/001/004: held by PID 201 (pcscd)"], u
+        assert u["03:00.0"] == ["open /dev/bus/usb/001/004: held by PID 201 (pcscd)",
+                                "open /dev/bus/usb/002/003: held by PID 201 (pcscd)"], u
         assert u["04:00.0"] == ["open /dev/snd/pcmC0D0p: held by PID 202 (pipewire)"], u
         assert u["05:00.0"] == ["open /dev/infiniband/uverbs0: held by PID 203 (mpirun)"], u
         assert u["06:00.0"] == ["open /dev/ng0n1: held by PID 204 (smartd)"] and u["07:00.0"] == [], u
