@@ -81,8 +81,10 @@ static int index_blocks(struct ic_blocks *blocks)
 	blocks->by_number = calloc(blocks->n + 1, sizeof(*blocks->by_number));
 	if (!blocks->by_name || !blocks->by_number)
 		return -ENOMEM;
-	for (i = 0; i < blocks->n; i++)
-		blocks->by_name[i] = blocks->by_number[i] = &blocks->v[i];
+	for (i = 0; i < blocks->n; i++) {
+		blocks->by_name[i] = &blocks->v[i];
+		blocks->by_number[i] = &blocks->v[i];
+	}
 	qsort(blocks->by_name, blocks->n, sizeof(*blocks->by_name), compare_names);
 	qsort(blocks->by_number, blocks->n, sizeof(*blocks->by_number), compare_numbers);
 	return 0;
@@ -262,7 +264,7 @@ static struct ic_block *by_command_line(struct ic_scan *scan)
 		root = strstr(root + 1, "root=");
 	if (root) {
 		root += strlen("root=");
-		root[strcspn(root, " \n")] = '\0';
+		root[strcspn(root, "\n ")] = '\0';
 		snprintf(path, sizeof(path), "%s", root);
 		for (i = 0; i < sizeof(links) / sizeof(*links); i++) {
 			length = strlen(links[i].word);
@@ -341,7 +343,7 @@ static int tell_backing(struct ic_scan *scan, const struct ic_block *block, cons
 	below = ic_block_by_source(scan, file);
 	if (below)
 		return tell(scan, below, tale, block);
-	/* What has the file is mounted, and is told as that. It matters where that is not enough. */
+	/* The file system with the file is mounted, which says enough but for these. */
 	if (tale->word != IOMMUCFG_WORD_NEVER)
 		return 0;
 	mount = ic_mount_at(&scan->mounts, file, NULL);

@@ -13,10 +13,9 @@ static size_t character(const unsigned char *p)
 
 	if (*p < 0x80)
 		return *p >= 0x20 && *p != 0x7f;
-	n = *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 :
-	    0;
-	if (!n)
+	if (*p < 0xc2 || *p > 0xf4)
 		return 0;
+	n = *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
 	c = *p & (0x7f >> n);
 	for (i = 1; i < n; i++) {
 		if ((p[i] & 0xc0) != 0x80)

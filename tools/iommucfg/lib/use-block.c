@@ -118,7 +118,7 @@ static int use_export(struct ic_scan *scan, int dirfd, const char *name,
 		if (!p)
 			return 0;
 		p += strlen("iBlock device: ");
-		p[strcspn(p, " \n")] = '\0';
+		p[strcspn(p, "\n ")] = '\0';
 		memmove(disk + strlen("/dev/"), p, strlen(p) + 1);
 		memcpy(disk, "/dev/", strlen("/dev/"));
 	}

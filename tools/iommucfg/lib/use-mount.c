@@ -47,6 +47,11 @@ static int mark_program(struct ic_scan *scan)
 	return 0;
 }
 
+static bool has_layers(const struct ic_mount *m)
+{
+	return !strcmp(m->type, "overlay") || !strcmp(m->type, "ecryptfs");
+}
+
 /* Marks what the path of a layer leads to. */
 static bool mark_path(struct ic_mounts *mounts, const struct ic_mount *above, const char *path)
 {
@@ -104,7 +109,7 @@ static int mark_stacks(struct ic_mounts *mounts)
 		return -ENOMEM;
 	for (i = 0; i < mounts->n && !ret; i++) {
 		m = &mounts->v[i];
-		if (!m->never || done[i] || (strcmp(m->type, "overlay") && strcmp(m->type, "ecryptfs")))
+		if (!m->never || done[i] || !has_layers(m))
 			continue;
 		done[i] = true;
 		ret = mark_layers(mounts, m, &seen);
@@ -163,7 +168,7 @@ static int tell_mounts(struct ic_scan *scan, const struct ic_fs *fs)
 	for (never = 1; never >= 0; never--) {
 		for (i = 0; i < fs->num_mounts && !ret; i++) {
 			m = &scan->mounts.v[fs->mounts[i]];
-			if ((m->never != NULL) != never)
+			if (!!m->never != never)
 				continue;
 			if (told[never] == (never ? 8 : IC_MAX_TOLD)) {
 				left[never]++;

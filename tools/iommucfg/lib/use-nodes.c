@@ -26,7 +26,18 @@ static const struct ic_open *holder(const struct ic_scan *scan, const char *name
 	return NULL;
 }
 
-/* How to stop it: one line for sh, or NULL where it cannot be stopped or nobody knows how. */
+#define STOP_SYSTEMD	"busctl set-property org.freedesktop.systemd1 " \
+			"/org/freedesktop/systemd1 org.freedesktop.systemd1.Manager " \
+			"RuntimeWatchdogUSec t 0"
+
+/* Has the name of a unit only what a shell takes as it is? */
+static bool is_plain(const char *unit)
+{
+	return !unit[strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789:_.@-")];
+}
+
+/* How to stop a watchdog: one line for sh. */
 static char *stop_watchdog(struct ic_scan *scan, const struct ic_open *o, const char *name)
 {
 	char path[64], cgroup[PATH_MAX], *text, *unit;
@@ -35,13 +46,12 @@ static char *stop_watchdog(struct ic_scan *scan, const struct ic_open *o, const 
 	if (!o)
 		return asprintf(&text, "echo V >/dev/%s", name) < 0 ? NULL : text;
 	if (o->last_pid == 1)
-		return strdup("busctl set-property org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager RuntimeWatchdogUSec t 0");
+		return strdup(STOP_SYSTEMD);
 	snprintf(path, sizeof(path), "proc/%ld/cgroup", o->last_pid);
 	if (ic_read_attr(scan->topology->ctx->rootfd, path, cgroup, sizeof(cgroup)) > 0) {
 		unit = strrchr(cgroup, '/');
 		end = unit ? strstr(unit, ".service") : NULL;
-		/* What stands there goes into a line for a shell. */
-		if (end && strspn(unit + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@-") == strlen(unit + 1))
+		if (end && is_plain(unit + 1))
 			return asprintf(&text, "systemctl stop %s", unit + 1) < 0 ? NULL : text;
 	}
 	return asprintf(&text, "kill %ld", o->last_pid) < 0 ? NULL : text;

@@ -40,7 +40,7 @@ static int unread(struct walk *walk, int error, const char *path)
 			 *path ? "/" : "", path);
 }
 
-static const char *comm(struct walk *walk)
+static const char *comm_of(struct walk *walk)
 {
 	char path[64];
 
@@ -55,7 +55,7 @@ static const char *comm(struct walk *walk)
 /* udev looks at each device for an instant. */
 static bool is_udev(struct walk *walk)
 {
-	const char *name = comm(walk);
+	const char *name = comm_of(walk);
 
 	return !strcmp(name, "(udev-worker)") || !strcmp(name, "systemd-udevd") ||
 	       !strcmp(name, "udevd");
@@ -71,7 +71,7 @@ static int add_holder(struct walk *walk, struct ic_open *o)
 	if (o->num_holders++ >= IC_MAX_TOLD)
 		return 0;
 	if (asprintf(&text, "%s%sPID %ld (%s)", o->holders ? o->holders : "",
-		     o->holders ? ", " : "", walk->pid, comm(walk)) < 0)
+		     o->holders ? ", " : "", walk->pid, comm_of(walk)) < 0)
 		return -ENOMEM;
 	free(o->holders);
 	o->holders = text;
@@ -190,7 +190,7 @@ static int look_at_mounts(struct walk *walk)
 			return ret;
 	}
 	snprintf(path, sizeof(path), "proc/%ld/mountinfo", walk->pid);
-	if (asprintf(&owner, "PID %ld (%s)", walk->pid, comm(walk)) < 0)
+	if (asprintf(&owner, "PID %ld (%s)", walk->pid, comm_of(walk)) < 0)
 		return -ENOMEM;
 	ret = ic_mounts_read(walk->scan, path, owner);
 	free(owner);

@@ -265,6 +265,42 @@ static void test_guards(void **state)
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 1);
 }
 
+/* Each use has the word that permits it. */
+static void test_words(void **state)
+{
+	static const struct {
+		const char *device, *kind, *detail;
+		enum iommucfg_word word;
+	} uses[] = {
+		{ "00:02.0", "mount", "/", IOMMUCFG_WORD_NEVER },
+		{ "00:02.0", "mount", "/home over dm-0 (vg-home)", IOMMUCFG_WORD_MOUNTED },
+		{ "00:02.0", "swap", "swap", IOMMUCFG_WORD_NEVER },
+		{ "00:02.0", "dm", "dm-0 (vg-home)", IOMMUCFG_WORD_BLOCK },
+		{ "00:03.0", "net", NULL, IOMMUCFG_WORD_DEFAULT_ROUTE },
+		{ "00:1f.2", "mount", "/srv/my data", IOMMUCFG_WORD_MOUNTED },
+		{ "06:00.0", "vfio", NULL, IOMMUCFG_WORD_NEVER },
+		{ "00:04.0", "vfs", NULL, IOMMUCFG_WORD_NEVER },
+	};
+	const struct iommucfg_use *use = NULL;
+	struct iommucfg_device *device;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(uses) / sizeof(*uses); i++) {
+		device = iommucfg_topology_find_device(f.topology, uses[i].device);
+		for (k = 0; k < iommucfg_device_num_uses(device); k++) {
+			use = iommucfg_device_use(device, k);
+			if (!strcmp(iommucfg_use_kind(use), uses[i].kind) &&
+			    (!uses[i].detail || !strcmp(iommucfg_use_detail(use), uses[i].detail)))
+				break;
+		}
+		assert_true(k < iommucfg_device_num_uses(device));
+		assert_int_equal(iommucfg_use_word(use), uses[i].word);
+		assert_int_equal(iommucfg_use_default_route(use), !strcmp(uses[i].kind, "net"));
+		assert_null(iommucfg_use_fix(use));
+	}
+}
+
 static void test_targets(void **state)
 {
 	static const struct iommucfg_plan_options none;
@@ -338,8 +374,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_match), TEST(test_priority), TEST(test_conflict), TEST(test_required),
-		TEST(test_default), TEST(test_guards), TEST(test_targets), TEST(test_find),
-		TEST(test_save),
+		TEST(test_default), TEST(test_guards), TEST(test_words), TEST(test_targets),
+		TEST(test_find), TEST(test_save),
 		cmocka_unit_test_prestate_setup_teardown(test_large, setup, teardown, (char *)"large"),
 	};
 
