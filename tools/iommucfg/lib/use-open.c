@@ -114,14 +114,13 @@ static int look_at_file(struct walk *walk, int fd, const char *name, int *error)
 	dev_t number = 0;
 	ssize_t n;
 
-	/* No server of a network file system is asked: it may not answer. */
+	/*
+	 * No server of a network file system is asked: it may not answer. What fails is on one
+	 * of these, or on FUSE, which keeps root out.
+	 */
 	if (is_live) {
-		if (statx(fd, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &stx)) {
-			if (!ic_is_gone(-errno))
-				*error = -errno;
-			return 0;
-		}
-		if (!S_ISCHR(stx.stx_mode) && !S_ISBLK(stx.stx_mode))
+		if (statx(fd, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &stx) ||
+		    (!S_ISCHR(stx.stx_mode) && !S_ISBLK(stx.stx_mode)))
 			return 0;
 		number = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
 	}
@@ -194,6 +193,9 @@ static int look_at_mounts(struct walk *walk)
 		return -ENOMEM;
 	ret = ic_mounts_read(walk->scan, path, owner);
 	free(owner);
+	/* The kernel's word for a process that has just ended. */
+	if (ret == -EINVAL)
+		return 0;
 	return ret && ret != -ENOMEM ? unread(walk, ret, path + 5) : ret;
 }
 
