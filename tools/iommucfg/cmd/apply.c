@@ -144,7 +144,7 @@ static void give_up(struct run *run)
 	struct cli *cli = run->cli;
 	struct iommucfg_policy *none;
 
-	if ((run->lock < 0 && run_lock(run)) || run->lock < 0 ||
+	if ((!run->locked && run_lock(run)) || !run->locked ||
 	    iommucfg_policy_new(cli->ctx, &none))
 		return;
 	if (read_system_policy(cli, none) == 1) {
