@@ -11,23 +11,6 @@
 
 #include "use.h"
 
-/* "\040" and the like, as the kernel writes blanks. */
-void ic_unescape(char *text)
-{
-	char *to = text;
-	unsigned int c;
-
-	while (*text) {
-		if (*text == '\\' && sscanf(text + 1, "%3o", &c) == 1 && strlen(text) >= 4) {
-			*to++ = c;
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
-
 static bool parse_number(const char *text, dev_t *number)
 {
 	unsigned long major, minor;

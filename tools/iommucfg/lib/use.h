@@ -129,7 +129,6 @@ int ic_mounts_read(struct ic_scan *scan, const char *path, const char *owner);
 void ic_mounts_free(struct ic_mounts *mounts);
 struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 			     const struct ic_mount *but);
-void ic_unescape(char *text);
 bool ic_option_next(const char **options, struct ic_option *option);
 bool ic_option_is(const struct ic_option *option, const char *key);
 
