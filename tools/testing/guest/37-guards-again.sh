@@ -240,25 +240,27 @@ txn_end "$t"
 wait_nic "$nic" > /dev/null
 
 # What cannot be released keeps its suppliers, and their groups, untouched.
-t=$(txn_new spread)
-stage "$t" "$edu2" identity
-echo 600 > "$t/confirm_timeout"
-check_eq "committed" "$(write_errno "$t/commit" 1)" 0
-disk=$(wait_disk "$nvme")
-echo "$nvme $e autoremove_consumer" > $EDU/link || bail "no link"
-pid=$(hold_open "/dev/$disk" excl)
-removes=$(edu_get "$d" removes)-$(edu_get "$e" removes)
-echo 1 > "$t/confirm_timeout"
-check "the timer meets a consumer in use" wait_for 60 is "$t/state" failed
-check_report "the report names it" "$t" " $nvme restore EBUSY .*$disk"
-check_eq "its supplier stays, and what shares a group with that" "$(groups_now "$edu2")" \
-	"$(echo "$before" | sed -n "/^$edu2 /s/ $boot / identity /p")"
-check_eq "neither was touched" "$(edu_get "$d" removes)-$(edu_get "$e" removes)" "$removes"
-let_go "$pid"
-check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
-check "the disk comes back" wait_disk "$nvme"
-check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
-txn_end "$t"
+for supplier in "$d" "$e"; do
+	t=$(txn_new spread)
+	stage "$t" "$edu2" identity
+	echo 600 > "$t/confirm_timeout"
+	check_eq "committed" "$(write_errno "$t/commit" 1)" 0
+	disk=$(wait_disk "$nvme")
+	echo "$nvme $supplier autoremove_consumer" > $EDU/link || bail "no link"
+	pid=$(hold_open "/dev/$disk" excl)
+	removes=$(edu_get "$d" removes)-$(edu_get "$e" removes)
+	echo 1 > "$t/confirm_timeout"
+	check "the timer meets a consumer in use" wait_for 60 is "$t/state" failed
+	check_report "the report names it" "$t" " $nvme restore EBUSY .*$disk"
+	check_eq "its supplier stays, and what shares a group with that" "$(groups_now "$edu2")" \
+		"$(echo "$before" | sed -n "/^$edu2 /s/ $boot / identity /p")"
+	check_eq "neither was touched" "$(edu_get "$d" removes)-$(edu_get "$e" removes)" "$removes"
+	let_go "$pid"
+	check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+	check "the disk comes back" wait_disk "$nvme"
+	check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
+	txn_end "$t"
+done
 
 # The timer, with the disk in use.
 mkfs.ext4 -qF "/dev/$(wait_disk "$nvme")"
