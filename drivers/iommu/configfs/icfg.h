@@ -18,6 +18,13 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+/*
+ * Where KUnit tests step in. A function that begins with
+ * KUNIT_STATIC_STUB_REDIRECT() can be replaced, for the threads of one test
+ * only; VISIBLE_IF_KUNIT is static in a kernel without KUnit, where the former
+ * is nothing at all.
+ */
+
 /* parse.c */
 /**
  * enum icfg_type - type of a group's default domain
@@ -248,6 +255,10 @@ bool icfg_step_watch(struct icfg_step *step, unsigned long until,
 void icfg_step_free_deps(struct list_head *list);
 void icfg_sched_run(struct icfg_sched *sched, struct list_head *list);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+void icfg_step_queue(struct icfg_step *step);
+#endif
+
 /* txn.c, staged.c */
 struct icfg_plan;
 
@@ -369,6 +380,12 @@ int icfg_txn_set_confirm_timeout(struct icfg_txn *txn, unsigned int seconds);
 unsigned int icfg_txn_remaining(struct icfg_txn *txn);
 
 bool icfg_capable(void);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+int icfg_txn_depend(struct icfg_txn *txn);
+void icfg_txn_undepend(struct icfg_txn *txn);
+void icfg_txn_queue_take_back(struct icfg_txn *txn, unsigned long delay);
+#endif
 
 /* types.c */
 enum icfg_support {
@@ -839,18 +856,5 @@ extern struct configfs_subsystem icfg_subsys;
 
 int icfg_configfs_init(void);
 void icfg_configfs_exit(void);
-
-/*
- * Where KUnit tests step in. A function that begins with
- * KUNIT_STATIC_STUB_REDIRECT() can be replaced, for the threads of one test
- * only; VISIBLE_IF_KUNIT is static in a kernel without KUnit, where the former
- * is nothing at all.
- */
-#if IS_ENABLED(CONFIG_KUNIT)
-void icfg_step_queue(struct icfg_step *step);
-int icfg_txn_depend(struct icfg_txn *txn);
-void icfg_txn_undepend(struct icfg_txn *txn);
-void icfg_txn_queue_take_back(struct icfg_txn *txn, unsigned long delay);
-#endif
 
 #endif /* _ICFG_H */

@@ -32,19 +32,19 @@ static int __init icfg_init(void)
 		return ret;
 	ret = icfg_sched_init();
 	if (ret)
-		goto err_seam;
+		goto err_core;
 	ret = icfg_txn_init();
 	if (ret)
-		goto err_steps;
+		goto err_sched;
 	ret = icfg_pm_init();
 	if (ret)
 		goto err_txn;
 	ret = icfg_hotplug_init();
 	if (ret)
-		goto err_gate;
+		goto err_pm;
 	ret = icfg_configfs_init();
 	if (ret)
-		goto err_arrive;
+		goto err_hotplug;
 	icfg_fault_init();
 #ifndef ICFG_HAVE_PAGE_POOL_UNMAP
 	/* Since Linux 6.12.34 and 6.16 they are unmapped before the driver is gone. */
@@ -53,15 +53,15 @@ static int __init icfg_init(void)
 #endif
 	return 0;
 
-err_arrive:
+err_hotplug:
 	icfg_hotplug_exit();
-err_gate:
+err_pm:
 	icfg_pm_exit();
 err_txn:
 	icfg_txn_exit();
-err_steps:
+err_sched:
 	icfg_sched_exit();
-err_seam:
+err_core:
 	icfg_core_exit();
 	return ret;
 }
