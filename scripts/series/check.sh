@@ -210,7 +210,7 @@ for mail in "$mails"/[0-9]*.patch; do
 
 	# Where it changes code; the core's headers have no other user that looks at them.
 	mapfile -t dirs < <(sed -n 's,^+++ b/\(.*/\)[^/]*\.[ch]$,\1,p' "$mail" |
-		grep -v '^include/' | sort -u)
+		grep -v -e '^include/' -e "^$module/" | sort -u)
 	[ -d "$src/$module" ] && dirs+=("$module/")
 	[ ${#dirs[@]} -gt 0 ] || dirs=(drivers/iommu/)
 	{ ! grep -q '^+++ .*/Kconfig' "$mail" || configure m; } > "$tmp/log" 2>&1 &&

@@ -11,14 +11,17 @@ patch, and what is named by a later patch is left out of it until then:
     add FILE...                     the patch that FILE comes with; a pattern stands for
                                     files that no other patch before it adds, or none
     bring FILE NAME...              functions, structs, Kconfig symbols; with their
-                                    comments
+                                    comments. In a header, SOURCE.c: what it declares
+                                    of that source, below a comment that names it
     rest FILE but NAME...           all that a file has, but for its head and NAME
+    attr FILE PREFIX NAME...        attributes of configfs: their functions and where
+                                    they are listed
     line FILE [NAME]: TEXT          a line, within NAME where that is given
     line FILE [NAME]: TEXT .. TEXT  all lines from the one to the other
     was FILE [NAME]: TEXT => TEXT   the line reads as the second until then
 
-FILE is relative to drivers/iommu/configfs, or to the tree where it has a slash or is
-MAINTAINERS. TEXT is compared without the blanks around it and has to be there exactly
+FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/
+or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it and has to be there exactly
 once. An object is left out of the Makefile until its source is there.
 
 What does not fit fails, and so does a file that no patch adds: the sources change, and
@@ -37,7 +40,8 @@ class Misfit(Exception):
 
 
 def path_of(name):
-    return name if '/' in name or name == 'MAINTAINERS' else f'{MODULE}/{name}'
+    of_tree = name == 'MAINTAINERS' or name.startswith(('drivers/', 'Documentation/'))
+    return name if of_tree else f'{MODULE}/{name}'
 
 
 class Patch:
@@ -58,6 +62,9 @@ class Patch:
         elif verb == 'bring':
             file, *names = rest.split()
             self.cuts += [(path_of(file), 'name', name, None, None) for name in names]
+        elif verb == 'attr':
+            file, prefix, *names = rest.split()
+            self.cuts += [(path_of(file), 'attr', prefix, name, None) for name in names]
         elif verb == 'rest':
             file, names = rest.split(' but ')
             self.cuts.append((path_of(file), 'rest', names.split(), None, None))
@@ -113,6 +120,17 @@ def kconfig(lines, name):
     return first, end
 
 
+def section(lines, source):
+    """What a header declares of a source: from the comment that names it to the next."""
+    heads = [n for n, line in enumerate(lines)
+             if re.fullmatch(r'/\* [\w*-]+\.c(, [\w*-]+\.c)* \*/', line)]
+    found = [n for n in heads if source in re.findall(r'[\w-]+\.c', lines[n])]
+    if len(found) != 1:
+        raise Misfit(f'{source} is named {len(found)} times')
+    end = min([n for n in heads if n > found[0]] + [len(lines) - 1])
+    return found[0], end
+
+
 class File:
     """The lines of a file, with those that are not there yet."""
 
@@ -123,6 +141,8 @@ class File:
     def piece(self, name):
         if self.path.endswith('Kconfig'):
             return kconfig(self.lines, name)
+        if name.endswith('.c'):
+            return section(self.lines, name)
         found = [c for c in chunks(self.lines) if defines(self.lines[slice(*c)], name)]
         if len(found) != 1:
             raise Misfit(f'{self.path}: {name} is defined {len(found)} times')
@@ -134,9 +154,24 @@ class File:
             raise Misfit(f'{self.path}: "{text}" is there {len(found)} times')
         return found[0]
 
+    def cut_attr(self, prefix, name):
+        functions = [c for c in chunks(self.lines) for verb in ('show', 'store')
+                     if defines(self.lines[slice(*c)], f'{prefix}{name}_{verb}')]
+        if not functions:
+            raise Misfit(f'{self.path}: there is no attribute {prefix}{name}')
+        for piece in functions:
+            self.gone |= set(range(*piece))
+        for number, line in enumerate(self.lines):
+            if (line.strip() == f'&{prefix}attr_{name},' or
+                    re.fullmatch(rf'CONFIGFS_ATTR\w*\({prefix}, {name}\);', line)):
+                self.gone.add(number)
+
     def cut(self, kind, first, second, name):
         if kind == 'name':
             self.gone |= set(range(*self.piece(first)))
+            return
+        if kind == 'attr':
+            self.cut_attr(first, second)
             return
         if kind == 'rest':
             kept = {self.piece(n) for n in first} | {next(chunks(self.lines))}
@@ -178,19 +213,21 @@ class File:
 
 def makefile(text, later):
     """Without the objects whose source comes later."""
-    def objects(match):
-        kept = [o for o in match[2].replace('\\\n', ' ').split()
-                if f'{MODULE}/{o[:-2]}.c' not in later]
-        out, line = [], match[1]
-        for obj in kept:
-            if len(line.expandtabs()) + len(obj) > 70:
-                out.append(line)
-                line = '\t\t   '
-            line += ' ' + obj
-        return ' \\\n'.join(out + [line]) if kept else ''
-    text = re.sub(r'^(\S+-\S+ \+?:?=)((?:[^\n]*\\\n)*[^\n]*\.o[^\n]*)$', objects, text,
-                  flags=re.M)
-    return re.sub(r'\n{3,}', '\n\n', text).rstrip('\n') + '\n'
+    out = ''
+    for statement in re.findall(r'(?:[^\n]*\\\n)*[^\n]*\n', text):
+        name, sign, value = statement.partition('=')
+        if any(f'{MODULE}/{o}.c' in later for o in re.findall(r'(\S+)\.o\b', value)):
+            lines = [re.sub(r'\s*(\S+)\.o\b',
+                            lambda o: '' if f'{MODULE}/{o[1]}.c' in later else o[0], line)
+                     for line in value.splitlines()]
+            lines = [line for line in lines if line.strip(' \t\\')]
+            if not lines:
+                continue
+            lines[0] = ' ' + lines[0].lstrip()
+            lines[-1] = lines[-1].rstrip(' \t\\')
+            statement = name + sign + '\n'.join(lines) + '\n'
+        out += statement
+    return re.sub(r'\n{3,}', '\n\n', out).rstrip('\n') + '\n'
 
 
 def expand(final, patches):
@@ -223,9 +260,9 @@ def grow(final, dest, patches, last):
             if not (final / path).is_file():
                 raise Misfit(f'{patch.name} adds {path}, which there is not')
             comes[path] = number
-    for path in sorted((final / MODULE).iterdir()):
-        if f'{MODULE}/{path.name}' not in comes:
-            raise Misfit(f'no patch adds {MODULE}/{path.name}')
+    for path in sorted(p for p in (final / MODULE).rglob('*') if p.is_file()):
+        if str(path.relative_to(final)) not in comes:
+            raise Misfit(f'no patch adds {path.relative_to(final)}')
 
     # What the messages up to this one bring is looked for as well.
     files = {p: File(p, (final / p).read_text()) for p in comes}
