@@ -111,7 +111,7 @@ docs()
 	sed 's/^\(KernelVersion:.\).*/\17.4/' "$here/Documentation/ABI/testing/configfs-iommu" \
 		> "$tree/Documentation/ABI/testing/configfs-iommu"
 	sed '/^\.\. Not in the kernel tree: from here$/,/^\.\. to here\.$/d' \
-		"$here/Documentation/admin-guide/iommu-configfs.rst" | cat -s \
+		"$here/Documentation/admin-guide/iommu-configfs.rst" | cat -s | sed '${ /^$/d; }' \
 		> "$tree/Documentation/admin-guide/iommu-configfs.rst"
 	insert Documentation/admin-guide/index.rst after '   cpu-load' '   iommu-configfs'
 	# Whoever sends the series is whom to ask about it.

@@ -217,10 +217,13 @@ def makefile(text, later):
     for statement in re.findall(r'(?:[^\n]*\\\n)*[^\n]*\n', text):
         name, sign, value = statement.partition('=')
         if any(f'{MODULE}/{o}.c' in later for o in re.findall(r'(\S+)\.o\b', value)):
-            lines = [re.sub(r'\s*(\S+)\.o\b',
-                            lambda o: '' if f'{MODULE}/{o[1]}.c' in later else o[0], line)
-                     for line in value.splitlines()]
-            lines = [line for line in lines if line.strip(' \t\\')]
+            lines = []
+            for line in value.splitlines():
+                kept = [o for o in re.findall(r'\S+(?=\.o\b)', line)
+                        if f'{MODULE}/{o}.c' not in later]
+                start, end = re.fullmatch(r'(\s*).*?([\s\\]*)', line).groups()
+                if kept:
+                    lines.append(start + ' '.join(f'{o}.o' for o in kept) + end)
             if not lines:
                 continue
             lines[0] = ' ' + lines[0].lstrip()
