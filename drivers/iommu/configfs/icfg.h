@@ -678,7 +678,7 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d);
 struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev);
 struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
 					struct icfg_plan_group *group,
-				  struct device *dev);
+					struct device *dev);
 void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
 void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
