@@ -21,11 +21,13 @@ patch, and what is named by a later patch is left out of it until then:
     was FILE [NAME]: TEXT => TEXT   the line reads as the second until then
 
 FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/
-or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it and has to be there exactly
-once. An object is left out of the Makefile until its source is there.
+or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it and
+has to be there exactly once. An object is left out of the Makefile until its source is
+there.
 
-What does not fit fails, and so does a file that no patch adds: the sources change, and
-this has to follow. A patch all of whose files are patterns that match none is left out.
+What does not fit fails, and so does a file that no patch adds, and a function or label
+that is used before it is there: the sources change, and this has to follow. A patch all
+of whose files are patterns that match none is left out.
 """
 
 import pathlib
@@ -233,6 +235,30 @@ def makefile(text, later):
     return re.sub(r'\n{3,}', '\n\n', out).rstrip('\n') + '\n'
 
 
+def functions(text):
+    """The code without comments and strings, and the functions that it defines."""
+    code = re.sub(r'/\*.*?\*/|"(\\.|[^"\\\n])*"', '', text, flags=re.S)
+    names = re.findall(r'^\w[\w \t*\n]*?\b(\w+)\([^;{}]*\)\n\{', code, re.M)
+    return code, set(names)
+
+
+def check_uses(final, texts):
+    """Does each source have what it uses of itself, and all of them what they call?"""
+    sources = {p: functions(text) for p, text in texts.items() if p.endswith('.c')}
+    there = set().union(*(names for _, names in sources.values()))
+    others = set().union(*(functions(p.read_text())[1]
+                           for p in (final / MODULE).rglob('*.c'))) - there
+    others = {name for name in others if name.startswith('icfg_')}
+    for path, (code, names) in sources.items():
+        own = functions((final / path).read_text())[1] - names
+        for name in own | others:
+            if re.search(rf'(?<![\w.>]){name}\b', code):
+                raise Misfit(f'{path}: {name} is used before it is there')
+        labels = set(re.findall(r'^(\w+):$', code, re.M))
+        if labels != set(re.findall(r'\bgoto (\w+);', code)):
+            raise Misfit(f'{path}: labels and gotos differ')
+
+
 def expand(final, patches):
     """Replaces patterns by files; what a patch without any brings is not looked for."""
     taken = {path for patch in patches for path in patch.adds}
@@ -282,11 +308,15 @@ def grow(final, dest, patches, last):
                 raise Misfit(f'{patch.name}: {misfit}') from None
 
     sources = {p for p, number in comes.items() if number <= upto}
+    texts = {}
     for path in sources:
         text = files[path].text() if files[path].gone or files[path].other else (
             final / path).read_text()
         if path == f'{MODULE}/Makefile' and set(comes) > sources:
             text = makefile(text, set(comes) - sources)
+        texts[path] = text
+    check_uses(final, texts)
+    for path, text in texts.items():
         (dest / path).parent.mkdir(parents=True, exist_ok=True)
         (dest / path).write_text(text)
 
