@@ -327,19 +327,20 @@ static void stop_steps(struct icfg_sched *sched, struct list_head *list,
 	struct icfg_step *step;
 	LIST_HEAD(ready);
 
-	guard(spinlock)(&sched_lock);
-
+	spin_lock(&sched_lock);
 	list_for_each_entry(step, list, node) {
-		if (!step->selected || step->state != ICFG_STEP_WAITING)
+		if (!step->selected)
 			continue;
-		step->state = ICFG_STEP_IDLE;
-		sched->waiting--;
+		if (step->state == ICFG_STEP_WAITING) {
+			step->state = ICFG_STEP_IDLE;
+			sched->waiting--;
+		}
 	}
-	if (!now)
-		return;
+	/* When no step waits any more, so that none begins. */
 	list_for_each_entry(step, list, node)
-		if (step->selected)
+		if (now && step->selected)
 			leave_step(sched, step, &ready);
+	spin_unlock(&sched_lock);
 }
 
 static enum icfg_stop stop_of(const struct icfg_sched *sched)
