@@ -339,12 +339,17 @@ static void order_revert(struct icfg_plan *plan)
 			pin(pg, NULL, "no memory");
 }
 
-/* Is the device of a step bound, and left out of this round? */
+/*
+ * Is the device of a step bound, and left out of this round? So is one whose probe
+ * hangs: to unbind its supplier would wait for that.
+ */
 static bool is_bound_and_left_out(const struct icfg_step *step)
 {
 	const struct icfg_plan_dev *d =
 		container_of(step, struct icfg_plan_dev, step);
 
+	if (icfg_step_is_left(step))
+		return true;
 	return READ_ONCE(d->dev->driver) &&
 	       (is_waiting(d->group) || d->locked || d->driver_leaving);
 }
