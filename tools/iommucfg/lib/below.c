@@ -157,9 +157,8 @@ static int above_head(struct iommucfg_topology *topology, const char *syspath,
 }
 
 /*
- * Adds a device, and of those that it is below the ones whose release takes away what is
- * below them: a root bus of a VMD controller goes with its driver. Ports keep theirs, and
- * those without a driver are not released.
+ * Adds a device, and all that it is below: a root bus of a VMD controller goes with its
+ * driver. Which of them are released at all is for ic_use_counts().
  */
 static int add_line(struct iommucfg_topology *topology, struct iommucfg_device *device,
 		    struct ic_devices *devices)
@@ -177,7 +176,7 @@ static int add_line(struct iommucfg_topology *topology, struct iommucfg_device *
 			*slash = '\0';
 		device = slash ? ic_device_at(topology, parent) : NULL;
 		free(parent);
-		if (device && device->driver && !iommucfg_device_manages_dma(device))
+		if (device)
 			ret = ic_devices_add(devices, device);
 	}
 	return ret;

@@ -39,6 +39,8 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 
 	for (i = 0; i < group->num_devices; i++) {
 		for (j = 0; j < group->devices[i]->num_uses; j++) {
+			if (!ic_use_counts(group->devices[i], j))
+				continue;
 			struct ic_where where = {
 				.file = change->file, .line = change->line,
 				.rule = change->rule ? change->rule->name : NULL,

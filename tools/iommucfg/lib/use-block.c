@@ -102,7 +102,7 @@ struct export {
 static int use_export(struct ic_scan *scan, int dirfd, const char *name,
 		      const struct export *export)
 {
-	char path[PATH_MAX], disk[PATH_MAX], enable[32], detail[NAME_MAX + 64], *p;
+	char path[PATH_MAX], disk[PATH_MAX], enable[32], detail[2 * NAME_MAX + 64], *p;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/%s", name, export->enable);

@@ -76,6 +76,25 @@ static int add_vfio_device(struct iommucfg_topology *topology, const char *name,
 	return ret;
 }
 
+/* The drivers of buses that a guest's device is on take it along when they go. */
+static int add_releasing(struct iommucfg_topology *topology, struct ic_devices *devices)
+{
+	struct ic_devices above = { 0 };
+	struct iommucfg_device *device;
+	size_t i, n = devices->n;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = ic_devices_above(topology, devices->v[i]->syspath, &above);
+	for (i = 0; i < above.n && !ret; i++) {
+		device = above.v[i];
+		if (device->driver && !iommucfg_device_manages_dma(device))
+			ret = ic_devices_add(devices, device);
+	}
+	free(above.v);
+	return ret;
+}
+
 static int use_vfio(struct ic_scan *scan, const struct ic_open *o)
 {
 	struct ic_devices devices = { 0 };
@@ -87,6 +106,8 @@ static int use_vfio(struct ic_scan *scan, const struct ic_open *o)
 	else
 		ret = add_group(scan->topology, strncmp(what, "noiommu-", 8) ? what : what + 8,
 				&devices);
+	if (!ret)
+		ret = add_releasing(scan->topology, &devices);
 	if (!ret)
 		ret = tell_devices(&devices, o, "vfio", IOMMUCFG_WORD_NEVER);
 	free(devices.v);

@@ -57,6 +57,17 @@ nomem:
 	return -ENOMEM;
 }
 
+/*
+ * Can a change of the device's group take away what is used? A port keeps its driver, and
+ * without a driver there is nothing to release, except where user space has the group itself.
+ */
+bool ic_use_counts(const struct iommucfg_device *device, size_t index)
+{
+	if (!strcmp(device->uses[index].kind, "vfio"))
+		return true;
+	return device->driver && strcmp(device->driver, "pcieport");
+}
+
 /* Gives the use that was added last a line for sh that ends it. Without one it stays NULL. */
 void ic_use_fix(struct iommucfg_device *device, const char *fix)
 {
@@ -119,9 +130,10 @@ static int fold_uses(struct iommucfg_device *device)
 
 static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *device)
 {
-	struct ic_devices only = { .v = &device, .n = 1 };
+	struct ic_devices only = { .v = &device, .n = 1 }, devices = { 0 };
 	char path[PATH_MAX], buf[32];
 	unsigned long n;
+	size_t i;
 	int ret;
 
 	if (!device->bus || strcmp(device->bus, "pci") || !device->driver)
@@ -132,8 +144,12 @@ static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *d
 		return ic_unread(topology, &only, IC_MAYBE_NEVER, ret, "sys/%s", path);
 	if (!ret || ic_parse_number(buf, 10, ULONG_MAX, &n) || !n)
 		return 0;
-	return ic_use_add(device, "vfs", device->name, IOMMUCFG_WORD_NEVER, false,
-			  "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
+	ret = ic_devices_above(topology, device->syspath, &devices);
+	for (i = 0; i < devices.n && !ret; i++)
+		ret = ic_use_add(devices.v[i], "vfs", device->name, IOMMUCFG_WORD_NEVER, false,
+				 "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
+	free(devices.v);
+	return ret;
 }
 
 static int scan_all(struct ic_scan *scan)

@@ -441,10 +441,19 @@ def all_above():
         m.disk("0000:00:01.0/0000:01:00.0", "nvme1n1")
         m.mount(m.number("nvme0n1"), "/", "ext4", "/dev/nvme0n1")
         m.mount(m.number("nvme1n1"), "/x", "ext4", "/dev/nvme1n1")
+        m.disk(f"{below}/10000:e0:07.0/10000:e2:00.0", "nvme2n1")
+        m.add("0000:00:1f.0", None, 0x060100)
+        m.node(f"{ROOT}/0000:00:1f.0/PNP0501:00/tty/ttyS0")
+        m.opened(3, "agetty", "/dev/ttyS0")
+        m.add("0000:00:1e.0", "fsl_mc_dprc", 0x080000)
+        m.add("0000:00:1e.0/dpni.0", "vfio-fsl-mc", bus="fsl-mc")
+        m.opened(4, "qemu", f"/dev/vfio/{m.groups}")
         u = m.uses()
-        assert u["00:0e.0"] == u["10000:e1:00.0"] == ["mount nvme0n1: /"], u
-        # A port lets nothing go that is below it.
-        assert u["00:01.0"] == u["10000:e0:06.0"] == [] and u["01:00.0"] == ["mount nvme1n1: /x"], u
+        assert u["00:0e.0"] == u["10000:e1:00.0"] == u["10000:e0:06.0"] == ["mount nvme0n1: /"], u
+        assert u["00:01.0"] == u["01:00.0"] == ["mount nvme1n1: /x"] and u["10000:e2:00.0"] == [], u
+        # A port keeps its driver, and where there is no driver nothing is released.
+        assert {p["device"] for p in m.plan()["problems"]} == {
+            "0000:00:0e.0", "10000:e1:00.0", "0000:01:00.0", "0000:00:1e.0"}
 
 
 @test
