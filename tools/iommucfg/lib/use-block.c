@@ -99,7 +99,7 @@ struct export {
 	const char *file;	/* file with the path of the disk */
 };
 
-static int use_export(struct ic_scan *scan, int dirfd, const char *name,
+static int use_export(struct ic_scan *scan, const char *parent, int dirfd, const char *name,
 		      const struct export *export)
 {
 	char path[PATH_MAX], disk[PATH_MAX], enable[32], detail[2 * NAME_MAX + 64], *p;
@@ -122,7 +122,16 @@ static int use_export(struct ic_scan *scan, int dirfd, const char *name,
 		memmove(disk + strlen("/dev/"), p, strlen(p) + 1);
 		memcpy(disk, "/dev/", strlen("/dev/"));
 	}
-	snprintf(detail, sizeof(detail), "%s %s", export->what, name);
+	/* "subsystems/NQN/namespaces/1" */
+	snprintf(path, sizeof(path), "%s", parent);
+	p = strrchr(path, '/');
+	if (p && !strcmp(p, "/namespaces")) {
+		*p = '\0';
+		snprintf(detail, sizeof(detail), "%s %.255s namespace %s", export->what,
+			 ic_basename(path), name);
+	} else {
+		snprintf(detail, sizeof(detail), "%s %s", export->what, name);
+	}
 	return tell_export(scan, disk, detail);
 }
 
@@ -143,7 +152,7 @@ static int use_exports(struct ic_scan *scan, const char *path, int depth,
 		if (*e->d_name == '.')
 			continue;
 		if (!depth) {
-			ret = use_export(scan, dirfd(dir), e->d_name, export);
+			ret = use_export(scan, path, dirfd(dir), e->d_name, export);
 			continue;
 		}
 		if (asprintf(&sub, "%s/%s", path, e->d_name) < 0) {
@@ -161,7 +170,7 @@ static int use_exports(struct ic_scan *scan, const char *path, int depth,
 int ic_use_exports(struct ic_scan *scan)
 {
 	static const struct export lio = { "LIO", "enable", "udev_path" };
-	static const struct export nvmet = { "nvmet namespace", "enable", "device_path" };
+	static const struct export nvmet = { "nvmet", "enable", "device_path" };
 	static const struct export passthru = { "nvmet", "passthru/enable",
 						"passthru/device_path" };
 	int ret;

@@ -284,7 +284,7 @@ def held_below():
         assert u["02:00.0"] == [], u
         assert u["03:00.0"] == ["export nvme2n1: LIO disk1"], u
         assert u["04:00.0"] == ["export nvme3n1: LIO disk2"], u
-        assert u["05:00.0"] == ["export nvme4n1: nvmet namespace 1"], u
+        assert u["05:00.0"] == ["export nvme4n1: nvmet nqn.a namespace 1"], u
         assert u["06:00.0"] == ["export /dev/nvme5: nvmet nqn.b"], u
         assert u["07:00.0"] == ["holder nvme6n1: loop3"], u
         assert u["08:00.0"] == ["swap nvme7n1: swap over zram0"], u
