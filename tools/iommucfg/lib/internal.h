@@ -268,6 +268,7 @@ void ic_unread_free(struct iommucfg_topology *topology);
 int ic_use_add(struct iommucfg_device *device, const char *kind, const char *name,
 	       enum iommucfg_word word, bool default_route, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
+bool ic_is_released(const struct iommucfg_device *device);
 bool ic_use_counts(const struct iommucfg_device *device, size_t index);
 void ic_use_fix(struct iommucfg_device *device, const char *fix);
 void ic_uses_free(struct iommucfg_device *device);

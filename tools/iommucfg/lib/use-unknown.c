@@ -146,7 +146,7 @@ int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *ch
 
 	for (i = 0; i < topology->num_unreads; i++) {
 		u = &topology->unreads[i];
-		if (u->device && u->device->group != change->group)
+		if (u->device && (u->device->group != change->group || !ic_is_released(u->device)))
 			continue;
 		hint = refuses(&plan->options, u);
 		if (!hint || (last && is_same(last, u)))

@@ -57,15 +57,19 @@ nomem:
 	return -ENOMEM;
 }
 
+/* Is anything released by a change of the device's group? A port keeps its driver. */
+bool ic_is_released(const struct iommucfg_device *device)
+{
+	return device->driver && strcmp(device->driver, "pcieport");
+}
+
 /*
- * Can a change of the device's group take away what is used? A port keeps its driver, and
- * without a driver there is nothing to release, except where user space has the group itself.
+ * Can a change of the device's group take away what is used? Not where nothing is released,
+ * except where user space has the group itself.
  */
 bool ic_use_counts(const struct iommucfg_device *device, size_t index)
 {
-	if (!strcmp(device->uses[index].kind, "vfio"))
-		return true;
-	return device->driver && strcmp(device->driver, "pcieport");
+	return ic_is_released(device) || !strcmp(device->uses[index].kind, "vfio");
 }
 
 /* Gives the use that was added last a line for sh that ends it. Without one it stays NULL. */

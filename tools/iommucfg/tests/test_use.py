@@ -153,6 +153,8 @@ def zfs():
     with Machine() as m:
         for i in range(3):
             m.disk(f"0000:0{i + 1}:00.0", f"nvme{i}n1", parts=[()])
+        m.add("0000:09:00.0", "pcieport", 0x060400)
+        m.disk("0000:09:00.0/0000:0a:00.0", "nvme9n1")
         for i in range(40):
             m.mount(f"0:{50 + i}", f"/tank/{i}", "zfs", f"tank/{i}")
         # Nothing tells: each disk may be one.
@@ -160,7 +162,9 @@ def zfs():
         assert r.stderr.count(b"zfs") == 1 and b"cannot be told" in r.stderr, r.stderr
         assert b"/tank/0 (tank/0)" in r.stderr
         d = m.plan("--skip-in-use")
-        assert [c["group"] for c in d["skipped"]] == [1, 2, 3] and d["changes"] == [], d
+        # Nothing of a port is released.
+        assert [c["group"] for c in d["skipped"]] == [1, 2, 3, 5], d
+        assert [c["group"] for c in d["changes"]] == [4], d
         for n, pool in ((0, "tank"), (1, "tank"), (2, "other")):
             m.write(f"run/udev/data/b{m.number(f'nvme{n}n1p1')}",
                     f"S:disk/by-id/x{n}\nE:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL={pool}\n")
