@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Disks, partitions and volumes by name, number and what a mount calls them,
- * and the way down from a volume to the devices that it stands on.
+ * Block devices of sysfs, found by name, by number, or by the source of a
+ * mount. ic_tell() adds a use to the devices that a block device stands on.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +52,7 @@ static int read_block(struct ic_scan *scan, int dirfd, const char *name)
 	if (n > 0 && sscanf(buf, "%u:%u", &major, &minor) == 2)
 		added->number = makedev(major, minor);
 	ret = ic_devices_above(scan->topology, added->syspath, &added->above);
-	/* Without its number what is mounted is not known to be on it. */
+	/* Without a number, mounts of this block device cannot be found. */
 	if (!ret && n < 0)
 		ret = unread(scan, added->above.n ? &added->above : NULL, n,
 			     "sys/class/block/%s", path);
@@ -144,7 +144,7 @@ struct ic_block *ic_block_by_name(const struct ic_blocks *blocks, const char *na
 
 /*
  * A value from udev's record of a block: the text behind @key ("E:ID_FS_TYPE=",
- * "S:disk/by-uuid/x"), or NULL. Such a record is there in many a saved tree as well.
+ * "S:disk/by-uuid/x"), or NULL. Saved trees may contain these records.
  */
 const char *ic_block_udev(struct ic_scan *scan, struct ic_block *block, const char *key,
 			  size_t *length)
@@ -193,7 +193,7 @@ static struct ic_block *by_dm_name(const struct ic_blocks *blocks, const char *p
 	return NULL;
 }
 
-/* "/dev/disk/by-uuid/x": udev knows which names it has given. */
+/* "/dev/disk/by-uuid/x": udev's records list the links that it made. */
 static struct ic_block *by_link(struct ic_scan *scan, const char *path)
 {
 	size_t length, i;
@@ -211,8 +211,8 @@ static struct ic_block *by_link(struct ic_scan *scan, const char *path)
 static struct ic_block *by_command_line(struct ic_scan *scan);
 
 /*
- * The block that a path in /dev means, or NULL. Links are followed by their text, as
- * a saved tree may stand anywhere, and may have no /dev.
+ * The block device that a path in /dev means, or NULL. Links are resolved by their text,
+ * because a saved tree can be in any directory, and may have no /dev.
  */
 struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source)
 {
@@ -230,7 +230,7 @@ struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source)
 		if (n <= 0)
 			break;
 		target[n] = '\0';
-		/* All that is a disk has its name at the end of the last link. */
+		/* The last link ends in the name of the block device. */
 		snprintf(path, sizeof(path), "dev/%s", ic_basename(target));
 	}
 	snprintf(kernel, sizeof(kernel), "%s", path + 4);
@@ -246,7 +246,7 @@ struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source)
 	return block || strcmp(source, ROOT) ? block : by_command_line(scan);
 }
 
-/* The kernel's own name for what "root=" on its command line says. */
+/* "/dev/root" is what the command line of the kernel says in "root=". */
 static struct ic_block *by_command_line(struct ic_scan *scan)
 {
 	static const struct {
@@ -299,7 +299,7 @@ struct tale {
 static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
 		const struct ic_block *via);
 
-/* What a directory of links names: "slaves" of a volume. */
+/* Adds the use to all that is in the directory "slaves" of a volume. */
 static int tell_slaves(struct ic_scan *scan, const char *syspath, const struct tale *tale,
 		       const struct ic_block *via)
 {
@@ -354,8 +354,8 @@ static int tell_backing(struct ic_scan *scan, const struct ic_block *block, cons
 }
 
 /*
- * Tells of a use of @block: of the block itself where it hangs off a device,
- * else of each one that it stands on, all the way down.
+ * Adds a use to the devices that @block is below. A volume is below none: then
+ * this goes down to all that the volume consists of.
  */
 static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
 		const struct ic_block *via)
@@ -399,7 +399,7 @@ int ic_tell(struct ic_scan *scan, struct ic_block *block, const char *kind,
 {
 	struct tale tale = { .kind = kind, .word = word, .detail = detail };
 
-	/* Ways down meet again: each block is told once. */
+	/* Volumes can share what they stand on: visit each block device once. */
 	scan->tale++;
 	return tell(scan, block, &tale, NULL);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Tables of mounts, of PID 1's namespace and of others. There may be tens of
- * thousands of lines, and a copy of them for each service: of a further
- * namespace only file systems are kept that were not in one before.
+ * Parses mountinfo of PID 1's mount namespace and of others. A table can have
+ * tens of thousands of lines, and each service with a namespace has a copy.
+ * From a further namespace only file systems that no earlier one has are kept.
  */
 #include <errno.h>
 #include <search.h>
@@ -57,7 +57,7 @@ static int compare(const void *a, const void *b)
 	return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
 }
 
-/* The number stands in each line; what is known needs no further look. */
+/* Is the file system of this line in a table that was read before? */
 static bool is_known(const struct ic_mounts *mounts, const char *line)
 {
 	const char *p = strchr(line, ' ');
@@ -68,7 +68,7 @@ static bool is_known(const struct ic_mounts *mounts, const char *line)
 	       tfind((void *)(uintptr_t)number, &mounts->numbers, compare);
 }
 
-/* Reads a table. @owner: of another namespace than PID 1's, whose it is; else NULL. */
+/* Reads a table. @owner: NULL for PID 1's namespace, else a process of the namespace. */
 int ic_mounts_read(struct ic_scan *scan, const char *path, const char *owner)
 {
 	struct ic_mounts *mounts = &scan->mounts;
@@ -124,7 +124,7 @@ void ic_mounts_free(struct ic_mounts *mounts)
 	tdestroy(mounts->numbers, keep);
 }
 
-/* The mount of PID 1's namespace, other than @but, that a path leads to; NULL for none. */
+/* The mount of PID 1's namespace that contains a path, or NULL. @but is passed over. */
 struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 			     const struct ic_mount *but)
 {
@@ -138,7 +138,7 @@ struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 		length = strlen(m->target);
 		if (length == 1)
 			length = 0;
-		/* Of two on one mount point the later one is on top. */
+		/* Of two mounts on one mount point the later one is visible. */
 		if (length >= most && !strncmp(path, m->target, length) &&
 		    (path[length] == '/' || !path[length])) {
 			best = m;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What is below devices beside disks and interfaces: watchdogs, mediated
- * devices and the like. The running system has lists of them. A saved tree may
- * have lost its links, so the directories of its devices are walked, and all
- * character devices are taken down as well.
+ * Finds watchdogs, mediated devices, vDPA devices, subfunctions, and devices
+ * whose interfaces are in another network namespace. The running system has
+ * directories that list them. In a saved tree these links may be missing: there
+ * all directories below the devices are read, which finds character devices too.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -63,7 +63,7 @@ static int kind_of(const char *name, const char *bus)
 		return IC_NODE_MDEV;
 	if (!strcmp(bus, "vdpa") || (!*bus && is_numbered(name, "vdpa")))
 		return IC_NODE_VDPA;
-	/* Those that somebody made have this name with every driver. */
+	/* mlx5_core and others use this name for subfunctions that a user created. */
 	if (!strcmp(bus, "auxiliary") && strstr(name, ".sf."))
 		return IC_NODE_SUBFUNCTION;
 	return -1;
@@ -73,7 +73,7 @@ static int kind_of(const char *name, const char *bus)
 
 static int walk(struct ic_scan *scan, const char *syspath);
 
-/* Large, and without devices. */
+/* These directories are large and contain no device. */
 static bool is_dull(const char *name)
 {
 	static const char *const names[] = {
@@ -87,7 +87,7 @@ static bool is_dull(const char *name)
 	return false;
 }
 
-/* "dri/card0", "bus/usb/001/004": not all in /dev has the name that it has in sysfs. */
+/* The path below /dev, "dri/card0" or "bus/usb/001/004"; it can differ from sysfs's name. */
 static char *device_file(DIR *dir, const char *name)
 {
 	char buf[4096], *p, *file;
@@ -119,7 +119,7 @@ static int look(struct ic_scan *scan, DIR *dir, const char *syspath, bool has_de
 	bus = ic_sys_link(dirfd(dir), "subsystem", NULL);
 	kind = kind_of(name, bus ? ic_basename(bus) : "");
 	free(bus);
-	/* "watchdog/watchdog0": a driver may have such a name as well. */
+	/* Only in a directory "watchdog" is it one. */
 	if (kind == IC_NODE_WATCHDOG && strcmp(parent, "watchdog"))
 		kind = -1;
 	if (kind >= 0)
@@ -162,7 +162,7 @@ static int walk(struct ic_scan *scan, const char *syspath)
 		is_empty = false;
 		if (!strcmp(e->d_name, "dev") && e->d_type != DT_DIR)
 			has_dev = true;
-		/* Links lead elsewhere. */
+		/* Links are not followed. */
 		else if (e->d_type == DT_DIR && !is_dull(e->d_name))
 			ret = walk_into(scan, syspath, e->d_name);
 	}
@@ -187,7 +187,7 @@ static int walk_devices(struct ic_scan *scan)
 	int ret = 0;
 
 	for (i = 0; i < scan->topology->num_devices && !ret; i++) {
-		/* Below the one before: that has been walked. */
+		/* Below the last one that was walked, so it has been walked too. */
 		if (length && !strncmp(v[i]->syspath, v[top]->syspath, length) &&
 		    v[i]->syspath[length] == '/')
 			continue;
@@ -195,7 +195,7 @@ static int walk_devices(struct ic_scan *scan)
 		length = strlen(v[i]->syspath);
 		ret = walk(scan, v[i]->syspath);
 	}
-	/* Heads of NVMe multipath are below no device. */
+	/* The nodes of NVMe multipath are not below a device. */
 	return ret ? ret : walk(scan, "devices/virtual/nvme-subsystem");
 }
 
@@ -238,7 +238,7 @@ static bool is_empty_directory(int dirfd, const char *path)
 	return empty;
 }
 
-/* A directory for interfaces is there as long as they are, also those of other namespaces. */
+/* The directory "net" exists as long as there are interfaces, in whichever namespace. */
 static int list_away(struct ic_scan *scan, const char *path)
 {
 	char net[NAME_MAX + 8], *syspath;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Disks that something holds without a mount: dm, md, loop devices, exports to other machines. */
+/* Disks in use without a mount: by dm, md, loop devices, exports to other machines. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -110,7 +110,7 @@ static int use_export(struct ic_scan *scan, const char *parent, int dirfd, const
 		return 0;
 	snprintf(path, sizeof(path), "%s/%s", name, export->file);
 	n = ic_read_attr(dirfd, path, disk, sizeof(disk));
-	/* Where LIO was not told the path its own words have the disk's name. */
+	/* udev_path is optional in LIO; "info" has the name of the disk. */
 	if (n <= 0) {
 		snprintf(path, sizeof(path), "%s/info", name);
 		n = ic_read_attr(dirfd, path, disk, sizeof(disk));
@@ -135,7 +135,7 @@ static int use_export(struct ic_scan *scan, const char *parent, int dirfd, const
 	return tell_export(scan, disk, detail);
 }
 
-/* Calls itself for @depth levels of directories, then looks at what is there. */
+/* Looks at the entries @depth levels below a directory. */
 static int use_exports(struct ic_scan *scan, const char *path, int depth,
 		       const struct export *export)
 {

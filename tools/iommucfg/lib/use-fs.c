@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a file system stands on: all its devices, and those of its log or
- * journal. The table of mounts tells of one device alone.
+ * Finds all block devices of each mounted file system, with those of its log
+ * or journal. The table of mounts has one of them only.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -49,7 +49,7 @@ static int add_options(struct ic_scan *scan, struct ic_fs *fs, const char *optio
 		for (i = 0; i < sizeof(keys) / sizeof(*keys) && !ret; i++)
 			if (ic_option_is(&option, keys[i]))
 				ret = add_source(scan, fs, value);
-		/* As the kernel packs a number: 12 bits of major above 8 of minor, then 12 more. */
+		/* The kernel's new_encode_dev(): the low 8 bits of minor are below the major. */
 		if (!ret && ic_option_is(&option, "journal_dev") &&
 		    !ic_parse_number(value, 0, UINT_MAX, &number)) {
 			block = ic_block_by_number(&scan->blocks,
@@ -77,7 +77,7 @@ static int add_sources(struct ic_scan *scan, struct ic_fs *fs, const char *sourc
 	return ret;
 }
 
-/* The members of a mounted btrfs or bcachefs, as its directory in sysfs has them. */
+/* Reads the members of a mounted btrfs or bcachefs from its directory in sysfs. */
 static int read_members(struct ic_scan *scan, const char *path, bool bcachefs,
 			struct ic_stack *members)
 {
@@ -136,9 +136,9 @@ static struct ic_fs *new_fs(struct ic_scan *scan)
 }
 
 /*
- * What one directory in sys/fs/btrfs or sys/fs/bcachefs tells: the file system is mounted,
- * and these are its members. It belongs to the file system that has one of them, or that
- * is mounted by this UUID; else to those of which no device is known.
+ * Adds the members that a directory in sys/fs/btrfs or sys/fs/bcachefs lists to their file
+ * system: to the one that has one of them already, or is mounted by this UUID; else to all
+ * of this type of which no device is known.
  */
 static int give_members(struct ic_scan *scan, const char *type, const char *uuid,
 			const struct ic_stack *members)
@@ -167,7 +167,7 @@ static int give_members(struct ic_scan *scan, const char *type, const char *uuid
 		fs->guessed = true;
 		ret = add_all(&fs->blocks, members);
 	}
-	/* Mounted where no table shows it. */
+	/* It is mounted, but in no table that was read. */
 	for (i = 0; i < members->n && !ret && !taken && !lost; i++)
 		ret = ic_tell(scan, members->v[i], "mount", IOMMUCFG_WORD_MOUNTED, type);
 	return ret;
@@ -187,7 +187,7 @@ static int add_members(struct ic_scan *scan, const char *type)
 	if (!dir)
 		error = -errno;
 	while (dir && !ret && (e = ic_readdir(dir, &error))) {
-		/* Beside the UUIDs there is "features". */
+		/* "features" is no UUID. */
 		if (*e->d_name == '.' || !strchr(e->d_name, '-'))
 			continue;
 		members.n = 0;
@@ -215,8 +215,9 @@ static bool has_journal(const struct ic_fs *fs, const char *name)
 }
 
 /*
- * proc/fs/jbd2 has "sda1-8" for a journal inside of the file system on sda1, and "sdb" for
- * one on a device of its own; the latter belongs to those that have none of the former.
+ * proc/fs/jbd2 has an entry "sda1-8" for a journal inside of the file system on sda1, and
+ * "sdb" for an external journal on sdb. An external journal is added to all file systems
+ * that have no journal inside.
  */
 static int add_journals(struct ic_scan *scan)
 {
@@ -249,7 +250,7 @@ static int add_journals(struct ic_scan *scan)
 	return ret;
 }
 
-/* The members of a ZFS pool, by what udev has read from them. */
+/* Adds the members of a ZFS pool, by their labels in udev's records. */
 static int add_pool(struct ic_scan *scan, struct ic_fs *fs)
 {
 	const char *type, *label;
@@ -269,7 +270,7 @@ static int add_pool(struct ic_scan *scan, struct ic_fs *fs)
 	return ret;
 }
 
-/* virtiofs and 9p come through a device of virtio; which one of several is not told. */
+/* virtiofs and 9p use a virtio device. Of several, all are added. */
 static int add_virtio(struct ic_scan *scan, struct ic_fs *fs, const char *driver)
 {
 	int ret = 0, error = 0;
@@ -295,7 +296,7 @@ static int add_virtio(struct ic_scan *scan, struct ic_fs *fs, const char *driver
 	       ic_unread(scan->topology, NULL, IC_MAYBE_MOUNTED, error, "sys/%s", path);
 }
 
-/* Is it one that must stand on devices, though the table does not say on which? */
+/* File systems that stand on devices without having the number of one. */
 static bool needs_devices(const struct ic_mount *mount)
 {
 	return is_btrfs(mount) || is_bcachefs(mount) || !strcmp(mount->type, "zfs");
@@ -318,7 +319,7 @@ static int read_fs(struct ic_scan *scan, const struct ic_mount *mount, struct ic
 	block = ic_block_by_number(&scan->blocks, mount->number);
 	if (block)
 		ret = ic_stack_add(&fs->blocks, block);
-	/* btrfs, among others, has a number that is no device's. */
+	/* The number of a btrfs, for one, is not that of a device. */
 	else if (is_bcachefs(mount))
 		ret = add_sources(scan, fs, mount->source);
 	else
@@ -338,7 +339,7 @@ static int by_number(const void *a, const void *b, void *context)
 	return (i > k) - (i < k);
 }
 
-/* Each dataset of a pool is a file system to the kernel. */
+/* Each dataset of a ZFS pool has a number; all have the same devices. */
 static struct ic_fs *same_pool(struct ic_scan *scan, const struct ic_mount *mount)
 {
 	size_t i, length = strcspn(mount->source, "/@");
@@ -350,7 +351,7 @@ static struct ic_fs *same_pool(struct ic_scan *scan, const struct ic_mount *moun
 	return NULL;
 }
 
-/* Gives a mount its file system, where that stands on a device. */
+/* Finds or makes the file system of a mount; leaves it out if it stands on no device. */
 static int place_mount(struct ic_scan *scan, size_t index)
 {
 	struct ic_mount *mount = &scan->mounts.v[index];
@@ -388,7 +389,7 @@ int ic_fs_read(struct ic_scan *scan)
 		return -ENOMEM;
 	for (i = 0; i < mounts->n; i++)
 		order[i] = i;
-	/* Mounts of one file system stand next to each other then. */
+	/* Then mounts of one file system follow each other. */
 	qsort_r(order, mounts->n, sizeof(*order), by_number, mounts->v);
 	for (i = 0; i < mounts->n && !ret; i++) {
 		if (i && mounts->v[order[i]].number &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Devices that processes hold open: by which node of theirs, and what that needs. */
+/* Uses by processes that have a node in /dev open, see use-open.c. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static int tell_devices(const struct ic_devices *devices, const struct ic_open *
 	return ret;
 }
 
-/* /dev/vfio/N: the group is in the hands of user space, by whichever driver. */
+/* /dev/vfio/N: user space owns group N. The names of its drivers do not matter. */
 static int add_group(struct iommucfg_topology *topology, const char *number,
 		     struct ic_devices *devices)
 {
@@ -76,7 +76,7 @@ static int add_vfio_device(struct iommucfg_topology *topology, const char *name,
 	return ret;
 }
 
-/* The drivers of buses that a guest's device is on take it along when they go. */
+/* Adds parents whose release would remove a guest's device. */
 static int add_releasing(struct iommucfg_topology *topology, struct ic_devices *devices)
 {
 	struct ic_devices above = { 0 };
@@ -114,7 +114,7 @@ static int use_vfio(struct ic_scan *scan, const struct ic_open *o)
 	return ret;
 }
 
-/* NVIDIA's own driver keeps its nodes out of sysfs. Its directory in proc has their numbers. */
+/* The nodes of NVIDIA's driver are not in sysfs; its directory in proc has their numbers. */
 static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *device)
 {
 	char path[PATH_MAX], text[4096], *p;
@@ -127,7 +127,7 @@ static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *devi
 	return p && sscanf(p, "Device Minor: %d", &minor) == 1 ? minor : -1;
 }
 
-/* Nodes that have no directory in sysfs below the device, by their drivers. */
+/* Nodes without a directory in sysfs below their device: found by the driver's name. */
 static int add_by_driver(struct ic_scan *scan, const struct ic_open *o,
 			 struct ic_devices *devices)
 {
@@ -162,7 +162,7 @@ static int add_by_driver(struct ic_scan *scan, const struct ic_open *o,
 	return ret;
 }
 
-/* Where sysfs has a character device: by number, or in a saved tree by name. */
+/* The path of a character device in sysfs, or NULL. */
 static char *find_node(struct ic_scan *scan, const struct ic_open *o)
 {
 	char path[64];
@@ -195,7 +195,7 @@ static int use_char(struct ic_scan *scan, const struct ic_open *o)
 	syspath = find_node(scan, o);
 	if (syspath && !ic_is_running_watchdog(scan, syspath, true)) {
 		ret = ic_devices_above(scan->topology, syspath, &devices);
-		/* A guest has it. */
+		/* A guest uses it. */
 		if (!strncmp(ic_basename(syspath), "vhost-vdpa", 10)) {
 			kind = "vdpa";
 			word = IOMMUCFG_WORD_NEVER;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Mounts and swaps: which word their disks need. Each mount is judged before
- * any is left out of what is told, as there may be thousands of one disk.
+ * Uses by mounts and swap, with the word that each needs. A disk can have
+ * thousands of mounts: all are judged, then a few are listed and the rest is counted.
  */
 #include <errno.h>
 #include <limits.h>
@@ -10,12 +10,12 @@
 
 #include "use.h"
 
-/* A system does not survive the loss of these. */
+/* The contract's table: what these stand on is never released. */
 static const char *const never_taken[] = {
 	"/", "/boot", "/boot/efi", "/efi", "/usr", "/var", "/etc", "/sysroot",
 };
 
-/* Mounts in other namespaces are not what these names mean. */
+/* These names count in PID 1's namespace only. */
 static void mark_targets(struct ic_mounts *mounts)
 {
 	struct ic_mount *m;
@@ -29,7 +29,7 @@ static void mark_targets(struct ic_mounts *mounts)
 	}
 }
 
-/* The disk with the program of PID 1. */
+/* Marks the mount that contains the program of PID 1. */
 static int mark_program(struct ic_scan *scan)
 {
 	char path[PATH_MAX];
@@ -37,7 +37,7 @@ static int mark_program(struct ic_scan *scan)
 	ssize_t n;
 
 	n = readlinkat(scan->topology->ctx->rootfd, "proc/1/exe", path, sizeof(path) - 1);
-	/* Only root may ask. */
+	/* Users other than root cannot read it. */
 	if (n < 0)
 		return 0;
 	path[n] = '\0';
@@ -52,12 +52,12 @@ static bool has_layers(const struct ic_mount *m)
 	return !strcmp(m->type, "overlay") || !strcmp(m->type, "ecryptfs");
 }
 
-/* Marks what the path of a layer leads to. */
+/* Marks the mount that contains the path of a layer; false if it is not visible. */
 static bool mark_path(struct ic_mounts *mounts, const struct ic_mount *above, const char *path)
 {
 	struct ic_mount *m = *path == '/' ? ic_mount_at(mounts, path, above) : NULL;
 
-	/* Layers that were mounted before the root was are at no path that leads there. */
+	/* The mount of a layer can be hidden below the mount of / itself. */
 	if (!m || m->number == above->number)
 		return false;
 	if (!m->never)
@@ -65,7 +65,7 @@ static bool mark_path(struct ic_mounts *mounts, const struct ic_mount *above, co
 	return true;
 }
 
-/* Marks the layers of an overlay, or what eCryptfs lies upon; false where these are not seen. */
+/* Marks the layers of an overlay or eCryptfs. @seen becomes false if one is not visible. */
 static int mark_layers(struct ic_mounts *mounts, const struct ic_mount *above, bool *seen)
 {
 	static const char *const keys[] = {
@@ -96,7 +96,7 @@ static int mark_layers(struct ic_mounts *mounts, const struct ic_mount *above, b
 	return 0;
 }
 
-/* What the mounts that are never to be taken lie upon is not to be taken either. */
+/* Marks the layers of all mounts that are marked. */
 static int mark_stacks(struct ic_mounts *mounts)
 {
 	const struct ic_mount *m;
@@ -113,11 +113,11 @@ static int mark_stacks(struct ic_mounts *mounts)
 			continue;
 		done[i] = true;
 		ret = mark_layers(mounts, m, &seen);
-		/* A layer before it may lie upon others. */
+		/* A mount earlier in the table may have been marked: begin again. */
 		i = SIZE_MAX;
 	}
 	free(done);
-	/* It may be any of them. */
+	/* A layer that is not visible can be on any of the mounted disks. */
 	for (k = 0; k < mounts->n && !ret && !seen; k++)
 		if (!mounts->v[k].owner && !mounts->v[k].never)
 			mounts->v[k].never = "a layer of /";
@@ -157,7 +157,7 @@ static int tell_mount(struct ic_scan *scan, const struct ic_fs *fs, const struct
 	return ret;
 }
 
-/* First those that no word permits, then a few of the others, and how many more there are. */
+/* First the marked ones, then a few of the others, then how many are left. */
 static int tell_mounts(struct ic_scan *scan, const struct ic_fs *fs)
 {
 	const struct ic_mount *m;
@@ -188,7 +188,7 @@ static int tell_mounts(struct ic_scan *scan, const struct ic_fs *fs)
 	return ret;
 }
 
-/* A file system whose devices cannot be told: each disk may be one of them. */
+/* The devices of this file system are not known: each disk can be one of them. */
 static int tell_unknown(struct ic_scan *scan, const struct ic_fs *fs)
 {
 	const struct ic_mount *m = &scan->mounts.v[fs->mounts[0]];
@@ -250,7 +250,7 @@ static int use_swap(struct ic_scan *scan, char *name)
 	return ret;
 }
 
-/* A headline, then "/dev/dm-5   partition 8388604 0 -2" */
+/* After the first line: "/dev/dm-5   partition 8388604 0 -2" */
 int ic_use_swaps(struct ic_scan *scan)
 {
 	char *text, *line, *save;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What else keeps a device busy: watchdogs, consoles, what was made of it for
- * guests, and interfaces in other network namespaces.
+ * Uses by watchdogs, consoles, mediated and vDPA devices, subfunctions, and
+ * interfaces in other network namespaces.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "use.h"
 
-/* Who holds the node of a watchdog; /dev/watchdog is that of the first. */
+/* The open node of a watchdog, or NULL. /dev/watchdog is another node of watchdog0. */
 static const struct ic_open *holder(const struct ic_scan *scan, const char *name)
 {
 	const char *base;
@@ -30,7 +30,7 @@ static const struct ic_open *holder(const struct ic_scan *scan, const char *name
 			"/org/freedesktop/systemd1 org.freedesktop.systemd1.Manager " \
 			"RuntimeWatchdogUSec t 0"
 
-/* Has the name of a unit only what a shell takes as it is? */
+/* Has the name of a unit no character that is special in a shell? */
 static bool is_plain(const char *unit)
 {
 	return !unit[strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -57,7 +57,7 @@ static char *stop_watchdog(struct ic_scan *scan, const struct ic_open *o, const 
 	return asprintf(&text, "kill %ld", o->last_pid) < 0 ? NULL : text;
 }
 
-/* Kernels without such files do not tell: one that is open runs. */
+/* Without the file "state" a watchdog that is open counts as running. */
 bool ic_is_running_watchdog(struct ic_scan *scan, const char *syspath, bool is_open)
 {
 	char path[PATH_MAX], state[32];
@@ -118,7 +118,7 @@ static int use_away(struct ic_scan *scan, const struct ic_node *node)
 	return ret;
 }
 
-/* What was made of a device by hand and goes with its driver. There may be hundreds. */
+/* Counts what users created on a device and the release of its driver would destroy. */
 static int use_made(struct ic_scan *scan, enum ic_node_kind kind, const char *word,
 		    const char *one, const char *many)
 {
@@ -129,7 +129,7 @@ static int use_made(struct ic_scan *scan, enum ic_node_kind kind, const char *wo
 	char *parent;
 	int ret = 0;
 
-	/* Each device as often as something is made of it. */
+	/* @all has each device once for each thing created on it. */
 	for (i = 0; i < scan->nodes.n && !ret; i++) {
 		node = &scan->nodes.v[i];
 		if (node->kind != kind)
@@ -210,7 +210,7 @@ static bool is_text_on_frame_buffer(struct ic_scan *scan, const char *vtcon)
 	return ic_read_attr(sysfd, path, buf, sizeof(buf)) > 0 && *buf == '1';
 }
 
-/* Text on a screen: the kernel draws it on the first frame buffer. */
+/* The console on a screen is on the frame buffer with the lowest number. */
 static int use_screen(struct ic_scan *scan)
 {
 	int sysfd = scan->topology->ctx->sysfd, lowest = INT_MAX, number;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Which processes have a device open: one walk over /proc, with the mount
- * namespaces on the way. On the running system a node is known by its number,
- * wherever in the tree a container has it; in a saved tree by its name.
+ * Reads /proc once: which processes have a device open, and the tables of all
+ * mount namespaces. On the running system a node is identified by its number,
+ * because a container can have it under another name; in a saved tree by name.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,8 +28,8 @@ struct walk {
 };
 
 /*
- * Of one process for all: where one cannot be read many cannot. That others' are
- * closed to a user other than root is as it should be, and such a user changes nothing.
+ * Reports one process that cannot be read, not all of them. A user other than root
+ * cannot read those of others; that is not reported, as such a user changes nothing.
  */
 static int unread(struct walk *walk, int error, const char *path)
 {
@@ -52,7 +52,7 @@ static const char *comm_of(struct walk *walk)
 	return walk->comm;
 }
 
-/* udev looks at each device for an instant. */
+/* udev opens devices for a short time only. */
 static bool is_udev(struct walk *walk)
 {
 	const char *name = comm_of(walk);
@@ -91,7 +91,7 @@ static int add_open(struct ic_opens *opens, const char *path, dev_t number, bool
 	return 0;
 }
 
-/* The nodes that are open are few, however many processes there are. */
+/* Adds the process to the holders of a node. There are few nodes, and many processes. */
 static int note(struct walk *walk, const char *path, dev_t number, bool is_block)
 {
 	struct ic_opens *opens = &walk->scan->opens;
@@ -129,7 +129,7 @@ static int look_at_file(struct walk *walk, int fd, const char *name, int *error)
 		*error = -errno;
 	if (n > 0)
 		link[n] = '\0';
-	/* The node was made anew since. */
+	/* The node was removed from /dev after it was opened. */
 	if (n > DELETED && !strcmp(link + n - DELETED, " (deleted)"))
 		link[n - DELETED] = '\0';
 	if (!is_live && strncmp(link, "/dev/", 5))
@@ -175,7 +175,7 @@ static int look_at_mounts(struct walk *walk)
 	ssize_t n;
 	int ret;
 
-	/* One that sees a part of its namespace only does not stand for it. */
+	/* A process with another root sees a part of its namespace: read another one too. */
 	snprintf(path, sizeof(path), "%ld/root", walk->pid);
 	n = readlinkat(walk->procfd, path, text, sizeof(text) - 1);
 	if (n <= 1) {
@@ -193,7 +193,7 @@ static int look_at_mounts(struct walk *walk)
 		return -ENOMEM;
 	ret = ic_mounts_read(walk->scan, path, owner);
 	free(owner);
-	/* The kernel's word for a process that has just ended. */
+	/* The process has ended. */
 	if (ret == -EINVAL)
 		return 0;
 	return ret && ret != -ENOMEM ? unread(walk, ret, path + 5) : ret;
@@ -239,7 +239,7 @@ static int look_at_processes(struct walk *walk)
 	return ret || !error ? ret : unread(walk, error, "");
 }
 
-/* PID 1's table, or our own one where that cannot be read or is not there. */
+/* Reads the table of PID 1, or of this process if that is not possible. */
 static int read_own_mounts(struct walk *walk)
 {
 	static const char *const who[] = { "1", "self" };
