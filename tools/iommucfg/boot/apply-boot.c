@@ -10,9 +10,6 @@
 
 #include "boot.h"
 
-/* syslog's, as the kernel takes them */
-enum { LEVEL_ERROR = 3, LEVEL_WARNING = 4, LEVEL_NOTICE = 5 };
-
 /* 1 where there is no policy, which alone is no problem here. */
 int read_system_policy(struct cli *cli, struct iommucfg_policy *policy)
 {
@@ -44,11 +41,11 @@ static void loud_list(struct cli *cli, const struct iommucfg_problems *problems)
 		file = iommucfg_problem_file(p);
 		if (file)
 			kmsg(cli, iommucfg_problem_severity(p) == IOMMUCFG_WARNING ?
-			     LEVEL_WARNING : LEVEL_ERROR, "%s:%d: %s", file,
+			     KMSG_WARNING : KMSG_ERROR, "%s:%d: %s", file,
 			     iommucfg_problem_line(p), iommucfg_problem_message(p));
 		else
 			kmsg(cli, iommucfg_problem_severity(p) == IOMMUCFG_WARNING ?
-			     LEVEL_WARNING : LEVEL_ERROR, "%s", iommucfg_problem_message(p));
+			     KMSG_WARNING : KMSG_ERROR, "%s", iommucfg_problem_message(p));
 	}
 }
 
@@ -81,11 +78,11 @@ static void loud(struct run *run, int code)
 		loud_list(cli, iommucfg_plan_problems(run->plan));
 	}
 	if (code == EXIT_BROKEN)
-		kmsg(cli, LEVEL_ERROR, "the policy could not be applied, nor undone in full: see \"iommucfg status\"");
+		kmsg(cli, KMSG_ERROR, "the policy could not be applied, nor undone in full: see \"iommucfg status\"");
 	else if (code && code != EXIT_CHANGE)
-		kmsg(cli, LEVEL_ERROR, "the policy was NOT applied: all groups keep the types that they have");
+		kmsg(cli, KMSG_ERROR, "the policy was NOT applied: all groups keep the types that they have");
 	else if (run->plan && iommucfg_plan_num_changes(run->plan))
-		kmsg(cli, LEVEL_NOTICE, "groups changed by the policy: %zu",
+		kmsg(cli, KMSG_NOTICE, "groups changed by the policy: %zu",
 		     iommucfg_plan_num_changes(run->plan));
 }
 
@@ -119,18 +116,47 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	 * is said. As an error it would keep the policy from all the others as well, and
 	 * nobody is there to say that it may go on.
 	 */
-	run->options = (struct iommucfg_plan_options){ .skip_in_use = true };
-	run->yes = true;
+	run->options = (struct iommucfg_plan_options){
+		.skip_in_use = true, .confirm_timeout = run->detach ? EARLY_TIMEOUT : 0,
+	};
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	return run_plan_policy(run, policy);
 }
 
-static int carry_out(struct run *run, const struct iommucfg_policy *policy, int code)
+/* @text is the policy's. In the initramfs it is in force once root is there. */
+static int carry_out(struct run *run, const struct iommucfg_policy *policy, const char *text,
+		     int code)
 {
+	bool early = run->detach, unconfirmed;
+
+	if (early && !code)
+		early_begin(run, text);
 	code = run_judge(run, code);
+	unconfirmed = run_result(run) && !strcmp(run_result(run), "unconfirmed");
+	if (early && !unconfirmed)
+		early_end(run->cli);
+	if (early && code != EXIT_DONE && code != EXIT_CHANGE)
+		boot_initramfs_is_over(run->cli);
 	run_standing(run, policy, code);
+	if ((code == EXIT_DONE || code == EXIT_CHANGE) && !unconfirmed)
+		boot_in_force(run->cli, text);
 	return code;
+}
+
+/*
+ * The initramfs has tried it, and it went back, or could not: no second commit in this
+ * boot. @text is that of the system's policy, or NULL.
+ */
+static int stay_back(struct run *run, const char *text, enum boot_choice choice, long tries,
+		     enum early early)
+{
+	boot_out_of_force(run->cli);
+	if (text && boot_began_with_other(run->cli, text))
+		boot_image_is_old(run->cli);
+	else if (text && choice == BOOT_TRIAL)
+		boot_try(run->cli, text, tries);
+	return early == EARLY_BROKEN ? EXIT_BROKEN : EXIT_RESTORED;
 }
 
 /*
@@ -176,14 +202,13 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 		code = EXIT_BAD;
 	free(name);
 	if (!code)
-		code = carry_out(run, *policy, make_plan(run, *policy));
-	if (code == EXIT_DONE || code == EXIT_CHANGE)
-		boot_in_force(cli, text);
+		code = carry_out(run, *policy, text, make_plan(run, *policy));
 	/* What the policy in /etc says is not so. */
 	return cli_worse(code, EXIT_CHANGE);
 }
 
-static int try_policy(struct run *run, struct iommucfg_policy **policy, bool good, long tries)
+static int try_policy(struct run *run, struct iommucfg_policy **policy, bool good, long tries,
+		      enum early early)
 {
 	struct cli *cli = run->cli;
 	enum boot_choice choice;
@@ -195,6 +220,10 @@ static int try_policy(struct run *run, struct iommucfg_policy **policy, bool goo
 	if (!good && iommucfg_policy_text(*policy, &text))
 		return cli_nomem();
 	choice = boot_choose(cli, text, good, &fallback);
+	if (early == EARLY_WENT_BACK || early == EARLY_BROKEN) {
+		code = stay_back(run, text, choice, tries, early);
+		goto out;
+	}
 	if (choice == BOOT_FALLBACK) {
 		code = fall_back(run, policy, fallback, good);
 		goto out;
@@ -209,11 +238,9 @@ static int try_policy(struct run *run, struct iommucfg_policy **policy, bool goo
 			if (code)
 				boot_out_of_force(cli);
 		}
-		code = carry_out(run, *policy, code);
-		if (code == EXIT_DONE || code == EXIT_CHANGE) {
+		code = carry_out(run, *policy, text, code);
+		if (code == EXIT_DONE || code == EXIT_CHANGE)
 			boot_applied(cli, text);
-			boot_in_force(cli, text);
-		}
 	}
 out:
 	free(fallback);
@@ -221,24 +248,38 @@ out:
 	return code;
 }
 
-int apply_boot(struct run *run, long tries)
+int apply_boot(struct run *run, long tries, long limit)
 {
 	enum boot_word word = boot_word(run->cli);
 	struct iommucfg_policy *policy = NULL;
+	enum early early = EARLY_NONE;
 	struct cli *cli = run->cli;
 	const char *why;
 	int code, ret;
 
+	/* Nobody is there to be asked. */
+	run->yes = true;
 	if (cli_need_root(cli))
 		return run_finish(run, EXIT_BAD);
 	if (word == BOOT_WORD_OFF || boot_is_kdump(cli)) {
 		why = word == BOOT_WORD_OFF ? "iommucfg=off" : "a kernel that saves a crash";
-		kmsg(cli, LEVEL_NOTICE, "%s: the policy is ignored", why);
+		kmsg(cli, KMSG_NOTICE, "%s: the policy is ignored", why);
 		cli_note(cli, "%s: the policy is ignored", why);
 		run_nothing(run);
 		return run_finish(run, EXIT_DONE);
 	}
-	history_import(cli->ctx);
+	if (limit) {
+		code = early_bounded(cli, limit);
+		if (code >= 0)
+			return code;
+		run->name = EARLY_TXN;
+		run->detach = true;
+	} else {
+		early = early_confirm(cli);
+		if (early == EARLY_KEPT)
+			boot_take_over(cli);
+	}
+	history_import(cli->ctx, NULL);
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
 	code = run_lock(run);
@@ -254,9 +295,12 @@ int apply_boot(struct run *run, long tries)
 	} else if (ret) {
 		code = EXIT_BAD;
 	} else {
-		code = try_policy(run, &policy, word == BOOT_WORD_GOOD, tries);
+		code = try_policy(run, &policy, word == BOOT_WORD_GOOD, tries, early);
 	}
-	boot_initramfs_is_over(cli);
+	if (early == EARLY_BROKEN)
+		code = EXIT_BROKEN;
+	if (!limit)
+		boot_initramfs_is_over(cli);
 	loud(run, code);
 	code = run_finish(run, code);
 	iommucfg_policy_free(policy);

@@ -44,9 +44,11 @@
  *   - When the tries are used up the image still tries: only what the running
  *     system can change falls back, until the image is built anew. That is done
  *     late in that boot (iommucfg-image.service), so it costs one more than the tries.
- *   - A boot that does not even get to the root file system cannot be counted,
- *     as there is nothing to write on. For that there are the kernel parameters
- *     iommucfg=good and iommucfg=off, and older entries of the boot loader.
+ *   - A boot that does not get to the root file system cannot be counted, as there
+ *     is nothing to write on. What the initramfs changed goes back by itself (early.c),
+ *     and where root is reached then the try counts, and nothing is changed again. For
+ *     a machine that is cut off before there are the kernel parameters iommucfg=good
+ *     and iommucfg=off, and older entries of the boot loader.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -381,26 +383,46 @@ int boot_confirm(struct cli *cli)
 	return code;
 }
 
-/*
- * Is the machine under another policy, which the initramfs has left it with? The
- * initramfs's scripts say so by a file; who starts the unit again later, when it is
- * gone, wants what is in /etc then.
- */
-bool boot_began_with_other(struct cli *cli, const char *policy)
+/* The text of the policy that the initramfs went by, or NULL. */
+static char *early_policy(struct cli *cli)
 {
 	int dirfd, error;
 	char *text;
-	bool other;
 
 	dirfd = state_open_run(cli->ctx);
 	if (dirfd < 0)
-		return false;
-	text = faccessat(dirfd, "initramfs", F_OK, 0) ? NULL :
-	       state_read(dirfd, "policy.conf", &error);
+		return NULL;
+	text = state_read(dirfd, "initramfs", &error);
+	/* Images of before leave it empty. */
+	if (text && !*text) {
+		free(text);
+		text = state_read(dirfd, "policy.conf", &error);
+	}
 	close(dirfd);
-	other = text && strcmp(text, policy);
+	return text;
+}
+
+/*
+ * Did the boot begin with another policy? The initramfs leaves its text in a file; who
+ * starts the unit again later, when the file is gone, wants what is in /etc then.
+ */
+bool boot_began_with_other(struct cli *cli, const char *policy)
+{
+	char *text = early_policy(cli);
+	bool other = text && strcmp(text, policy);
+
 	free(text);
 	return other;
+}
+
+/* What the initramfs changed is confirmed, so its policy is in force. */
+void boot_take_over(struct cli *cli)
+{
+	char *text = early_policy(cli);
+
+	if (text)
+		boot_in_force(cli, text);
+	free(text);
 }
 
 /* What the initramfs has left was taken into account. */

@@ -20,6 +20,18 @@ enum boot_choice {
 	BOOT_FALLBACK,		/* it has been tried too often: the good one */
 };
 
+/* The change that the initramfs made, and what became of it. */
+#define EARLY_TXN	"iommucfg-boot"
+#define EARLY_TIMEOUT	300
+#define EARLY_LIMIT	180
+
+enum early {
+	EARLY_NONE,		/* it made none */
+	EARLY_KEPT,
+	EARLY_WENT_BACK,
+	EARLY_BROKEN,		/* needs a person */
+};
+
 /* boot.c */
 enum boot_word boot_word(struct cli *cli);
 bool boot_is_kdump(struct cli *cli);
@@ -30,15 +42,24 @@ int boot_confirm(struct cli *cli);
 bool boot_began_with_other(struct cli *cli, const char *policy);
 void boot_initramfs_is_over(struct cli *cli);
 void boot_image_is_old(struct cli *cli);
+void boot_take_over(struct cli *cli);
 void boot_out_of_force(struct cli *cli);
 void boot_in_force(struct cli *cli, const char *policy);
 
-/* kmsg.c */
+/* early.c */
+int early_bounded(struct cli *cli, long limit);
+void early_begin(struct run *run, const char *policy);
+void early_end(struct cli *cli);
+enum early early_confirm(struct cli *cli);
+
+/* kmsg.c: the levels are syslog's, as the kernel takes them */
+enum { KMSG_ERROR = 3, KMSG_WARNING = 4, KMSG_NOTICE = 5 };
 void kmsg(struct cli *cli, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* apply-boot.c, confirm-boot.c */
-int apply_boot(struct run *run, long tries);
+/* @limit: seconds that it may take in the initramfs, 0 elsewhere */
+int apply_boot(struct run *run, long tries, long limit);
 int read_system_policy(struct cli *cli, struct iommucfg_policy *policy);
 int confirm_boot(struct cli *cli);
 

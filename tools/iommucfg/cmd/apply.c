@@ -38,7 +38,7 @@ struct asked {
 	const char *only;
 	const char *by_hand;	/* something that makes no sense at boot */
 	bool boot;
-	long tries;
+	long tries, limit;	/* limit: in the initramfs */
 	int allow_set, timeout_set, settle_set;
 	/* what is applied, and the files that it was read from */
 	struct iommucfg_policy *policy;
@@ -58,6 +58,9 @@ static int own_option(struct asked *asked, struct cli *cli, int opt)
 		asked->only = optarg;
 		asked->by_hand = "--only";
 		return 0;
+	case OPT_INITRAMFS:
+		asked->limit = EARLY_LIMIT;
+		return optarg && cli_number(cli, "--initramfs", optarg, 1, 3600, &asked->limit);
 	case OPT_TRIES:
 		return cli_number(cli, "--tries", optarg, 1, 100, &asked->tries) ? 1 : 0;
 	default:
@@ -70,6 +73,7 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 {
 	static const struct option options[] = {
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "boot", no_argument, NULL, OPT_BOOT },
+		{ "initramfs", optional_argument, NULL, OPT_INITRAMFS },
 		{ "only", required_argument, NULL, OPT_ONLY },
 		{ "tries", required_argument, NULL, OPT_TRIES }, { NULL, 0, NULL, 0 }
 	};
@@ -96,8 +100,9 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 	if (asked->boot && asked->by_hand)
 		return cli_usage(cli, "--boot goes with the system's policy, not with %s",
 				 asked->by_hand);
-	if (asked->tries && !asked->boot)
-		return cli_usage(cli, "--tries goes with --boot");
+	if ((asked->tries || asked->limit) && !asked->boot)
+		return cli_usage(cli, "%s goes with --boot", asked->tries ? "--tries" :
+				 "--initramfs");
 	return -1;
 }
 
@@ -196,7 +201,7 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		return code;
 	signals_catch();
 	if (asked.boot)
-		return apply_boot(&run, asked.tries ? asked.tries : BOOT_TRIES);
+		return apply_boot(&run, asked.tries ? asked.tries : BOOT_TRIES, asked.limit);
 	if (iommucfg_policy_new(cli->ctx, &asked.policy))
 		return cli_nomem();
 	asked.num_files = argc - optind;

@@ -56,7 +56,7 @@ enum {
 	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_VERSION, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
-	OPT_ONLY, OPT_TRIES,
+	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS,
 };
 
 #define CLI_SHORT	"hqv"
@@ -231,7 +231,7 @@ int cmd_undo(struct cli *cli, int argc, char **argv);
 int cmd_extend(struct cli *cli, int argc, char **argv);
 int cmd_clean(struct cli *cli, int argc, char **argv);
 
-/* ../boot/initramfs-image.c */
+/* ../boot/image-check.c */
 void image_check(struct cli *cli);
 
 /* rollback-to.c */

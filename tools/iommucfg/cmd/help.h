@@ -49,6 +49,8 @@ static const char help_apply[] =
 	"      --only TARGET        only the group of this device, or with this number\n"
 	"      --boot               at boot: ask nothing, leave out what is in use, count the\n"
 	"                           tries of a policy that no boot has confirmed\n"
+	"      --initramfs[=LIMIT]  with --boot, before root is there: goes back unless the\n"
+	"                           system confirms it; waits LIMIT seconds at most (180)\n"
 	"      --tries N            so many boots may try it (3)\n";
 static const char help_set[] =
 	"Changes groups by hand; this does not survive a reboot. TARGET is a group if it is\n"
@@ -59,6 +61,7 @@ static const char help_confirm[] =
 	"      --boot               this boot went well: keep the policy that it tried\n";
 static const char help_rollback[] =
 	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
+	"      --allow-in-use WORDS let more go away than interfaces and open devices\n"
 	"      --forget             only remove a transaction that is over\n"
 	"      --to ENTRY           change back to the types from before an entry of\n"
 	"                           \"iommucfg history\", by plan and apply; takes besides:\n"

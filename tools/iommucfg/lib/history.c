@@ -406,12 +406,29 @@ out:
 	return ret;
 }
 
+/* Writes the end of a transaction into the entry that says only that it was unconfirmed. */
+static bool set_end(struct json_object *o, const struct history_end *end)
+{
+	struct json_object *name, *result;
+
+	if (!end || !json_object_object_get_ex(o, "transaction", &name) || !name ||
+	    strcmp(json_object_get_string(name), end->transaction) ||
+	    !json_object_object_get_ex(o, "result", &result) || !result ||
+	    strcmp(json_object_get_string(result), "unconfirmed"))
+		return false;
+	json_object_object_add(o, "result", json_object_new_string(end->result));
+	json_object_object_add(o, "exit", json_object_new_int(end->code));
+	return true;
+}
+
 /*
  * What was done in the initramfs, whose /var is gone, is kept in /run until it
- * can be written.
+ * can be written. @end: what became of a transaction since, or NULL. Returns 1 where
+ * an entry has that now, else 0 or a negative errno.
  */
-int history_import(struct iommucfg *ctx)
+int history_import(struct iommucfg *ctx, const struct history_end *end)
 {
+	bool known = false;
 	char *text = NULL;
 	struct json_object *o;
 	int fd, ret = 0;
@@ -429,6 +446,7 @@ int history_import(struct iommucfg *ctx)
 		/* Its number was another history's. */
 		if (o) {
 			json_object_object_add(o, "id", NULL);
+			known |= set_end(o, end);
 			ret = history_append(ctx, o);
 		}
 		json_object_put(o);
@@ -437,7 +455,7 @@ int history_import(struct iommucfg *ctx)
 		unlinkat(fd, HISTORY, 0);
 	free(text);
 	close(fd);
-	return ret;
+	return ret ? ret : known;
 }
 
 static void bad_line(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,

@@ -15,7 +15,13 @@ int history_begin(struct iommucfg *ctx, struct json_object *entry);
 struct json_object *history_killed(struct iommucfg *ctx);
 void history_drop(struct iommucfg *ctx, long id);
 int history_append(struct iommucfg *ctx, struct json_object *entry);
-int history_import(struct iommucfg *ctx);
+/* What became of a transaction after its entry was written. */
+struct history_end {
+	const char *transaction, *result;
+	int code;
+};
+
+int history_import(struct iommucfg *ctx, const struct history_end *end);
 struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems);
 long history_id(struct json_object *entry);
 

@@ -66,6 +66,12 @@ class Machine(Host):
         text = self.read("var/lib/iommucfg/boot")
         return text and json.loads(text)
 
+    def state_of(self, name):
+        return super().state(name)
+
+    def wait_state(self, state, name=None):
+        until(lambda: self.state_of(name) == state)
+
     def good(self):
         return self.read("var/lib/iommucfg/good.conf")
 
@@ -479,12 +485,160 @@ def in_force():
         assert '"DMA"' in h.read("run/iommucfg/policy.conf")
 
 
+def early(h, *args, code=0, option="--initramfs"):
+    """What the initramfs does: with a /var of its own, of which the history alone stays."""
+    lib, run = f"{h.root}/var/lib/iommucfg", f"{h.root}/run/iommucfg"
+    os.makedirs(lib, exist_ok=True)
+    shutil.copytree(lib, f"{h.dir}/lib")
+    shutil.rmtree(f"{h.dir}/image", ignore_errors=True)
+    r = h.run("apply", "--boot", option, "--json", *args, code=code)
+    if h.read("var/lib/iommucfg/history"):
+        os.makedirs(run, exist_ok=True)
+        shutil.copy(f"{lib}/history", f"{run}/history")
+    shutil.rmtree(lib)
+    shutil.move(f"{h.dir}/lib", lib)
+    return json.loads(r.out) if r.out else None
+
+
+def timeout(h, seconds):
+    """As if the time had gone by."""
+    with open(f"{h.iommu}/iommucfg-boot/confirm_timeout", "w") as f:
+        f.write(f"{seconds}\n")
+
+
+def remaining(h):
+    with open(f"{h.iommu}/iommucfg-boot/remaining") as f:
+        return int(f.read())
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@test
+def early_is_confirmed_by_root():
+    with Machine(True) as h:
+        h.etc(GPU)
+        d = early(h)
+        assert (d["result"], d["transaction"]) == ("unconfirmed", "iommucfg-boot"), d
+        assert h.state_of("iommucfg-boot") == "unconfirmed" and 200 < remaining(h) <= 300
+        # Not before root is there.
+        assert not h.read("run/iommucfg/policy.conf") and h.standing() == {} and not h.state()
+        d = h.json("apply", "--boot", code=0)
+        assert h.type(1) == "identity" and h.transactions() == [] and d["result"] == "nothing-to-do"
+        assert h.state()["tries_left"] == 2 and h.state()["applied"]
+        assert h.read("run/iommucfg/policy.conf") == h.state()["policy"] and h.standing()
+        assert not h.read("run/iommucfg/initramfs")
+        e = h.json("history")["entries"]
+        assert [(x["action"], x["result"], x["transaction"]) for x in e] == [
+            ("apply", "committed", "iommucfg-boot")], e
+        assert [(c["group"], c["to"]) for c in e[0]["plan"]["changes"]] == [(1, "identity")]
+        h.run("confirm", "--boot", code=0)
+        # The image of another policy: that one is kept, and in force.
+        h.boot()
+        early(h)
+        good = h.good()
+        h.etc(DMA)
+        d = h.json("apply", "--boot", code=2)
+        assert h.type(1) == "identity" and h.transactions() == [] and h.state() is None
+        assert h.read("run/iommucfg/policy.conf") == good
+        assert h.read("run/iommucfg/image-is-old") is not None
+        # One that is wrong by now, or gone.
+        for text, force in ((BAD, good), (None, None)):
+            h.boot()
+            h.etc(GPU)
+            early(h)
+            if text:
+                h.etc(text)
+            else:
+                os.unlink(f"{h.root}/etc/iommucfg.conf")
+            h.run("apply", "--boot", code=1 if text else 0)
+            assert h.type(1) == "identity" and h.transactions() == []
+            assert h.read("run/iommucfg/policy.conf") == force
+
+
+@test
+def early_goes_back():
+    with Machine(True) as h:
+        h.etc(GPU)
+        early(h)
+        timeout(h, 1)
+        h.wait_state("rolled-back", "iommucfg-boot")
+        assert h.type(1) == "DMA-FQ"
+        for code, left in ((4, 2), (4, 1)):
+            d = h.json("apply", "--boot", code=code)
+            assert d["result"] == "restored" and h.type(1) == "DMA-FQ" and h.transactions() == [], d
+            assert (h.state()["tries_left"], h.state()["applied"]) == (left, False)
+            assert "has gone back" in h.kmsg() and "NOT applied" in h.kmsg()
+            assert not h.read("run/iommucfg/policy.conf") and h.standing() == {}
+            assert "could not be applied" in h.run("confirm", "--boot", code=3).err
+            h.boot()
+            early(h)
+            timeout(h, 1)
+            h.wait_state("rolled-back", "iommucfg-boot")
+        assert [x["result"] for x in h.json("history")["entries"]][0] == "restored"
+        # Nor is one tried that could not be restored in full.
+        h.run("apply", "--boot", code=4)
+        h.boot()
+        os.unlink(f"{h.root}/var/lib/iommucfg/boot")
+        h.control("commit", "EIO\n1 0000:01:00.0 restore EIO no\n")
+        early(h, code=5)
+        os.unlink(f"{h.root}/control/commit")
+        h.run("apply", "--boot", code=5)
+        assert h.state()["tries_left"] == 2 and h.state_of("iommucfg-boot") == "failed"
+        assert "nor undone" in h.kmsg()
+
+
+@test
+def early_countdown():
+    with Machine(True) as h:
+        h.etc(GPU)
+        early(h)
+        # Root is found, or given up: from then on there is the whole time once more.
+        timeout(h, 100)
+        assert remaining(h) <= 100
+        os.unlink(f"{h.root}/run/iommucfg/waiting-for-root")
+        until(lambda: remaining(h) > 200)
+        timeout(h, 100)
+        time.sleep(1)
+        assert remaining(h) <= 100
+        h.run("apply", "--boot", code=0)
+
+
+@test
+def early_is_bounded():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.control("hold", "")
+        # What goes on in the background still has the output.
+        p = subprocess.run(h.command("apply", "--boot", "--initramfs=1"), timeout=120, check=False,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert p.returncode == 3
+        assert "takes longer than 1 seconds" in h.kmsg()
+        assert h.state_of("iommucfg-boot") == "committing"
+        h.release()
+        h.wait_state("unconfirmed", "iommucfg-boot")
+        h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity" and h.transactions() == []
+    # What has nothing to do leaves nothing to wait for, nor does what is refused.
+    for policy, code in ((DMA.replace("DMA", "DMA-FQ"), 0), (BAD, 1)):
+        with Machine(True) as h:
+            h.etc(policy)
+            early(h, code=code)
+            assert h.transactions() == [] and not os.path.exists(f"{h.root}/run/iommucfg/waiting-for-root")
+            assert bool(h.read("run/iommucfg/initramfs")) == (code == 0)
+
+
 @test
 def usage():
     with Machine() as h:
         for args in (["--boot", "x"], ["--boot", "--only", "1"], ["--boot", "--detach"],
                      ["--boot", "--confirm-timeout", "1"], ["--tries", "3"],
-                     ["--boot", "--tries", "101"], ["--only"]):
+                     ["--boot", "--tries", "101"], ["--only"], ["--initramfs"],
+                     ["--boot", "--initramfs=0"]):
             assert "--help" in h.run("apply", *args, code=1).err, args
         assert "--help" in h.run("confirm", "--boot", "x", code=1).err
 

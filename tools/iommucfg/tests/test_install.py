@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 from harness import GPU, IOMMUCFG, HERE, Host, Skip, main, test
 
@@ -75,7 +76,7 @@ class Installed(Host):
         return p
 
 
-def early(h, run):
+def early(h, run, root):
     """What the scripts of both kinds of initramfs do."""
     # Without a policy nothing is touched, and no module loaded. An initramfs may have an
     # "ls" that leaves nothing out.
@@ -93,11 +94,25 @@ def early(h, run):
     assert p.stdout == "" and "changed by the policy: 1" in h.read("dev/kmsg")
     # It is in /run for when there is another /var.
     (entry,) = h.read("run/iommucfg/history").splitlines()
-    assert json.loads(entry)["result"] == "committed"
-    assert h.read("run/iommucfg/initramfs") == ""
+    assert json.loads(entry)["result"] == "unconfirmed"
+    assert "gpu" in h.read("run/iommucfg/initramfs")
+    # Root is there, and the time that is left begins anew.
+    with open(f"{h.iommu}/iommucfg-boot/confirm_timeout", "w") as f:
+        f.write("100\n")
+    assert os.path.exists(f"{h.root}/run/iommucfg/waiting-for-root")
+    h.inside(root)
+    assert not os.path.exists(f"{h.root}/run/iommucfg/waiting-for-root")
+    end = time.monotonic() + 60
+    while True:
+        with open(f"{h.iommu}/iommucfg-boot/remaining") as f:
+            if int(f.read()) > 200:
+                break
+        assert time.monotonic() < end
     shutil.rmtree(f"{h.root}/var/lib/iommucfg")
     h.inside("iommucfg apply --boot")
-    assert h.read("var/lib/iommucfg/history") == entry + "\n"
+    assert h.read("var/lib/iommucfg/history") == entry.replace("unconfirmed", "committed") + "\n"
+    assert h.transactions() == []
+    h.inside(root)
     # An error is no reason not to boot.
     h.write("etc/iommucfg.conf", "rubbish")
     h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
@@ -111,8 +126,10 @@ def early(h, run):
 def initramfs_tools_script():
     with Installed() as h:
         script = "/usr/share/initramfs-tools/scripts/init-top/iommucfg"
-        assert h.inside(f"{script} prereqs").stdout == "\n"
-        early(h, script)
+        root = "/usr/share/initramfs-tools/scripts/init-bottom/iommucfg"
+        for x in (script, root, root.replace("init-bottom", "panic")):
+            assert h.inside(f"{x} prereqs").stdout == "\n"
+        early(h, script, root)
 
 
 @test
@@ -164,7 +181,8 @@ def initramfs_tools_hook():
 @test
 def dracut_script():
     with Installed() as h:
-        early(h, "set -eu; x=1; . /usr/local/dracut/iommucfg-boot.sh; [ $x = 1 ]")
+        early(h, "set -eu; x=1; . /usr/local/dracut/iommucfg-boot.sh; [ $x = 1 ]",
+              "set -eu; . /usr/local/dracut/iommucfg-root.sh")
 
 
 @test
@@ -183,7 +201,10 @@ check && depends && installkernel && install
 END
 bash -eu /tmp/d""")
         assert "iommu-configfs" in p.stdout and "/usr/local/sbin/iommucfg" in p.stdout
-        assert "hook pre-udev 10 /usr/local/dracut/iommucfg-boot.sh" in p.stdout, p
+        for hook in ("pre-udev 10 /usr/local/dracut/iommucfg-boot.sh",
+                     "pre-pivot 90 /usr/local/dracut/iommucfg-root.sh",
+                     "emergency 10 /usr/local/dracut/iommucfg-root.sh"):
+            assert f"hook {hook}" in p.stdout, p
         assert h.read("tmp/i/etc/iommucfg.conf") == GPU
         assert os.path.isdir(f"{h.root}/tmp/i/var/lib/iommucfg")
 

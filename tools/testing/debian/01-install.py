@@ -22,7 +22,8 @@ def first_boot(lane):
     lane.check(f'{lane.release}, x86_64: installed' in lane.run('dkms status 2>/dev/null'),
                'DKMS has the module installed for the kernel')
     names = lane.run('lsinitramfs /initrd.img', 120)
-    for name in ('usr/sbin/iommucfg', 'scripts/init-top/iommucfg', 'iommu-configfs.ko',
+    for name in ('usr/sbin/iommucfg', 'scripts/init-top/iommucfg',
+                 'scripts/init-bottom/iommucfg', 'scripts/panic/iommucfg', 'iommu-configfs.ko',
                  'modprobe.d/iommucfg.conf'):
         lane.check(name in names, f'the initramfs image has {name}')
     lane.quiet_log()

@@ -17,10 +17,9 @@ iommucfg_boot() {
 	modprobe -q configfs || :
 	modprobe -q iommu-configfs || :
 	[ -d /sys/kernel/config/iommu ] || mount -t configfs none /sys/kernel/config || :
-	# What goes wrong is in the kernel's log, and no reason not to boot.
-	@BINDIR@/iommucfg apply --boot >/dev/null || :
-	# The boot stays with the policy that it has now, whatever /etc has by now.
-	[ ! -e /run/iommucfg/policy.conf ] || : >/run/iommucfg/initramfs
+	# What goes wrong is in the kernel's log, and no reason not to boot. It takes no
+	# longer than the command's limit, and goes back by itself unless root is reached.
+	@BINDIR@/iommucfg apply --boot --initramfs </dev/null >/dev/null || :
 	# This /var goes: the history is taken over when there is another.
 	if [ -e /var/lib/iommucfg/history ]; then
 		mkdir -p /run/iommucfg

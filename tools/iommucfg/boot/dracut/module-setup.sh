@@ -21,7 +21,7 @@ installkernel() {
 install() {
 	local f
 
-	inst_multiple @BINDIR@/iommucfg modprobe mount mkdir cat
+	inst_multiple @BINDIR@/iommucfg modprobe mount mkdir cat rm
 	mkdir -p "$initdir/etc/iommucfg.d" "$initdir/var/lib/iommucfg"
 	for f in /etc/iommucfg.conf /etc/iommucfg.d/*.conf /var/lib/iommucfg/good.conf \
 		/var/lib/iommucfg/boot; do
@@ -33,4 +33,6 @@ install() {
 	done
 	# Before udev loads the first driver.
 	inst_hook pre-udev 10 "$moddir/iommucfg-boot.sh"
+	inst_hook pre-pivot 90 "$moddir/iommucfg-root.sh"
+	inst_hook emergency 10 "$moddir/iommucfg-root.sh"
 }
