@@ -8,6 +8,7 @@ The host's tree becomes the root directory of the scripts (chroot, in a mount
 namespace of their own), with the stand-in for the kernel's interface below, and
 the machine's programs and libraries beside.
 """
+import fcntl
 import glob
 import json
 import os
@@ -15,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from harness import GPU, IOMMUCFG, HERE, Host, Skip, main, test
@@ -209,83 +211,238 @@ bash -eu /tmp/d""")
         assert os.path.isdir(f"{h.root}/tmp/i/var/lib/iommucfg")
 
 
+UPDATE = "/usr/local/lib/iommucfg/update-image"
+IMAGE = "initrd.img-6.12.0-test"
+# As the tools do it, slowly and not at once.
+MKINITRAMFS = '''echo "$@" >>/tmp/built
+[ "$1" = -o ] || exit 2
+[ ! -e "$2" ] || exit 3
+printf new >"$2"
+sleep ${SLOW:-0}
+[ ! -e /tmp/edit ] || { cp /tmp/edit /etc/iommucfg.conf && rm /tmp/edit; }
+printf " image of %s" "$3" >>"$2"'''
+
+
+class Imaged(Installed):
+    """With an image, and tools to build another."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.image = f"{self.root}/boot/{IMAGE}"
+        self.write("etc/iommucfg.conf", GPU)
+        self.write(f"boot/{IMAGE}", "old")
+        self.program("sbin/mkinitramfs", MKINITRAMFS)
+        return self
+
+    def age(self):
+        """All is older than the image."""
+        for path in glob.glob(f"{self.root}/etc/iommucfg*/*") + glob.glob(f"{self.root}/etc/iommucfg*") + \
+                glob.glob(f"{self.root}/var/lib/iommucfg/*"):
+            os.utime(path, (1000, 1000))
+        os.utime(self.image, (2000, 2000))
+
+    def built(self, newer, code=0, **env):
+        """The calls of the tool, where this file is newer than the image."""
+        self.age()
+        if newer:
+            os.utime(f"{self.root}/{newer}", (3000, 3000))
+        self.write("tmp/built", "")
+        self.said = self.inside(UPDATE, code, **env)
+        # What was built for nothing does not stay.
+        assert not glob.glob(f"{self.root}/boot/.*"), os.listdir(f"{self.root}/boot")
+        return self.read("tmp/built")
+
+
+ONCE = f"-o /boot/.iommucfg-new.{IMAGE} 6.12.0-test\n"
+
+
 @test
 def image_is_built_when_it_is_old():
-    with Installed() as h:
-        run = "/usr/local/lib/iommucfg/update-image"
-        h.write("etc/iommucfg.conf", GPU)
-        h.inside(run)
-        image = f"{h.root}/boot/initrd.img-6.12.0-test"
-        h.write("boot/initrd.img-6.12.0-test", "")
-
-        def built(name, code=0):
-            for path in glob.glob(f"{h.root}/etc/iommucfg*/*") + glob.glob(f"{h.root}/etc/iommucfg*") + \
-                    glob.glob(f"{h.root}/var/lib/iommucfg/*"):
-                os.utime(path, (1000, 1000))
-            os.utime(image, (2000, 2000))
-            if name:
-                os.utime(f"{h.root}/{name}", (3000, 3000))
-            with open(f"{h.root}/tmp/built", "w"):
-                pass
-            h.inside(run, code)
-            return h.read("tmp/built")
-
-        assert built("etc/iommucfg.conf", 1) == ""
-        h.program("sbin/dracut", 'echo "dracut $*" >/tmp/built')
-        # One that does nothing has not made the image newer.
-        assert built("etc/iommucfg.conf", 1) and os.stat(image).st_mtime == 2000
-        h.program("sbin/dracut", 'echo "dracut $*" >/tmp/built; touch "$2"')
-        assert built("etc/iommucfg.conf") == \
-            "dracut --force /boot/initrd.img-6.12.0-test 6.12.0-test\n"
-        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built; touch /boot/initrd*')
+    with Imaged() as h:
         h.write("etc/iommucfg.d/a.conf", "")
         h.write("var/lib/iommucfg/boot", '{\n  "tries_left":10,\n  "applied":false }')
         h.write("var/lib/iommucfg/good.conf", "")
         for name in ("etc/iommucfg.conf", "etc/iommucfg.d", "etc/iommucfg.d/a.conf",
                      "var/lib/iommucfg/good.conf"):
-            assert built(name) == "-u -k 6.12.0-test\n", name
-        assert built(None) == "" and built("var/lib/iommucfg/boot") == ""
+            assert h.built(name) == ONCE, name
+            assert h.read(f"boot/{IMAGE}") == "new image of 6.12.0-test"
+        assert h.built(None) == "" and h.built("var/lib/iommucfg/boot") == ""
+        # check says the same of the policy.
+        h.age()
+        os.utime(f"{h.root}/etc/iommucfg.conf", (3000, 3000))
+        assert "older than /etc/iommucfg.conf" in h.inside("iommucfg check").stderr
+        # Its owner and mode stay.
+        os.chmod(h.image, 0o640)
+        os.chown(h.image, 0, 7)
+        h.built("etc/iommucfg.conf")
+        st = os.stat(h.image)
+        assert (st.st_mode & 0o777, st.st_gid) == (0o640, 7) and st.st_mtime > 4000
         # What a link leads to, and the link.
         h.write("policy", GPU)
         os.rename(f"{h.root}/etc/iommucfg.conf", f"{h.root}/tmp/policy")
         os.symlink("../policy", f"{h.root}/etc/iommucfg.conf")
         os.utime(f"{h.root}/etc/iommucfg.conf", (1000, 1000), follow_symlinks=False)
-        assert built(None) == ""
-        assert built("policy") == "-u -k 6.12.0-test\n"
+        assert h.built(None) == ""
+        assert h.built("policy") == ONCE
         os.utime(f"{h.root}/policy", (1000, 1000))
         os.unlink(f"{h.root}/etc/iommucfg.conf")
         os.symlink("../policy", f"{h.root}/etc/iommucfg.conf")
-        assert built(None) == "-u -k 6.12.0-test\n"
+        assert h.built(None) == ONCE
         os.rename(f"{h.root}/tmp/policy", f"{h.root}/etc/iommucfg.conf")
         # A boot has found that the image has another policy, whatever the dates say.
         h.write("run/iommucfg/image-is-old", "")
-        assert built(None) == "-u -k 6.12.0-test\n" and built(None) == ""
-        # What is changed meanwhile may be in it or not; the tool takes its time.
-        h.program("sbin/update-initramfs", 'echo "$@" >>/tmp/built\n'
-                  'sleep 0.1; [ -e /tmp/edited ] || touch /tmp/edited /etc/iommucfg.conf\n'
-                  'touch /boot/initrd*')
-        assert built("etc/iommucfg.conf") == 2 * "-u -k 6.12.0-test\n"
-        h.program("sbin/update-initramfs", 'echo "$@" >/tmp/built; touch /boot/initrd*')
+        assert h.built(None) == ONCE and h.built(None) == ""
+        # What is changed meanwhile may be in it or not.
+        h.write("tmp/edit", DMA)
+        assert h.built("etc/iommucfg.conf", SLOW="0.1") == 2 * ONCE
         # As the command writes it when the last try is gone.
         os.unlink(f"{h.root}/var/lib/iommucfg/boot")
         os.unlink(f"{h.root}/etc/iommucfg.d/a.conf")
         h.inside("iommucfg apply --boot --tries 2")
-        assert built("var/lib/iommucfg/boot") == ""
+        assert h.built("var/lib/iommucfg/boot") == ""
         h.write("proc/sys/kernel/random/boot_id", "boot-2\n")
         h.inside("iommucfg apply --boot --tries 2")
-        assert built("var/lib/iommucfg/boot") == "-u -k 6.12.0-test\n"
-        # The only file goes, and with it what had a date.
+        assert h.built("var/lib/iommucfg/boot") == ONCE
+        # The only file goes, and with it what had a date, and what devices to come are under.
         os.unlink(f"{h.root}/etc/iommucfg.conf")
         os.unlink(f"{h.root}/var/lib/iommucfg/boot")
-        h.program("sbin/lsinitramfs", 'echo etc/iommucfg.d')
-        assert built("etc") == ""
-        h.program("sbin/lsinitramfs", 'echo etc/iommucfg.conf')
-        assert built("etc") == "-u -k 6.12.0-test\n"
+        assert os.path.exists(f"{h.root}/run/iommucfg/policy.conf") and h.standing()
+        h.program("sbin/lsinitramfs", "echo etc/iommucfg.d; echo etc/iommucfg.d/x.conf~")
+        assert h.built("etc") == ""
+        assert not os.path.exists(f"{h.root}/run/iommucfg/policy.conf") and h.standing() == {}
+        for name in ("etc/iommucfg.conf", "etc/iommucfg.d/x.conf"):
+            h.program("sbin/lsinitramfs", f"echo usr; echo {name}")
+            assert h.built("etc") == ONCE
         # An image whose name is not known is not found to be as it should.
-        os.unlink(image)
-        h.inside(run)
+        os.unlink(h.image)
+        h.inside(UPDATE)
         h.write("run/iommucfg/image-is-old", "")
-        assert "under a name" in h.inside(run, 1).stderr
+        assert "under a name" in h.inside(UPDATE, 1).stderr
+
+
+@test
+def image_is_replaced_as_a_whole():
+    with Imaged() as h:
+        # A tool that fails, or does nothing, leaves the old one.
+        for text in ("exit 1", ":", 'printf half >"$2"; exit 1', ': >"$2"'):
+            h.program("sbin/mkinitramfs", text)
+            h.built("etc/iommucfg.conf", 1)
+            assert h.read(f"boot/{IMAGE}") == "old" and os.stat(h.image).st_mtime == 2000
+        # Somebody does not want images to change.
+        h.program("sbin/mkinitramfs", MKINITRAMFS)
+        h.write("etc/initramfs-tools/update-initramfs.conf", "# a comment\nupdate_initramfs=no\n")
+        assert h.built("etc/iommucfg.conf", 1) == "" and "update-initramfs.conf" in h.said.stderr
+        h.write("etc/initramfs-tools/update-initramfs.conf", "update_initramfs=yes\n")
+        # Boot loaders that want to know are told.
+        os.makedirs(f"{h.root}/etc/initramfs/post-update.d")
+        h.program("sbin/run-parts", 'echo "$@" >/tmp/parts')
+        assert h.built("etc/iommucfg.conf") == ONCE
+        assert h.read("tmp/parts") == f"--arg=6.12.0-test --arg=/boot/{IMAGE} /etc/initramfs/post-update.d\n"
+        # Another tool is at work on the same image: neither disturbs the other.
+        for _ in range(3):
+            h.age()
+            os.utime(f"{h.root}/etc/iommucfg.conf", (3000, 3000))
+            h.write("tmp/built", "")
+            h.inside(f"""{UPDATE} & {UPDATE} & {UPDATE} &
+                printf other >/boot/{IMAGE}.new; sleep 0.1
+                mv /boot/{IMAGE}.new /boot/{IMAGE} || touch /tmp/failed
+                for n in 1 2 3 4 5 6 7 8; do cat /boot/{IMAGE} >>/tmp/seen; echo >>/tmp/seen; sleep 0.1; done
+                wait""", SLOW="0.3")
+            assert not os.path.exists(f"{h.root}/tmp/failed")
+            assert not glob.glob(f"{h.root}/boot/.*")
+        seen = set(h.read("tmp/seen").split("\n"))
+        assert seen <= {"", "old", "other", "new image of 6.12.0-test"}, seen
+
+
+@test
+def image_waits_for_packages():
+    with Imaged() as h:
+        os.makedirs(f"{h.root}/var/lib/dpkg")
+        for name in ("lock", "lock-frontend"):
+            h.age()
+            os.utime(f"{h.root}/etc/iommucfg.conf", (3000, 3000))
+            h.write("tmp/built", "")
+            with open(f"{h.root}/var/lib/dpkg/{name}", "w") as f:
+                fcntl.lockf(f, fcntl.LOCK_EX)
+                p = threading.Thread(target=lambda: h.inside(f"{UPDATE} 2>/tmp/said"))
+                p.start()
+                end = time.monotonic() + 60
+                while not os.path.exists(f"{h.root}/tmp/said") or "waiting" not in h.read("tmp/said"):
+                    assert time.monotonic() < end
+                    time.sleep(0.05)
+                assert h.read("tmp/built") == "" and h.read(f"boot/{IMAGE}") == "old"
+            p.join(60)
+            assert h.read("tmp/built") == ONCE
+            h.write(f"boot/{IMAGE}", "old")
+            os.unlink(f"{h.root}/tmp/said")
+
+
+@test
+def images_of_other_names():
+    with Imaged() as h:
+        os.unlink(f"{h.root}/sbin/mkinitramfs")
+        assert h.built("etc/iommucfg.conf", 1) == "" and "dracut" in h.said.stderr
+        h.program("sbin/dracut", 'echo "dracut $*" >>/tmp/built; for f; do case $f in */.*) echo new >"$f";; esac; done')
+        h.program("sbin/kernel-install", 'echo "kernel-install $*" >>/tmp/built; touch /efi/EFI/Linux/*')
+        h.write("usr/lib/modules/6.12.0-test/vmlinuz", "")
+        os.unlink(h.image)
+        for name, call in (
+                ("boot/initramfs-6.12.0-test.img", "dracut --force /boot/.iommucfg-new.initramfs-6.12.0-test.img 6.12.0-test\n"),
+                ("boot/0123abcd/6.12.0-test/initrd", "dracut --force /boot/0123abcd/6.12.0-test/.iommucfg-new.initrd 6.12.0-test\n"),
+                ("efi/debian/6.12.0-test/initrd", "dracut --force /efi/debian/6.12.0-test/.iommucfg-new.initrd 6.12.0-test\n"),
+                ("efi/EFI/Linux/0123abcd-6.12.0-test.efi", "kernel-install add 6.12.0-test /usr/lib/modules/6.12.0-test/vmlinuz\n"),
+                ("efi/EFI/Linux/0123abcd-6.12.0-test+3-1.efi", "kernel-install add 6.12.0-test /usr/lib/modules/6.12.0-test/vmlinuz\n")):
+            h.image = f"{h.root}/{name}"
+            h.write(name, "old")
+            assert h.built("etc/iommucfg.conf") == call, name
+            assert os.stat(h.image).st_mtime > 4000
+            h.age()
+            os.utime(f"{h.root}/etc/iommucfg.conf", (3000, 3000))
+            assert f"/{name} is older" in h.inside("iommucfg check").stderr
+            os.unlink(h.image)
+        # Another kernel's.
+        h.image = f"{h.root}/boot/initramfs-6.12.0-test2.img"
+        h.write("boot/initramfs-6.12.0-test2.img", "old")
+        assert h.built("etc/iommucfg.conf") == ""
+
+
+@test
+def scripts_of_the_package():
+    debian = f"{HERE}/../../../debian"
+    if not os.path.isdir(debian):
+        raise Skip("the sources of the packages are not here")
+    with open(f"{debian}/iommucfg.triggers") as f:
+        lines = f.read().splitlines()
+    # Installed, upgraded, removed.
+    assert "activate-noawait update-initramfs" in lines
+    with Installed() as h:
+        for name in ("postinst", "postrm"):
+            shutil.copy(f"{debian}/iommucfg.{name}", f"{h.root}/tmp/{name}")
+
+        def script(name, *args, tools=("dpkg-trigger", "update-initramfs", "dracut"), code="0"):
+            for tool in ("dpkg-trigger", "update-initramfs", "dracut"):
+                path = f"sbin/{tool}"
+                if os.path.exists(f"{h.root}/{path}"):
+                    os.unlink(f"{h.root}/{path}")
+                if tool in tools:
+                    h.program(path, f'echo "{tool} $*" >>/tmp/calls; exit {code}')
+            h.write("tmp/calls", "")
+            p = h.inside(f"sh /tmp/{name} {' '.join(args)}")
+            return h.read("tmp/calls"), p.stderr
+
+        assert script("postinst", "triggered", "/etc/iommucfg.d")[0] == \
+            "dpkg-trigger --no-await update-initramfs\n"
+        assert script("postinst", "configure", "1.0")[0] == ""
+        # The images of all kernels have the command.
+        assert script("postrm", "remove")[0] == "update-initramfs -u -k all\n"
+        assert script("postrm", "remove", tools=("dracut",))[0] == "dracut --regenerate-all --force\n"
+        calls, err = script("postrm", "remove", code="1")
+        assert calls and "applies the policy at each boot" in err
+        assert script("postrm", "remove", tools=()) == ("", "")
+        os.makedirs(f"{h.root}/var/lib/iommucfg")
+        for args in (["upgrade", "1.1"], ["purge"], ["abort-install"]):
+            assert script("postrm", *args)[0] == "", args
+        assert not os.path.exists(f"{h.root}/var/lib/iommucfg")
 
 
 @test
