@@ -25,11 +25,12 @@ or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around 
 has to be there exactly once. An object is left out of the Makefile until its source is
 there.
 
-What does not fit fails, and so does a file that no patch adds, and a function or label
-that is used before it is there: the sources change, and this has to follow. A patch all
-of whose files are patterns that match none is left out.
+What does not fit fails, and so does a file that no patch adds, and a function, label
+or header that is used before it is there: the sources change, and this has to follow. A
+patch all of whose files are patterns that match none is left out.
 """
 
+import os.path
 import pathlib
 import re
 import sys
@@ -257,6 +258,11 @@ def check_uses(final, texts):
         labels = set(re.findall(r'^(\w+):$', code, re.M))
         if labels != set(re.findall(r'\bgoto (\w+);', code)):
             raise Misfit(f'{path}: labels and gotos differ')
+    for path, text in texts.items():
+        for name in re.findall(r'^#include "(.*)"$', text, re.M):
+            header = os.path.normpath(os.path.join(os.path.dirname(path), name))
+            if header.startswith(MODULE) and header not in texts:
+                raise Misfit(f'{path}: {name} comes later')
 
 
 def expand(final, patches):
