@@ -720,9 +720,9 @@ static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),
 	KUNIT_CASE_PARAM(time_out, order_gen_params),
 	KUNIT_CASE_PARAM(commit_hangs, order_gen_params),
-	KUNIT_CASE_PARAM(revert_hangs, order_gen_params),
-	KUNIT_CASE_PARAM(rollback_hangs, order_gen_params),
-	KUNIT_CASE_PARAM(timer_hangs, order_gen_params),
+	KUNIT_CASE_SLOW(revert_hangs),
+	KUNIT_CASE_SLOW(rollback_hangs),
+	KUNIT_CASE_SLOW(timer_hangs),
 	KUNIT_CASE_SLOW(supplier_away),
 	{}
 };
