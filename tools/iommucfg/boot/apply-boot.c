@@ -268,6 +268,8 @@ int apply_boot(struct run *run, long tries, long limit)
 		run_nothing(run);
 		return run_finish(run, EXIT_DONE);
 	}
+	if (!limit && early_is_initramfs(cli))
+		limit = EARLY_LIMIT;
 	if (limit) {
 		code = early_bounded(cli, limit);
 		if (code >= 0)

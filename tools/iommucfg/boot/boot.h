@@ -47,6 +47,7 @@ void boot_out_of_force(struct cli *cli);
 void boot_in_force(struct cli *cli, const char *policy);
 
 /* early.c */
+bool early_is_initramfs(struct cli *cli);
 int early_bounded(struct cli *cli, long limit);
 void early_begin(struct run *run, const char *policy);
 void early_end(struct cli *cli);

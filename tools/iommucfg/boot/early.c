@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -44,6 +43,19 @@ static void sleep_ms(long ms)
 	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
 	nanosleep(&t, NULL);
+}
+
+/* Is this an initramfs? dracut's, and those of systemd's kind, say so. */
+bool early_is_initramfs(struct cli *cli)
+{
+	bool is = false;
+	char *path;
+
+	if (asprintf(&path, "%s/etc/initrd-release", iommucfg_root(cli->ctx)) >= 0) {
+		is = !access(path, F_OK);
+		free(path);
+	}
+	return is;
 }
 
 /*

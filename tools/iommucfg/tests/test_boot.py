@@ -593,6 +593,17 @@ def early_goes_back():
 
 
 @test
+def early_by_itself():
+    with Machine(True) as h:
+        h.etc(GPU)
+        h.write("etc/initrd-release", "ID=test\n")
+        assert h.json("apply", "--boot", code=0)["result"] == "unconfirmed"
+        os.unlink(f"{h.root}/etc/initrd-release")
+        assert h.json("apply", "--boot", code=0)["result"] == "nothing-to-do"
+        assert h.type(1) == "identity" and h.transactions() == []
+
+
+@test
 def early_countdown():
     with Machine(True) as h:
         h.etc(GPU)
