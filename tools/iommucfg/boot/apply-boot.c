@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * iommucfg apply --boot: in the initramfs, and again when the root file system
- * can be written. Nobody is there to ask, and nothing in use is taken away. An
+ * can be written. There is no user to ask, and nothing in use is taken away. An
  * error leaves the machine as it is, and says so where it will be seen.
  */
 #include <errno.h>
@@ -257,7 +257,7 @@ int apply_boot(struct run *run, long tries, long limit)
 	const char *why;
 	int code, ret;
 
-	/* Nobody is there to be asked. */
+	/* There is no user to be asked. */
 	run->yes = true;
 	if (cli_need_root(cli))
 		return run_finish(run, EXIT_BAD);

@@ -461,7 +461,7 @@ void boot_out_of_force(struct cli *cli)
 
 /*
  * Leaves the policy that the machine is under where devices that come later
- * find it: somebody may be editing the one in /etc.
+ * find it: the one in /etc may be half edited.
  */
 void boot_in_force(struct cli *cli, const char *policy)
 {

@@ -5,7 +5,7 @@
  * A change that takes away the way to the root file system must go back by itself: the
  * commit in the initramfs has the kernel's confirm timer, and "iommucfg apply --boot"
  * confirms it when root is mounted. Between the two a process in the background starts
- * the countdown anew, as somebody may have to type a passphrase first. It ends when the
+ * the countdown anew, as the user may have to type a passphrase first. It ends when the
  * initramfs has found its root, or has given up on it: its scripts remove a file then.
  *
  * In /run/iommucfg:
@@ -151,7 +151,7 @@ void early_begin(struct run *run, const char *policy)
 	if (!pid)
 		extend(cli, fd);
 	if (pid < 0)
-		cli_debug(cli, "nobody starts the countdown anew");
+		cli_debug(cli, "no process starts the countdown anew");
 	if (fd >= 0)
 		close(fd);
 }

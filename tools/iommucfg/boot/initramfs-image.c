@@ -2,7 +2,7 @@
 /*
  * Is the initramfs image of a kernel older than what it has copies of: the policy, the
  * last confirmed one, and the count of the tries when there is none left? By the dates
- * alone: to look into an image takes the tools of whoever built it. Directories count,
+ * alone: to look into an image takes the tools that built it. Directories count,
  * too, as a file that is gone leaves its date there.
  */
 #include <glob.h>

@@ -3,7 +3,7 @@
  * update-image [ROOT]: builds the initramfs image of the running kernel anew, where it is
  * older than what it has copies of (initramfs-image.c). Started late in each boot and when
  * the policy changes, so others may be at the same: packages that are being installed,
- * kernels, somebody by hand. So it waits for dpkg, and builds under a name that no other
+ * kernels, an administrator. So it waits for dpkg, and builds under a name that no other
  * tool has; the image is replaced as a whole when the new one is on the disk.
  */
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "initramfs-image.h"
 #include "iommucfg.h"
 
-/* Somebody may have been asked about a file of a package's. */
+/* dpkg may be asking a question about a configuration file. */
 #define DPKG_WAIT	1800
 /* No tool and no boot loader looks for images of this name. */
 #define PRIVATE_PREFIX	".iommucfg-new."
@@ -144,7 +144,7 @@ static char *reason(const char *root, const char *mark, const struct image *imag
 	return NULL;
 }
 
-/* Takes a lock that programs of dpkg's kind hold while they work. False after a long time. */
+/* Waits until neither dpkg nor apt holds its lock. False after a long time. */
 static bool wait_for_dpkg(const char *root)
 {
 	static const char *const names[] = { "lock-frontend", "lock" };
@@ -178,7 +178,7 @@ static bool wait_for_dpkg(const char *root)
 	return true;
 }
 
-/* Has somebody configured that images stay as they are? */
+/* Does the configuration of initramfs-tools say that images stay as they are? */
 static bool is_forbidden(const char *root)
 {
 	char *path = join("%s/etc/initramfs-tools/update-initramfs.conf", root), line[256];
@@ -323,7 +323,7 @@ static void withdraw(const char *root)
 	iommucfg_free(ctx);
 }
 
-/* One at a time: who comes second finds the image as it should be. */
+/* One at a time: the second one finds the image as it should be. */
 static int take_lock(const char *root)
 {
 	char *path = join("%s/run/iommucfg", root);
@@ -345,7 +345,7 @@ static int update(const char *root, const char *release, const char *mark)
 	int tries, ret = 0;
 	char *why;
 
-	/* What changes while it is built may be in it or not, and nobody starts us again. */
+	/* What changes while it is built may be in it or not, and starts no second run. */
 	for (tries = 0; tries < 2 && !ret; tries++) {
 		image_find(root, release, &image);
 		if (!image.path) {
