@@ -562,7 +562,8 @@ static void report_waiting(struct icfg_plan *plan)
 			report_locked(d);
 		} else if (!pg->waits &&
 			   waits_for_dev(d, icfg_dev_is_bound(d) &&
-					 pg->switched_back)) {
+					 pg->switched_back &&
+					 icfg_group_needs_revert(pg))) {
 			pg->waits = true;
 			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
 					 "left as it is: it depends on a device that is waited for");
