@@ -475,8 +475,10 @@ static void run_round(struct icfg_plan *plan)
 	count_steps(plan, is_probed, 1);
 	icfg_rebind_release(plan, is_reverted);
 	leave_out_running(plan);
+	spread(plan);
 	icfg_rebind_switch(plan, is_group_reverted);
 	leave_out_running(plan);
+	spread(plan);
 	icfg_rebind_probe(plan, is_probed);
 	icfg_rebind_verify(plan, is_made_anew);
 	leave_out_running(plan);
