@@ -43,7 +43,7 @@ pid=$(hold_vfio "$vfio")
 check_eq "the check afterwards does" "$(write_errno "$t/check" 1)" EBUSY
 check_eq "the commit is refused" "$(write_errno "$t/commit" 1)" EBUSY
 check_state "state" "$t" staged
-check_report "the report names the group" "$t" "^$vfio - check EBUSY .*VFIO"
+check_report "the report names the group" "$t" "^$vfio [^ ]+ check EBUSY .*VFIO"
 check_eq "nothing was touched" "$(cat $CONFIGFS/generation)" "$generation"
 check_status "nor the status" "$t" "$vfio" staged
 let_go "$pid"
@@ -111,7 +111,7 @@ pid=$(hold_vfio "$vfio")
 now=$(groups_now "$edu" "$edu2" "$vfio")
 check_eq "a rollback by hand asks, too" "$(write_errno "$t/rollback" 1)" EBUSY
 check_state "state" "$t" committed
-check_report "the report names the group" "$t" "^$vfio - check EBUSY .*VFIO"
+check_report "the report names the group" "$t" "^$vfio [^ ]+ check EBUSY .*VFIO"
 check_as_before "nothing was touched" "$now" "$edu" "$edu2" "$vfio"
 let_go "$pid"
 vfio_back
@@ -129,7 +129,7 @@ vfio_take vfio
 pid=$(hold_vfio "$vfio")
 echo 1 > "$t/confirm_timeout"
 check "the timer cannot roll back all" wait_for 30 is "$t/state" failed
-check_report "the report names the group" "$t" "^$vfio - restore E[A-Z]+ .*VFIO"
+check_report "the report names the group" "$t" "^$vfio [^ ]+ restore E[A-Z]+ .*VFIO"
 check_eq "the others are as before" "$(groups_now "$edu" "$edu2")" "$(echo "$before" | sed '$d')"
 check_eq "that group has its new type" "$(cat "$t/$vfio/current_type"; hold_vfio "$vfio" 2>/dev/null)" \
 	"$(group_type "$vfio"; echo EBUSY)"
