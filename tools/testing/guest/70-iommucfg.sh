@@ -95,7 +95,7 @@ check_clean "rollback"
 run 0 "set again" set "$disk" "$was" "$disk2" "$was" --detach --confirm-timeout 600 --name again
 run 0 "confirm" confirm again
 check_clean "confirm"
-run 1 "which is unknown then" confirm again
+run 0 "which the history knows then" confirm again
 check_as_before "all is as at first" "$before" "$disk" "$disk2"
 run 0 "set with a short timeout" set "$disk" identity --detach --confirm-timeout 1 --name late
 wait_for 60 is "$CONFIGFS/late/state" rolled-back
