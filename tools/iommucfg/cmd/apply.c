@@ -72,7 +72,8 @@ static int own_option(struct asked *asked, struct cli *cli, int opt)
 static int read_options(struct run *run, struct asked *asked, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { "boot", no_argument, NULL, OPT_BOOT },
+		CLI_LONG, RUN_LONG, RUN_MORE_LONG, RUN_STRICT_LONG,
+		{ "boot", no_argument, NULL, OPT_BOOT },
 		{ "initramfs", optional_argument, NULL, OPT_INITRAMFS },
 		{ "only", required_argument, NULL, OPT_ONLY },
 		{ "tries", required_argument, NULL, OPT_TRIES }, { NULL, 0, NULL, 0 }
@@ -126,6 +127,8 @@ static void take_options(struct run *run, const struct asked *asked)
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 	if (!asked->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
+	if (iommucfg_policy_strict(policy) > 0)
+		run->options.strict = true;
 }
 
 static int make_plan(struct run *run, bool again)

@@ -12,7 +12,8 @@ static struct json_object *json_rule(const struct iommucfg_rule *rule)
 	json_object_object_add(o, "name", json_text(iommucfg_rule_name(rule)));
 	json_object_object_add(o, "file", json_text(iommucfg_rule_file(rule)));
 	json_object_object_add(o, "line", json_number(iommucfg_rule_line(rule)));
-	json_object_object_add(o, "type", json_text(iommucfg_type_name(iommucfg_rule_type(rule))));
+	json_object_object_add(o, "type",
+			       json_text(describe_policy_type(iommucfg_rule_type(rule))));
 	json_object_object_add(o, "priority",
 			       json_object_new_int64(iommucfg_rule_priority(rule)));
 	json_object_object_add(o, "required",
@@ -36,6 +37,8 @@ static struct json_object *json_options(const struct iommucfg_policy *policy)
 			       json_number(iommucfg_policy_confirm_timeout(policy)));
 	json_object_object_add(o, "allow_in_use", allow);
 	json_object_object_add(o, "settle", json_number(iommucfg_policy_settle(policy)));
+	json_object_object_add(o, "strict", iommucfg_policy_strict(policy) < 0 ? NULL :
+			       json_object_new_boolean(iommucfg_policy_strict(policy)));
 	return o;
 }
 
@@ -50,8 +53,7 @@ static int print_json(struct cli *cli, const struct iommucfg_policy *policy, boo
 		json_object_array_add(rules, json_rule(iommucfg_policy_rule(policy, i)));
 	json_object_object_add(o, "rules", rules);
 	json_object_object_add(o, "default",
-			       json_text(def == IOMMUCFG_TYPE_NONE ? "keep" :
-								     iommucfg_type_name(def)));
+			       json_text(describe_policy_type(def)));
 	json_object_object_add(o, "options", json_options(policy));
 	json_object_object_add(o, "problems", json_problems(cli->problems));
 	json_object_object_add(o, "result", json_text(good ? "ok" : "error"));

@@ -56,7 +56,7 @@ enum {
 	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_VERSION, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
-	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS,
+	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT,
 };
 
 #define CLI_SHORT	"hqv"
@@ -138,9 +138,11 @@ int json_print(struct json_object *document, bool pretty);
 char *describe_device(struct iommucfg_device *device);
 char *describe_uses(const struct iommucfg_device *device);
 char *describe_plural(size_t n, const char *one);
+const char *describe_policy_type(enum iommucfg_type type);
 
 /* plan-print.c */
 int plan_print(struct cli *cli, const struct iommucfg_plan *plan);
+void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan);
 
 /* signals.c */
 void signals_catch(void);
@@ -207,6 +209,8 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 	{ "name", required_argument, NULL, OPT_NAME }, \
 	{ "settle", required_argument, NULL, OPT_SETTLE }, \
 	{ "yes", no_argument, NULL, OPT_YES }
+
+#define RUN_STRICT_LONG	{ "strict", no_argument, NULL, OPT_STRICT }
 
 #define RUN_LONG \
 	{ "allow-in-use", required_argument, NULL, OPT_ALLOW_IN_USE }, \

@@ -72,6 +72,12 @@ char *describe_uses(const struct iommucfg_device *device)
 	return text;
 }
 
+/* A policy's word for a type. */
+const char *describe_policy_type(enum iommucfg_type type)
+{
+	return type == IOMMUCFG_TYPE_NONE ? "keep" : iommucfg_type_name(type);
+}
+
 /* "1 group", "2 groups" */
 char *describe_plural(size_t n, const char *one)
 {

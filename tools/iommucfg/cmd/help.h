@@ -20,6 +20,9 @@
 	"      --confirm-timeout S  undo the change after S seconds unless it is confirmed\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
 
+#define HELP_STRICT \
+	"      --strict             a rule that no device meets is an error\n"
+
 #define HELP_RUN \
 	HELP_GUARDS \
 	"      --detach             return after the change; print the transaction's name\n" \
@@ -40,12 +43,15 @@ static const char help_plan[] =
 	"Says what would change, why, which drivers go away for a moment, and what is in\n"
 	"use. Changes nothing. Exit status 2 if there is something to change.\n" HELP_FILES
 	HELP_GUARDS
+	HELP_STRICT
 	HELP_TABLE
 	"Columns: NAME GROUP FROM TO HOW DEVICE BUS DRIVER DESCRIPTION IN-USE RULE WHERE\n";
 static const char help_assert[] =
-	"Exit status 0 if all is as the policy says, 2 if not.\n" HELP_FILES HELP_GUARDS;
+	"Exit status 0 if all is as the policy says, 2 if not.\n" HELP_FILES HELP_GUARDS
+	HELP_STRICT;
 static const char help_apply[] =
 	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN
+	HELP_STRICT
 	"      --only TARGET        only the group of this device, or with this number\n"
 	"      --boot               at boot: ask nothing, leave out what is in use, count the\n"
 	"                           tries of a policy that no boot has confirmed\n"

@@ -24,10 +24,10 @@ struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 
 	changes = json_object_new_array();
 	for (i = 0; plan && i < iommucfg_plan_num_changes(plan); i++)
-		json_object_array_add(changes, json_change(iommucfg_plan_change(plan, i)));
+		json_object_array_add(changes, json_change(plan, iommucfg_plan_change(plan, i)));
 	skipped = json_object_new_array();
 	for (i = 0; plan && i < iommucfg_plan_num_skipped(plan); i++)
-		json_object_array_add(skipped, json_change(iommucfg_plan_skipped(plan, i)));
+		json_object_array_add(skipped, json_change(plan, iommucfg_plan_skipped(plan, i)));
 	problems = json_problems(cli->problems);
 	if (plan)
 		json_add_problems(problems, iommucfg_plan_problems(plan));
@@ -38,6 +38,7 @@ struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 	json_object_object_add(o, "conflicts",
 			       json_problems(plan ? iommucfg_plan_conflicts(plan) : NULL));
 	json_object_object_add(o, "problems", problems);
+	json_object_object_add(o, "rules", json_rules(plan));
 	json_object_object_add(o, "transaction", json_text(transaction));
 	json_object_object_add(o, "result", json_text(result));
 	return o;

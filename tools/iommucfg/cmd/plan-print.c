@@ -52,7 +52,7 @@ static void group_cells(struct table *t, struct libscols_line *line,
 }
 
 static void device_line(struct table *t, struct libscols_line *parent,
-			const struct iommucfg_change *change, struct iommucfg_device *device,
+			const struct iommucfg_plan *plan, const struct iommucfg_change *change, struct iommucfg_device *device,
 			bool skipped)
 {
 	struct libscols_line *line = table_line(t, parent);
@@ -61,6 +61,9 @@ static void device_line(struct table *t, struct libscols_line *parent,
 
 	if (table_flat(t))
 		group_cells(t, line, change);
+	/* No rule asks for it: it changes with the others of its group. */
+	if (iommucfg_plan_follows(plan, change, device))
+		table_set(t, line, COL_RULE, "(follows)");
 	table_set(t, line, COL_NAME, iommucfg_device_name(device));
 	table_set(t, line, COL_DEVICE, iommucfg_device_name(device));
 	table_set(t, line, COL_BUS, iommucfg_device_bus(device));
@@ -80,7 +83,8 @@ static void device_line(struct table *t, struct libscols_line *parent,
 	free(text);
 }
 
-static void change_lines(struct table *t, const struct iommucfg_change *change, bool skipped)
+static void change_lines(struct table *t, const struct iommucfg_plan *plan,
+			 const struct iommucfg_change *change, bool skipped)
 {
 	const struct iommucfg_group *group = iommucfg_change_group(change);
 	struct libscols_line *line = NULL;
@@ -96,7 +100,7 @@ static void change_lines(struct table *t, const struct iommucfg_change *change, 
 			  iommucfg_change_in_place(change) ? "in place" : "rebind");
 	}
 	for (i = 0; i < iommucfg_group_num_devices(group); i++)
-		device_line(t, line, change, iommucfg_group_device(group, i), skipped);
+		device_line(t, line, plan, change, iommucfg_group_device(group, i), skipped);
 }
 
 /* What the change of a type means for protection. */
@@ -160,9 +164,9 @@ int plan_print(struct cli *cli, const struct iommucfg_plan *plan)
 	if (!t)
 		return EXIT_BAD;
 	for (i = 0; i < iommucfg_plan_num_changes(plan); i++)
-		change_lines(t, iommucfg_plan_change(plan, i), false);
+		change_lines(t, plan, iommucfg_plan_change(plan, i), false);
 	for (i = 0; i < iommucfg_plan_num_skipped(plan); i++)
-		change_lines(t, iommucfg_plan_skipped(plan, i), true);
+		change_lines(t, plan, iommucfg_plan_skipped(plan, i), true);
 	if (!i && !iommucfg_plan_num_changes(plan)) {
 		cli->columns = NULL;
 		if (!cli->raw && !cli->noheadings)
@@ -177,4 +181,60 @@ int plan_print(struct cli *cli, const struct iommucfg_plan *plan)
 		print_summary(plan);
 	}
 	return ret;
+}
+
+/* The first problem of the highest severity, and how many there are of at least @severity. */
+static const struct iommucfg_problem *worst(const struct iommucfg_problems *problems,
+					    enum iommucfg_severity severity, size_t *n)
+{
+	const struct iommucfg_problem *p, *found = NULL;
+	size_t i;
+
+	for (i = 0; i < iommucfg_problems_count(problems); i++) {
+		p = iommucfg_problems_get(problems, i);
+		if (iommucfg_problem_severity(p) < severity)
+			continue;
+		++*n;
+		if (!found || iommucfg_problem_severity(p) > iommucfg_problem_severity(found))
+			found = p;
+	}
+	return found;
+}
+
+/* What apply would come to: the last line of a plan. */
+void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan)
+{
+	size_t changes = iommucfg_plan_num_changes(plan), n = 0;
+	size_t skipped = iommucfg_plan_num_skipped(plan), i;
+	const struct iommucfg_problem *why, *other;
+	char *groups;
+
+	if (cli->raw || cli->noheadings)
+		return;
+	other = worst(iommucfg_plan_problems(plan), IOMMUCFG_REFUSED, &n);
+	why = worst(iommucfg_plan_conflicts(plan), IOMMUCFG_REFUSED, &n);
+	if (!why)
+		why = other;
+	/* Only a warning for the plan. */
+	for (i = 0; i < iommucfg_problems_count(cli->problems) && !why && changes; i++) {
+		other = iommucfg_problems_get(cli->problems, i);
+		if (!strcmp(iommucfg_problem_kind(other), "transaction"))
+			why = other;
+	}
+	if (why) {
+		printf("apply would be refused: %s", iommucfg_problem_message(why));
+		if (n > 1)
+			printf(" (and %zu more)", n - 1);
+		puts("");
+		return;
+	}
+	groups = describe_plural(changes, "group");
+	if (!changes && !skipped)
+		puts("apply would have nothing to do.");
+	else if (skipped)
+		printf("apply would change %s and leave out %zu in use.\n", groups ? groups : "",
+		       skipped);
+	else
+		printf("apply would change %s.\n", groups ? groups : "");
+	free(groups);
 }

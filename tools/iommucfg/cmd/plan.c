@@ -89,10 +89,10 @@ static int options_of(struct run *run, struct cli *cli, int argc, char **argv,
 static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 {
 	static const struct option plan_options[] = {
-		CLI_LONG, CLI_TABLE_LONG, RUN_LONG, { NULL, 0, NULL, 0 }
+		CLI_LONG, CLI_TABLE_LONG, RUN_LONG, RUN_STRICT_LONG, { NULL, 0, NULL, 0 }
 	};
 	static const struct option assert_options[] = {
-		CLI_LONG, RUN_LONG, { NULL, 0, NULL, 0 }
+		CLI_LONG, RUN_LONG, RUN_STRICT_LONG, { NULL, 0, NULL, 0 }
 	};
 	struct iommucfg_topology *topology = NULL;
 	int code, allow_set = 0, timeout_set = 0;
@@ -115,6 +115,8 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
 		if (!timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+		if (iommucfg_policy_strict(policy) > 0)
+			run.options.strict = true;
 		code = make_plan(cli, policy, &run.options, &topology, &plan);
 	}
 	cli_tell(cli);
@@ -129,6 +131,7 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 			code = cli_worse(code, EXIT_BAD);
 	} else if (!quiet && plan) {
 		code = cli_worse(code, plan_print(cli, plan));
+		plan_print_verdict(cli, plan);
 	}
 	iommucfg_plan_free(plan);
 	iommucfg_topology_free(topology);

@@ -54,6 +54,9 @@ int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *t
 	case OPT_SETTLE:
 		*settle_set = 1;
 		return cli_number(cli, "--settle", optarg, 0, 3600, &run->settle) ? 1 : 0;
+	case OPT_STRICT:
+		run->options.strict = true;
+		return 0;
 	case OPT_SKIP_IN_USE:
 		run->options.skip_in_use = true;
 		return 0;

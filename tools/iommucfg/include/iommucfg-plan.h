@@ -22,6 +22,7 @@ extern "C" {
  * @only_look: the plan is not to be carried out. Else it is an error of the plan
  *	where it cannot be told whether a group is in use, and with skip_in_use the
  *	group is left out
+ * @strict: a rule that no device meets is an error, not a warning
  *
  * Initialise with zeros; later versions add members at the end.
  */
@@ -31,6 +32,7 @@ struct iommucfg_plan_options {
 	bool skip_in_use;
 	bool default_route_ok;
 	bool only_look;
+	bool strict;
 };
 
 /**
@@ -112,6 +114,28 @@ const struct iommucfg_problems *iommucfg_plan_conflicts(const struct iommucfg_pl
 
 /** iommucfg_plan_problems() - everything else that a person should know */
 struct iommucfg_problems *iommucfg_plan_problems(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_num_rules() - rules of the policy, in reading order; 0 for targets */
+size_t iommucfg_plan_num_rules(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_rule() - the rule at an index below their number */
+const struct iommucfg_rule *iommucfg_plan_rule(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_plan_rule_matched() - how many devices meet it */
+size_t iommucfg_plan_rule_matched(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_plan_rule_won() - for how many of these it wins over other rules */
+size_t iommucfg_plan_rule_won(const struct iommucfg_plan *plan, size_t index);
+
+/**
+ * iommucfg_plan_follows() - does a device change with its group alone?
+ * @change: of the plan
+ * @device: in its group
+ *
+ * Return: true where a rule asks for the change and none of them matches the device.
+ */
+bool iommucfg_plan_follows(const struct iommucfg_plan *plan, const struct iommucfg_change *change,
+			   struct iommucfg_device *device);
 
 /** iommucfg_change_group() - the group */
 struct iommucfg_group *iommucfg_change_group(const struct iommucfg_change *change);

@@ -91,6 +91,9 @@ long iommucfg_policy_settle(const struct iommucfg_policy *policy);
 /** iommucfg_policy_allow_in_use() - mask of enum iommucfg_guard, or -1 where not set */
 int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy);
 
+/** iommucfg_policy_strict() - is a rule that nothing meets an error? -1 where not set */
+int iommucfg_policy_strict(const struct iommucfg_policy *policy);
+
 /** iommucfg_rule_name() - the rule's name */
 const char *iommucfg_rule_name(const struct iommucfg_rule *rule);
 
@@ -100,7 +103,7 @@ const char *iommucfg_rule_file(const struct iommucfg_rule *rule);
 /** iommucfg_rule_line() - the line where it begins, counted from 1 */
 int iommucfg_rule_line(const struct iommucfg_rule *rule);
 
-/** iommucfg_rule_type() - the type that it asks for */
+/** iommucfg_rule_type() - the type that it asks for, or IOMMUCFG_TYPE_NONE for "keep" */
 enum iommucfg_type iommucfg_rule_type(const struct iommucfg_rule *rule);
 
 /** iommucfg_rule_priority() - 0 where the file does not say */

@@ -383,6 +383,14 @@ const char *iommucfg_device_modalias(struct iommucfg_device *device);
 /** iommucfg_device_removable() - does sysfs `removable` read "removable"? */
 bool iommucfg_device_removable(struct iommucfg_device *device);
 
+/**
+ * iommucfg_device_untrusted() - is it known that the kernel does not trust it?
+ *
+ * It is removable, or below a port that firmware marks as external, or its
+ * IOMMU driver forces DMA, see iommucfg_topology_scan_required().
+ */
+bool iommucfg_device_untrusted(struct iommucfg_device *device);
+
 /** iommucfg_device_dma_mask_bits() - width of addresses it can emit, or -1 */
 int iommucfg_device_dma_mask_bits(struct iommucfg_device *device);
 

@@ -144,6 +144,36 @@ bool iommucfg_device_removable(struct iommucfg_device *device)
 	return device->removable;
 }
 
+/* Is a bridge above it removable, or an external port? Of ports the device tree alone tells. */
+static bool below_external(const struct iommucfg_device *device)
+{
+	char path[PATH_MAX], attr[PATH_MAX + 32], buf[32], *slash;
+
+	snprintf(path, sizeof(path), "%s", device->syspath);
+	while ((slash = strrchr(path, '/'))) {
+		*slash = '\0';
+		snprintf(attr, sizeof(attr), "%s/removable", path);
+		if (ic_read_attr(device->ctx->sysfd, attr, buf, sizeof(buf)) > 0 &&
+		    !strcmp(buf, "removable"))
+			return true;
+		snprintf(attr, sizeof(attr), "%s/of_node/external-facing", path);
+		if (!faccessat(device->ctx->sysfd, attr, F_OK, 0))
+			return true;
+	}
+	return false;
+}
+
+bool iommucfg_device_untrusted(struct iommucfg_device *device)
+{
+	if (device->required && !strcmp(device->required, "DMA"))
+		return true;
+	if (!device->untrusted_read) {
+		device->untrusted_read = true;
+		device->untrusted = iommucfg_device_removable(device) || below_external(device);
+	}
+	return device->untrusted;
+}
+
 int iommucfg_device_dma_mask_bits(struct iommucfg_device *device)
 {
 	unsigned long value;

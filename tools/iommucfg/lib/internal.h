@@ -68,6 +68,7 @@ struct iommucfg_use {
 
 struct iommucfg_device {
 	struct iommucfg *ctx;
+	struct iommucfg_topology *topology;
 	struct iommucfg_group *group;
 	char *name;
 	char *syspath;		/* below /sys */
@@ -84,7 +85,7 @@ struct iommucfg_device {
 	size_t num_uses, cap_uses;
 	long class, vendor, device, subvendor, subdevice;
 	bool ids_read, override_read, modalias_read, removable_read, names_read, modules_read;
-	bool removable;
+	bool removable, untrusted, untrusted_read;
 };
 
 struct iommucfg_group {
@@ -99,6 +100,11 @@ struct iommucfg_topology {
 	struct iommucfg *ctx;
 	struct iommucfg_group **groups;
 	size_t num_groups, cap_groups;
+	struct ic_slot {
+		char *label, *address;	/* "3", "0000:3b:00" */
+	} *slots;
+	size_t num_slots, cap_slots;
+	bool slots_read;
 	/* every device; by name, and by syspath */
 	struct iommucfg_device **by_name, **by_path;
 	size_t num_devices;
@@ -130,7 +136,7 @@ struct iommucfg_topology {
 enum ic_key {
 	IC_KEY_DEVICE, IC_KEY_BUS, IC_KEY_PATH, IC_KEY_VENDOR, IC_KEY_DEVICE_ID,
 	IC_KEY_SUBVENDOR, IC_KEY_SUBDEVICE, IC_KEY_CLASS, IC_KEY_DRIVER,
-	IC_KEY_REMOVABLE, IC_NUM_KEYS
+	IC_KEY_REMOVABLE, IC_KEY_BOUND, IC_KEY_SLOT, IC_KEY_UNTRUSTED, IC_NUM_KEYS
 };
 
 /* One of the words or numbers that a match key is ORed over. */
@@ -149,11 +155,19 @@ struct iommucfg_rule {
 	char *name;
 	char *file;
 	int line;
-	enum iommucfg_type type;
+	enum iommucfg_type type;	/* NONE: keep */
 	int priority;
 	bool required;
+	bool optional;		/* "required = false" is written out */
+	bool has_not;
 	size_t order;		/* in reading */
-	struct ic_values match[IC_NUM_KEYS];
+	struct ic_values match[IC_NUM_KEYS], not[IC_NUM_KEYS];
+};
+
+/* How often a rule has met a device, and has won for one. */
+struct ic_rule_count {
+	const struct iommucfg_rule *rule;
+	size_t matched, won;
 };
 
 struct iommucfg_policy {
@@ -165,7 +179,7 @@ struct iommucfg_policy {
 	char *def_file;
 	int def_line;
 	long confirm_timeout, settle;
-	int allow;
+	int allow, strict;
 };
 
 struct iommucfg_change {
@@ -186,6 +200,8 @@ struct iommucfg_plan {
 	struct iommucfg_topology *topology;
 	struct iommucfg_plan_options options;
 	struct ic_changes changes, skipped;
+	struct ic_rule_count *counts;	/* of the policy's rules, in reading order */
+	size_t num_counts;
 	size_t unchanged;
 	struct iommucfg_problems *conflicts, *problems;
 	char *def_file;
@@ -222,6 +238,11 @@ int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem
 /* policy-write.c */
 size_t ic_control(const char *text);
 void ic_put_word(FILE *f, const char *text, bool glob);
+const char *ic_policy_type_name(enum iommucfg_type type);
+
+/* pci-slot.c */
+int ic_slot_matches(struct iommucfg_device *device, const char *label);
+void ic_slots_free(struct iommucfg_topology *topology);
 
 /* pci-path.c */
 char *ic_pci_path(const char *syspath);

@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "internal.h"
 #include "json.h"
 
 /* How many bytes the first character of a text has; 0 where it is no UTF-8. */
@@ -133,7 +134,30 @@ struct json_object *json_report(const struct iommucfg_problems *report)
 	return array;
 }
 
-struct json_object *json_change(const struct iommucfg_change *change)
+struct json_object *json_rules(const struct iommucfg_plan *plan)
+{
+	struct json_object *array = json_object_new_array(), *o;
+	const struct iommucfg_rule *rule;
+	size_t i;
+
+	for (i = 0; plan && i < iommucfg_plan_num_rules(plan); i++) {
+		rule = iommucfg_plan_rule(plan, i);
+		o = json_object_new_object();
+		json_object_object_add(o, "name", json_text(iommucfg_rule_name(rule)));
+		json_object_object_add(o, "file", json_text(iommucfg_rule_file(rule)));
+		json_object_object_add(o, "line", json_number(iommucfg_rule_line(rule)));
+		json_object_object_add(o, "type",
+				       json_text(ic_policy_type_name(iommucfg_rule_type(rule))));
+		json_object_object_add(o, "matched",
+				       json_number(iommucfg_plan_rule_matched(plan, i)));
+		json_object_object_add(o, "won", json_number(iommucfg_plan_rule_won(plan, i)));
+		json_object_array_add(array, o);
+	}
+	return array;
+}
+
+struct json_object *json_change(const struct iommucfg_plan *plan,
+				const struct iommucfg_change *change)
 {
 	const struct iommucfg_group *group = iommucfg_change_group(change);
 	struct json_object *o = json_object_new_object(), *rule, *devices, *d;
@@ -154,6 +178,8 @@ struct json_object *json_change(const struct iommucfg_change *change)
 		json_object_object_add(d, "name", json_text(iommucfg_device_name(device)));
 		json_object_object_add(d, "bus", json_text(iommucfg_device_bus(device)));
 		json_object_object_add(d, "driver", json_text(iommucfg_device_driver(device)));
+		json_object_object_add(d, "follows", json_object_new_boolean(
+				       iommucfg_plan_follows(plan, change, device)));
 		json_object_object_add(d, "in_use", json_uses(device));
 		json_object_array_add(devices, d);
 	}

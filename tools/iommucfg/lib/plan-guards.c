@@ -148,6 +148,37 @@ bool iommucfg_change_in_place(const struct iommucfg_change *change)
 	return change->in_place;
 }
 
+size_t iommucfg_plan_num_rules(const struct iommucfg_plan *plan)
+{
+	return plan->num_counts;
+}
+
+const struct iommucfg_rule *iommucfg_plan_rule(const struct iommucfg_plan *plan, size_t index)
+{
+	return plan->counts[index].rule;
+}
+
+size_t iommucfg_plan_rule_matched(const struct iommucfg_plan *plan, size_t index)
+{
+	return plan->counts[index].matched;
+}
+
+size_t iommucfg_plan_rule_won(const struct iommucfg_plan *plan, size_t index)
+{
+	return plan->counts[index].won;
+}
+
+bool iommucfg_plan_follows(const struct iommucfg_plan *plan, const struct iommucfg_change *change,
+			   struct iommucfg_device *device)
+{
+	size_t i;
+
+	for (i = 0; i < plan->num_counts && change->rule; i++)
+		if (iommucfg_rule_match(plan->counts[i].rule, device) > 0)
+			return false;
+	return change->rule;
+}
+
 const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change)
 {
 	return change->rule;

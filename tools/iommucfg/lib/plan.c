@@ -124,7 +124,7 @@ static int add_wish(struct iommucfg_plan *plan, struct iommucfg_group *group,
 	int error = 0, ret;
 	char *why;
 
-	if (wish->to == group->type) {
+	if (wish->to == group->type || wish->to == IOMMUCFG_TYPE_NONE) {
 		plan->unchanged++;
 		return 0;
 	}
@@ -183,6 +183,7 @@ void iommucfg_plan_free(struct iommucfg_plan *plan)
 		free(plan->skipped.v[i]);
 	free(plan->changes.v);
 	free(plan->skipped.v);
+	free(plan->counts);
 	iommucfg_problems_free(plan->conflicts);
 	iommucfg_problems_free(plan->problems);
 	free(plan);
@@ -200,13 +201,12 @@ static int by_weight(const void *a, const void *b)
 
 struct ranking {
 	const struct iommucfg_rule **rules;
-	bool *met;		/* by a device, for those that are required */
 	size_t n;
 };
 
-/* The rule that wins for a device, or NULL. */
-static int winner(const struct ranking *ranking, struct iommucfg_device *device,
-		  const struct iommucfg_rule **out)
+/* The rule that wins for a device, or NULL. Counts those that match. */
+static int winner(struct iommucfg_plan *plan, const struct ranking *ranking,
+		  struct iommucfg_device *device, const struct iommucfg_rule **out)
 {
 	const struct iommucfg_rule *rule, *won = NULL;
 	size_t i;
@@ -214,17 +214,16 @@ static int winner(const struct ranking *ranking, struct iommucfg_device *device,
 
 	for (i = 0; i < ranking->n; i++) {
 		rule = ranking->rules[i];
-		/* Once one has won, only what is required is of interest. */
-		if (won && (!rule->required || ranking->met[i]))
-			continue;
 		ret = iommucfg_rule_match(rule, device);
 		if (ret < 0)
 			return ret;
 		if (!ret)
 			continue;
-		ranking->met[i] = true;
-		if (!won)
-			won = rule;
+		plan->counts[rule->order].matched++;
+		if (won)
+			continue;
+		won = rule;
+		plan->counts[rule->order].won++;
 	}
 	*out = won;
 	return 0;
@@ -241,8 +240,8 @@ static int conflict(struct iommucfg_plan *plan, const struct iommucfg_group *gro
 
 	return ic_problem(plan->conflicts, IOMMUCFG_ERROR, "conflict", &where,
 			  "conflict in group %u: rule \"%s\" (%s:%d) wants %s for %s, rule \"%s\" (%s:%d) wants %s for %s; all of a group gets one type: a higher priority for one of them decides",
-			  group->number, a->name, a->file, a->line, iommucfg_type_name(a->type),
-			  da->name, b->name, b->file, b->line, iommucfg_type_name(b->type),
+			  group->number, a->name, a->file, a->line, ic_policy_type_name(a->type),
+			  da->name, b->name, b->file, b->line, ic_policy_type_name(b->type),
 			  db->name);
 }
 
@@ -261,7 +260,7 @@ static int judge_group(struct iommucfg_plan *plan, const struct ranking *ranking
 	if (!won)
 		return -ENOMEM;
 	for (i = 0; i < group->num_devices && !ret; i++) {
-		ret = winner(ranking, group->devices[i], &won[i]);
+		ret = winner(plan, ranking, group->devices[i], &won[i]);
 		if (!ret && won[i] && (!first || by_weight(&won[i], &first) < 0)) {
 			first = won[i];
 			at = i;
@@ -322,21 +321,30 @@ static int judge(struct iommucfg_plan *plan, const struct iommucfg_policy *polic
 	return 0;
 }
 
-static int judge_required(struct iommucfg_plan *plan, const struct ranking *ranking)
+/* Tells of the rules that no device meets, unless they may be for devices to come. */
+static int judge_unmatched(struct iommucfg_plan *plan)
 {
 	const struct iommucfg_rule *rule;
 	size_t i;
 	int ret = 0;
 
-	for (i = 0; i < ranking->n && !ret; i++) {
-		rule = ranking->rules[i];
-		if (rule->required && !ranking->met[i])
-			ret = ic_problem(plan->problems, IOMMUCFG_ERROR, "required",
-					 &(struct ic_where){
-						.file = rule->file, .line = rule->line,
-						.rule = rule->name, .group = -1, .error = ENODEV,
-					 },
+	for (i = 0; i < plan->num_counts && !ret; i++) {
+		rule = plan->counts[i].rule;
+		struct ic_where where = {
+			.file = rule->file, .line = rule->line, .rule = rule->name, .group = -1,
+			.error = ENODEV,
+		};
+
+		if (plan->counts[i].matched || rule->optional)
+			continue;
+		if (rule->required)
+			ret = ic_problem(plan->problems, IOMMUCFG_ERROR, "required", &where,
 					 "rule \"%s\" is required, but no device meets its match",
+					 rule->name);
+		else
+			ret = ic_problem(plan->problems, plan->options.strict ? IOMMUCFG_ERROR :
+					 IOMMUCFG_WARNING, "unmatched", &where,
+					 "rule \"%s\" matches nothing: no device that is in a group meets it; \"required = false\" says that this may be so",
 					 rule->name);
 	}
 	return ret;
@@ -351,21 +359,23 @@ int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommuc
 
 	plan = plan_new(topology, options);
 	ranking.rules = calloc(ranking.n + 1, sizeof(*ranking.rules));
-	ranking.met = calloc(ranking.n + 1, sizeof(*ranking.met));
-	if (!plan || !ranking.rules || !ranking.met)
+	if (plan)
+		plan->counts = calloc(ranking.n + 1, sizeof(*plan->counts));
+	if (!plan || !ranking.rules || !plan->counts)
 		goto out;
+	for (; plan->num_counts < ranking.n; plan->num_counts++)
+		plan->counts[plan->num_counts].rule = policy->rules[plan->num_counts];
 	if (ranking.n) {
 		memcpy(ranking.rules, policy->rules, ranking.n * sizeof(*ranking.rules));
 		qsort(ranking.rules, ranking.n, sizeof(*ranking.rules), by_weight);
 	}
 	ret = judge(plan, policy, &ranking);
 	if (!ret)
-		ret = judge_required(plan, &ranking);
+		ret = judge_unmatched(plan);
 	if (!ret)
 		ret = ic_plan_guards(plan);
 out:
 	free(ranking.rules);
-	free(ranking.met);
 	if (ret)
 		iommucfg_plan_free(plan);
 	else

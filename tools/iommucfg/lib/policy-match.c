@@ -19,7 +19,11 @@ static const char *const match_keys[] = {
 	[IC_KEY_CLASS] = "class",
 	[IC_KEY_DRIVER] = "driver",
 	[IC_KEY_REMOVABLE] = "removable",
-	[IC_NUM_KEYS] = NULL
+	[IC_KEY_BOUND] = "bound",
+	[IC_KEY_SLOT] = "slot",
+	[IC_KEY_UNTRUSTED] = "untrusted",
+	[IC_NUM_KEYS] = "not",
+	[IC_NUM_KEYS + 1] = NULL
 };
 
 const char *ic_match_key(int key)
@@ -52,7 +56,7 @@ int ic_parse_values(struct ic_parse *p, const config_setting_t *s,
 }
 
 struct target {
-	struct iommucfg_rule *rule;
+	struct ic_values *keys;
 	enum ic_key key;
 };
 
@@ -112,29 +116,38 @@ static bool parse_id(struct ic_parse *p, const char *what, const config_setting_
 	return true;
 }
 
+static bool takes_bool(enum ic_key key)
+{
+	return key == IC_KEY_REMOVABLE || key == IC_KEY_BOUND || key == IC_KEY_UNTRUSTED;
+}
+
 static bool takes_number(enum ic_key key)
 {
 	return key == IC_KEY_VENDOR || key == IC_KEY_DEVICE_ID || key == IC_KEY_SUBVENDOR ||
 	       key == IC_KEY_SUBDEVICE;
 }
 
-/* A word; PCI addresses may lack their domain, as in the kernel's pci=. */
+/*
+ * A word; PCI addresses may lack their domain, as in the kernel's pci=. Most labels of
+ * slots are numbers.
+ */
 static bool parse_word(struct ic_parse *p, enum ic_key key, const config_setting_t *s,
 		       struct ic_value *value)
 {
 	const char *word = config_setting_get_string(s);
 	int ret;
 
-	if (!*word) {
+	if (!word) {
+		ret = asprintf(&value->word, "%lld", config_setting_get_int64(s)) < 0;
+	} else if (!*word) {
 		ic_parse_error(p, config_setting_source_line(s), "\"%s\" has an empty word",
 			       match_keys[key]);
 		return false;
-	}
-	if ((key == IC_KEY_DEVICE && ic_is_short_pci(word)) ||
-	    (key == IC_KEY_PATH && ic_is_short_pci(word)))
-		ret = asprintf(&value->word, "0000:%s", word) < 0 ? -ENOMEM : 0;
-	else
+	} else if ((key == IC_KEY_DEVICE || key == IC_KEY_PATH) && ic_is_short_pci(word)) {
+		ret = asprintf(&value->word, "0000:%s", word) < 0;
+	} else {
 		ret = ic_strdup(&value->word, word);
+	}
 	if (ret) {
 		value->word = NULL;
 		p->nomem = true;
@@ -147,14 +160,14 @@ static int parse_value(struct ic_parse *p, const char *what, const config_settin
 		       void *data)
 {
 	struct target *target = data;
-	struct ic_values *values = &target->rule->match[target->key];
+	struct ic_values *values = &target->keys[target->key];
 	enum ic_key key = target->key;
 	struct ic_value value = { 0 };
 	int type = config_setting_type(s);
 	bool number = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
 	bool word = type == CONFIG_TYPE_STRING, good;
 
-	if (key == IC_KEY_REMOVABLE) {
+	if (takes_bool(key)) {
 		good = type == CONFIG_TYPE_BOOL;
 		if (!good)
 			ic_parse_error(p, config_setting_source_line(s),
@@ -165,14 +178,15 @@ static int parse_value(struct ic_parse *p, const char *what, const config_settin
 		good = parse_id(p, what, s, &value);
 	} else if (key == IC_KEY_CLASS && word) {
 		good = parse_class(p, s, config_setting_get_string(s), &value);
-	} else if (!takes_number(key) && word) {
+	} else if (!takes_number(key) && key != IC_KEY_CLASS && (word || (key == IC_KEY_SLOT && number))) {
 		good = parse_word(p, key, s, &value);
 	} else {
 		good = false;
 		ic_parse_error(p, config_setting_source_line(s), "\"%s\" must be %s, not %s", what,
 			       takes_number(key) ? "a number" :
 			       key == IC_KEY_CLASS ? "a word or hex digits, in quotes" :
-						     "a word in quotes",
+			       key == IC_KEY_SLOT ? "a word in quotes or a number" :
+						    "a word in quotes",
 			       ic_setting_kind(s));
 	}
 	if (good && IC_GROW(values->v, values->n, values->cap)) {
@@ -186,31 +200,64 @@ static int parse_value(struct ic_parse *p, const char *what, const config_settin
 	return 0;
 }
 
+static void parse_key(struct ic_parse *p, struct target *target, const config_setting_t *s)
+{
+	const char *name = config_setting_name(s), *parent;
+	char buf[256];
+
+	for (target->key = 0; target->key < IC_NUM_KEYS && strcmp(name, match_keys[target->key]);
+	     target->key++)
+		;
+	if (target->key == IC_NUM_KEYS) {
+		parent = config_setting_name(config_setting_parent(s));
+		ic_parse_error(p, config_setting_source_line(s), "unknown key \"%s\" in \"%s\"%s",
+			       name, parent, ic_meant(buf, sizeof(buf), name, match_keys));
+		return;
+	}
+	ic_parse_values(p, s, parse_value, target);
+	if (config_setting_is_aggregate(s) && !config_setting_is_group(s) &&
+	    !config_setting_length(s))
+		ic_parse_error(p, config_setting_source_line(s),
+			       "\"%s\" is empty, so nothing can meet it", name);
+}
+
+static void parse_not(struct ic_parse *p, struct iommucfg_rule *rule, const config_setting_t *not)
+{
+	struct target target = { .keys = rule->not };
+	unsigned int line = config_setting_source_line(not);
+	const config_setting_t *s;
+	int i;
+
+	rule->has_not = true;
+	if (!config_setting_is_group(not)) {
+		ic_parse_error(p, line, "\"not\" must be a group { }, not %s",
+			       ic_setting_kind(not));
+		return;
+	}
+	if (!config_setting_length(not))
+		ic_parse_error(p, line, "\"not\" is empty, so nothing can meet it");
+	for (i = 0; i < config_setting_length(not); i++) {
+		s = config_setting_get_elem(not, i);
+		if (!strcmp(config_setting_name(s), "not"))
+			ic_parse_error(p, config_setting_source_line(s),
+				       "\"not\" cannot be in \"not\"");
+		else
+			parse_key(p, &target, s);
+	}
+}
+
 void ic_parse_match(struct ic_parse *p, struct iommucfg_rule *rule, const config_setting_t *match)
 {
-	struct target target = { .rule = rule };
+	struct target target = { .keys = rule->match };
 	const config_setting_t *s;
-	const char *name;
-	char buf[256];
-	int i, key;
+	int i;
 
 	for (i = 0; i < config_setting_length(match); i++) {
 		s = config_setting_get_elem(match, i);
-		name = config_setting_name(s);
-		for (key = 0; key < IC_NUM_KEYS && strcmp(name, match_keys[key]); key++)
-			;
-		if (key == IC_NUM_KEYS) {
-			ic_parse_error(p, config_setting_source_line(s),
-				       "unknown key \"%s\" in \"match\"%s", name,
-				       ic_meant(buf, sizeof(buf), name, match_keys));
-			continue;
-		}
-		target.key = key;
-		ic_parse_values(p, s, parse_value, &target);
-		if (config_setting_is_aggregate(s) && !config_setting_is_group(s) &&
-		    !config_setting_length(s))
-			ic_parse_error(p, config_setting_source_line(s),
-				       "\"%s\" is empty, so nothing can meet it", name);
+		if (!strcmp(config_setting_name(s), "not"))
+			parse_not(p, rule, s);
+		else
+			parse_key(p, &target, s);
 	}
 	if (!config_setting_length(match))
 		ic_parse_error(p, config_setting_source_line(match),

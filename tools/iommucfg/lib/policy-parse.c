@@ -84,11 +84,10 @@ static bool wrong_kind(struct ic_parse *p, const config_setting_t *s, bool right
 	return !right;
 }
 
-static const char *const policy_types[] = { "identity", "DMA", "DMA-FQ", NULL };
-static const char *const default_types[] = { "keep", "identity", "DMA", "DMA-FQ", NULL };
+static const char *const policy_types[] = { "identity", "DMA", "DMA-FQ", "keep", NULL };
 
-/* NONE where the word is no type, or "keep" where that is allowed. */
-static enum iommucfg_type parse_type(struct ic_parse *p, const config_setting_t *s, bool keep)
+/* NONE for "keep", and where the word is no type. */
+static enum iommucfg_type parse_type(struct ic_parse *p, const config_setting_t *s)
 {
 	enum iommucfg_type type;
 	const char *word;
@@ -97,7 +96,7 @@ static enum iommucfg_type parse_type(struct ic_parse *p, const config_setting_t 
 	if (wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_STRING, "a word in quotes"))
 		return IOMMUCFG_TYPE_NONE;
 	word = config_setting_get_string(s);
-	if (keep && !strcmp(word, "keep"))
+	if (!strcmp(word, "keep"))
 		return IOMMUCFG_TYPE_NONE;
 	type = iommucfg_type_parse(word);
 	if (type == IOMMUCFG_TYPE_AUTO) {
@@ -108,7 +107,7 @@ static enum iommucfg_type parse_type(struct ic_parse *p, const config_setting_t 
 	if (type != IOMMUCFG_TYPE_OTHER)
 		return type;
 	ic_parse_error(p, config_setting_source_line(s), "unknown type \"%s\"%s", word,
-		       ic_meant(buf, sizeof(buf), word, keep ? default_types : policy_types));
+		       ic_meant(buf, sizeof(buf), word, policy_types));
 	return IOMMUCFG_TYPE_NONE;
 }
 
@@ -179,13 +178,15 @@ static void parse_rule_key(struct ic_parse *p, struct iommucfg_rule *rule,
 				"a group { }"))
 			ic_parse_match(p, rule, s);
 	} else if (!strcmp(key, "type")) {
-		rule->type = parse_type(p, s, false);
+		rule->type = parse_type(p, s);
 	} else if (!strcmp(key, "priority")) {
 		rule->priority = parse_int(p, s, -1000000, 1000000);
 	} else if (!strcmp(key, "required")) {
 		if (!wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_BOOL,
-				"true or false"))
+				"true or false")) {
 			rule->required = config_setting_get_bool(s);
+			rule->optional = !rule->required;
+		}
 	} else {
 		unknown_key(p, s, "a rule", rule_keys);
 	}
@@ -273,7 +274,7 @@ static int parse_guard(struct ic_parse *p, const char *what, const config_settin
 }
 
 static const char *const option_keys[] = {
-	"confirm_timeout", "allow_in_use", "settle", NULL
+	"confirm_timeout", "allow_in_use", "settle", "strict", NULL
 };
 
 static void parse_options(struct ic_parse *p, const config_setting_t *options)
@@ -297,6 +298,10 @@ static void parse_options(struct ic_parse *p, const config_setting_t *options)
 			mask = 0;
 			ic_parse_values(p, s, parse_guard, &mask);
 			p->policy->allow = mask;
+		} else if (!strcmp(key, "strict")) {
+			if (!wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_BOOL,
+					"true or false"))
+				p->policy->strict = config_setting_get_bool(s);
 		} else {
 			unknown_key(p, s, "\"options\"", option_keys);
 		}
@@ -319,7 +324,7 @@ static void parse_top(struct ic_parse *p, const config_setting_t *s)
 		for (i = 0; i < config_setting_length(s); i++)
 			parse_rule(p, config_setting_get_elem(s, i));
 	} else if (!strcmp(key, "default")) {
-		p->policy->def = parse_type(p, s, true);
+		p->policy->def = parse_type(p, s);
 		p->policy->def_line = config_setting_source_line(s);
 		free(p->policy->def_file);
 		if (ic_strdup(&p->policy->def_file, p->file))

@@ -20,6 +20,12 @@ size_t ic_control(const char *text)
 	return *p && (*p < ' ' || *p == 0x7f);
 }
 
+/* A policy's word for a type. */
+const char *ic_policy_type_name(enum iommucfg_type type)
+{
+	return type == IOMMUCFG_TYPE_NONE ? "keep" : iommucfg_type_name(type);
+}
+
 /* A word in quotes; globs are escaped for fnmatch, then all for libconfig. */
 void ic_put_word(FILE *f, const char *text, bool glob)
 {
@@ -48,35 +54,47 @@ static void put_value(FILE *f, enum ic_key key, const struct ic_value *value)
 		ic_put_word(f, value->word, false);
 	else if (key == IC_KEY_CLASS)
 		fprintf(f, "\"%0*lx\"", value->digits, value->number);
-	else if (key == IC_KEY_REMOVABLE)
+	else if (key == IC_KEY_REMOVABLE || key == IC_KEY_BOUND || key == IC_KEY_UNTRUSTED)
 		fputs(value->number ? "true" : "false", f);
 	else
 		fprintf(f, "0x%04lx", value->number);
 }
 
-static void put_rule(FILE *f, const struct iommucfg_rule *rule)
+static void put_keys(FILE *f, const struct ic_values *keys)
 {
 	size_t i;
 	int key;
 
-	fputs("  { name = ", f);
-	ic_put_word(f, rule->name, false);
-	fputs(";\n    match = {", f);
 	for (key = 0; key < IC_NUM_KEYS; key++) {
-		if (!rule->match[key].n)
+		if (!keys[key].n)
 			continue;
 		fprintf(f, " %s = [ ", ic_match_key(key));
-		for (i = 0; i < rule->match[key].n; i++) {
+		for (i = 0; i < keys[key].n; i++) {
 			fputs(i ? ", " : "", f);
-			put_value(f, key, &rule->match[key].v[i]);
+			put_value(f, key, &keys[key].v[i]);
 		}
 		fputs(" ];", f);
 	}
-	fprintf(f, " };\n    type = \"%s\";", iommucfg_type_name(rule->type));
+}
+
+static void put_rule(FILE *f, const struct iommucfg_rule *rule)
+{
+	fputs("  { name = ", f);
+	ic_put_word(f, rule->name, false);
+	fputs(";\n    match = {", f);
+	put_keys(f, rule->match);
+	if (rule->has_not) {
+		fputs(" not = {", f);
+		put_keys(f, rule->not);
+		fputs(" };", f);
+	}
+	fprintf(f, " };\n    type = \"%s\";", ic_policy_type_name(rule->type));
 	if (rule->priority)
 		fprintf(f, " priority = %d;", rule->priority);
 	if (rule->required)
 		fputs(" required = true;", f);
+	if (rule->optional)
+		fputs(" required = false;", f);
 	fputs(" }", f);
 }
 
@@ -84,7 +102,8 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 {
 	const char *comma = "";
 
-	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0)
+	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0 &&
+	    policy->strict < 0)
 		return;
 	fputs("options = {", f);
 	if (policy->confirm_timeout >= 0)
@@ -101,6 +120,8 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 			fprintf(f, "%s \"block\"", comma);
 		fputs(" ];", f);
 	}
+	if (policy->strict >= 0)
+		fprintf(f, " strict = %s;", policy->strict ? "true" : "false");
 	fputs(" };\n", f);
 }
 
@@ -118,8 +139,7 @@ int iommucfg_policy_text(const struct iommucfg_policy *policy, char **text)
 		fputs(i ? ",\n" : "", f);
 		put_rule(f, policy->rules[i]);
 	}
-	fprintf(f, "\n);\ndefault = \"%s\";\n", policy->def == IOMMUCFG_TYPE_NONE ? "keep" :
-		iommucfg_type_name(policy->def));
+	fprintf(f, "\n);\ndefault = \"%s\";\n", ic_policy_type_name(policy->def));
 	put_options(f, policy);
 	if (fclose(f)) {
 		free(*text);

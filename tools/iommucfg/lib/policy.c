@@ -26,22 +26,28 @@ int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **out)
 		return -ENOMEM;
 	policy->ctx = ctx;
 	policy->def_line = -1;
-	policy->confirm_timeout = policy->settle = policy->allow = -1;
+	policy->confirm_timeout = policy->settle = policy->allow = policy->strict = -1;
 	*out = policy;
 	return 0;
 }
 
-void ic_rule_free(struct iommucfg_rule *rule)
+static void keys_clear(struct ic_values *keys)
 {
 	size_t key, i;
 
+	for (key = 0; key < IC_NUM_KEYS; key++) {
+		for (i = 0; i < keys[key].n; i++)
+			free(keys[key].v[i].word);
+		free(keys[key].v);
+	}
+}
+
+void ic_rule_free(struct iommucfg_rule *rule)
+{
 	if (!rule)
 		return;
-	for (key = 0; key < IC_NUM_KEYS; key++) {
-		for (i = 0; i < rule->match[key].n; i++)
-			free(rule->match[key].v[i].word);
-		free(rule->match[key].v);
-	}
+	keys_clear(rule->match);
+	keys_clear(rule->not);
 	free(rule->name);
 	free(rule->file);
 	free(rule);
@@ -246,6 +252,11 @@ long iommucfg_policy_settle(const struct iommucfg_policy *policy)
 int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy)
 {
 	return policy->allow;
+}
+
+int iommucfg_policy_strict(const struct iommucfg_policy *policy)
+{
+	return policy->strict;
 }
 
 const char *iommucfg_rule_name(const struct iommucfg_rule *rule)

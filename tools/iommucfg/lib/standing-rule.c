@@ -190,7 +190,27 @@ struct said {
 	struct ic_said devices[IC_NUM_BUSES], modaliases[IC_NUM_BUSES];
 	bool on[IC_NUM_BUSES];
 	bool lost;	/* a driver of which nothing is known on any of them */
+	bool none;	/* a condition that the kernel cannot have, so only a blocker */
 };
+
+/* Conditions that no standing rule can have. */
+static bool check_keys(const struct iommucfg_rule *rule, struct ic_gap *gap)
+{
+	static const enum ic_key keys[] = { IC_KEY_BOUND, IC_KEY_SLOT, IC_KEY_UNTRUSTED };
+	bool none = rule->has_not;
+	size_t i;
+
+	if (rule->has_not)
+		ic_gap_set(gap, "the kernel has no \"not\"");
+	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		if (!rule->match[keys[i]].n)
+			continue;
+		none = true;
+		ic_gap_set(gap, "the kernel cannot tell \"%s\" of a device that has just come",
+			   ic_match_key(keys[i]));
+	}
+	return none;
+}
 
 static void check_drivers(const struct iommucfg_rule *rule, const bool *found,
 			  struct said *said, struct ic_gap *gap)
@@ -215,6 +235,7 @@ static int say(const struct iommucfg_rule *rule, struct ic_aliases *aliases, str
 	int ret = found ? 0 : -ENOMEM;
 
 	check_buses(rule, gap);
+	said->none = check_keys(rule, gap);
 	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++) {
 		said->on[bus] = on_bus(rule, bus) && has_bus(aliases->ctx, bus);
 		if (!said->on[bus])
@@ -240,7 +261,7 @@ static int block(const struct maker *maker, enum ic_bus bus, const struct said *
 	bool part = m->part || said->lost;
 	struct maker blocker = *maker;
 
-	if (!said->on[bus] || (!d->part && !part))
+	if (!said->on[bus] || (!d->part && !part && !said->none))
 		return 0;
 	blocker.type = IOMMUCFG_TYPE_AUTO;
 	blocker.order++;
@@ -259,7 +280,7 @@ static int translate_rule(const struct iommucfg_rule *rule, const struct maker *
 
 	ret = say(rule, aliases, &said, gap);
 	for (bus = 0; bus < IC_NUM_BUSES && !ret; bus++)
-		if (said.on[bus])
+		if (said.on[bus] && !said.none)
 			ret = make_pieces(maker, bus, &said.devices[bus].words,
 					  &said.modaliases[bus].words);
 	*made = maker->standings->n > before;
@@ -317,7 +338,9 @@ static int translate_all(const struct iommucfg_policy *policy, struct ic_standin
 		gap = (struct ic_gap){ "" };
 		maker.name = rules[i]->name;
 		maker.removable = removable_of(rules[i]);
-		maker.type = rules[i]->type;
+		/* To keep its type is for a device that comes to have the kernel's own. */
+		maker.type = rules[i]->type == IOMMUCFG_TYPE_NONE ? IOMMUCFG_TYPE_AUTO :
+			     rules[i]->type;
 		maker.number = rules[i]->order;
 		ret = translate_rule(rules[i], &maker, aliases, &gap, &made);
 		/* One for what blocks where the rule has gaps. */

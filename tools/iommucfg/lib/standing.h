@@ -56,6 +56,9 @@ void ic_words_clear(struct ic_words *words);
 void ic_said_clear(struct ic_said *said);
 char *ic_kernel_glob(const char *glob, bool lower, bool dashes);
 
+/* policy-match.c */
+const char *ic_match_key(int key);
+
 /* standing-alias.c */
 struct ic_alias {
 	const char *module, *pattern;	/* the module with "_" for each "-" */

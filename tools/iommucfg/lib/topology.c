@@ -141,6 +141,7 @@ static int read_device(struct iommucfg_topology *topology, struct iommucfg_group
 	if (!device)
 		return -ENOMEM;
 	device->ctx = ctx;
+	device->topology = topology;
 	device->group = group;
 	device->class = device->vendor = device->device = -1;
 	device->subvendor = device->subdevice = -1;
@@ -367,6 +368,7 @@ void iommucfg_topology_free(struct iommucfg_topology *topology)
 		free(topology->groups[i]);
 	}
 	ic_links_free(topology);
+	ic_slots_free(topology);
 	ic_unread_free(topology);
 	free(topology->groups);
 	free(topology->by_name);

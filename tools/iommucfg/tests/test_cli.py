@@ -363,7 +363,8 @@ def plan_system_files():
             f.write(GPU + 'default = "keep"; options = { confirm_timeout = 5; };')
         d = h.json("check", code=0)
         assert len(d["rules"]) == 1 and d["default"] == "identity"
-        assert d["options"] == {"confirm_timeout": 5, "allow_in_use": None, "settle": None}
+        assert d["options"] == {"confirm_timeout": 5, "allow_in_use": None, "settle": None,
+                                "strict": None}
         assert d["rules"][0]["file"] == f"{h.root}/etc/iommucfg.conf"
         d = h.json("check", "-", input='default = "DMA-FQ";', code=0)
         assert d["default"] == "DMA-FQ" and d["rules"] == []

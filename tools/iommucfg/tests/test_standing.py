@@ -36,7 +36,8 @@ PCI_MARK = "pci:v00008086d000010D3sv*sd*bc*sc*i*"
 
 
 def rule(match, type="DMA", name="r", more=""):
-    return f'{{ name = "{name}"; match = {{ {match} }}; type = "{type}"; {more} }}'
+    """For devices to come: none that is there need meet it."""
+    return f'{{ name = "{name}"; match = {{ {match} }}; type = "{type}"; required = false; {more} }}'
 
 
 def rules(*list):
@@ -112,6 +113,25 @@ def pci(v="*", d="*", sv="*", sd="*", bc="*", sc="*", i="*"):
 def any_pci(modalias, device="*", removable="any"):
     """The patterns of a rule stand in the order of their bytes."""
     return ("pci", device, " ".join(sorted(modalias.split())), removable)
+
+
+@test
+def what_the_kernel_cannot_have():
+    """Nothing of such a rule stands but what keeps the rules below from its devices."""
+    with Kernel() as h:
+        for match, words in (('bound = true;', '"bound"'), ('slot = "3";', '"slot"'),
+                             ('untrusted = true;', '"untrusted"'), ('not = { vendor = 1; };', '"not"')):
+            h.becomes(match, warn=words, blocked=[any_pci("*"), ("platform", "*", "*", "any")])
+            h.becomes('bus = "pci"; device = "0000:01:00.0"; ' + match, warn=words,
+                      blocked=[any_pci("*", "0000:01:00.0")])
+
+
+@test
+def keeps_the_type():
+    """Of a device that comes, the kernel's own."""
+    with Kernel() as h:
+        h.fill(rule('bus = "pci";', type="keep"))
+        assert h.rules() == [("pci", "*", "*", "any", "auto")], h.rules()
 
 
 @test
