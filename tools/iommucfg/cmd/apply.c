@@ -7,16 +7,18 @@
 #include "boot.h"
 
 /* Only the group of the device that has come, if one is named. */
-static int restrict_to(struct run *run, const char *device)
+static int restrict_to(struct run *run, const char *target)
 {
-	struct iommucfg_group *group;
+	struct iommucfg_group **groups;
+	size_t n;
 
-	if (!device || !run->plan)
+	if (!target || !run->plan)
 		return EXIT_DONE;
-	group = cli_find_group(run->cli, run->topology, device);
-	if (!group)
+	if (iommucfg_topology_find_target(run->topology, target, &groups, &n,
+					  run->cli->problems))
 		return EXIT_BAD;
-	iommucfg_plan_restrict(run->plan, group);
+	iommucfg_plan_restrict(run->plan, groups, n);
+	free(groups);
 	return EXIT_DONE;
 }
 
@@ -81,7 +83,8 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 	struct cli *cli = run->cli;
 	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options,
+				  NULL)) != -1) {
 		code = run_option(run, cli, opt, &asked->allow_set, &asked->timeout_set,
 				  &asked->settle_set);
 		if (!code && opt != OPT_YES && opt != OPT_SKIP_IN_USE)
@@ -209,6 +212,13 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		return cli_nomem();
 	asked.num_files = argc - optind;
 	asked.files = argv + optind;
+	if (run.dry) {
+		/* Nothing is locked, changed or written down. */
+		code = cli_read_policy(cli, asked.policy, asked.num_files, asked.files) ?
+		       plan_end(&run, EXIT_BAD, false) : plan_dry(&run);
+		iommucfg_policy_free(asked.policy);
+		return code;
+	}
 	code = read_policy(&run, &asked);
 	if (!code) {
 		take_options(&run, &asked);

@@ -37,11 +37,10 @@ int cli_usage(struct cli *cli, const char *format, ...)
 {
 	va_list args;
 
-	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	cli_vput(stderr, format, args);
+	cli_vmessage("iommucfg: ", format, args);
 	va_end(args);
-	fprintf(stderr, "\nTry \"iommucfg%s%s --help\".\n", cli->command ? " " : "",
+	fprintf(stderr, "Try \"iommucfg%s%s --help\".\n", cli->command ? " " : "",
 		cli->command ? cli->command : "");
 	return EXIT_BAD;
 }
@@ -52,11 +51,9 @@ void cli_note(struct cli *cli, const char *format, ...)
 
 	if (cli->quiet)
 		return;
-	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	cli_vput(stderr, format, args);
+	cli_vmessage("iommucfg: ", format, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 void cli_debug(struct cli *cli, const char *format, ...)
@@ -65,33 +62,40 @@ void cli_debug(struct cli *cli, const char *format, ...)
 
 	if (!cli->verbose)
 		return;
-	fputs("iommucfg: ", stderr);
 	va_start(args, format);
-	cli_vput(stderr, format, args);
+	cli_vmessage("iommucfg: ", format, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 static void tell(struct cli *cli, const struct iommucfg_problem *p)
 {
 	bool warning = iommucfg_problem_severity(p) == IOMMUCFG_WARNING;
 	bool color = cli_color(cli, stderr);
+	char *text = NULL;
+	size_t length;
+	FILE *f;
 
 	if (warning && cli->quiet)
 		return;
-	fputs("iommucfg: ", stderr);
+	f = open_memstream(&text, &length);
+	if (!f)
+		return;
+	fputs("iommucfg: ", f);
 	if (iommucfg_problem_file(p)) {
-		cli_put(stderr, iommucfg_problem_file(p));
+		cli_put(f, iommucfg_problem_file(p));
 		if (iommucfg_problem_line(p) > 0)
-			fprintf(stderr, ":%d", iommucfg_problem_line(p));
-		fputs(": ", stderr);
+			fprintf(f, ":%d", iommucfg_problem_line(p));
+		fputs(": ", f);
 	}
 	if (warning)
-		fprintf(stderr, "%swarning:%s ", color ? "\033[33m" : "", color ? "\033[0m" : "");
+		fprintf(f, "%swarning:%s ", color ? "\033[33m" : "", color ? "\033[0m" : "");
 	else if (color)
-		fputs("\033[31m", stderr);
-	cli_put(stderr, iommucfg_problem_message(p));
-	fputs(color && !warning ? "\033[0m\n" : "\n", stderr);
+		fputs("\033[31m", f);
+	cli_put(f, iommucfg_problem_message(p));
+	fputs(color && !warning ? "\033[0m" : "", f);
+	if (!fclose(f))
+		cli_put_message(text);
+	free(text);
 }
 
 /* From an index on, with one line for what differs in the group alone. */
@@ -121,20 +125,33 @@ void cli_tell(struct cli *cli)
 	cli->told = iommucfg_problems_count(cli->problems);
 }
 
-static const struct command *command_of(const struct cli *cli)
+const struct command *cli_command(const struct cli *cli, const char *word)
 {
 	const struct command *c;
 
 	for (c = cli->commands; c->name; c++)
-		if (cli->command && !strcmp(c->name, cli->command))
+		if (word && !strcmp(c->name, word))
 			return c;
 	return NULL;
 }
 
-static int help(const struct cli *cli)
+int cli_unknown_command(struct cli *cli, const char *word)
 {
-	const struct command *c = command_of(cli);
+	const char *names[64], *near;
+	size_t i;
 
+	for (i = 0; cli->commands[i].name && i < 63; i++)
+		names[i] = cli->commands[i].name;
+	names[i] = NULL;
+	near = iommucfg_suggest(word, names);
+	if (near)
+		return cli_usage(cli, "unknown command \"%s\"; did you mean \"%s\"?", word, near);
+	return cli_usage(cli, "unknown command \"%s\"", word);
+}
+
+/* Of a command, or with NULL of all. */
+static int help(const struct cli *cli, const struct command *c)
+{
 	if (c) {
 		printf("Usage: iommucfg %s [OPTION...]%s%s\n\n%s\n", c->name, *c->args ? " " : "",
 		       c->args, c->help);
@@ -153,11 +170,17 @@ static int help(const struct cli *cli)
 	     "      --root DIR   look below DIR for everything of the system (so does\n"
 	     "                   IOMMUCFG_ROOT)\n"
 	     "  -h, --help       this text\n"
-	     "      --version    the version");
-	if (!command_of(cli))
+	     "  -V, --version    the version");
+	if (!c)
 		puts("\nExit status: 0 done, 1 wrong input or system, 2 something to change,\n"
 		     "3 refused (nothing was touched), 4 tried and restored, 5 needs a person.\n"
 		     "See iommucfg(8), iommucfg.conf(5), iommucfg-json(5).");
+	return fflush(stdout) ? EXIT_BAD : EXIT_DONE;
+}
+
+static int version(void)
+{
+	printf("iommucfg %s\n", iommucfg_version());
 	return fflush(stdout) ? EXIT_BAD : EXIT_DONE;
 }
 
@@ -165,7 +188,7 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 {
 	switch (opt) {
 	case 'h':
-		return help(cli);
+		return help(cli, cli_command(cli, cli->command));
 	case 'q':
 		cli->quiet = true;
 		return -1;
@@ -181,9 +204,8 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 	case OPT_ROOT:
 		cli->root = optarg;
 		return -1;
-	case OPT_VERSION:
-		printf("iommucfg %s\n", iommucfg_version());
-		return EXIT_DONE;
+	case 'V':
+		return version();
 	default:
 		return cli_unknown_option(cli, argv, options);
 	}
@@ -231,6 +253,50 @@ int cli_table_options(struct cli *cli, int argc, char **argv)
 			return code;
 	}
 	return -1;
+}
+
+/* The options of a command that has none of its own; -1 to go on. */
+int cli_plain_options(struct cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	return -1;
+}
+
+int cmd_help(struct cli *cli, int argc, char **argv)
+{
+	const struct command *c;
+	int code;
+
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
+	argc -= optind;
+	argv += optind;
+	if (argc > 1)
+		return cli_usage(cli, "help takes one COMMAND");
+	c = argc ? cli_command(cli, argv[0]) : NULL;
+	if (argc && !c)
+		return cli_unknown_command(cli, argv[0]);
+	return help(cli, c);
+}
+
+int cmd_version(struct cli *cli, int argc, char **argv)
+{
+	int code;
+
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
+	if (optind < argc)
+		return cli_usage(cli, "version takes no arguments");
+	return version();
 }
 
 /* Opens the root that was asked for; -1 to go on. */
@@ -306,63 +372,6 @@ int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology)
 	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
 			      "what is in use cannot be found out: %s", strerror(-ret));
 	return EXIT_BAD;
-}
-
-/* Of several groups that have a device of one name none is meant: says which there are. */
-static bool ambiguous(struct cli *cli, const struct iommucfg_topology *topology, const char *word,
-		      struct iommucfg_device *first)
-{
-	char *list = NULL;
-	const char *bus;
-	struct iommucfg_device *d;
-	size_t length;
-	FILE *f;
-
-	/* In one group the kernel lets no two have the same. */
-	if (!iommucfg_topology_next_device(topology, first))
-		return false;
-	f = open_memstream(&list, &length);
-	for (d = first; f && d; d = iommucfg_topology_next_device(topology, d)) {
-		bus = iommucfg_device_bus(d);
-		fprintf(f, "%s%u (bus %s)", d == first ? "" : ", ",
-			iommucfg_group_number(iommucfg_device_group(d)), bus ? bus : "unknown");
-	}
-	if (f && fclose(f)) {
-		free(list);
-		list = NULL;
-	}
-	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOTUNIQ,
-			      "several groups have a device \"%s\": name one of the groups: %s",
-			      word, list ? list : "");
-	free(list);
-	return true;
-}
-
-/*
- * Digits are a group, else it is a device, whose group is meant. NULL after a
- * problem.
- */
-struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
-				      const char *word)
-{
-	struct iommucfg_group *group = NULL;
-	struct iommucfg_device *device;
-
-	if (*word && strspn(word, "0123456789") == strlen(word)) {
-		if (strlen(word) < 10)
-			group = iommucfg_topology_find_group(topology, strtoul(word, NULL, 10));
-		if (!group)
-			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
-					      "there is no group %s", word);
-		return group;
-	}
-	device = iommucfg_topology_find_device(topology, word);
-	if (device)
-		return ambiguous(cli, topology, word, device) ? NULL :
-		       iommucfg_device_group(device);
-	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage", ENOENT,
-			      "no group has a device \"%s\"", word);
-	return NULL;
 }
 
 /* For entries of the history: what was asked for, and by which words. */

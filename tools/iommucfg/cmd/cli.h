@@ -53,13 +53,13 @@ struct command {
 /* cli.c */
 /* Codes of long options; those of one letter are that letter. */
 enum {
-	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_VERSION, OPT_RAW, OPT_NOHEADINGS,
+	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
 	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT,
 };
 
-#define CLI_SHORT	"hqv"
+#define CLI_SHORT	"hqvV"
 #define CLI_LONG \
 	{ "help", no_argument, NULL, 'h' }, \
 	{ "json", no_argument, NULL, OPT_JSON }, \
@@ -67,7 +67,7 @@ enum {
 	{ "quiet", no_argument, NULL, 'q' }, \
 	{ "root", required_argument, NULL, OPT_ROOT }, \
 	{ "verbose", no_argument, NULL, 'v' }, \
-	{ "version", no_argument, NULL, OPT_VERSION }
+	{ "version", no_argument, NULL, 'V' }
 
 #define CLI_TABLE_SHORT	"lo:"
 #define CLI_TABLE_LONG \
@@ -81,6 +81,9 @@ int cli_unknown_option(struct cli *cli, char **argv, const struct option *option
 
 /* An option that all commands know; -1 to go on, else the exit code. */
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
+int cli_plain_options(struct cli *cli, int argc, char **argv);
+int cli_unknown_command(struct cli *cli, const char *word);
+const struct command *cli_command(const struct cli *cli, const char *word);
 int cli_table_option(struct cli *cli, int opt);
 int cli_table_options(struct cli *cli, int argc, char **argv);
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -99,8 +102,11 @@ int cli_read_policy(struct cli *cli, struct iommucfg_policy *policy, int argc, c
 int cli_scan_use(struct cli *cli, struct iommucfg_topology *topology);
 int cli_nomem(void);
 struct recorder cli_recorder(struct cli *cli);
-struct iommucfg_group *cli_find_group(struct cli *cli, const struct iommucfg_topology *topology,
-				      const char *word);
+
+/* wrap.c */
+void cli_put_message(const char *text);
+void cli_vmessage(const char *prefix, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 /* printable.c */
 void cli_put(FILE *f, const char *text);
@@ -110,10 +116,10 @@ void cli_put_line(FILE *f, const char *text);
 /* table.c */
 struct column {
 	const char *name;
-	double whint;
 	bool tree, right;
 	bool wrap;		/* has lines of its own */
-	bool cut;		/* at the end of a narrow terminal */
+	int drop;		/* what does not fit goes, 1 first, unless asked for by name */
+	int cut;		/* what does not fit then is shortened, 1 first */
 };
 
 struct table;
@@ -125,6 +131,7 @@ void table_set(struct table *t, struct libscols_line *line, size_t column, const
 void table_color(struct table *t, struct libscols_line *line, size_t column, const char *color);
 bool table_has(const struct table *t, size_t column);
 bool table_flat(const struct table *t);
+int terminal_width(int fd);
 int table_print(struct table *t);
 const char *type_color(const char *type);
 
@@ -136,6 +143,7 @@ int json_print(struct json_object *document, bool pretty);
 
 /* describe.c */
 char *describe_device(struct iommucfg_device *device);
+char *describe_names(struct iommucfg_device *device, size_t most);
 char *describe_uses(const struct iommucfg_device *device);
 char *describe_plural(size_t n, const char *one);
 const char *describe_policy_type(enum iommucfg_type type);
@@ -178,6 +186,7 @@ struct run {
 	const char *name;
 	long settle;
 	bool yes, detach;
+	bool dry;		/* the plan alone, by plan_dry() */
 	/*
 	 * Makes the plan of run->topology. With @again what it is made of is read anew. An
 	 * exit code; the plan may be there with an error as well.
@@ -201,10 +210,16 @@ const char *run_result(const struct run *run);
 int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
 	       int *settle_set);
 
+/* plan.c */
+int plan_dry(struct run *run);
+int plan_end(struct run *run, int code, bool quiet);
+
 /* run-standing.c */
 void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);
 
+#define RUN_DRY_SHORT	"n"
 #define RUN_MORE_LONG \
+	{ "dry-run", no_argument, NULL, 'n' }, \
 	{ "detach", no_argument, NULL, OPT_DETACH }, \
 	{ "name", required_argument, NULL, OPT_NAME }, \
 	{ "settle", required_argument, NULL, OPT_SETTLE }, \
@@ -218,6 +233,8 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 	{ "skip-in-use", no_argument, NULL, OPT_SKIP_IN_USE }
 
 /* a file per verb */
+int cmd_help(struct cli *cli, int argc, char **argv);
+int cmd_version(struct cli *cli, int argc, char **argv);
 int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_check(struct cli *cli, int argc, char **argv);
 int cmd_plan(struct cli *cli, int argc, char **argv);

@@ -317,7 +317,7 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 	const char *to = NULL;
 	int opt, code, unused;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, NULL)) != -1) {
 		if (opt == OPT_FORGET) {
 			only_forget = true;
 			continue;

@@ -23,6 +23,40 @@ char *describe_device(struct iommucfg_device *device)
 	return n < 0 ? NULL : text;
 }
 
+static void put_name(FILE *f, const char *name, size_t *n, size_t most)
+{
+	if (most && *n >= most)
+		return;
+	fprintf(f, "%s%s", *n ? "," : "", name);
+	++*n;
+}
+
+/* Interfaces and disks, at most so many of them, or all with 0; NULL for none. */
+char *describe_names(struct iommucfg_device *device, size_t most)
+{
+	size_t i, length, shown = 0, interfaces = iommucfg_device_num_interfaces(device);
+	size_t disks = iommucfg_device_num_disks(device);
+	char *text = NULL;
+	FILE *f;
+
+	if (!interfaces && !disks)
+		return NULL;
+	f = open_memstream(&text, &length);
+	if (!f)
+		return NULL;
+	for (i = 0; i < interfaces; i++)
+		put_name(f, iommucfg_device_interface(device, i), &shown, most);
+	for (i = 0; i < disks; i++)
+		put_name(f, iommucfg_device_disk(device, i), &shown, most);
+	if (shown < interfaces + disks)
+		fprintf(f, " +%zu", interfaces + disks - shown);
+	if (fclose(f)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 /* Addresses and the like stand below each other: a table has little width. */
 static void put_detail(FILE *f, const char *detail)
 {

@@ -17,8 +17,16 @@
 #define HELP_GUARDS \
 	"      --allow-in-use WORDS allow \"net\", \"block\" or \"net,block\" to go away for a\n" \
 	"                           moment: running interfaces, block devices in use\n" \
-	"      --confirm-timeout S  undo the change after S seconds unless it is confirmed\n" \
+	"      --confirm-timeout S  undo the change after S seconds unless confirmed\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
+
+#define HELP_DRY \
+	"  -n, --dry-run            only the plan, for which root is not needed\n"
+
+#define HELP_TARGET \
+	"TARGET is the number of a group; a device (\"01:00.0\" is \"0000:01:00.0\"), an\n" \
+	"interface, a disk, a path in /dev or /sys: its group; or \"driver:NAME\" or a\n" \
+	"shell glob: all groups with such a device.\n\n"
 
 #define HELP_STRICT \
 	"      --strict             a rule that no device meets is an error\n"
@@ -31,11 +39,16 @@
 	"      --yes                do not ask before the change\n"
 
 static const char help_show[] =
-	"Shows groups with their types, devices, drivers, names, and what is in use.\n"
-	"Digits name a group, else a device; \"01:00.0\" means \"0000:01:00.0\".\n\n"
+	"Shows groups with their types, devices, drivers, names, and what is in use.\n\n"
+	HELP_TARGET
+	"  -a, --all                bridges as well that have no driver that uses DMA\n"
 	HELP_TABLE
 	"Columns: NAME GROUP TYPE DEVICE BUS DRIVER REQUIRED PATH IDS CLASS VENDOR MODEL\n"
-	"         DESCRIPTION REMOVABLE IN-USE\n";
+	"         DESCRIPTION REMOVABLE NAMES IN-USE\n";
+static const char help_help[] =
+	"The same as \"iommucfg COMMAND --help\".\n";
+static const char help_version[] =
+	"The same as \"iommucfg --version\".\n";
 static const char help_check[] =
 	"Reads the policy alone and says every error in it. Needs no IOMMU.\n"
 	"Warns where the running kernel's initramfs image is older than the policy.\n" HELP_FILES;
@@ -51,17 +64,17 @@ static const char help_assert[] =
 	HELP_STRICT;
 static const char help_apply[] =
 	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN
+	HELP_DRY
 	HELP_STRICT
-	"      --only TARGET        only the group of this device, or with this number\n"
-	"      --boot               at boot: ask nothing, leave out what is in use, count the\n"
-	"                           tries of a policy that no boot has confirmed\n"
+	"      --only TARGET        only the groups of a target as \"show\" takes it\n"
+	"      --boot               at boot: ask nothing, leave out what is in use, count\n"
+	"                           the tries of a policy that no boot has confirmed\n"
 	"      --initramfs[=LIMIT]  with --boot, before root is there: goes back unless the\n"
 	"                           system confirms it; waits LIMIT seconds at most (180)\n"
 	"      --tries N            so many boots may try it (3)\n";
 static const char help_set[] =
-	"Changes groups by hand; this does not survive a reboot. TARGET is a group if it is\n"
-	"all digits, else a device, whose group is meant. TYPE is identity, DMA, DMA-FQ or\n"
-	"auto.\n\n" HELP_RUN;
+	"Changes groups by hand; this does not survive a reboot. TYPE is identity, DMA,\n"
+	"DMA-FQ or auto, in any case.\n\n" HELP_TARGET HELP_RUN HELP_DRY;
 static const char help_confirm[] =
 	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n\n"
 	"      --boot               this boot went well: keep the policy that it tried\n";
@@ -71,12 +84,12 @@ static const char help_rollback[] =
 	"      --forget             only remove a transaction that is over\n"
 	"      --to ENTRY           change back to the types from before an entry of\n"
 	"                           \"iommucfg history\", by plan and apply; takes besides:\n"
-	HELP_RUN;
+	HELP_RUN HELP_DRY;
 static const char help_undo[] =
 	"While a change is unconfirmed: undoes it, like rollback. Else takes back the newest\n"
 	"entry of \"iommucfg history\" that changed something and is still in force; again:\n"
 	"the one before it. With ENTRY that one alone, unless a later one changed one of its\n"
-	"groups.\n\n" HELP_RUN;
+	"groups.\n\n" HELP_RUN HELP_DRY;
 static const char help_extend[] =
 	"Starts the countdown of an unconfirmed change anew, with SECONDS.\n";
 static const char help_clean[] =

@@ -12,19 +12,19 @@ enum {
 };
 
 static const struct column columns[] = {
-	[COL_NAME] = { "NAME", 0, .tree = true },
-	[COL_ID] = { "ID", 0, .right = true },
-	[COL_TIME] = { "TIME", 0 },
-	[COL_USER] = { "USER", 0 },
-	[COL_ACTION] = { "ACTION", 0 },
-	[COL_RESULT] = { "RESULT", 0 },
-	[COL_EXIT] = { "EXIT", 0, .right = true },
-	[COL_TRANSACTION] = { "TRANSACTION", 0 },
-	[COL_COMMAND] = { "COMMAND", 0.1, .cut = true },
-	[COL_GROUP] = { "GROUP", 0, .right = true },
-	[COL_FROM] = { "FROM", 0 },
-	[COL_TO] = { "TO", 0 },
-	[COL_DEVICES] = { "DEVICES", 0.1, .cut = true },
+	[COL_NAME] = { "NAME", .tree = true },
+	[COL_ID] = { "ID", .right = true },
+	[COL_TIME] = { "TIME" },
+	[COL_USER] = { "USER" },
+	[COL_ACTION] = { "ACTION" },
+	[COL_RESULT] = { "RESULT" },
+	[COL_EXIT] = { "EXIT", .right = true },
+	[COL_TRANSACTION] = { "TRANSACTION" },
+	[COL_COMMAND] = { "COMMAND", .cut = 2 },
+	[COL_GROUP] = { "GROUP", .right = true },
+	[COL_FROM] = { "FROM" },
+	[COL_TO] = { "TO" },
+	[COL_DEVICES] = { "DEVICES", .cut = 2 },
 };
 
 static struct json_object *get(struct json_object *o, const char *key)

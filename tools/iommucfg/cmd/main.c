@@ -10,7 +10,7 @@
 #include "help.h"
 
 static const struct command commands[] = {
-	{ "show", "[GROUP or DEVICE...]", "groups, their types, devices, and what is in use",
+	{ "show", "[TARGET...]", "groups, their types, devices, and what is in use",
 	  cmd_show, help_show },
 	{ "check", "[FILE...]", "is the policy right? (offline)", cmd_check, help_check },
 	{ "plan", "[FILE...]", "what a policy would change", cmd_plan, help_plan },
@@ -33,36 +33,19 @@ static const struct command commands[] = {
 	{ "monitor", "", "changes as they happen", cmd_monitor, help_monitor },
 	{ "history", "[N]", "what was done, by whom, and what came of it", cmd_history,
 	  help_history },
+	{ "help", "[COMMAND]", "what a command does, and its options", cmd_help, help_help },
+	{ "version", "", "the version", cmd_version, help_version },
 	{ NULL, NULL, NULL, NULL, NULL }
 };
 
 static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 
-static int unknown_command(struct cli *cli, const char *word)
+/* The command to run; show is the default, also with what can only be a target. */
+static const struct command *find(const struct cli *cli, const char *word)
 {
-	const char *names[sizeof(commands) / sizeof(*commands)], *near;
-	size_t i;
-
-	for (i = 0; commands[i].name; i++)
-		names[i] = commands[i].name;
-	names[i] = NULL;
-	near = iommucfg_suggest(word, names);
-	if (near)
-		return cli_usage(cli, "unknown command \"%s\"; did you mean \"%s\"?", word, near);
-	return cli_usage(cli, "unknown command \"%s\"", word);
-}
-
-/* The command to run; show is the default, also with a group or device. */
-static const struct command *find(const char *word)
-{
-	const struct command *c;
-
-	if (!word || isdigit((unsigned char)*word) || strchr(word, ':'))
+	if (!word || isdigit((unsigned char)*word) || strpbrk(word, ":/"))
 		return &commands[0];
-	for (c = commands; c->name; c++)
-		if (!strcmp(c->name, word))
-			return c;
-	return NULL;
+	return cli_command(cli, word);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -78,9 +61,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
-	command = find(argc ? argv[0] : NULL);
+	command = find(cli, argc ? argv[0] : NULL);
 	if (!command)
-		return unknown_command(cli, argv[0]);
+		return cli_unknown_command(cli, argv[0]);
 	cli->command = command->name;
 	if (!argc || strcmp(argv[0], command->name)) {
 		/* No command: put something there for getopt() to step over. */

@@ -11,18 +11,18 @@ enum {
 };
 
 static const struct column columns[] = {
-	[COL_NAME] = { "NAME", 0, .tree = true },
-	[COL_GROUP] = { "GROUP", 0, .right = true },
-	[COL_FROM] = { "FROM", 0 },
-	[COL_TO] = { "TO", 0 },
-	[COL_HOW] = { "HOW", 0 },
-	[COL_DEVICE] = { "DEVICE", 0 },
-	[COL_BUS] = { "BUS", 0 },
-	[COL_DRIVER] = { "DRIVER", 0 },
-	[COL_DESCRIPTION] = { "DESCRIPTION", 0.1, .cut = true },
-	[COL_IN_USE] = { "IN-USE", 0, .wrap = true },
-	[COL_RULE] = { "RULE", 0 },
-	[COL_WHERE] = { "WHERE", 0 },
+	[COL_NAME] = { "NAME", .tree = true },
+	[COL_GROUP] = { "GROUP", .right = true },
+	[COL_FROM] = { "FROM" },
+	[COL_TO] = { "TO" },
+	[COL_HOW] = { "HOW" },
+	[COL_DEVICE] = { "DEVICE" },
+	[COL_BUS] = { "BUS" },
+	[COL_DRIVER] = { "DRIVER" },
+	[COL_DESCRIPTION] = { "DESCRIPTION", .drop = 1, .cut = 1 },
+	[COL_IN_USE] = { "IN-USE", .wrap = true, .cut = 1 },
+	[COL_RULE] = { "RULE", .cut = 3 },
+	[COL_WHERE] = { "WHERE", .drop = 2, .cut = 2 },
 };
 
 static void group_cells(struct table *t, struct libscols_line *line,
@@ -206,6 +206,7 @@ void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan)
 {
 	size_t changes = iommucfg_plan_num_changes(plan), n = 0;
 	size_t skipped = iommucfg_plan_num_skipped(plan), i;
+	const char *command = strcmp(cli->command, "plan") ? cli->command : "apply";
 	const struct iommucfg_problem *why, *other;
 	char *groups;
 
@@ -222,7 +223,7 @@ void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan)
 			why = other;
 	}
 	if (why) {
-		printf("apply would be refused: %s", iommucfg_problem_message(why));
+		printf("%s would be refused: %s", command, iommucfg_problem_message(why));
 		if (n > 1)
 			printf(" (and %zu more)", n - 1);
 		puts("");
@@ -230,11 +231,11 @@ void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan)
 	}
 	groups = describe_plural(changes, "group");
 	if (!changes && !skipped)
-		puts("apply would have nothing to do.");
+		printf("%s would have nothing to do.\n", command);
 	else if (skipped)
-		printf("apply would change %s and leave out %zu in use.\n", groups ? groups : "",
-		       skipped);
+		printf("%s would change %s and leave out %zu in use.\n", command,
+		       groups ? groups : "", skipped);
 	else
-		printf("apply would change %s.\n", groups ? groups : "");
+		printf("%s would change %s.\n", command, groups ? groups : "");
 	free(groups);
 }

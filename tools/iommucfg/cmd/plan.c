@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* iommucfg plan, and assert, which is the same without the words */
+/* iommucfg plan; assert, which is the same without the words; and plans of other commands */
 #include <string.h>
 
 #include "cli.h"
@@ -41,28 +41,62 @@ static int judge(const struct iommucfg_plan *plan)
 	return EXIT_DONE;
 }
 
-static int make_plan(struct cli *cli, const struct iommucfg_policy *policy,
-		     struct iommucfg_plan_options *options, struct iommucfg_topology **topology,
-		     struct iommucfg_plan **plan)
+/* Reads what a plan is made of. Needs neither the module nor root, and no lock. */
+static int plan_begin(struct run *run)
 {
-	int ret;
+	struct cli *cli = run->cli;
 
-	if (iommucfg_topology_scan(cli->ctx, topology, cli->problems))
+	run->options.only_look = true;
+	if (iommucfg_topology_scan(cli->ctx, &run->topology, cli->problems))
 		return EXIT_BAD;
 	if (!iommucfg_kernel_probe(cli->ctx, NULL))
 		iommucfg_txn_pending(cli->ctx, IOMMUCFG_WARNING, cli->problems);
-	if (cli_scan_use(cli, *topology))
+	if (cli_scan_use(cli, run->topology))
 		return EXIT_BAD;
-	iommucfg_topology_scan_required(*topology);
-	ret = iommucfg_plan_policy(*topology, policy, options, plan);
-	if (ret) {
-		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
-				      "no plan could be made: %s", strerror(-ret));
-		return EXIT_BAD;
+	iommucfg_topology_scan_required(run->topology);
+	return EXIT_DONE;
+}
+
+/* Tells and prints the plan that was made, if one was, and releases everything. */
+int plan_end(struct run *run, int code, bool quiet)
+{
+	struct iommucfg_plan *plan = run->plan;
+	struct cli *cli = run->cli;
+	const char *result;
+
+	if (!code && !plan)
+		code = EXIT_BAD;
+	if (!code && judge(plan) == EXIT_CHANGE)
+		ask_kernel(cli, plan, &run->options);
+	if (!code)
+		code = judge(plan);
+	cli_tell(cli);
+	if (plan) {
+		cli_tell_list(cli, iommucfg_plan_conflicts(plan));
+		if (!quiet || code == EXIT_BAD)
+			cli_tell_list(cli, iommucfg_plan_problems(plan));
 	}
-	if (judge(*plan) == EXIT_CHANGE)
-		ask_kernel(cli, *plan, options);
-	return judge(*plan);
+	result = code == EXIT_DONE ? "nothing-to-do" : code == EXIT_CHANGE ? "planned" : "error";
+	if (cli->json) {
+		if (json_print(json_plan(cli, plan, NULL, result), true))
+			code = cli_worse(code, EXIT_BAD);
+	} else if (!quiet && plan) {
+		code = cli_worse(code, plan_print(cli, plan));
+		plan_print_verdict(cli, plan);
+	}
+	iommucfg_plan_free(plan);
+	iommucfg_topology_free(run->topology);
+	return code;
+}
+
+/* What a command would do: its plan, and nothing else. */
+int plan_dry(struct run *run)
+{
+	int code = plan_begin(run);
+
+	if (!code)
+		code = run->make(run, false);
+	return plan_end(run, code, false);
 }
 
 static int options_of(struct run *run, struct cli *cli, int argc, char **argv,
@@ -94,12 +128,9 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 	static const struct option assert_options[] = {
 		CLI_LONG, RUN_LONG, RUN_STRICT_LONG, { NULL, 0, NULL, 0 }
 	};
-	struct iommucfg_topology *topology = NULL;
-	int code, allow_set = 0, timeout_set = 0;
+	struct run run = { .cli = cli };
 	struct iommucfg_policy *policy = NULL;
-	struct iommucfg_plan *plan = NULL;
-	struct run run = { .cli = cli, .options = { .only_look = true } };
-	const char *result;
+	int code, ret, allow_set = 0, timeout_set = 0;
 
 	code = options_of(&run, cli, argc, argv, quiet ? assert_options : plan_options, !quiet,
 			  &allow_set, &timeout_set);
@@ -117,24 +148,15 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 		if (iommucfg_policy_strict(policy) > 0)
 			run.options.strict = true;
-		code = make_plan(cli, policy, &run.options, &topology, &plan);
+		code = plan_begin(&run);
 	}
-	cli_tell(cli);
-	if (plan) {
-		cli_tell_list(cli, iommucfg_plan_conflicts(plan));
-		if (!quiet || code == EXIT_BAD)
-			cli_tell_list(cli, iommucfg_plan_problems(plan));
+	if (!code) {
+		ret = iommucfg_plan_policy(run.topology, policy, &run.options, &run.plan);
+		if (ret)
+			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
+					      "no plan could be made: %s", strerror(-ret));
 	}
-	result = code == EXIT_DONE ? "nothing-to-do" : code == EXIT_CHANGE ? "planned" : "error";
-	if (cli->json) {
-		if (json_print(json_plan(cli, plan, NULL, result), true))
-			code = cli_worse(code, EXIT_BAD);
-	} else if (!quiet && plan) {
-		code = cli_worse(code, plan_print(cli, plan));
-		plan_print_verdict(cli, plan);
-	}
-	iommucfg_plan_free(plan);
-	iommucfg_topology_free(topology);
+	code = plan_end(&run, code, quiet);
 	iommucfg_policy_free(policy);
 	return code;
 }

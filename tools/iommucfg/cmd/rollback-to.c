@@ -414,9 +414,14 @@ static int go_back(struct run *run, long id,
 	struct search search = { .run = run, .plan = plan, .id = id };
 	int code;
 
-	signals_catch();
 	run->make = make_plan;
 	run->make_data = &search;
+	if (run->dry) {
+		code = plan_dry(run);
+		free(search.targets);
+		return !code && search.missing ? EXIT_CHANGE : code;
+	}
+	signals_catch();
 	code = run_asks(run) ? EXIT_DONE : run_lock(run);
 	if (code)
 		return run_finish(run, code);
@@ -484,7 +489,7 @@ int cmd_undo(struct cli *cli, int argc, char **argv)
 	char *name;
 	long id = 0;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, NULL)) != -1) {
 		code = run_option(&run, cli, opt, &unused, &unused, &unused);
 		if (code > 0)
 			return EXIT_BAD;
@@ -498,7 +503,8 @@ int cmd_undo(struct cli *cli, int argc, char **argv)
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;
-	name = id || geteuid() ? NULL : unconfirmed(cli, &count);
+	/* Its entry is the newest, so that the plan alone is the same. */
+	name = id || geteuid() || run.dry ? NULL : unconfirmed(cli, &count);
 	if (name && count == 1) {
 		code = undo_unconfirmed(cli, name, run.options.allow_in_use);
 		free(name);

@@ -54,6 +54,9 @@ int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *t
 	case OPT_SETTLE:
 		*settle_set = 1;
 		return cli_number(cli, "--settle", optarg, 0, 3600, &run->settle) ? 1 : 0;
+	case 'n':
+		run->dry = true;
+		return 0;
 	case OPT_STRICT:
 		run->options.strict = true;
 		return 0;
@@ -148,9 +151,9 @@ int run_lock(struct run *run)
 /* What is there; run->topology has it, in many cases also after an error. */
 int run_prepare(struct run *run)
 {
-	int code = make(run);
+	int code = run->dry ? EXIT_DONE : make(run);
 
-	if (code)
+	if (code || run->dry)
 		return code;
 	code = iommucfg_run_scan(run->run);
 	run->topology = iommucfg_run_topology(run->run);
@@ -161,6 +164,9 @@ int run_plan_policy(struct run *run, const struct iommucfg_policy *policy)
 {
 	int code = run_prepare(run);
 
+	if (run->dry)
+		return iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan) ?
+		       cli_nomem() : EXIT_DONE;
 	if (run->topology)
 		code = iommucfg_run_plan_policy(run->run, policy);
 	run->plan = iommucfg_run_plan(run->run);
@@ -169,8 +175,12 @@ int run_plan_policy(struct run *run, const struct iommucfg_policy *policy)
 
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n)
 {
-	int code = iommucfg_run_plan_targets(run->run, targets, n);
+	int code;
 
+	if (run->dry)
+		return iommucfg_plan_targets(run->topology, targets, n, &run->options,
+					     &run->plan) ? EXIT_BAD : EXIT_DONE;
+	code = iommucfg_run_plan_targets(run->run, targets, n);
 	run->plan = iommucfg_run_plan(run->run);
 	return code;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli.h"
 
@@ -10,10 +11,14 @@ static int parse_type(struct cli *cli, const char *word, enum iommucfg_type *typ
 {
 	static const char *const words[] = { "identity", "DMA", "DMA-FQ", "auto", NULL };
 	const char *near;
+	size_t i;
 
-	*type = iommucfg_type_parse(word);
-	if (*type != IOMMUCFG_TYPE_OTHER)
-		return 0;
+	/* By hand in any case; a policy is read by others, so there it is exact. */
+	for (i = 0; words[i]; i++)
+		if (!strcasecmp(word, words[i])) {
+			*type = iommucfg_type_parse(words[i]);
+			return 0;
+		}
 	near = iommucfg_suggest(word, words);
 	cli_usage(cli, "unknown type \"%s\"%s%s%s", word,
 		  near ? "; did you mean \"" : "; known are identity, DMA, DMA-FQ, auto",
@@ -21,27 +26,51 @@ static int parse_type(struct cli *cli, const char *word, enum iommucfg_type *typ
 	return -EINVAL;
 }
 
+/* What the command line asks for; a word may mean several groups. */
 struct asked {
-	struct iommucfg_target *targets;
+	enum iommucfg_type *types;
 	int n;
 	char **argv;
+	struct iommucfg_target *targets;
+	size_t count;
 };
+
+static int ask_for(struct asked *asked, struct iommucfg_group *const *groups, size_t n,
+		   enum iommucfg_type type)
+{
+	struct iommucfg_target *v;
+	size_t i;
+
+	v = reallocarray(asked->targets, asked->count + n, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	asked->targets = v;
+	for (i = 0; i < n; i++)
+		v[asked->count++] = (struct iommucfg_target){ .group = groups[i], .type = type };
+	return 0;
+}
 
 static int make_plan(struct run *run, bool again)
 {
 	struct asked *asked = run->make_data;
-	int code = EXIT_DONE, i;
+	struct iommucfg_group **groups;
+	int code = EXIT_DONE, i, ret = 0;
+	size_t found;
 
 	(void)again;
-	for (i = 0; i < asked->n; i++) {
-		asked->targets[i].group = cli_find_group(run->cli, run->topology,
-							 asked->argv[2 * i]);
-		if (!asked->targets[i].group)
+	asked->count = 0;
+	for (i = 0; i < asked->n && !ret; i++) {
+		if (iommucfg_topology_find_target(run->topology, asked->argv[2 * i], &groups,
+						  &found, run->cli->problems)) {
 			code = EXIT_BAD;
+			continue;
+		}
+		ret = ask_for(asked, groups, found, asked->types[i]);
+		free(groups);
 	}
-	if (code)
-		return code;
-	return run_plan_targets(run, asked->targets, asked->n);
+	if (ret)
+		return cli_nomem();
+	return code ? code : run_plan_targets(run, asked->targets, asked->count);
 }
 
 int cmd_set(struct cli *cli, int argc, char **argv)
@@ -54,10 +83,11 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		.cli = cli, .settle = DEFAULT_SETTLE, .make = make_plan,
 		.make_data = &asked,
 	};
-	struct iommucfg_target *targets;
+	enum iommucfg_type *types;
 	int opt, code, i, n, unused = 0;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options,
+				  NULL)) != -1) {
 		code = run_option(&run, cli, opt, &unused, &unused, &unused);
 		if (code > 0)
 			return EXIT_BAD;
@@ -70,16 +100,18 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, argc ? "\"%s\" has no type: set takes pairs of TARGET and TYPE" :
 				 "set takes pairs of TARGET and TYPE", argc ? argv[argc - 1] : "");
 	n = argc / 2;
-	targets = calloc(n, sizeof(*targets));
-	if (!targets)
+	types = calloc(n, sizeof(*types));
+	if (!types)
 		return cli_nomem();
 	for (i = 0, code = -1; i < n && code < 0; i++)
-		if (parse_type(cli, argv[2 * i + 1], &targets[i].type))
+		if (parse_type(cli, argv[2 * i + 1], &types[i]))
 			code = EXIT_BAD;
 	if (code < 0)
 		code = cli_open(cli);
-	if (code < 0) {
-		asked = (struct asked){ .targets = targets, .n = n, .argv = argv };
+	asked = (struct asked){ .types = types, .n = n, .argv = argv };
+	if (code < 0 && run.dry) {
+		code = plan_dry(&run);
+	} else if (code < 0) {
 		signals_catch();
 		code = run_asks(&run) ? EXIT_DONE : run_lock(&run);
 		if (!code) {
@@ -90,6 +122,7 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		}
 		code = run_finish(&run, code);
 	}
-	free(targets);
+	free(asked.targets);
+	free(types);
 	return code;
 }

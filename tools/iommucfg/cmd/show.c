@@ -8,25 +8,27 @@
 
 enum {
 	COL_NAME, COL_GROUP, COL_TYPE, COL_DEVICE, COL_BUS, COL_DRIVER, COL_REQUIRED, COL_PATH,
-	COL_IDS, COL_CLASS, COL_VENDOR, COL_MODEL, COL_DESCRIPTION, COL_REMOVABLE, COL_IN_USE,
+	COL_IDS, COL_CLASS, COL_VENDOR, COL_MODEL, COL_DESCRIPTION, COL_REMOVABLE, COL_NAMES,
+	COL_IN_USE,
 };
 
 static const struct column columns[] = {
-	[COL_NAME] = { "NAME", 0, .tree = true },
-	[COL_GROUP] = { "GROUP", 0, .right = true },
-	[COL_TYPE] = { "TYPE", 0 },
-	[COL_DEVICE] = { "DEVICE", 0 },
-	[COL_BUS] = { "BUS", 0 },
-	[COL_DRIVER] = { "DRIVER", 0 },
-	[COL_REQUIRED] = { "REQUIRED", 0 },
-	[COL_PATH] = { "PATH", 0 },
-	[COL_IDS] = { "IDS", 0 },
-	[COL_CLASS] = { "CLASS", 0 },
-	[COL_VENDOR] = { "VENDOR", 0.1, .cut = true },
-	[COL_MODEL] = { "MODEL", 0.1, .cut = true },
-	[COL_DESCRIPTION] = { "DESCRIPTION", 0.1, .cut = true },
-	[COL_REMOVABLE] = { "REMOVABLE", 0 },
-	[COL_IN_USE] = { "IN-USE", 0, .wrap = true },
+	[COL_NAME] = { "NAME", .tree = true },
+	[COL_GROUP] = { "GROUP", .right = true },
+	[COL_TYPE] = { "TYPE" },
+	[COL_DEVICE] = { "DEVICE" },
+	[COL_BUS] = { "BUS" },
+	[COL_DRIVER] = { "DRIVER" },
+	[COL_REQUIRED] = { "REQUIRED" },
+	[COL_PATH] = { "PATH" },
+	[COL_IDS] = { "IDS" },
+	[COL_CLASS] = { "CLASS" },
+	[COL_VENDOR] = { "VENDOR", .cut = 2 },
+	[COL_MODEL] = { "MODEL", .cut = 2 },
+	[COL_DESCRIPTION] = { "DESCRIPTION", .drop = 1, .cut = 1 },
+	[COL_REMOVABLE] = { "REMOVABLE" },
+	[COL_NAMES] = { "NAMES", .cut = 2 },
+	[COL_IN_USE] = { "IN-USE", .wrap = true, .cut = 1 },
 };
 
 static void device_line(struct table *t, struct libscols_line *parent,
@@ -67,17 +69,44 @@ static void device_line(struct table *t, struct libscols_line *parent,
 	if (table_has(t, COL_REMOVABLE))
 		table_set(t, line, COL_REMOVABLE,
 			  iommucfg_device_removable(device) ? "yes" : "no");
+	if (table_has(t, COL_NAMES)) {
+		text = describe_names(device, table_flat(t) ? 0 : 3);
+		table_set(t, line, COL_NAMES, text);
+		free(text);
+	}
 	text = describe_uses(device);
 	table_set(t, line, COL_IN_USE, text);
 	table_color(t, line, COL_IN_USE, text ? "magenta" : NULL);
 	free(text);
 }
 
-static void group_lines(struct table *t, const struct iommucfg_group *group)
+/* What is shown, and what is left out. */
+struct shown {
+	bool all;
+	size_t groups, devices, bridges;
+};
+
+/* A bridge moves no data of its own, unless it has a driver that does. */
+static bool is_idle_bridge(struct iommucfg_device *device)
 {
+	return iommucfg_device_class(device) >> 16 == 0x06 &&
+	       (!iommucfg_device_driver(device) || iommucfg_device_manages_dma(device)) &&
+	       !iommucfg_device_num_uses(device);
+}
+
+static void group_lines(struct table *t, const struct iommucfg_group *group, struct shown *shown)
+{
+	size_t i, n = iommucfg_group_num_devices(group), bridges = 0;
 	struct libscols_line *line = NULL;
 	char number[16];
-	size_t i;
+
+	for (i = 0; i < n && !shown->all; i++)
+		bridges += is_idle_bridge(iommucfg_group_device(group, i));
+	shown->bridges += bridges;
+	if (bridges && bridges == n)
+		return;
+	shown->groups++;
+	shown->devices += n - bridges;
 
 	/* A flat table has a line for each device, and for an empty group. */
 	if (!table_flat(t) || !iommucfg_group_num_devices(group)) {
@@ -88,8 +117,9 @@ static void group_lines(struct table *t, const struct iommucfg_group *group)
 		table_set(t, line, COL_TYPE, iommucfg_group_type_text(group));
 		table_color(t, line, COL_TYPE, type_color(iommucfg_group_type_text(group)));
 	}
-	for (i = 0; i < iommucfg_group_num_devices(group); i++)
-		device_line(t, line, iommucfg_group_device(group, i));
+	for (i = 0; i < n; i++)
+		if (!bridges || !is_idle_bridge(iommucfg_group_device(group, i)))
+			device_line(t, line, iommucfg_group_device(group, i));
 }
 
 static struct json_object *json_device(struct iommucfg_device *device)
@@ -126,30 +156,59 @@ static int choose(struct cli *cli, struct iommucfg_topology *topology, bool *cho
 		  char **argv)
 {
 	size_t i, n = iommucfg_topology_num_groups(topology);
-	struct iommucfg_group *group;
+	struct iommucfg_group **groups;
 	int code = EXIT_DONE, a;
+	size_t j, found;
 
 	for (i = 0; i < n && !argc; i++)
 		chosen[i] = true;
 	for (a = 0; a < argc; a++) {
-		group = cli_find_group(cli, topology, argv[a]);
-		if (!group)
+		if (iommucfg_topology_find_target(topology, argv[a], &groups, &found,
+						  cli->problems)) {
 			code = EXIT_BAD;
-		for (i = 0; i < n && group; i++)
-			if (iommucfg_topology_group(topology, i) == group)
-				chosen[i] = true;
+			continue;
+		}
+		for (i = 0; i < n; i++)
+			for (j = 0; j < found; j++)
+				if (iommucfg_topology_group(topology, i) == groups[j])
+					chosen[i] = true;
+		free(groups);
 	}
 	return code;
 }
 
-static int print_table(struct cli *cli, struct iommucfg_topology *topology, const bool *chosen)
+static void print_footer(const struct cli *cli, const struct shown *shown)
 {
+	char *groups, *devices, *bridges;
+
+	if (cli->raw || cli->noheadings)
+		return;
+	groups = describe_plural(shown->groups, "group");
+	devices = describe_plural(shown->devices, "device");
+	bridges = describe_plural(shown->bridges, "bridge");
+	if (groups && devices && bridges) {
+		printf("\n%s, %s", groups, devices);
+		if (shown->bridges)
+			printf("; %s without a driver that uses DMA left out: --all", bridges);
+		puts("");
+	}
+	free(groups);
+	free(devices);
+	free(bridges);
+}
+
+static int print_table(struct cli *cli, struct iommucfg_topology *topology, const bool *chosen,
+		       bool all)
+{
+	/* A program cannot read the footer. */
+	struct shown shown = { .all = all || cli->raw };
 	struct table *t;
 	size_t i;
+	int ret;
 
 	t = table_new(cli, columns, sizeof(columns) / sizeof(*columns),
-		      "NAME,TYPE,DRIVER,IN-USE,DESCRIPTION",
-		      "GROUP,TYPE,DEVICE,DRIVER,IN-USE,DESCRIPTION");
+		      "NAME,TYPE,DRIVER,NAMES,IN-USE,DESCRIPTION",
+		      "GROUP,TYPE,DEVICE,DRIVER,NAMES,IN-USE,DESCRIPTION");
 	if (!t)
 		return EXIT_BAD;
 	/* Asking the kernel makes a transaction for a moment: only if wanted. */
@@ -157,8 +216,10 @@ static int print_table(struct cli *cli, struct iommucfg_topology *topology, cons
 		iommucfg_topology_scan_required(topology);
 	for (i = 0; i < iommucfg_topology_num_groups(topology); i++)
 		if (chosen[i])
-			group_lines(t, iommucfg_topology_group(topology, i));
-	return table_print(t) ? EXIT_BAD : EXIT_DONE;
+			group_lines(t, iommucfg_topology_group(topology, i), &shown);
+	ret = table_print(t) ? EXIT_BAD : EXIT_DONE;
+	print_footer(cli, &shown);
+	return ret;
 }
 
 static int print_json(struct cli *cli, struct iommucfg_topology *topology, const bool *chosen)
@@ -177,13 +238,41 @@ static int print_json(struct cli *cli, struct iommucfg_topology *topology, const
 	return json_print(document, true) ? EXIT_BAD : EXIT_DONE;
 }
 
+/* -1 to go on. */
+static int read_options(struct cli *cli, int argc, char **argv, bool *all)
+{
+	static const struct option options[] = {
+		CLI_LONG, CLI_TABLE_LONG, { "all", no_argument, NULL, 'a' }, { NULL, 0, NULL, 0 }
+	};
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, ":a" CLI_SHORT CLI_TABLE_SHORT, options,
+				  NULL)) != -1) {
+		if (opt == 'a') {
+			*all = true;
+			continue;
+		}
+		code = cli_table_option(cli, opt);
+		if (code > 0)
+			return EXIT_BAD;
+		if (!code)
+			continue;
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	/* Who names a bridge wants to see it. */
+	*all |= optind < argc;
+	return -1;
+}
+
 int cmd_show(struct cli *cli, int argc, char **argv)
 {
 	struct iommucfg_topology *topology = NULL;
 	int code, ret = EXIT_DONE;
-	bool *chosen = NULL;
+	bool *chosen = NULL, all = false;
 
-	code = cli_table_options(cli, argc, argv);
+	code = read_options(cli, argc, argv, &all);
 	if (code < 0)
 		code = cli_open(cli);
 	if (code >= 0)
@@ -204,7 +293,7 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		ret = print_json(cli, chosen ? topology : NULL, chosen);
 	else if (chosen)
-		ret = print_table(cli, topology, chosen);
+		ret = print_table(cli, topology, chosen, all);
 	free(chosen);
 	iommucfg_topology_free(topology);
 	return cli_worse(code, ret);

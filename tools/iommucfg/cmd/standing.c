@@ -20,15 +20,15 @@ enum {
 };
 
 static const struct column columns[] = {
-	[COL_NAME] = { "NAME", 0 },
-	[COL_BUS] = { "BUS", 0 },
-	[COL_DEVICE] = { "DEVICE", 0.1, .cut = true },
-	[COL_MODALIAS] = { "MODALIAS", 0.2, .cut = true },
-	[COL_REMOVABLE] = { "REMOVABLE", 0 },
-	[COL_PRIORITY] = { "PRIORITY", 0, .right = true },
-	[COL_ORDER] = { "ORDER", 0, .right = true },
-	[COL_TYPE] = { "TYPE", 0 },
-	[COL_HITS] = { "HITS", 0, .right = true },
+	[COL_NAME] = { "NAME" },
+	[COL_BUS] = { "BUS" },
+	[COL_DEVICE] = { "DEVICE", .cut = 2 },
+	[COL_MODALIAS] = { "MODALIAS", .cut = 2 },
+	[COL_REMOVABLE] = { "REMOVABLE" },
+	[COL_PRIORITY] = { "PRIORITY", .right = true },
+	[COL_ORDER] = { "ORDER", .right = true },
+	[COL_TYPE] = { "TYPE" },
+	[COL_HITS] = { "HITS", .right = true },
 };
 
 /* Patterns of a page make no table: the first one, and how many more there are. */

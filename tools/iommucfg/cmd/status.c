@@ -14,18 +14,18 @@ enum {
 };
 
 static const struct column columns[] = {
-	[COL_NAME] = { "NAME", 0, .tree = true },
-	[COL_STATE] = { "STATE", 0 },
-	[COL_REMAINING] = { "REMAINING", 0, .right = true },
-	[COL_AGE] = { "AGE", 0, .right = true },
-	[COL_PROGRESS] = { "PROGRESS", 0 },
-	[COL_PID] = { "PID", 0, .right = true },
-	[COL_UID] = { "UID", 0, .right = true },
-	[COL_COMMAND] = { "COMMAND", 0.1, .cut = true },
-	[COL_GROUP] = { "GROUP", 0, .right = true },
-	[COL_TYPE] = { "TYPE", 0 },
-	[COL_CURRENT] = { "CURRENT", 0 },
-	[COL_STATUS] = { "STATUS", 0 },
+	[COL_NAME] = { "NAME", .tree = true },
+	[COL_STATE] = { "STATE" },
+	[COL_REMAINING] = { "REMAINING", .right = true },
+	[COL_AGE] = { "AGE", .right = true },
+	[COL_PROGRESS] = { "PROGRESS" },
+	[COL_PID] = { "PID", .right = true },
+	[COL_UID] = { "UID", .right = true },
+	[COL_COMMAND] = { "COMMAND", .cut = 2 },
+	[COL_GROUP] = { "GROUP", .right = true },
+	[COL_TYPE] = { "TYPE" },
+	[COL_CURRENT] = { "CURRENT" },
+	[COL_STATUS] = { "STATUS" },
 };
 
 static const char *state_color(enum iommucfg_state state)

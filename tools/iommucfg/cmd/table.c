@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "cli.h"
 
@@ -16,6 +18,7 @@ struct table {
 	const struct column *columns;
 	size_t num_columns;
 	struct libscols_column *by_id[MAX_COLUMNS];	/* NULL: not shown */
+	bool asked[MAX_COLUMNS];	/* for by name */
 	bool flat;
 };
 
@@ -38,7 +41,7 @@ static int find_column(struct table *t, const char *word)
 	return -1;
 }
 
-static int add_columns(struct table *t, const char *list)
+static int add_columns(struct table *t, const char *list, bool asked)
 {
 	char *copy, *word, *save;
 	const struct column *c;
@@ -50,13 +53,14 @@ static int add_columns(struct table *t, const char *list)
 	for (word = strtok_r(copy, ", ", &save); word && id >= 0;
 	     word = strtok_r(NULL, ", ", &save)) {
 		id = find_column(t, word);
+		if (id >= 0)
+			t->asked[id] |= asked;
 		if (id < 0 || t->by_id[id])
 			continue;
 		c = &t->columns[id];
 		flags = (c->tree && !t->flat ? SCOLS_FL_TREE : 0) |
-			(c->right ? SCOLS_FL_RIGHT : 0) | (c->wrap ? SCOLS_FL_WRAP : 0) |
-			(c->cut ? SCOLS_FL_TRUNC : 0);
-		t->by_id[id] = scols_table_new_column(t->scols, c->name, c->whint, flags);
+			(c->right ? SCOLS_FL_RIGHT : 0) | (c->wrap ? SCOLS_FL_WRAP : 0);
+		t->by_id[id] = scols_table_new_column(t->scols, c->name, 0, flags);
 		if (c->wrap && t->by_id[id] && !t->cli->raw)
 			scols_column_set_safechars(t->by_id[id], "\n");
 		if (c->wrap && t->by_id[id] && !t->cli->raw)
@@ -94,9 +98,9 @@ struct table *table_new(struct cli *cli, const struct column *columns, size_t n,
 	t->flat = cli->list || cli->raw;
 	usual = t->flat ? list_default : tree_default;
 	if (!cli->columns || *cli->columns == '+')
-		ret = add_columns(t, usual);
+		ret = add_columns(t, usual, false);
 	if (!ret && cli->columns)
-		ret = add_columns(t, cli->columns + (*cli->columns == '+'));
+		ret = add_columns(t, cli->columns + (*cli->columns == '+'), true);
 	if (ret) {
 		table_free(t);
 		return NULL;
@@ -104,11 +108,9 @@ struct table *table_new(struct cli *cli, const struct column *columns, size_t n,
 	scols_table_enable_raw(t->scols, cli->raw);
 	scols_table_enable_noheadings(t->scols, cli->noheadings);
 	scols_table_enable_colors(t->scols, cli_color(cli, stdout));
-	/* What is read by a program or kept in a file is not cut. */
-	if (!isatty(STDOUT_FILENO)) {
-		scols_table_set_termforce(t->scols, SCOLS_TERMFORCE_NEVER);
-		scols_table_enable_nowrap(t->scols, 0);
-	}
+	/* table_print() makes it fit. */
+	scols_table_set_termforce(t->scols, SCOLS_TERMFORCE_NEVER);
+	scols_table_enable_nowrap(t->scols, 0);
 	return t;
 }
 
@@ -147,11 +149,184 @@ bool table_flat(const struct table *t)
 	return t->flat;
 }
 
+/* The columns of a terminal, or of what may be read on one. */
+int terminal_width(int fd)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	int n;
+
+	if (!ioctl(fd, TIOCGWINSZ, &size) && size.ws_col)
+		return size.ws_col;
+	n = columns ? atoi(columns) : 0;
+	return n > 0 ? n : 80;
+}
+
+/* The cells of a terminal that one character takes; its bytes in *@length. */
+static int cells(const char *text, size_t *length)
+{
+	mbstate_t state = { 0 };
+	wchar_t wide;
+	size_t n;
+
+	n = mbrtowc(&wide, text, strlen(text), &state);
+	if (n == 0 || n > strlen(text)) {
+		*length = 1;
+		return 1;
+	}
+	*length = n;
+	return wcwidth(wide) < 0 ? 1 : wcwidth(wide);
+}
+
+/* The widest line of a text. */
+static int width_of(const char *text)
+{
+	int width = 0, widest = 0;
+	size_t n;
+
+	for (; *text; text += n) {
+		if (*text == '\n') {
+			width = 0;
+			n = 1;
+			continue;
+		}
+		width += cells(text, &n);
+		if (width > widest)
+			widest = width;
+	}
+	return widest;
+}
+
+static int table_width(struct table *t)
+{
+	char *text = NULL;
+	int width = 0;
+
+	scols_table_enable_colors(t->scols, 0);
+	if (!scols_print_table_to_string(t->scols, &text) && text)
+		width = width_of(text);
+	scols_table_enable_colors(t->scols, cli_color(t->cli, stdout));
+	free(text);
+	return width;
+}
+
+/* Each line of a text, where it is longer, to @width cells with an ellipsis at the end. */
+static char *shorten(const char *text, int width)
+{
+	const char *ellipsis = MB_CUR_MAX > 1 ? "\u2026" : "...", *end, *p;
+	int room = width - (MB_CUR_MAX > 1 ? 1 : 3), used, w;
+	size_t n, size;
+	char *out;
+	FILE *f;
+
+	f = open_memstream(&out, &size);
+	if (!f)
+		return NULL;
+	for (; *text; text = *end ? end + 1 : end) {
+		end = strchrnul(text, '\n');
+		for (p = text, used = 0; p < end; p += n)
+			used += cells(p, &n);
+		if (used > width) {
+			for (p = text, used = 0; (w = cells(p, &n)) + used <= room; p += n)
+				used += w;
+			fprintf(f, "%.*s%s", (int)(p - text), text, ellipsis);
+		} else {
+			fwrite(text, 1, end - text, f);
+		}
+		fputs(*end ? "\n" : "", f);
+	}
+	return fclose(f) ? NULL : out;
+}
+
+/* Of the texts in a column. */
+static int column_width(struct table *t, struct libscols_column *column)
+{
+	struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_line *line;
+	int width = 0, w;
+	const char *data;
+
+	while (iter && !scols_table_next_line(t->scols, iter, &line)) {
+		data = scols_line_get_column_data(line, column);
+		w = data ? width_of(data) : 0;
+		if (w > width)
+			width = w;
+	}
+	scols_free_iter(iter);
+	return width;
+}
+
+static void cut_column(struct table *t, struct libscols_column *column, int width)
+{
+	struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_line *line;
+	const char *data;
+	char *text;
+
+	while (iter && !scols_table_next_line(t->scols, iter, &line)) {
+		data = scols_line_get_column_data(line, column);
+		text = data && width_of(data) > width ? shorten(data, width) : NULL;
+		if (text)
+			scols_line_set_column_data(line, column, text);
+		free(text);
+	}
+	scols_free_iter(iter);
+}
+
+/* Cuts the widest column of a step, halfway if another one can give as well; false if none can. */
+static bool cut_widest(struct table *t, int step, int excess)
+{
+	int id = -1, width = 0, room = 0, n = 0, w, least;
+	size_t i;
+
+	for (i = 0; i < t->num_columns; i++) {
+		if (!t->by_id[i] || t->columns[i].cut != step ||
+		    scols_column_is_hidden(t->by_id[i]))
+			continue;
+		/* Its heading and a few letters stay. */
+		least = strlen(t->columns[i].name);
+		least = least < 6 ? 6 : least;
+		w = column_width(t, t->by_id[i]);
+		n += w > least;
+		if (w <= least || w <= width)
+			continue;
+		id = i;
+		width = w;
+		room = w - least;
+	}
+	if (id < 0)
+		return false;
+	excess = n > 1 ? (excess + 1) / 2 : excess;
+	cut_column(t, t->by_id[id], width - (excess < room ? excess : room));
+	return true;
+}
+
+static void fit(struct table *t, int width)
+{
+	int excess = table_width(t) - width, step;
+	size_t i;
+
+	for (step = 1; step <= 2; step++)
+		for (i = 0; i < t->num_columns && excess > 0; i++) {
+			if (!t->by_id[i] || t->columns[i].drop != step || t->asked[i])
+				continue;
+			scols_column_set_flags(t->by_id[i], SCOLS_FL_HIDDEN |
+					       scols_column_get_flags(t->by_id[i]));
+			excess = table_width(t) - width;
+		}
+	for (step = 1; step <= 3; step++)
+		while (excess > 0 && cut_widest(t, step, excess))
+			excess = table_width(t) - width;
+}
+
 /* Prints and releases it. */
 int table_print(struct table *t)
 {
 	int ret;
 
+	/* What is for a program has all that there is. */
+	if (!t->cli->raw)
+		fit(t, terminal_width(STDOUT_FILENO));
 	ret = scols_print_table(t->scols);
 	table_free(t);
 	return ret;

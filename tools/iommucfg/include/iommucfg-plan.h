@@ -84,12 +84,13 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
 int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
 
 /**
- * iommucfg_plan_restrict() - leave out all but one group
+ * iommucfg_plan_restrict() - leave out all but some groups
  * @plan: loses its other changes, and what it had to say of other groups or of
  *	none (such as rules that are required)
- * @group: of the plan's topology
+ * @groups: @count groups of the plan's topology, each once
  */
-void iommucfg_plan_restrict(struct iommucfg_plan *plan, const struct iommucfg_group *group);
+void iommucfg_plan_restrict(struct iommucfg_plan *plan, struct iommucfg_group *const *groups,
+			    size_t count);
 
 /** iommucfg_plan_free() - release a plan */
 void iommucfg_plan_free(struct iommucfg_plan *plan);

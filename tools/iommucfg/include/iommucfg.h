@@ -321,6 +321,25 @@ struct iommucfg_device *iommucfg_topology_find_device(const struct iommucfg_topo
 struct iommucfg_device *iommucfg_topology_next_device(const struct iommucfg_topology *topology,
 						      const struct iommucfg_device *device);
 
+/**
+ * iommucfg_topology_find_target() - the groups that a word on a command line means
+ * @topology: where to look
+ * @word: digits: a group. A device: its name, a PCI address in any case and without
+ *	domain 0000, "pci_0000_01_00_0", "pci@0000:01:00.0", "BUS/NAME", or a path below
+ *	/sys. An interface, a disk, or a file in /dev. "driver:NAME": all groups that have
+ *	a device with it bound. A shell glob: all that have a device, interface or disk of
+ *	such a name
+ * @groups: set to the groups in the order of their numbers, to be released with free()
+ * @count: set to how many there are, at least one
+ * @problems: says what is wrong, and which there are to choose from
+ *
+ * Return: 0; -ENOENT; -ENODEV where there is such a thing, but in no group; -ENOTUNIQ where
+ * one thing is on devices of several groups.
+ */
+int iommucfg_topology_find_target(struct iommucfg_topology *topology, const char *word,
+				  struct iommucfg_group ***groups, size_t *count,
+				  struct iommucfg_problems *problems);
+
 /** iommucfg_group_number() - the group's number */
 unsigned int iommucfg_group_number(const struct iommucfg_group *group);
 
@@ -413,6 +432,18 @@ const char *iommucfg_device_device_name(struct iommucfg_device *device);
 
 /** iommucfg_device_class_name() - from pci.ids, or NULL */
 const char *iommucfg_device_class_name(struct iommucfg_device *device);
+
+/** iommucfg_device_num_interfaces() - network interfaces that are on it */
+size_t iommucfg_device_num_interfaces(struct iommucfg_device *device);
+
+/** iommucfg_device_interface() - the one at an index below their number */
+const char *iommucfg_device_interface(struct iommucfg_device *device, size_t index);
+
+/** iommucfg_device_num_disks() - whole disks that are on it */
+size_t iommucfg_device_num_disks(struct iommucfg_device *device);
+
+/** iommucfg_device_disk() - the one at an index below their number */
+const char *iommucfg_device_disk(struct iommucfg_device *device, size_t index);
 
 /** iommucfg_device_num_uses() - 0 before iommucfg_topology_scan_use() */
 size_t iommucfg_device_num_uses(const struct iommucfg_device *device);

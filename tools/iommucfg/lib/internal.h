@@ -81,6 +81,10 @@ struct iommucfg_device {
 	char *vendor_name, *device_name, *class_name;
 	char **modules;		/* that the modalias names, ended by NULL */
 	const char *required;	/* constant */
+	struct ic_names {
+		char **v;
+		size_t n, cap;
+	} interfaces, disks;
 	struct iommucfg_use *uses;
 	size_t num_uses, cap_uses;
 	long class, vendor, device, subvendor, subdevice;
@@ -104,7 +108,7 @@ struct iommucfg_topology {
 		char *label, *address;	/* "3", "0000:3b:00" */
 	} *slots;
 	size_t num_slots, cap_slots;
-	bool slots_read;
+	bool slots_read, names_read;
 	/* every device; by name, and by syspath */
 	struct iommucfg_device **by_name, **by_path;
 	size_t num_devices;
@@ -232,7 +236,8 @@ int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severi
 	       const char *kind, const struct ic_where *where, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems);
-void ic_problems_keep(struct iommucfg_problems *problems, long group);
+void ic_problems_keep(struct iommucfg_problems *problems, struct iommucfg_group *const *groups,
+		      size_t count);
 int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from);
 
 /* policy-write.c */
@@ -260,6 +265,13 @@ int ic_release(struct iommucfg *ctx, char *buf, size_t size);
 struct iommucfg_device *ic_device_at(const struct iommucfg_topology *topology,
 				     const char *syspath);
 unsigned long long ic_memory_end(struct iommucfg *ctx);
+
+/* device-names.c */
+struct iommucfg_device *ic_device_owner(const struct iommucfg_topology *topology,
+					const char *syspath, const char **ungrouped);
+int ic_device_owners(const struct iommucfg_topology *topology, const char *syspath,
+		     int (*one)(struct iommucfg_device *device, void *data), void *data);
+void ic_device_names_free(struct iommucfg_device *device);
 
 /* below.c: which devices something in sysfs hangs off */
 struct ic_devices {

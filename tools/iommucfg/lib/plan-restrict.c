@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A plan for one group alone. */
+/* A plan for some groups alone. */
 #include "internal.h"
 
-static void drop_others(struct ic_changes *changes, const struct iommucfg_group *group)
+static void drop_others(struct ic_changes *changes, struct iommucfg_group *const *groups,
+			size_t count)
 {
-	size_t i = 0;
+	size_t i = 0, j;
 
 	while (i < changes->n) {
-		if (changes->v[i]->group == group) {
+		for (j = 0; j < count && changes->v[i]->group != groups[j]; j++)
+			;
+		if (j < count) {
 			i++;
 			continue;
 		}
@@ -16,11 +19,12 @@ static void drop_others(struct ic_changes *changes, const struct iommucfg_group 
 	}
 }
 
-void iommucfg_plan_restrict(struct iommucfg_plan *plan, const struct iommucfg_group *group)
+void iommucfg_plan_restrict(struct iommucfg_plan *plan, struct iommucfg_group *const *groups,
+			    size_t count)
 {
-	drop_others(&plan->changes, group);
-	drop_others(&plan->skipped, group);
-	plan->unchanged = !plan->changes.n && !plan->skipped.n;
-	ic_problems_keep(plan->conflicts, group->number);
-	ic_problems_keep(plan->problems, group->number);
+	drop_others(&plan->changes, groups, count);
+	drop_others(&plan->skipped, groups, count);
+	plan->unchanged = count - plan->changes.n - plan->skipped.n;
+	ic_problems_keep(plan->conflicts, groups, count);
+	ic_problems_keep(plan->problems, groups, count);
 }

@@ -123,13 +123,16 @@ int iommucfg_problems_append(struct iommucfg_problems *to, const struct iommucfg
 	return ret;
 }
 
-/* Takes out whatever is not about this group. */
-void ic_problems_keep(struct iommucfg_problems *problems, long group)
+/* Takes out whatever is not about one of these groups. */
+void ic_problems_keep(struct iommucfg_problems *problems, struct iommucfg_group *const *groups,
+		      size_t count)
 {
-	size_t i, n = 0;
+	size_t i, j, n = 0;
 
 	for (i = 0; i < problems->n; i++) {
-		if (problems->v[i].group == group)
+		for (j = 0; j < count && problems->v[i].group != groups[j]->number; j++)
+			;
+		if (j < count)
 			problems->v[n++] = problems->v[i];
 		else
 			problem_clear(&problems->v[i]);

@@ -84,6 +84,7 @@ static void device_free(struct iommucfg_device *device)
 	if (!device)
 		return;
 	ic_uses_free(device);
+	ic_device_names_free(device);
 	for (i = 0; device->modules && device->modules[i]; i++)
 		free(device->modules[i]);
 	free(device->modules);

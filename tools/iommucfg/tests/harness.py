@@ -26,7 +26,7 @@ import mktree
 # inherit that; some tests interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Nor may his taste decide, in colours and in languages.
-for name in ("NO_COLOR", "IOMMUCFG_ROOT", "LANGUAGE"):
+for name in ("NO_COLOR", "IOMMUCFG_ROOT", "LANGUAGE", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["LC_ALL"] = "C.UTF-8"
 

@@ -208,7 +208,7 @@ def module_cannot_be_told():
 @test
 def usage():
     with Host() as h:
-        for args in (["nosuch"], ["show", "--nosuch"], ["set"], ["set", "1"], ["set", "1", "dma"],
+        for args in (["nosuch"], ["show", "--nosuch"], ["set"], ["set", "1"], ["set", "1", "dmaa"],
                      ["apply", "--settle"], ["apply", "--settle", "x"], ["confirm", "a", "b"],
                      ["apply", "--confirm-timeout", "604801"], ["apply", "--confirm-timeout=-1"],
                      ["apply", "--allow-in-use", "nets"], ["show", "-o"], ["show", "-x"],
@@ -220,7 +220,7 @@ def usage():
             assert not r.out and "--help" in r.err, r
         assert "did you mean \"apply\"" in h.run("aply").err
         assert "did you mean --json" in h.run("show", "--jsn").err
-        assert "did you mean \"DMA\"" in h.run("set", "1", "dma").err
+        assert "did you mean \"DMA\"" in h.run("set", "1", "dmaa").err
         assert "did you mean \"net\"" in h.run("apply", "--allow-in-use", "nt").err
         assert h.run("--version", code=0).out.startswith("iommucfg ")
         for c in ("show", "check", "plan", "apply", "set", "confirm", "rollback", "status",
