@@ -307,14 +307,6 @@ void ic_use_fix(struct iommucfg_device *device, const char *fix);
 void ic_uses_free(struct iommucfg_device *device);
 int ic_use_net(struct iommucfg_topology *topology);
 
-/* netinfo.c */
-struct ic_netinfo;
-struct ic_netinfo *ic_netinfo_read(struct iommucfg_topology *topology);
-void ic_netinfo_free(struct ic_netinfo *info);
-bool ic_netinfo_default_route(const struct ic_netinfo *info, const char *ifname);
-const char *ic_netinfo_unread(const struct ic_netinfo *info, int *error);
-const char *ic_netinfo_address(const struct ic_netinfo *info, const char *ifname, size_t index);
-
 /* plan.c, plan-guards.c */
 int ic_plan_guards(struct iommucfg_plan *plan);
 int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change);

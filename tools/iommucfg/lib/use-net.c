@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "netinfo.h"
 
 #define MAX_STACK	8	/* of a bridge on a VLAN on a bond ... */
 
@@ -50,8 +50,6 @@ static int look(struct face *face, const char *name, int depth)
 
 	for (i = 0; (address = ic_netinfo_address(face->info, name, i)); i++)
 		say(face, "", address);
-	if (ic_netinfo_default_route(face->info, name))
-		face->default_route = true;
 	if (depth > MAX_STACK)
 		return 0;
 	snprintf(path, sizeof(path), "class/net/%s", name);
@@ -88,6 +86,7 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 	struct ic_devices above = { 0 };
 	struct face face = { .topology = topology, .info = info, .above = &above };
 	char path[PATH_MAX], buf[32];
+	const struct ic_interface *known;
 	unsigned long flags = 0;
 	char *syspath;
 	size_t i;
@@ -117,11 +116,15 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 		goto out;
 	}
 	say(&face, "up", "");
+	known = ic_netgraph_find(info, name);
+	face.default_route = known && (known->default_route || known->peer);
 	ret = look(&face, name, 0);
 	if (!ret)
 		ret = unread_routes(&face);
-	if (face.default_route)
+	if (known && known->default_route)
 		say(&face, "default route", "");
+	if (known && known->peer)
+		say(&face, "this ssh session", "");
 	for (i = 0; i < above.n && !ret; i++)
 		ret = ic_use_add(above.v[i], "net", name,
 				 face.default_route ? IOMMUCFG_WORD_DEFAULT_ROUTE :
@@ -149,6 +152,8 @@ int ic_use_net(struct iommucfg_topology *topology)
 	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name != '.')
 			ret = use_interface(topology, info, dirfd(dir), e->d_name);
+	if (info && !ret)
+		ret = ic_use_remote(topology, info);
 	ic_netinfo_free(info);
 	if (dir)
 		closedir(dir);

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Addresses, routes and kinds of interfaces of the running system, by netlink:
+ * the routes of all tables, with all their legs, also those of nexthop objects.
+ */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/nexthop.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "netinfo.h"
+
+/* The number of an interface, and its index in info->interfaces. */
+struct link {
+	int number;
+	int peer;	/* of a pair of virtual interfaces, where it is in this namespace */
+	size_t index;
+};
+
+struct nexthop {
+	uint32_t id;
+	int oif;
+	bool gateway;
+	uint32_t *members;	/* of a group */
+	size_t num_members;
+};
+
+struct dump {
+	struct ic_netinfo *info;
+	struct mnl_socket *socket;
+	unsigned int sequence;
+	struct link *links;
+	size_t num_links, cap_links;
+	struct nexthop *nexthops;
+	size_t num_nexthops, cap_nexthops;
+	char ifname[IFNAMSIZ];	/* what the kernel answers to a question */
+	int ret;
+};
+
+/* Sends a request, and has @callback look at each message of the answer. */
+static int request(struct dump *dump, struct nlmsghdr *nlh, mnl_cb_t callback)
+{
+	unsigned int port = mnl_socket_get_portid(dump->socket);
+	_Alignas(struct nlmsghdr) char buf[32768];
+	ssize_t n;
+	int ret;
+
+	nlh->nlmsg_seq = ++dump->sequence;
+	if (mnl_socket_sendto(dump->socket, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		n = mnl_socket_recvfrom(dump->socket, buf, sizeof(buf));
+		if (n < 0)
+			return -errno;
+		ret = mnl_cb_run(buf, n, nlh->nlmsg_seq, port, callback, dump);
+		if (ret < 0)
+			return dump->ret ? dump->ret : -errno;
+	} while (ret > 0);
+	return dump->ret;
+}
+
+static int request_dump(struct dump *dump, int type, int family, size_t size, mnl_cb_t callback)
+{
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	/* Each of these structs begins with the family. */
+	*(unsigned char *)mnl_nlmsg_put_extra_header(nlh, size) = family;
+	return request(dump, nlh, callback);
+}
+
+static const char *name_of(const struct dump *dump, int number)
+{
+	size_t i;
+
+	for (i = 0; i < dump->num_links; i++)
+		if (dump->links[i].number == number)
+			return dump->info->interfaces[dump->links[i].index].name;
+	return NULL;
+}
+
+/* Keeps what stops a dump: a callback cannot return it. */
+static int stop(struct dump *dump, int ret)
+{
+	dump->ret = ret;
+	return ret ? MNL_CB_ERROR : MNL_CB_OK;
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *data)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const char *name = NULL, *kind = NULL;
+	struct ic_interface *interface;
+	bool elsewhere = false;
+	int peer = 0;
+	struct dump *dump = data;
+	struct nlattr *attr, *nested;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+		if (mnl_attr_get_type(attr) == IFLA_IFNAME)
+			name = mnl_attr_get_str(attr);
+		else if (mnl_attr_get_type(attr) == IFLA_LINK)
+			peer = mnl_attr_get_u32(attr);
+		else if (mnl_attr_get_type(attr) == IFLA_LINK_NETNSID)
+			elsewhere = true;
+		if (mnl_attr_get_type(attr) != IFLA_LINKINFO)
+			continue;
+		mnl_attr_for_each_nested(nested, attr)
+			if (mnl_attr_get_type(nested) == IFLA_INFO_KIND)
+				kind = mnl_attr_get_str(nested);
+	}
+	interface = name ? ic_netgraph_find(dump->info, name) : NULL;
+	if (!interface)
+		return MNL_CB_OK;
+	/* Its routes are known, whatever it may look like. */
+	interface->is_vrf = false;
+	interface->is_switch = kind && !strcmp(kind, "openvswitch");
+	if (IC_GROW(dump->links, dump->num_links, dump->cap_links))
+		return stop(dump, -ENOMEM);
+	dump->links[dump->num_links++] = (struct link){
+		.number = ifi->ifi_index, .index = interface - dump->info->interfaces,
+		.peer = kind && !strcmp(kind, "veth") && !elsewhere ? peer : 0,
+	};
+	return MNL_CB_OK;
+}
+
+/* What goes into one of a pair comes out of the other, and into the bridge above that. */
+static int join_pairs(struct dump *dump)
+{
+	struct ic_netinfo *info = dump->info;
+	struct ic_interface *one, *other;
+	const char *name;
+	size_t i, j, k;
+	int ret = 0;
+
+	for (i = 0; i < dump->num_links && !ret; i++) {
+		name = dump->links[i].peer ? name_of(dump, dump->links[i].peer) : NULL;
+		other = name ? ic_netgraph_find(info, name) : NULL;
+		if (!other)
+			continue;
+		one = &info->interfaces[dump->links[i].index];
+		for (j = 0; j < info->num_interfaces && !ret; j++)
+			for (k = 0; k < info->interfaces[j].num_lower && !ret; k++)
+				if (&info->interfaces[info->interfaces[j].lower[k]] == other &&
+				    &info->interfaces[j] != one)
+					ret = ic_netgraph_add_lower(info, one,
+								    &info->interfaces[j]);
+		if (!ret)
+			ret = ic_netgraph_add_lower(info, one, other);
+	}
+	return ret;
+}
+
+static int on_nexthop(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nhmsg *nhm = mnl_nlmsg_get_payload(nlh);
+	const struct nexthop_grp *group;
+	struct nexthop nexthop = { 0 };
+	struct dump *dump = data;
+	struct nlattr *attr;
+	size_t i, n;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*nhm)) {
+		switch (mnl_attr_get_type(attr)) {
+		case NHA_ID:
+			nexthop.id = mnl_attr_get_u32(attr);
+			break;
+		case NHA_OIF:
+			nexthop.oif = mnl_attr_get_u32(attr);
+			break;
+		case NHA_GATEWAY:
+			nexthop.gateway = true;
+			break;
+		case NHA_GROUP:
+			n = mnl_attr_get_payload_len(attr) / sizeof(*group);
+			group = mnl_attr_get_payload(attr);
+			free(nexthop.members);
+			nexthop.members = calloc(n + 1, sizeof(*nexthop.members));
+			if (!nexthop.members)
+				return stop(dump, -ENOMEM);
+			for (i = 0; i < n; i++)
+				nexthop.members[i] = group[i].id;
+			nexthop.num_members = n;
+			break;
+		}
+	}
+	if (IC_GROW(dump->nexthops, dump->num_nexthops, dump->cap_nexthops)) {
+		free(nexthop.members);
+		return stop(dump, -ENOMEM);
+	}
+	dump->nexthops[dump->num_nexthops++] = nexthop;
+	return MNL_CB_OK;
+}
+
+static const struct nexthop *find_nexthop(const struct dump *dump, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < dump->num_nexthops; i++)
+		if (dump->nexthops[i].id == id)
+			return &dump->nexthops[i];
+	return NULL;
+}
+
+static int add_leg(struct dump *dump, struct ic_route *route, int oif, bool gateway)
+{
+	const char *name = name_of(dump, oif);
+
+	if (!name)
+		return 0;
+	snprintf(route->ifname, sizeof(route->ifname), "%s", name);
+	route->gateway = gateway;
+	return ic_netinfo_add_route(dump->info, route);
+}
+
+static int add_nexthop(struct dump *dump, struct ic_route *route, uint32_t id)
+{
+	const struct nexthop *nexthop = find_nexthop(dump, id), *member;
+	size_t i;
+	int ret;
+
+	if (!nexthop)
+		return 0;
+	ret = nexthop->oif ? add_leg(dump, route, nexthop->oif, nexthop->gateway) : 0;
+	/* A group has no groups in it. */
+	for (i = 0; i < nexthop->num_members && !ret; i++) {
+		member = find_nexthop(dump, nexthop->members[i]);
+		if (member && member->oif)
+			ret = add_leg(dump, route, member->oif, member->gateway);
+	}
+	return ret;
+}
+
+static int add_legs(struct dump *dump, struct ic_route *route, const struct nlattr *attr)
+{
+	const struct rtnexthop *leg = mnl_attr_get_payload(attr);
+	int left = mnl_attr_get_payload_len(attr), ret = 0;
+
+	for (; RTNH_OK(leg, left) && !ret; left -= RTNH_ALIGN(leg->rtnh_len), leg = RTNH_NEXT(leg))
+		ret = add_leg(dump, route, leg->rtnh_ifindex,
+			      leg->rtnh_len > sizeof(*leg));
+	return ret;
+}
+
+static int on_route(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct ic_route route = { .to.family = rtm->rtm_family, .prefix = rtm->rtm_dst_len };
+	uint32_t table = rtm->rtm_table, id = 0;
+	const struct nlattr *legs = NULL;
+	struct dump *dump = data;
+	bool gateway = false;
+	struct nlattr *attr;
+	int oif = 0, ret;
+	size_t size;
+
+	if (rtm->rtm_type != RTN_UNICAST || rtm->rtm_flags & RTM_F_CLONED ||
+	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+		switch (mnl_attr_get_type(attr)) {
+		case RTA_TABLE:
+			table = mnl_attr_get_u32(attr);
+			break;
+		case RTA_DST:
+			size = mnl_attr_get_payload_len(attr);
+			memcpy(route.to.bytes, mnl_attr_get_payload(attr), size < 16 ? size : 16);
+			break;
+		case RTA_OIF:
+			oif = mnl_attr_get_u32(attr);
+			break;
+		case RTA_GATEWAY:
+		case RTA_VIA:
+			gateway = true;
+			break;
+		case RTA_MULTIPATH:
+			legs = attr;
+			break;
+		case RTA_NH_ID:
+			id = mnl_attr_get_u32(attr);
+			break;
+		}
+	}
+	if (table == RT_TABLE_LOCAL)
+		return MNL_CB_OK;
+	/* The kernel tells legs and interface of a nexthop object as well, unless asked not to. */
+	if (legs)
+		ret = add_legs(dump, &route, legs);
+	else if (oif)
+		ret = add_leg(dump, &route, oif, gateway);
+	else
+		ret = add_nexthop(dump, &route, id);
+	return stop(dump, ret);
+}
+
+static int on_address(const struct nlmsghdr *nlh, void *data)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	const void *address = NULL, *local = NULL;
+	struct dump *dump = data;
+	struct nlattr *attr;
+	const char *name;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+		if (mnl_attr_get_type(attr) == IFA_ADDRESS)
+			address = mnl_attr_get_payload(attr);
+		if (mnl_attr_get_type(attr) == IFA_LOCAL)
+			local = mnl_attr_get_payload(attr);
+	}
+	/* Of a point-to-point interface the other one is the peer's. */
+	if (local)
+		address = local;
+	name = name_of(dump, ifa->ifa_index);
+	if (!name || !address || (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6))
+		return MNL_CB_OK;
+	return stop(dump, ic_netinfo_add_address(dump->info, name, ifa->ifa_family, address,
+						 ifa->ifa_prefixlen));
+}
+
+static int on_answer(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct dump *dump = data;
+	struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+		if (mnl_attr_get_type(attr) == RTA_OIF &&
+		    !if_indextoname(mnl_attr_get_u32(attr), dump->ifname))
+			*dump->ifname = '\0';
+	return MNL_CB_STOP;
+}
+
+static int open_socket(struct dump *dump)
+{
+	int error;
+
+	dump->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!dump->socket)
+		return -errno;
+	if (!mnl_socket_bind(dump->socket, 0, MNL_SOCKET_AUTOPID))
+		return 0;
+	error = -errno;
+	mnl_socket_close(dump->socket);
+	return error;
+}
+
+/* A kernel before 5.3 has no nexthop objects, and says EOPNOTSUPP. */
+static int read_all(struct dump *dump)
+{
+	int ret;
+
+	ret = request_dump(dump, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), on_link);
+	if (!ret)
+		ret = join_pairs(dump);
+	if (!ret)
+		ret = request_dump(dump, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg),
+				   on_address);
+	if (!ret)
+		request_dump(dump, RTM_GETNEXTHOP, AF_UNSPEC, sizeof(struct nhmsg), on_nexthop);
+	if (!ret && dump->ret == -ENOMEM)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = request_dump(dump, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), on_route);
+	/* A kernel without IPv6 has no routes of it. */
+	if (!ret)
+		ret = request_dump(dump, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg), on_route);
+	return ret == -EAFNOSUPPORT || ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+static int read_once(struct ic_netinfo *info)
+{
+	struct dump dump = { .info = info };
+	size_t i;
+	int ret;
+
+	info->num_routes = info->num_addresses = 0;
+	ret = open_socket(&dump);
+	if (!ret) {
+		ret = read_all(&dump);
+		mnl_socket_close(dump.socket);
+	}
+	for (i = 0; i < dump.num_nexthops; i++)
+		free(dump.nexthops[i].members);
+	free(dump.nexthops);
+	free(dump.links);
+	return ret;
+}
+
+int ic_netinfo_live(struct ic_netinfo *info)
+{
+	int ret, tries = 0;
+
+	/* A dump during which something changed says so. */
+	do {
+		ret = read_once(info);
+	} while (ret == -EINTR && ++tries < 5);
+	if (ret && ret != -ENOMEM) {
+		info->unread = "proc/net (by netlink)";
+		info->error = ret;
+		ret = 0;
+	}
+	return ret;
+}
+
+/* Which interface the kernel would send to @to by, with all its rules; "" for none. */
+int ic_netinfo_ask(const struct ic_address *to, char ifname[IFNAMSIZ])
+{
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	int size = to->family == AF_INET ? 4 : 16, ret;
+	struct dump dump = { 0 };
+	struct rtmsg *rtm;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = to->family;
+	rtm->rtm_dst_len = 8 * size;
+	mnl_attr_put(nlh, RTA_DST, size, to->bytes);
+	ret = open_socket(&dump);
+	if (!ret) {
+		ret = request(&dump, nlh, on_answer);
+		mnl_socket_close(dump.socket);
+	}
+	snprintf(ifname, IFNAMSIZ, "%s", ret ? "" : dump.ifname);
+	return ret;
+}
