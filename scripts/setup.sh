@@ -23,6 +23,7 @@ build=(
 	libelf-dev
 	libjson-c-dev
 	libkmod-dev
+	libmnl-dev
 	libpci-dev
 	libsmartcols-dev
 	libsystemd-dev

@@ -118,6 +118,7 @@ void ic_blocks_free(struct ic_blocks *blocks)
 		free(blocks->v[i].syspath);
 		free(blocks->v[i].dm_name);
 		free(blocks->v[i].udev);
+		ic_block_remote_free(&blocks->v[i]);
 		free(blocks->v[i].above.v);
 	}
 	free(blocks->v);
@@ -322,11 +323,23 @@ static int tell_slaves(struct ic_scan *scan, const char *syspath, const struct t
 	return ret || !error ? ret : unread(scan, NULL, error, "sys/%s", path);
 }
 
+/* The disk of a partition, or NULL for a disk. */
+struct ic_block *ic_block_whole(struct ic_scan *scan, const struct ic_block *block)
+{
+	const char *end = ic_basename(block->syspath), *name;
+	char disk[NAME_MAX + 1];
+
+	for (name = end - 1; name > block->syspath && name[-1] != '/'; name--)
+		;
+	snprintf(disk, sizeof(disk), "%.*s", name < end ? (int)(end - name - 1) : 0, name);
+	return ic_block_by_name(&scan->blocks, disk);
+}
+
 /* The disk, or the file, behind a loop device or zram. */
 static int tell_backing(struct ic_scan *scan, const struct ic_block *block, const char *attr,
 			const struct tale *tale)
 {
-	const struct ic_mount *mount;
+	struct ic_mount *mount;
 	char path[PATH_MAX], file[PATH_MAX];
 	struct ic_block *below;
 	const struct ic_fs *fs;
@@ -348,6 +361,9 @@ static int tell_backing(struct ic_scan *scan, const struct ic_block *block, cons
 		return 0;
 	mount = ic_mount_at(&scan->mounts, file, NULL);
 	fs = mount && mount->fs < scan->num_fs ? &scan->fs[mount->fs] : NULL;
+	/* It may come over a network. */
+	if (mount && !fs && !mount->never)
+		mount->never = "a loop device";
 	for (i = 0, ret = 0; fs && i < fs->blocks.n && !ret; i++)
 		ret = tell(scan, fs->blocks.v[i], tale, block);
 	return ret;
@@ -362,7 +378,6 @@ static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale 
 {
 	const char *dm = via ? via->dm_name : NULL;
 	struct ic_block *disk;
-	char *parent, *slash;
 	size_t i;
 	int ret = 0;
 
@@ -383,15 +398,10 @@ static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale 
 	if (ret)
 		return ret;
 	/* What a partition of a volume stands on is said at the volume. */
-	parent = strdup(block->syspath);
-	if (!parent)
-		return -ENOMEM;
-	slash = strrchr(parent, '/');
-	if (slash)
-		*slash = '\0';
-	disk = slash ? ic_block_by_name(&scan->blocks, ic_basename(parent)) : NULL;
-	free(parent);
-	return disk ? tell(scan, disk, tale, via ? via : block) : 0;
+	disk = ic_block_whole(scan, block);
+	return disk ? tell(scan, disk, tale, via ? via : block) :
+		      ic_tell_remote(scan, block, tale->kind, tale->word == IOMMUCFG_WORD_NEVER,
+				     tale->detail);
 }
 
 int ic_tell(struct ic_scan *scan, struct ic_block *block, const char *kind,

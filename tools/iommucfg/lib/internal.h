@@ -305,7 +305,6 @@ bool ic_is_released(const struct iommucfg_device *device);
 bool ic_use_counts(const struct iommucfg_device *device, size_t index);
 void ic_use_fix(struct iommucfg_device *device, const char *fix);
 void ic_uses_free(struct iommucfg_device *device);
-int ic_use_net(struct iommucfg_topology *topology);
 
 /* plan.c, plan-guards.c */
 int ic_plan_guards(struct iommucfg_plan *plan);

@@ -80,7 +80,4 @@ int ic_netgraph_way(const struct ic_netinfo *info, const struct ic_address *to, 
 /* net-peer.c */
 bool ic_ssh_peer(struct ic_address *peer);
 
-/* use-remote.c */
-int ic_use_remote(struct iommucfg_topology *topology, const struct ic_netinfo *info);
-
 #endif

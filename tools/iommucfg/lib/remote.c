@@ -185,32 +185,42 @@ static bool is_rdma(const char *options)
 	return find_option(options, "rdma", &length);
 }
 
-/* 1 for a file system that comes over a network, else 0. */
-int ic_remote_mount(const struct ic_netinfo *info, const char *type, const char *source,
-		    const char *options, struct ic_remote *remote)
+/*
+ * Does a file system come over a network? Then @server is set to what is known of where
+ * from, to be released with free(); NULL where memory is short.
+ */
+bool ic_remote_server(const char *type, const char *source, const char *options, char **server)
 {
 	static const char *const keys[] = { "addr", "mon_addr", "ip" };
-	const char *server = source, *value;
+	const char *value;
 	size_t length, i;
-	int ret;
 
 	if (!is_network(type, source, options))
-		return 0;
-	*remote = (struct ic_remote){ .rdma = is_rdma(options) };
-	server += strspn(server, "/");
-	length = *server == '[' ? strcspn(server, "]") + 1 : 0;
-	length += strcspn(server + length, "/");
-	/* Of several that are asked for the same file system what was found out counts. */
+		return false;
+	source += strspn(source, "/");
+	/* What was asked for may be a name, what was found out is an address. */
 	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		value = find_option(options, keys[i], &length);
 		if (value) {
-			server = value;
+			source = value;
 			break;
 		}
 	}
-	snprintf(remote->what, sizeof(remote->what), "%s from %.90s", type, source);
-	ret = add_server(info, server, length, remote);
-	return ret ? ret : 1;
+	if (i == sizeof(keys) / sizeof(*keys)) {
+		length = *source == '[' ? strcspn(source, "]") : 0;
+		length += strcspn(source + length, "/");
+	}
+	*server = strndup(source, length);
+	return true;
+}
+
+/* Returns 0 or a negative errno. */
+int ic_remote_mount(const struct ic_netinfo *info, const char *server, const char *options,
+		    struct ic_remote *remote)
+{
+	*remote = (struct ic_remote){ .rdma = is_rdma(options) };
+	snprintf(remote->what, sizeof(remote->what), "%.120s", server);
+	return add_server(info, server, strlen(server), remote);
 }
 
 /* An attribute of sysfs, "" where there is none. */

@@ -12,8 +12,9 @@ struct ic_remote {
 	struct ic_devices devices;
 };
 
-int ic_remote_mount(const struct ic_netinfo *info, const char *type, const char *source,
-		    const char *options, struct ic_remote *remote);
+bool ic_remote_server(const char *type, const char *source, const char *options, char **server);
+int ic_remote_mount(const struct ic_netinfo *info, const char *server, const char *options,
+		    struct ic_remote *remote);
 int ic_remote_disk(const struct ic_netinfo *info, const char *name, const char *syspath,
 		   struct ic_remote *remote);
 void ic_remote_clear(struct ic_remote *remote);

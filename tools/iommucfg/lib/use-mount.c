@@ -234,13 +234,16 @@ int ic_use_mounts(struct ic_scan *scan)
 static int use_swap(struct ic_scan *scan, char *name)
 {
 	struct ic_block *block = ic_block_by_source(scan, name);
-	const struct ic_mount *mount;
+	struct ic_mount *mount;
 	char *detail;
 	int ret;
 
 	if (block)
 		return ic_tell(scan, block, "swap", IOMMUCFG_WORD_NEVER, "swap");
 	mount = ic_mount_at(&scan->mounts, name, NULL);
+	/* It may come over a network. */
+	if (mount && mount->fs >= scan->num_fs)
+		mount->never = "a swap file";
 	if (!mount || mount->fs >= scan->num_fs)
 		return 0;
 	if (asprintf(&detail, "swap file %s", name) < 0)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "netinfo.h"
+#include "use.h"
 
 #define MAX_STACK	8	/* of a bridge on a VLAN on a bond ... */
 
@@ -135,9 +136,9 @@ out:
 	return ret;
 }
 
-int ic_use_net(struct iommucfg_topology *topology)
+int ic_use_net(struct ic_scan *scan)
 {
-	struct ic_netinfo *info = NULL;
+	struct iommucfg_topology *topology = scan->topology;
 	int ret = 0, error = 0;
 	struct dirent *e;
 	DIR *dir;
@@ -145,16 +146,9 @@ int ic_use_net(struct iommucfg_topology *topology)
 	dir = ic_opendirat(topology->ctx->sysfd, "class/net");
 	if (!dir)
 		error = -errno;
-	if (dir) {
-		info = ic_netinfo_read(topology);
-		ret = info ? 0 : -ENOMEM;
-	}
 	while (dir && !ret && (e = ic_readdir(dir, &error)))
 		if (*e->d_name != '.')
-			ret = use_interface(topology, info, dirfd(dir), e->d_name);
-	if (info && !ret)
-		ret = ic_use_remote(topology, info);
-	ic_netinfo_free(info);
+			ret = use_interface(topology, scan->net, dirfd(dir), e->d_name);
 	if (dir)
 		closedir(dir);
 	return ret || !error ? ret :

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "netinfo.h"
 #include "use.h"
 
 #define MAX_ALIKE	8
@@ -162,15 +163,18 @@ static int scan_all(struct ic_scan *scan)
 	static int (*const steps[])(struct ic_scan *scan) = {
 		ic_blocks_read, ic_nodes_read, ic_opens_read, ic_fs_read, ic_use_mounts,
 		ic_use_swaps, ic_use_holders, ic_use_exports, ic_use_open, ic_use_nodes,
+		ic_use_remote, ic_use_net,
 	};
 	size_t i;
 	int ret;
 
 	ret = ic_links_read(topology);
+	if (!ret) {
+		scan->net = ic_netinfo_read(topology);
+		ret = scan->net ? 0 : -ENOMEM;
+	}
 	for (i = 0; i < sizeof(steps) / sizeof(*steps) && !ret; i++)
 		ret = steps[i](scan);
-	if (!ret)
-		ret = ic_use_net(topology);
 	for (i = 0; i < topology->num_devices && !ret; i++)
 		ret = use_vfs(topology, topology->by_path[i]);
 	for (i = 0; i < topology->num_devices && !ret; i++)
@@ -184,6 +188,7 @@ static int scan(struct iommucfg_topology *topology)
 	int ret;
 
 	ret = scan_all(&scan);
+	ic_netinfo_free(scan.net);
 	ic_fs_free(&scan);
 	ic_opens_free(&scan.opens);
 	ic_mounts_free(&scan.mounts);

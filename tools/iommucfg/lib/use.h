@@ -7,6 +7,9 @@
 
 #include "internal.h"
 
+struct ic_netinfo;
+struct ic_remote;
+
 /* A disk, partition or volume. */
 struct ic_block {
 	char *name;
@@ -17,6 +20,8 @@ struct ic_block {
 	bool udev_read;
 	unsigned long told;	/* in which of the scan's tales */
 	struct ic_devices above;
+	struct ic_remote *remote;	/* where it comes from over a network, or NULL */
+	bool remote_read;
 };
 
 struct ic_blocks {
@@ -99,6 +104,7 @@ struct ic_scan {
 	struct ic_mounts mounts;
 	struct ic_nodes nodes;
 	struct ic_opens opens;
+	struct ic_netinfo *net;
 	struct ic_fs *fs;
 	size_t num_fs, cap_fs;
 	unsigned long tale;
@@ -120,6 +126,7 @@ struct ic_block *ic_block_by_name(const struct ic_blocks *blocks, const char *na
 struct ic_block *ic_block_by_source(struct ic_scan *scan, const char *source);
 const char *ic_block_udev(struct ic_scan *scan, struct ic_block *block, const char *key,
 			  size_t *length);
+struct ic_block *ic_block_whole(struct ic_scan *scan, const struct ic_block *block);
 int ic_stack_add(struct ic_stack *stack, struct ic_block *block);
 int ic_tell(struct ic_scan *scan, struct ic_block *block, const char *kind,
 	    enum iommucfg_word word, const char *detail);
@@ -148,11 +155,18 @@ int ic_use_open(struct ic_scan *scan);
 /* use-nodes.c */
 bool ic_is_running_watchdog(struct ic_scan *scan, const char *syspath, bool is_open);
 
+/* use-remote.c */
+int ic_tell_remote(struct ic_scan *scan, struct ic_block *block, const char *kind, bool never,
+		   const char *detail);
+void ic_block_remote_free(struct ic_block *block);
+
 /* use-*.c */
 int ic_use_mounts(struct ic_scan *scan);
 int ic_use_swaps(struct ic_scan *scan);
 int ic_use_holders(struct ic_scan *scan);
 int ic_use_exports(struct ic_scan *scan);
 int ic_use_nodes(struct ic_scan *scan);
+int ic_use_remote(struct ic_scan *scan);
+int ic_use_net(struct ic_scan *scan);
 
 #endif /* IOMMUCFG_USE_H */

@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Who carries the network, and what comes over it: on trees of machines as people have them.
+
+	test_net.py IOMMUCFG STANDIN [NAME...]
+"""
+import os
+import socket
+import struct
+import sys
+
+import mktree
+from harness import Host, main, test
+
+HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+UP, GATEWAY, HOST, REJECT = 1, 2, 4, 0x200
+
+
+def swapped(address):
+    return "%08X" % struct.unpack("<I", socket.inet_aton(address))
+
+
+class Machine(Host):
+    """Ports eno1 to eno3, each in a group of its own, on 10.0.1.0/24 and so on."""
+
+    def __init__(self, ports=3, subnets=True):
+        super().__init__()
+        self.ports, self.subnets = ports, subnets
+
+    def __enter__(self):
+        super().__enter__()
+        self.top = os.path.join(self.dir, "net")
+        os.mkdir(self.top)
+        self.tree = mktree.Tree(self.top)
+        self.root = self.top
+        self.routes, self.mounts, self.numbers = HEAD, "", 30
+        for n in range(1, self.ports + 1):
+            self.tree.group(n, "DMA")
+            self.tree.device(n, self.port(n), driver="ixgbe", vendor=0x8086, device=0x10fb,
+                             klass=0x020000, dma_mask_bits=64)
+            self.tree.net(f"{self.port(n)}/net/eno{n}")
+            if self.subnets:
+                self.route(f"eno{n}", f"10.0.{n}.0", 24)
+        return self
+
+    def port(self, n):
+        return f"pci0000:00/0000:00:0{n}.0/0000:0{n}:00.0"
+
+    def uppers(self, lower, *uppers):
+        base = f"{self.top}/sys/class/net/{lower}"
+        for upper in uppers:
+            os.makedirs(f"{base}/upper_{upper}")
+
+    def virtual(self, name, *uppers):
+        self.tree.net(f"virtual/net/{name}")
+        self.uppers(name, *uppers)
+
+    def route(self, ifname, to, prefix, gateway=None, flags=UP):
+        mask = "%08X" % struct.unpack("<I", struct.pack(">I", (0xffffffff << (32 - prefix)) & 0xffffffff))
+        flags |= GATEWAY if gateway else 0
+        self.routes += (f"{ifname}\t{swapped(to)}\t{swapped(gateway or '0.0.0.0')}\t{flags:04X}"
+                        f"\t0\t0\t0\t{mask}\t0\t0\t0\n")
+
+    def route6(self, ifname, to, prefix, gateway="fe80::1", flags=UP | GATEWAY):
+        os.makedirs(f"{self.top}/proc/net", exist_ok=True)
+        with open(f"{self.top}/proc/net/ipv6_route", "a") as f:
+            f.write("%s %02x %s 00 %s 00000400 00000001 00000000 %08x %8s\n" % (
+                socket.inet_pton(socket.AF_INET6, to).hex(), prefix, "0" * 32,
+                socket.inet_pton(socket.AF_INET6, gateway).hex(), flags, ifname))
+
+    def mount(self, target, kind, source, options="rw", number=None):
+        self.numbers += 1
+        self.mounts += f"{self.numbers} 1 {number or f'0:{self.numbers}'} / {target} rw - {kind} {source} {options}\n"
+
+    def write(self, swaps=""):
+        self.tree.write("proc/net/route", self.routes)
+        self.tree.write("proc/self/mountinfo", self.mounts)
+        self.tree.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n" + swaps)
+
+    def uses(self, swaps=""):
+        self.write(swaps)
+        groups = self.json("show", code=0)["groups"]
+        return {g["group"]: g["devices"][0]["in_use"] for g in groups}
+
+    def default(self):
+        """The groups that carry the default route."""
+        return [n for n, uses in self.uses().items()
+                if any(u["kind"] == "net" and "default route" in u["detail"] for u in uses)]
+
+    def over(self, swaps=""):
+        """What comes over which group."""
+        return {n: [f"{u['kind']} {u['name']}: {u['detail']}" for u in uses if u["kind"] != "net"]
+                for n, uses in self.uses(swaps).items()}
+
+    def never(self):
+        """The groups that are refused, whatever is allowed but what loses data."""
+        p = self.policy('rules = ( { name = "n"; match = { class = "network"; }; type = "identity"; } );')
+        self.write()
+        d = self.json("plan", "--allow-in-use", "net,block", p)
+        return sorted({x["group"] for x in d["problems"] if "never" in x["message"]})
+
+
+@test
+def defaults():
+    for routes, expected in (
+            ([], []),
+            ([("eno1", "0.0.0.0", 0, "10.0.1.2")], [1]),
+            ([("eno1", "0.0.0.0", 0, "10.0.1.2"), ("eno2", "0.0.0.0", 0, "10.0.2.2")], [1, 2]),
+            # In two halves, or in more parts, as clients of a VPN do it.
+            ([("eno2", "0.0.0.0", 1, "10.0.2.2"), ("eno2", "128.0.0.0", 1, "10.0.2.2")], [2]),
+            ([("eno3", f"{n}.0.0.0", 2, "10.0.3.2") for n in (0, 64, 128, 192)], [3]),
+            ([("eno3", "0.0.0.0", 5, "10.0.3.2"), ("eno3", "8.0.0.0", 7, "10.0.3.2")], [3]),
+            # What a site routes is none, nor are groups of receivers.
+            ([("eno1", "10.0.0.0", 8, "10.0.1.2"), ("eno2", "224.0.0.0", 4, None)], [])):
+        with Machine() as m:
+            for route in routes:
+                m.route(*route)
+            assert m.default() == expected, routes
+    with Machine() as m:
+        m.route("eno1", "0.0.0.0", 0, "10.0.1.2", flags=UP | REJECT)
+        m.route("eno2", "0.0.0.0", 0, "10.0.2.2", flags=0)
+        assert m.default() == []
+
+
+@test
+def defaults_of_ipv6():
+    for routes, expected in (
+            ([("eno2", "::", 0)], [2]), ([("eno1", "::", 0), ("eno3", "::", 0)], [1, 3]),
+            ([("eno1", "::", 1), ("eno1", "8000::", 1)], [1]), ([("eno3", "2000::", 3)], [3]),
+            ([("eno1", "fc00::", 7), ("eno1", "2001:db8::", 32)], [])):
+        with Machine() as m:
+            for route in routes:
+                m.route6(*route)
+            assert m.default() == expected, routes
+    with Machine() as m:
+        # By router advertisement; and the one of lo that refuses all.
+        m.route6("eno1", "::", 0, flags=0x450003)
+        m.route6("lo", "::", 0, "::", flags=0x200200)
+        assert m.default() == [1]
+
+
+@test
+def stacks():
+    with Machine() as m:
+        m.uppers("eno1", "bond0")
+        m.uppers("eno2", "bond0")
+        m.virtual("bond0", "bond0.100")
+        m.virtual("bond0.100", "vmbr0")
+        m.virtual("vmbr0")
+        m.uppers("eno3", "vmbr1")
+        m.virtual("vmbr1")
+        m.route("vmbr0", "0.0.0.0", 0, "10.1.0.2")
+        assert m.default() == [1, 2]
+    # A VRF has its routes in a table that is in no file.
+    for name, expected in (("vrf-mgmt", [2]), ("mgmt", [2]), ("br0", []), ("team0", [])):
+        with Machine() as m:
+            m.uppers("eno2", name)
+            m.virtual(name)
+            assert m.default() == expected, name
+    with Machine() as m:
+        m.uppers("eno2", "link7")
+        m.virtual("link7")
+        m.tree.write("sys/class/net/link7/uevent", "DEVTYPE=vlan\nINTERFACE=link7\n")
+        assert m.default() == []
+
+
+@test
+def not_linked():
+    # The packets of a tunnel leave by what has a gateway.
+    with Machine() as m:
+        m.virtual("wg0")
+        m.route("wg0", "0.0.0.0", 0)
+        m.route("eno2", "192.0.2.7", 32, "10.0.2.2", flags=UP | HOST)
+        assert m.default() == [2]
+    # Where none has one it may be any of them.
+    with Machine() as m:
+        m.virtual("ppp0")
+        m.route("ppp0", "0.0.0.0", 0)
+        assert m.default() == [1, 2, 3]
+    # The host's interface on Open vSwitch is linked to none of its ports.
+    with Machine() as m:
+        m.uppers("eno3", "ovs-system")
+        m.virtual("ovs-system")
+        m.virtual("br-ex")
+        m.route("br-ex", "0.0.0.0", 0, "10.1.0.2")
+        assert m.default() == [3]
+    # A bridge that has a tunnel for a port.
+    with Machine() as m:
+        m.virtual("vxlan7", "br0")
+        m.virtual("br0")
+        m.route("br0", "0.0.0.0", 0, "10.1.0.2")
+        m.route("eno1", "10.9.0.0", 16, "10.0.1.2")
+        assert m.default() == [1]
+
+
+@test
+def mounts():
+    for kind, source, options, expected in (
+            ("nfs4", "10.0.1.9:/srv", "rw,vers=4.2,addr=10.0.1.9", [1]),
+            ("nfs", "files.example:/srv", "rw,addr=10.0.2.9,proto=tcp", [2]),
+            ("nfs4", "[2001:db8:3::9]:/srv", "rw", [3]),
+            ("nfs4", "10.0.1.9:/srv", "rw", [1]),
+            ("cifs", "//nas/share", "rw,username=x,addr=10.0.3.9,port=445", [3]),
+            ("ceph", "10.0.2.1:6789,10.0.3.1:6789:/", "rw,name=admin", [2, 3]),
+            ("ceph", "admin@fsid.cephfs=/", "rw,mon_addr=10.0.1.1:6789/10.0.2.1:6789", [1, 2]),
+            ("9p", "10.0.2.5", "rw,trans=tcp,port=564", [2]),
+            ("fuse.sshfs", "me@10.0.3.4:/home", "rw,user_id=0", [3]),
+            ("fuse.glusterfs", "gluster1:/vol", "rw", [1]),
+            # By name alone it is as far as the default route is.
+            ("nfs4", "files.example:/srv", "rw", [1]),
+            ("nfs4", "198.51.100.7:/srv", "rw", [1]),
+            # Not over a network, or from this machine.
+            ("9p", "share", "rw,trans=virtio", []), ("nfsd", "nfsd", "rw", []),
+            ("autofs", "systemd-1", "rw", []), ("nfs4", "127.0.0.1:/srv", "rw,addr=127.0.0.1", [])):
+        with Machine() as m:
+            m.route("eno1", "0.0.0.0", 0, "10.0.1.2")
+            m.route6("eno3", "2001:db8:3::", 64, "::", flags=UP)
+            m.mount("/data", kind, source, options)
+            found = m.over()
+            assert [n for n in found if found[n]] == expected, (kind, source, found)
+            for n in expected:
+                assert found[n] == [f"mount eno{n}: /data, {kind} from {source}"] or len(expected) > 1, found
+            assert m.never() == []
+    # Nothing is known of any way: it may be each.
+    with Machine(subnets=False) as m:
+        m.mount("/data", "nfs4", "192.0.2.1:/srv")
+        assert all(m.over().values())
+
+
+@test
+def never_taken():
+    for target in ("/", "/usr", "/var", "/boot"):
+        with Machine() as m:
+            m.mount(target, "nfs4", "10.0.2.9:/root", "rw,addr=10.0.2.9")
+            assert m.never() == [2]
+    # A layer of the root, and a swap file.
+    with Machine() as m:
+        m.mount("/run/base", "nfs4", "10.0.2.9:/root", "ro,addr=10.0.2.9")
+        m.mount("/", "overlay", "overlay", "rw,lowerdir=/run/base/root,upperdir=/run/x/u,workdir=/run/x/w")
+        m.mount("/run/x", "tmpfs", "tmpfs")
+        m.mount("/data", "nfs4", "10.0.3.9:/data", "rw,addr=10.0.3.9")
+        assert m.never() == [2]
+    with Machine() as m:
+        m.mount("/data", "nfs4", "10.0.3.9:/data", "rw,addr=10.0.3.9")
+        m.write("/data/swap file 1024 0 -2\n")
+        p = m.policy('rules = ( { name = "n"; match = { class = "network"; }; type = "identity"; } );')
+        d = m.json("plan", "--allow-in-use", "net,block", p)
+        assert [x["group"] for x in d["problems"] if "never" in x["message"]] == [3], d["problems"]
+
+
+@test
+def disks():
+    with Machine() as m:
+        t = m.tree
+        # iSCSI with a volume on it, mounted.
+        t.block("platform/host7/session2/target7:0:0/7:0:0:1/block/sdb", "8:16", holders=["dm-0"])
+        t.block("platform/host7/session2/target7:0:0/7:0:0:1/block/sdb/sdb1", "8:17")
+        t.write("sys/class/iscsi_connection/connection2:0/address", "10.0.1.50\n")
+        t.write("sys/class/scsi_host/host7/proc_name", "iscsi_tcp\n")
+        t.block("virtual/block/dm-0", "253:0", slaves=["sdb1"], dm="vg-data")
+        m.mount("/db", "xfs", "/dev/mapper/vg-data", number="253:0")
+        # NVMe over TCP, both ways of one head, and nothing on it.
+        for n, server in ((4, "10.0.2.60"), (5, "10.0.3.60")):
+            ctl = f"sys/devices/virtual/nvme-fabrics/ctl/nvme{n}"
+            t.write(f"{ctl}/transport", "tcp\n")
+            t.write(f"{ctl}/address", f"traddr={server},trsvcid=4420\n")
+            t.link(f"sys/devices/virtual/nvme-subsystem/nvme-subsys4/nvme{n}", ctl)
+        t.block("virtual/nvme-subsystem/nvme-subsys4/nvme4n1", "259:9")
+        found = m.over()
+        assert found[1] == ["mount sdb: /db, iSCSI from 10.0.1.50 over eno1",
+                            "disk sdb: connected, iSCSI from 10.0.1.50 over eno1"], found
+        assert len(found[2]) == len(found[3]) == 1 and "NVMe over TCP" in found[2][0], found
+        assert found[2][0].startswith("disk nvme4n1: connected"), found
+    with Machine() as m:
+        t = m.tree
+        m.route("eno2", "0.0.0.0", 0, "10.0.2.2")
+        t.block("virtual/block/nbd0", "43:0")
+        t.write("sys/devices/virtual/block/nbd0/pid", "77\n")
+        t.write("proc/77/cmdline", "nbd-client\0" "10.0.3.8\0/dev/nbd0\0")
+        t.block("virtual/block/nbd1", "43:16")
+        t.write("sys/devices/virtual/block/nbd1/size", "0\n")
+        t.block("virtual/block/etherd!e1.1", "152:16")
+        t.write("sys/devices/virtual/block/etherd!e1.1/netif", "eno1\n")
+        t.block("virtual/block/rbd0", "251:0")
+        t.write("sys/bus/rbd/devices/0/config_info", "10.0.1.3:6789 name=admin rbd disk\n")
+        m.mount("/", "ext4", "/dev/rbd0", number="251:0")
+        found = m.over()
+        assert found[3] == ["disk nbd0: connected, nbd from 10.0.3.8 over eno3"], found
+        assert found[2] == [] and any("etherd!e1.1" in x for x in found[1]), found
+        assert any(x.startswith("mount rbd0: /,") for x in found[1]), found
+        assert m.never() == [1]
+        # Of a client that tells nothing it may be as far as the default route.
+        os.unlink(f"{m.top}/proc/77/cmdline")
+        assert m.over()[2] == ["disk nbd0: connected, nbd over eno2"]
+
+
+@test
+def many():
+    """All are judged, some are told, and the rest is counted."""
+    with Machine() as m:
+        for i in range(5000):
+            m.mount(f"/home/u{i}", "nfs4", f"10.0.2.9:/home/u{i}", "rw,addr=10.0.2.9", number="0:99")
+        m.mount("/usr", "nfs4", "10.0.2.9:/usr", "rw,addr=10.0.2.9")
+        found = m.over()[2]
+        assert len(found) < 20 and any("4993 more" in x for x in found), found
+        assert m.never() == [2]
+
+
+if __name__ == "__main__":
+    sys.exit(main("net"))
