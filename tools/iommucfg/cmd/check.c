@@ -25,13 +25,13 @@ static struct json_object *json_options(const struct iommucfg_policy *policy)
 {
 	struct json_object *o = json_object_new_object(), *allow = NULL;
 	int mask = iommucfg_policy_allow_in_use(policy);
+	const char *const *word;
 
 	if (mask >= 0) {
 		allow = json_object_new_array();
-		if (mask & IOMMUCFG_GUARD_NET)
-			json_object_array_add(allow, json_text("net"));
-		if (mask & IOMMUCFG_GUARD_BLOCK)
-			json_object_array_add(allow, json_text("block"));
+		for (word = iommucfg_word_names(); *word; word++)
+			if (mask & iommucfg_word_parse(*word))
+				json_object_array_add(allow, json_text(*word));
 	}
 	json_object_object_add(o, "confirm_timeout",
 			       json_number(iommucfg_policy_confirm_timeout(policy)));

@@ -15,8 +15,8 @@
 	"is standard input. See iommucfg.conf(5).\n\n"
 
 #define HELP_GUARDS \
-	"      --allow-in-use WORDS allow \"net\", \"block\" or \"net,block\" to go away for a\n" \
-	"                           moment: running interfaces, block devices in use\n" \
+	"      --allow-in-use WORDS let these go away for a moment: net, default-route, block,\n" \
+	"                           mounted (data is lost), other; see iommucfg(8)\n" \
 	"      --confirm-timeout S  undo the change after S seconds unless confirmed\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
 

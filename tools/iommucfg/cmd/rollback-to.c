@@ -414,6 +414,8 @@ static int go_back(struct run *run, long id,
 	struct search search = { .run = run, .plan = plan, .id = id };
 	int code;
 
+	/* To go back from what a policy allowed; a disk in use is asked for by name. */
+	run->options.allow_in_use |= IOMMUCFG_WORD_NET | IOMMUCFG_WORD_OTHER;
 	run->make = make_plan;
 	run->make_data = &search;
 	if (run->dry) {

@@ -15,25 +15,23 @@
 /* Words with commas between them. */
 static int parse_allow(struct cli *cli, const char *text, int *mask)
 {
-	static const char *const words[] = { "net", "block", NULL };
-	char *copy = strdup(text), *word, *save;
+	char *copy = strdup(text), *name, *save;
+	enum iommucfg_word word;
 	const char *near;
 	int ret = 0;
 
 	if (!copy)
 		return cli_nomem();
 	*mask = 0;
-	for (word = strtok_r(copy, ", ", &save); word && !ret; word = strtok_r(NULL, ", ", &save)) {
-		if (!strcmp(word, "net")) {
-			*mask |= IOMMUCFG_GUARD_NET;
-		} else if (!strcmp(word, "block")) {
-			*mask |= IOMMUCFG_GUARD_BLOCK;
-		} else {
-			near = iommucfg_suggest(word, words);
-			ret = cli_usage(cli, "--allow-in-use takes net and block, not \"%s\"%s%s%s",
-					word, near ? "; did you mean \"" : "", near ? near : "",
-					near ? "\"?" : "");
-		}
+	for (name = strtok_r(copy, ", ", &save); name && !ret; name = strtok_r(NULL, ", ", &save)) {
+		word = iommucfg_word_parse(name);
+		*mask |= word;
+		if (word != IOMMUCFG_WORD_NEVER)
+			continue;
+		near = iommucfg_suggest(name, iommucfg_word_names());
+		ret = cli_usage(cli, "--allow-in-use takes net, default-route, block, mounted and other, not \"%s\"%s%s%s",
+				name, near ? "; did you mean \"" : "", near ? near : "",
+				near ? "\"?" : "");
 	}
 	free(copy);
 	return ret;
@@ -65,7 +63,6 @@ int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *t
 		return 0;
 	case OPT_YES:
 		run->yes = true;
-		run->options.default_route_ok = true;
 		return 0;
 	case OPT_DETACH:
 		run->detach = true;

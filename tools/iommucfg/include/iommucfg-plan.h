@@ -16,9 +16,8 @@ extern "C" {
 /**
  * struct iommucfg_plan_options - how a plan is to be carried out
  * @confirm_timeout: seconds, 0 for none
- * @allow_in_use: mask of enum iommucfg_guard
+ * @allow_in_use: mask of enum iommucfg_word
  * @skip_in_use: leave groups in use out instead of refusing
- * @default_route_ok: a person said yes to a default route going away
  * @only_look: the plan is not to be carried out. Else it is an error of the plan
  *	where it cannot be told whether a group is in use, and with skip_in_use the
  *	group is left out
@@ -30,7 +29,6 @@ struct iommucfg_plan_options {
 	long confirm_timeout;
 	int allow_in_use;
 	bool skip_in_use;
-	bool default_route_ok;
 	bool only_look;
 	bool strict;
 };

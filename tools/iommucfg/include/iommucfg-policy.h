@@ -88,7 +88,7 @@ long iommucfg_policy_confirm_timeout(const struct iommucfg_policy *policy);
 /** iommucfg_policy_settle() - in seconds, or -1 where not set */
 long iommucfg_policy_settle(const struct iommucfg_policy *policy);
 
-/** iommucfg_policy_allow_in_use() - mask of enum iommucfg_guard, or -1 where not set */
+/** iommucfg_policy_allow_in_use() - mask of enum iommucfg_word, or -1 where not set */
 int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy);
 
 /** iommucfg_policy_strict() - is a rule that nothing meets an error? -1 where not set */

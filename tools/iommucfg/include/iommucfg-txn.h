@@ -118,8 +118,8 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 /** iommucfg_txn_set_generation() - refuse the commit unless it is this; 0: any */
 int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation);
 
-/** iommucfg_txn_set_allow_in_use() - mask of enum iommucfg_guard */
-int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask);
+/** iommucfg_txn_set_allow_in_use() - mask of enum iommucfg_word */
+int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int words);
 
 /**
  * iommucfg_txn_add_allow_in_use() - allow one word more

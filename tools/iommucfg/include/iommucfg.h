@@ -457,6 +457,7 @@ enum iommucfg_guard {
 	IOMMUCFG_GUARD_NEVER	= 0,
 	IOMMUCFG_GUARD_NET	= 1,
 	IOMMUCFG_GUARD_BLOCK	= 2,
+	IOMMUCFG_GUARD_OTHER	= 4,
 };
 
 /**
@@ -477,6 +478,15 @@ enum iommucfg_word {
 	IOMMUCFG_WORD_MOUNTED		= 1 << 3,
 	IOMMUCFG_WORD_OTHER		= 1 << 4,
 };
+
+/** iommucfg_word_names() - all that there are, ended by NULL */
+const char *const *iommucfg_word_names(void);
+
+/** iommucfg_word_parse() - the word of a name, IOMMUCFG_WORD_NEVER for none of them */
+enum iommucfg_word iommucfg_word_parse(const char *name);
+
+/** iommucfg_word_name() - "net", "default-route", ..., or "never" */
+const char *iommucfg_word_name(enum iommucfg_word word);
 
 /**
  * iommucfg_use_kind() - what it is

@@ -306,6 +306,12 @@ bool ic_use_counts(const struct iommucfg_device *device, size_t index);
 void ic_use_fix(struct iommucfg_device *device, const char *fix);
 void ic_uses_free(struct iommucfg_device *device);
 
+/* word.c */
+bool ic_word_permits(const struct iommucfg_plan_options *options,
+		     const struct iommucfg_device *device, const struct iommucfg_use *use);
+const char *ic_word_hint(const struct iommucfg_plan_options *options,
+			 const struct iommucfg_device *device, const struct iommucfg_use *use);
+
 /* plan.c, plan-guards.c */
 int ic_plan_guards(struct iommucfg_plan *plan);
 int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change);

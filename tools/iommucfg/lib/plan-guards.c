@@ -5,29 +5,6 @@
 
 #include "internal.h"
 
-static bool refuses(const struct iommucfg_plan *plan, const struct iommucfg_use *use,
-		    const char **kind, const char **hint)
-{
-	const struct iommucfg_plan_options *options = &plan->options;
-
-	*kind = "in-use";
-	if (use->word == IOMMUCFG_WORD_NEVER) {
-		*hint = "that is never overridden";
-		return true;
-	}
-	if (!(options->allow_in_use & iommucfg_use_guard(use))) {
-		*hint = iommucfg_use_guard(use) == IOMMUCFG_GUARD_NET ? "--allow-in-use net permits it" :
-							   "--allow-in-use block permits it";
-		return true;
-	}
-	if (use->default_route && !options->confirm_timeout && !options->default_route_ok) {
-		*kind = "default-route";
-		*hint = "a confirm timeout or --yes permits it";
-		return true;
-	}
-	return false;
-}
-
 /* Tells of every use that refuses the change, where @tell; returns if any. */
 static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *change, bool tell)
 {
@@ -49,9 +26,12 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			};
 
 			use = &group->devices[i]->uses[j];
-			if (!refuses(plan, use, &kind, &hint))
+			if (ic_word_permits(&plan->options, group->devices[i], use))
 				continue;
 			any = 1;
+			hint = ic_word_hint(&plan->options, group->devices[i], use);
+			kind = use->default_route && plan->options.allow_in_use &
+			       IOMMUCFG_WORD_NET ? "default-route" : "in-use";
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
 					       "group %u is in use: %s: %s %s: %s; %s",
 					       group->number, group->devices[i]->name, use->kind,

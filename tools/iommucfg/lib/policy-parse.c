@@ -250,26 +250,26 @@ static void parse_rule(struct ic_parse *p, const config_setting_t *s)
 	policy->rules[policy->num_rules++] = rule;
 }
 
-static const char *const guard_words[] = { "net", "block", NULL };
-
 static int parse_guard(struct ic_parse *p, const char *what, const config_setting_t *s,
 		       void *data)
 {
 	const char *word = config_setting_get_string(s);
+	enum iommucfg_word parsed;
 	int *mask = data;
-	char buf[64];
+	char buf[128];
 
-	if (!word)
+	if (!word) {
 		ic_parse_error(p, config_setting_source_line(s),
 			       "\"%s\" must have words in quotes, not %s", what,
 			       ic_setting_kind(s));
-	else if (!strcmp(word, "net"))
-		*mask |= IOMMUCFG_GUARD_NET;
-	else if (!strcmp(word, "block"))
-		*mask |= IOMMUCFG_GUARD_BLOCK;
-	else
+		return 0;
+	}
+	parsed = iommucfg_word_parse(word);
+	if (parsed == IOMMUCFG_WORD_NEVER)
 		ic_parse_error(p, config_setting_source_line(s), "unknown word \"%s\" in \"%s\"%s",
-			       word, what, ic_meant(buf, sizeof(buf), word, guard_words));
+			       word, what,
+			       ic_meant(buf, sizeof(buf), word, iommucfg_word_names()));
+	*mask |= parsed;
 	return 0;
 }
 

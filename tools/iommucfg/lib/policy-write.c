@@ -100,7 +100,7 @@ static void put_rule(FILE *f, const struct iommucfg_rule *rule)
 
 static void put_options(FILE *f, const struct iommucfg_policy *policy)
 {
-	const char *comma = "";
+	const char *comma = "", *const *word;
 
 	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0 &&
 	    policy->strict < 0)
@@ -112,12 +112,12 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 		fprintf(f, " settle = %ld;", policy->settle);
 	if (policy->allow >= 0) {
 		fputs(" allow_in_use = [", f);
-		if (policy->allow & IOMMUCFG_GUARD_NET) {
-			fputs(" \"net\"", f);
+		for (word = iommucfg_word_names(); *word; word++) {
+			if (!(policy->allow & iommucfg_word_parse(*word)))
+				continue;
+			fprintf(f, "%s \"%s\"", comma, *word);
 			comma = ",";
 		}
-		if (policy->allow & IOMMUCFG_GUARD_BLOCK)
-			fprintf(f, "%s \"block\"", comma);
 		fputs(" ];", f);
 	}
 	if (policy->strict >= 0)

@@ -278,14 +278,26 @@ int iommucfg_txn_set_generation(struct iommucfg_txn *txn, uint64_t generation)
 	return ic_write_attr(txn->fd, "expected_generation", buf);
 }
 
-int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int mask)
+/*
+ * The kernel has words of its own: it knows no routes, and nothing of what is mounted.
+ * One that does not know "other" looks at nothing that it would permit.
+ */
+int iommucfg_txn_set_allow_in_use(struct iommucfg_txn *txn, int words)
 {
+	const int net = IOMMUCFG_WORD_NET | IOMMUCFG_WORD_DEFAULT_ROUTE;
+	const int block = IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED;
 	char buf[32];
+	size_t n;
+	int ret;
 
-	snprintf(buf, sizeof(buf), "%s%s%s\n", mask & IOMMUCFG_GUARD_NET ? "net" : "",
-		 mask == (IOMMUCFG_GUARD_NET | IOMMUCFG_GUARD_BLOCK) ? " " : "",
-		 mask & IOMMUCFG_GUARD_BLOCK ? "block" : "");
-	return ic_write_attr(txn->fd, "allow_in_use", buf);
+	n = snprintf(buf, sizeof(buf), "%s%s%s", words & net ? "net " : "",
+		     words & block ? "block " : "", words & IOMMUCFG_WORD_OTHER ? "other " : "");
+	buf[n ? n - 1 : 0] = '\n';
+	buf[n ? n : 1] = '\0';
+	ret = ic_write_attr(txn->fd, "allow_in_use", buf);
+	if (ret == -EINVAL && words & IOMMUCFG_WORD_OTHER)
+		ret = iommucfg_txn_set_allow_in_use(txn, words & ~IOMMUCFG_WORD_OTHER);
+	return ret;
 }
 
 static bool has_word(const char *words, const char *word)

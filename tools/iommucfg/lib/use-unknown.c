@@ -115,20 +115,24 @@ int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_pro
 /* How to permit a change that what it may have hidden would refuse; NULL if that would not. */
 static const char *refuses(const struct iommucfg_plan_options *options, const struct ic_unread *u)
 {
-	int missing = u->maybe & IC_MAYBE_LINKED & ~options->allow_in_use;
+	int allowed = options->allow_in_use;
+	bool net = u->maybe & IC_MAYBE_NET &&
+		   !(allowed & (IOMMUCFG_WORD_NET | IOMMUCFG_WORD_DEFAULT_ROUTE));
+	bool block = u->maybe & IC_MAYBE_BLOCK &&
+		     !(allowed & (IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED));
 
 	if (u->maybe & IC_MAYBE_NEVER ||
-	    (u->maybe & IC_MAYBE_MOUNTED && !(options->allow_in_use & IOMMUCFG_WORD_MOUNTED)) ||
-	    (u->maybe & IC_MAYBE_OTHER && !(options->allow_in_use & IOMMUCFG_WORD_OTHER)))
+	    (u->maybe & IC_MAYBE_MOUNTED && !(allowed & IOMMUCFG_WORD_MOUNTED)))
 		return "";
-	if (missing == IC_MAYBE_LINKED)
-		return "; --allow-in-use net,block permits it";
-	if (missing)
-		return missing == IC_MAYBE_NET ? "; --allow-in-use net permits it" :
-						 "; --allow-in-use block permits it";
+	if (u->maybe & IC_MAYBE_OTHER && !(allowed & IOMMUCFG_WORD_OTHER))
+		return "; --allow-in-use other permits it";
+	if (net || block)
+		return net && block ? "; --allow-in-use net,block permits it" :
+		       net ? "; --allow-in-use net permits it" :
+			     "; --allow-in-use block permits it";
 	if (u->maybe & IC_MAYBE_DEFAULT_ROUTE && !options->confirm_timeout &&
-	    !options->default_route_ok)
-		return "; a confirm timeout or --yes permits it";
+	    !(allowed & IOMMUCFG_WORD_DEFAULT_ROUTE))
+		return "; a confirm timeout permits it";
 	return NULL;
 }
 

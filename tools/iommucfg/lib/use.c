@@ -242,6 +242,8 @@ enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use)
 	case IOMMUCFG_WORD_BLOCK:
 	case IOMMUCFG_WORD_MOUNTED:
 		return IOMMUCFG_GUARD_BLOCK;
+	case IOMMUCFG_WORD_OTHER:
+		return IOMMUCFG_GUARD_OTHER;
 	default:
 		return IOMMUCFG_GUARD_NEVER;
 	}

@@ -234,7 +234,7 @@ static void test_guards(void **state)
 						    IOMMUCFG_REFUSED), 4);
 	assert_string_equal(said(0),
 		"group 2 is in use: 0000:00:02.0: mount nvme0n1p1: /; that is never overridden");
-	options.allow_in_use = IOMMUCFG_GUARD_NET;
+	options.allow_in_use = IOMMUCFG_WORD_NET;
 	make_plan(disk, &options);
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 4);
 	make_plan(route, &options);
@@ -244,10 +244,11 @@ static void test_guards(void **state)
 	make_plan(route, &options);
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 1);
 	options.confirm_timeout = 0;
-	options.default_route_ok = true;
+	options.allow_in_use = IOMMUCFG_WORD_DEFAULT_ROUTE;
 	make_plan(route, &options);
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 1);
-	options.allow_in_use = IOMMUCFG_GUARD_NET | IOMMUCFG_GUARD_BLOCK;
+	options.allow_in_use = IOMMUCFG_WORD_NET | IOMMUCFG_WORD_BLOCK |
+			       IOMMUCFG_WORD_MOUNTED | IOMMUCFG_WORD_OTHER;
 	make_plan(vm, &options);
 	assert_int_equal(iommucfg_problems_at_least(iommucfg_plan_problems(f.plan),
 						    IOMMUCFG_REFUSED), 1);

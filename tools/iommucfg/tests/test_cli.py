@@ -298,7 +298,7 @@ def plan_in_use_still_2():
         assert {x["kind"] for x in d["problems"]} == {"in-use"}
         assert all(x["errno"] == "EBUSY" and x["group"] == 2 for x in d["problems"])
         q = h.policy('rules = ( { name = "a"; match = { device = "10000:e1:00.0"; }; type = "DMA"; } );', "q.conf")
-        assert h.json("plan", "--allow-in-use", "block", q, code=2)["problems"] == []
+        assert h.json("plan", "--allow-in-use", "mounted", q, code=2)["problems"] == []
         # "/" and swap are not to be had.
         d = h.json("plan", "--allow-in-use", "block", p, code=2)
         assert {x["message"].split(": ")[2].split()[0] for x in d["problems"]} == {"mount", "swap"}, d

@@ -100,7 +100,7 @@ def everything_is_recorded():
         assert r.out == "5 root error - - -\n6 root unconfirmed 1 DMA identity\n" \
                         "7 root rolled-back 1 identity DMA\n", r
         out = h.run("history", code=0).out
-        assert "alice" in out and "0000:00:1c" in out, out
+        assert "alice" in out and "0000:00:" in out, out
 
 
 @test
@@ -311,7 +311,8 @@ def back_to_what_changed_nothing():
 def back_with_options():
     with Host(True) as h:
         h.run("set", "3", "DMA-FQ", code=0)
-        assert rollback_to(h, "--to", "1", code=3)["problems"][0]["kind"] == "in-use"
+        # The way back takes interfaces, but not the default route for good.
+        assert rollback_to(h, "--to", "1", code=3)["problems"][0]["kind"] == "default-route"
         d = rollback_to(h, "--to", "1", "--skip-in-use", code=2)
         assert [c["group"] for c in d["skipped"]] == [3]
         d = rollback_to(h, "--to", "1", "--allow-in-use", "net", "--confirm-timeout", "60",
@@ -325,7 +326,7 @@ def back_with_options():
 def back_by_what_devices_are():
     with Host(True) as h:
         groups = f"{h.root}/sys/kernel/iommu_groups"
-        h.run("set", "1", "DMA", "0", "DMA", "9", "DMA-FQ", "--allow-in-use", "block", code=0)
+        h.run("set", "1", "DMA", "0", "DMA", "9", "DMA-FQ", "--allow-in-use", "mounted", code=0)
         # As after a reboot: buses and groups numbered anew, types by default.
         os.rename(f"{groups}/1", f"{groups}/40")
         os.rename(f"{groups}/0", f"{groups}/1")

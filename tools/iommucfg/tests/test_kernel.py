@@ -215,7 +215,7 @@ def in_use_refused():
     with Host(True) as h:
         d = h.json("set", "2", "identity", code=3)
         assert d["result"] == "refused" and {x["kind"] for x in d["problems"]} == {"in-use"}
-        assert h.json("set", "--allow-in-use", "block", "9", "DMA", code=0)["result"] == "committed"
+        assert h.json("set", "--allow-in-use", "mounted", "9", "DMA", code=0)["result"] == "committed"
         # "/" and swap
         assert h.json("set", "--allow-in-use", "net,block", "2", "identity", code=3)["result"] == "refused"
         d = h.json("set", "6", "identity", "--allow-in-use", "net,block", code=3)
@@ -223,12 +223,13 @@ def in_use_refused():
         d = h.json("set", "3", "identity", code=3)
         # 32 address bits, 8 GiB of memory: that is said, too
         assert [x["kind"] for x in d["problems"]] == ["bounce", "in-use"]
-        d = h.json("set", "3", "identity", "--allow-in-use", "net", code=3)
+        # A yes is no word.
+        d = h.json("set", "3", "identity", "--allow-in-use", "net", "--yes", code=3)
         assert [x["kind"] for x in d["problems"]] == ["bounce", "default-route"]
         # In place nothing is released, except that the way back would.
         d = h.json("set", "3", "DMA-FQ", "--confirm-timeout", "9", code=3)
         assert h.json("set", "3", "DMA-FQ", code=0)["changes"][0]["in_place"] is True
-        assert h.json("set", "3", "identity", "--allow-in-use", "net", "--yes", code=0)
+        assert h.json("set", "3", "identity", "--allow-in-use", "default-route", code=0)
         assert h.type(3) == "identity"
 
 
@@ -236,12 +237,13 @@ def in_use_refused():
 def use_unread():
     """What cannot be read may hide a use: it takes what a use would take."""
     for name, group, short, enough in (
-            ("proc/net/route", 3, ["--allow-in-use", "net"], ["--allow-in-use", "net", "--yes"]),
-            ("sys/class/net", 3, [], ["--allow-in-use", "net", "--yes"]),
+            ("proc/net/route", 3, ["--allow-in-use", "net", "--yes"],
+             ["--allow-in-use", "net,default-route"]),
+            ("sys/class/net", 3, [], ["--allow-in-use", "net,default-route"]),
             ("sys/class/net", 3, ["--allow-in-use", "net"],
              ["--allow-in-use", "net", "--confirm-timeout", "900", "--detach"]),
             ("sys/class/net/eth0/flags", 3, ["--allow-in-use", "block"],
-             ["--allow-in-use", "net", "--yes"]),
+             ["--allow-in-use", "net,default-route"]),
             ("sys/class/block", 2, ["--allow-in-use", "net,block"], None),
             ("sys/class/block/nvme0n1p2/holders", 2, [], None),
             ("sys/class/block/nvme0n1p1/dev", 2, ["--allow-in-use", "net,block"], None),
@@ -319,7 +321,7 @@ def skip_in_use():
         assert d["result"] == "nothing-to-do" and h.transactions() == []
         # What only the kernel sees is left out as well.
         h.control("check", "EBUSY\n1 0000:01:00.0 check EBUSY open for 2 s\n")
-        d = h.json("apply", "--skip-in-use", "--allow-in-use", "block",
+        d = h.json("apply", "--skip-in-use", "--allow-in-use", "mounted",
                    h.policy('rules = ( { name = "a"; match = { driver = [ "ahci", "nvidia" ]; }; type = "identity"; } );'),
                    code=2)
         assert [c["group"] for c in d["skipped"]] == [1] and [c["group"] for c in d["changes"]] == [4]

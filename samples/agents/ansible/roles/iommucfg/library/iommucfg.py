@@ -158,7 +158,7 @@ def main():
             "root": {"type": "str", "default": ""},
             "candidate": {"type": "str"},
             "dest": {"type": "path"},
-            "allow_in_use": {"type": "list", "elements": "str", "choices": ["net", "block"]},
+            "allow_in_use": {"type": "list", "elements": "str", "choices": ["net", "default-route", "block", "mounted", "other"]},
             "confirm_timeout": {"type": "int"},
             "settle": {"type": "int"},
             "skip_in_use": {"type": "bool", "default": False},
