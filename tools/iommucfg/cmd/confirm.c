@@ -139,7 +139,7 @@ static int rollback(struct cli *cli, struct iommucfg_txn *txn, int allow)
 	if (state == IOMMUCFG_STATE_STAGED)
 		return txn_not_committed(cli, txn);
 	iommucfg_txn_allow_way_back(txn);
-	if (allow & IOMMUCFG_GUARD_BLOCK)
+	if (allow & (IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED))
 		iommucfg_txn_add_allow_in_use(txn, "block");
 	ret = iommucfg_txn_rollback(txn);
 	if (!ret)

@@ -374,7 +374,8 @@ const char *iommucfg_device_syspath(const struct iommucfg_device *device);
  * iommucfg_device_path() - the way down from the root bus
  *
  * Return: for PCI as in the kernel's pci= parameter, "0000:00:1c.4/00.0": it
- * survives the renumbering of buses. The sysfs name on other buses.
+ * survives the renumbering of buses. Below a controller that makes a root bus of
+ * its own (VMD) it begins at the controller. The sysfs name on other buses.
  */
 const char *iommucfg_device_path(struct iommucfg_device *device);
 

@@ -251,6 +251,7 @@ void ic_slots_free(struct iommucfg_topology *topology);
 
 /* pci-path.c */
 char *ic_pci_path(const char *syspath);
+bool ic_pci_path_moves(const char *path);
 bool ic_pci_address(const char *text, size_t length, const char **devfn);
 bool ic_is_short_pci(const char *name);
 

@@ -4,6 +4,10 @@
  * parameter takes it: "0000:00:1c.4/00.0". Only the first bus number is in
  * it, and root buses are numbered by firmware, so it survives the
  * renumbering of all buses below.
+ *
+ * A controller such as VMD makes a root bus of its own below itself, in a domain
+ * that is numbered as it comes. There the way goes on from the controller:
+ * "0000:00:0e.0/06.0/00.0".
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -44,10 +48,7 @@ char *ic_pci_path(const char *syspath)
 	*end = '\0';
 	for (; *p; p += length + (p[length] == '/')) {
 		length = strcspn(p, "/");
-		if (!strncmp(p, "pci", 3) && length > 3 && isxdigit((unsigned char)p[3])) {
-			/* A root bus; one may be below a PCI device (VMD). */
-			end = out;
-		} else if (ic_pci_address(p, length, &devfn)) {
+		if (ic_pci_address(p, length, &devfn)) {
 			if (end == out) {
 				memcpy(end, p, length);
 				end += length;
@@ -68,6 +69,17 @@ char *ic_pci_path(const char *syspath)
 		return NULL;
 	}
 	return out;
+}
+
+/*
+ * Is the bus that a path begins at one that firmware, or the kernel, numbers as it
+ * likes? The first one of each host bridge is bus 0, but a host may have several.
+ */
+bool ic_pci_path_moves(const char *path)
+{
+	unsigned int domain, bus;
+
+	return sscanf(path, "%8x:%2x:", &domain, &bus) == 2 && bus;
 }
 
 /* "01:00.0": an address without its domain, possibly with globs */

@@ -103,6 +103,37 @@ static void put_plain(FILE *f, const char *before, const char *text)
 	}
 }
 
+/* Why the way down to a device may be another one after a reboot, or NULL. */
+static const char *what_moves(struct iommucfg_device *device)
+{
+	const char *path = iommucfg_device_path(device);
+	size_t length = strlen(path);
+
+	if (device->bus && !strcmp(device->bus, "pci"))
+		return ic_pci_path_moves(path) ? "firmware may number its root bus anew" : NULL;
+	if (length > 5 && !strcmp(path + length - 5, ".auto"))
+		return "its name has a number that the kernel gave it as it came";
+	return NULL;
+}
+
+static int tell_moving(const struct iommucfg_group *group, struct iommucfg_problems *problems)
+{
+	struct ic_where where = { .line = -1, .group = group->number };
+	const char *why;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < group->num_devices && !ret; i++) {
+		why = what_moves(group->devices[i]);
+		where.device = group->devices[i]->name;
+		if (why)
+			ret = ic_problem(problems, IOMMUCFG_WARNING, "unstable", &where,
+					 "group %u: the rule for %s may meet nothing, or another device, after a change of hardware: %s",
+					 group->number, group->devices[i]->name, why);
+	}
+	return ret;
+}
+
 static void put_comment(FILE *f, struct iommucfg_device *device)
 {
 	put_plain(f, "  // ", device->name);
@@ -111,6 +142,8 @@ static void put_comment(FILE *f, struct iommucfg_device *device)
 	put_plain(f, ": ", iommucfg_device_vendor_name(device));
 	put_plain(f, " ", iommucfg_device_device_name(device));
 	fputc('\n', f);
+	if (what_moves(device))
+		fprintf(f, "  // Not stable: %s.\n", what_moves(device));
 }
 
 static int put_group(FILE *f, const struct iommucfg_topology *topology,
@@ -129,7 +162,8 @@ static int put_group(FILE *f, const struct iommucfg_topology *topology,
 	put_buses(f, group);
 	put_ids(f, group, "vendor", iommucfg_device_vendor);
 	put_ids(f, group, "device_id", iommucfg_device_id);
-	fprintf(f, " };\n    type = \"%s\"; }", iommucfg_type_name(group->type));
+	/* That a device is not where it was shall not go unnoticed. */
+	fprintf(f, " };\n    type = \"%s\"; required = true; }", iommucfg_type_name(group->type));
 	return ret;
 }
 
@@ -152,7 +186,8 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
 	fprintf(f, "// The types of all IOMMU groups, saved by iommucfg %s at %s.\n",
 		iommucfg_version(), date);
 	fputs("// Devices are matched by the way down to them and by what they are,\n"
-	      "// not by numbers that change at a reboot.\n\nrules = (\n", f);
+	      "// not by numbers that change at a reboot. Where that cannot be it is said.\n\n"
+	      "rules = (\n", f);
 	for (i = 0; i < topology->num_groups && !ret; i++) {
 		group = topology->groups[i];
 		if (!group->num_devices)
@@ -164,6 +199,8 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
 			continue;
 		}
 		ret = put_group(f, topology, group, !n++);
+		if (!ret)
+			ret = tell_moving(group, problems);
 	}
 	fputs("\n);\n\ndefault = \"keep\";\n", f);
 	*num_rules = n;

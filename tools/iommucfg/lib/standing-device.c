@@ -107,6 +107,30 @@ static unsigned long bus_behind(struct iommucfg *ctx, const char *name)
 	return bus;
 }
 
+/* The root bus that a controller such as VMD makes, "10000:e0"; false where there is none. */
+static bool root_behind(struct iommucfg *ctx, const char *name, char *bus, size_t size)
+{
+	char path[sizeof(PCI_DEVICES) + 64];
+	unsigned int domain, number;
+	bool found = false;
+	struct dirent *e;
+	DIR *dir;
+	int n;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s", name);
+	dir = ic_opendirat(ctx->sysfd, path);
+	while (dir && !found && (e = readdir(dir))) {
+		n = 0;
+		found = sscanf(e->d_name, "pci%8x:%2x%n", &domain, &number, &n) == 2 &&
+			!e->d_name[n] && strlen(e->d_name) < size;
+		if (found)
+			strcpy(bus, e->d_name + 3);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* The name that a device at the end of @path would have; lower case. */
 static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t size,
 		   struct ic_gap *gap)
@@ -115,7 +139,7 @@ static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t si
 	const char *slash = strchr(path, '/'), *next;
 	size_t length = slash ? (size_t)(slash - path) : strlen(path);
 	unsigned long bus;
-	char below[32];
+	char below[48], root[32];
 
 	if (!ic_pci_address(path, length, &devfn) || length >= size) {
 		ic_gap_set(gap, "\"%s\" %s", path, bad);
@@ -128,16 +152,16 @@ static int name_at(struct iommucfg *ctx, const char *path, char *name, size_t si
 	}
 	for (; slash; slash = next) {
 		bus = bus_behind(ctx, name);
-		if (!bus) {
+		/* The domain is that of the bridge. */
+		snprintf(root, sizeof(root), "%.*s:%02lx", (int)strcspn(name, ":"), name, bus);
+		if (!bus && !root_behind(ctx, name, root, sizeof(root))) {
 			ic_gap_set(gap, "\"%s\": no bridge of that path is there that has a bus behind it",
 				   path);
 			return -ENOENT;
 		}
 		next = strchr(slash + 1, '/');
 		length = next ? (size_t)(next - slash - 1) : strlen(slash + 1);
-		/* The domain is that of the bridge. */
-		if ((size_t)snprintf(below, sizeof(below), "%.*s:%02lx:%.*s",
-				     (int)strcspn(name, ":"), name, bus, (int)length,
+		if ((size_t)snprintf(below, sizeof(below), "%s:%.*s", root, (int)length,
 				     slash + 1) >= size || length != 4 ||
 		    !ic_pci_address(below, strlen(below), &devfn)) {
 			ic_gap_set(gap, "\"%s\" %s", path, bad);

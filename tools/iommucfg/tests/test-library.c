@@ -70,7 +70,7 @@ static void test_pci_path(void **state)
 	check_path("devices/pci0000:00/0000:00:1c.4/0000:01:00.0/0000:02:03.7",
 		   "0000:00:1c.4/00.0/03.7");
 	check_path("devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0",
-		   "10000:e0:06.0/00.0");
+		   "0000:00:0e.0/06.0/00.0");
 	check_path("devices/LNXSYSTM:00/PNP0A08:00/pci0001:80/0001:80:01.0", "0001:80:01.0");
 	check_path("devices/platform/soc/fd000000.pcie/pci0000:00/0000:00:00.0", "0000:00:00.0");
 	check_path("devices/platform/fd000000.gpu", NULL);

@@ -88,7 +88,9 @@ static void test_match(void **state)
 	meets("path = \"0000:00:1c.4/00.0\";", "0000:01:00.0");
 	meets("path = \"00:1c.4/*\";", "0000:01:00.0 0000:01:00.1");
 	meets("path = \"0000:00:1C.4*\";", "0000:00:1c.4 0000:01:00.0 0000:01:00.1");
-	meets("path = \"10000:e0:06.0/00.0\";", "10000:e1:00.0");
+	/* Below a controller with a root bus of its own, whatever domain that has got. */
+	meets("path = \"0000:00:0e.0/06.0/00.0\";", "10000:e1:00.0");
+	meets("path = \"10000:e0:06.0/00.0\";", "");
 	meets("path = \"arm-smmu.0.auto\";", "arm-smmu.0.auto");
 	meets("vendor = 0x10de;", "0000:01:00.0");
 	meets("vendor = 4318;", "0000:01:00.0");
