@@ -15,8 +15,8 @@
 	"is standard input. See iommucfg.conf(5).\n\n"
 
 #define HELP_GUARDS \
-	"      --allow-in-use WORDS let these go away for a moment: net, default-route, block,\n" \
-	"                           mounted (data is lost), other; see iommucfg(8)\n" \
+	"      --allow-in-use WORDS let these go away for a moment: net, default-route,\n" \
+	"                           block, mounted (data is lost), other; see iommucfg(8)\n" \
 	"      --confirm-timeout S  undo the change after S seconds unless confirmed\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
 
@@ -86,14 +86,14 @@ static const char help_rollback[] =
 	"                           \"iommucfg history\", by plan and apply; takes besides:\n"
 	HELP_RUN HELP_DRY;
 static const char help_undo[] =
-	"While a change is unconfirmed: undoes it, like rollback. Else takes back the newest\n"
-	"entry of \"iommucfg history\" that changed something and is still in force; again:\n"
-	"the one before it. With ENTRY that one alone, unless a later one changed one of its\n"
-	"groups.\n\n" HELP_RUN HELP_DRY;
+	"While a change is unconfirmed: undoes it, like rollback. Else takes back the\n"
+	"newest entry of \"iommucfg history\" that changed something and is still in force;\n"
+	"again: the one before it. With ENTRY that one alone, unless a later one changed\n"
+	"one of its groups.\n\n" HELP_RUN HELP_DRY;
 static const char help_extend[] =
 	"Starts the countdown of an unconfirmed change anew, with SECONDS.\n";
 static const char help_clean[] =
-	"Removes transactions that are over, that a process has left, or that somebody made\n"
+	"Removes transactions that are over, that a process has left, or that were made\n"
 	"by hand more than 10 minutes ago. With NAME that one, at once; the way back of a\n"
 	"committed one goes with it. Changes no group.\n";
 static const char help_status[] =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg plan; assert, which is the same without the words; and plans of other commands */
+#include <json-c/json.h>
 #include <string.h>
 
 #include "cli.h"
@@ -62,6 +63,7 @@ int plan_end(struct run *run, int code, bool quiet)
 {
 	struct iommucfg_plan *plan = run->plan;
 	struct cli *cli = run->cli;
+	struct json_object *document;
 	const char *result;
 
 	if (!code && !plan)
@@ -78,7 +80,11 @@ int plan_end(struct run *run, int code, bool quiet)
 	}
 	result = code == EXIT_DONE ? "nothing-to-do" : code == EXIT_CHANGE ? "planned" : "error";
 	if (cli->json) {
-		if (json_print(json_plan(cli, plan, NULL, result), true))
+		document = json_plan(cli, plan, NULL, result);
+		/* As the document of a change has it. */
+		if (run->dry)
+			json_object_object_add(document, "entry", NULL);
+		if (json_print(document, true))
 			code = cli_worse(code, EXIT_BAD);
 	} else if (!quiet && plan) {
 		code = cli_worse(code, plan_print(cli, plan));

@@ -187,7 +187,7 @@ def check_refusals():
         p = h.policy('rules = ( { name = "x"; match = { device = "*:00:1f.*"; }; type = "DMA-FQ"; },'
                      '{ name = "k"; match = { device = [ "0000:05:*", "0000:06:*", "*e1:00.0" ]; }; type = "DMA"; },'
                      '{ name = "p"; match = { bus = "platform"; }; type = "identity"; },'
-                     '{ name = "v"; match = { driver = "nvme"; bus = "pci"; path = "10000:*"; }; type = "identity"; priority = 1; }'
+                     '{ name = "v"; match = { driver = "nvme"; bus = "pci"; path = "0000:00:0e.0/*"; }; type = "identity"; priority = 1; }'
                      ');\ndefault = "DMA-FQ";')
         d = h.json("apply", p, code=0)
         assert [c["group"] for c in d["changes"]] == [4], d

@@ -260,7 +260,7 @@ def dry_run():
         for args in (["apply", "-n", p], ["apply", "--dry-run", "--yes", "--detach", "--name", "x", p]):
             assert h.run(*args, code=2).out == plan.out
         d, e = h.json("apply", "-n", p, code=2), h.json("plan", p, code=2)
-        assert d.pop("schema") == "iommucfg/apply/1" and e.pop("schema") == "iommucfg/plan/1" and d == e
+        assert d.pop("entry") is None and d.pop("schema") == "iommucfg/apply/1" and e.pop("schema") == "iommucfg/plan/1" and d == e
         h.run("apply", "-n", h.policy("", "empty.conf"), code=0)
         h.run("apply", "-n", h.policy("x", "bad.conf"), code=1)
         h.run("apply", "-n", "--boot", code=1)
