@@ -69,8 +69,8 @@ static const char help_apply[] =
 	"      --only TARGET        only the groups of a target as \"show\" takes it\n"
 	"      --boot               at boot: ask nothing, leave out what is in use, count\n"
 	"                           the tries of a policy that no boot has confirmed\n"
-	"      --initramfs[=LIMIT]  with --boot, before root is there: goes back unless the\n"
-	"                           system confirms it; waits LIMIT seconds at most (180)\n"
+	"      --initramfs[=LIMIT]  with --boot, before root is there: goes back unless\n"
+	"                           confirmed later; waits at most LIMIT seconds (180)\n"
 	"      --tries N            so many boots may try it (3)\n";
 static const char help_set[] =
 	"Changes groups by hand; this does not survive a reboot. TYPE is identity, DMA,\n"
