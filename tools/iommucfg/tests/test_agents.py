@@ -251,8 +251,10 @@ def role_in_use():
         # "/" is on that disk. Another one is only mounted.
         p = h.play(iommucfg_policy=disk, iommucfg_allow_in_use=["net", "block"])
         assert p.failed and p[APPLY]["exit_status"] == 3 and h.type(2) == "DMA-FQ", p.out
-        p = h.play(iommucfg_policy=disk.replace("0000:00:02.0", "10000:e1:00.0"),
-                   iommucfg_allow_in_use=["net", "block"])
+        other = disk.replace("0000:00:02.0", "10000:e1:00.0")
+        p = h.play(iommucfg_policy=other, iommucfg_allow_in_use=["net", "block"])
+        assert p.failed and p[APPLY]["exit_status"] == 3 and h.type(9) != "DMA", p.out
+        p = h.play(iommucfg_policy=other, iommucfg_allow_in_use=["net", "mounted"])
         assert not p.failed and h.type(9) == "DMA", p.out
 
 
