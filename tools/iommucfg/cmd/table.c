@@ -169,8 +169,9 @@ static int cells(const char *text, size_t *length)
 	wchar_t wide;
 	size_t n;
 
-	n = mbrtowc(&wide, text, strlen(text), &state);
-	if (n == 0 || n > strlen(text)) {
+	/* Of what follows only a character is looked at: a table can be long. */
+	n = mbrtowc(&wide, text, strnlen(text, MB_CUR_MAX), &state);
+	if (n == 0 || n > MB_CUR_MAX) {
 		*length = 1;
 		return 1;
 	}

@@ -67,6 +67,9 @@ int ic_slot_matches(struct iommucfg_device *device, const char *label)
 	struct iommucfg_topology *topology = device->topology;
 	size_t i;
 
+	/* A device by itself has no machine. */
+	if (!topology)
+		return -1;
 	if (!topology->slots_read)
 		read_slots(topology);
 	for (i = 0; i < topology->num_slots; i++)
