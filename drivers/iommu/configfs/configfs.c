@@ -156,6 +156,16 @@ static int option_refused(struct icfg_txn *txn, bool valid)
 	return valid ? 0 : -EINVAL;
 }
 
+/* The same for an option that can be written in ICFG_STAGED only. */
+static int staged_option_refused(struct icfg_txn *txn, bool valid)
+{
+	int ret = option_refused(txn, valid);
+
+	if (ret)
+		return ret;
+	return txn->state == ICFG_STAGED ? 0 : -EBUSY;
+}
+
 static ssize_t icfg_txn_expected_generation_store(struct config_item *item,
 						  const char *page,
 						  size_t count)
@@ -169,11 +179,9 @@ static ssize_t icfg_txn_expected_generation_store(struct config_item *item,
 
 	guard(mutex)(&txn->lock);
 
-	ret = option_refused(txn, valid);
+	ret = staged_option_refused(txn, valid);
 	if (ret)
 		return ret;
-	if (txn->state != ICFG_STAGED)
-		return -EBUSY;
 	txn->expected_generation = expected;
 	return count;
 }
@@ -265,11 +273,9 @@ static ssize_t icfg_txn_disruption_store(struct config_item *item,
 
 	guard(mutex)(&txn->lock);
 
-	ret = option_refused(txn, valid);
+	ret = staged_option_refused(txn, valid);
 	if (ret)
 		return ret;
-	if (txn->state != ICFG_STAGED)
-		return -EBUSY;
 	txn->disruption = disruption;
 	return count;
 }
@@ -296,11 +302,9 @@ static ssize_t icfg_txn_step_timeout_store(struct config_item *item,
 
 	guard(mutex)(&txn->lock);
 
-	ret = option_refused(txn, valid);
+	ret = staged_option_refused(txn, valid);
 	if (ret)
 		return ret;
-	if (txn->state != ICFG_STAGED)
-		return -EBUSY;
 	txn->step_timeout = seconds;
 	return count;
 }

@@ -292,7 +292,7 @@ struct icfg_plan;
  *	step that was given up on keeps from being restored
  * @take_back: restores these groups when such a step has returned; holds a
  *	reference to @dir while queued or running
- * @report: has a lock of its own
+ * @report: protected by its own lock
  * @done: device steps done by the present or last run
  * @total: device steps that there are
  */

@@ -255,7 +255,7 @@ ssize_t icfg_staged_show_devices(struct icfg_staged *group, char *page)
 /**
  * icfg_txn_add - stage a group
  * @txn: the transaction
- * @group: the group; the list takes a reference of its own
+ * @group: the group; the list takes another reference
  *
  * Returns 0, or -EBUSY where the transaction is not staged any more.
  */

@@ -139,7 +139,7 @@ static int make_plan(struct run *run, bool again)
 	struct asked *asked = run->make_data;
 	int code = EXIT_DONE;
 
-	/* Files may have changed while somebody was asked. */
+	/* Files may have changed while the question was open. */
 	if (again && !asked->input)
 		code = read_files(run->cli, asked);
 	if (code)

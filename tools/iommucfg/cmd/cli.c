@@ -255,7 +255,7 @@ int cli_table_options(struct cli *cli, int argc, char **argv)
 	return -1;
 }
 
-/* The options of a command that has none of its own; -1 to go on. */
+/* The options that all commands share, for a command without others; -1 to go on. */
 int cli_plain_options(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
