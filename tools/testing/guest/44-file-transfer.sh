@@ -50,7 +50,7 @@ each_disk()
 put_file()
 {
 	cp /tmp/file "$3/$1" && sync
-	(cd "$3" && md5sum ./*) > "/tmp/sums.$2"
+	(cd "$3" && find . -type f -exec md5sum {} +) > "/tmp/sums.$2"
 }
 
 get_files()
