@@ -604,6 +604,8 @@ static bool any_waiting(struct icfg_plan *plan)
 /* Restore each group of @plan that is not restored, as far as that can be done. */
 static void revert_groups(struct icfg_plan *plan)
 {
+	bool last = false;
+
 	plan->lock_until = jiffies + LOCK_WAIT;
 
 	for (;;) {
@@ -611,9 +613,12 @@ static void revert_groups(struct icfg_plan *plan)
 			run_round(plan);
 		if (!any_waiting(plan))
 			return;
-		if (!may_wait(plan))
+		if (last)
 			break;
-		schedule_timeout_uninterruptible(ROUND_POLL);
+		/* One more round for what has returned since the groups were chosen. */
+		last = !may_wait(plan);
+		if (!last)
+			schedule_timeout_uninterruptible(ROUND_POLL);
 	}
 	report_waiting(plan);
 }

@@ -703,6 +703,49 @@ static void revert_hangs(struct kunit *test)
 	end_txn(&w);
 }
 
+/* Called for each switch: the second one hangs, and returns in the round of a revert. */
+static void second_switch_hangs(struct fake *fake)
+{
+	switch (++fake->seen) {
+	case 1:
+		fake->never = ~BIT(FAKE_HANG);
+		fake_fail(fake, 1, 0);
+		break;
+	case 3:
+		fake_let_go(fake);
+		break;
+	}
+}
+
+/*
+ * A switch hangs while another fails, and returns when the groups of the first round
+ * have been chosen: the next round restores its group.
+ */
+static void returns_in_round(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_txn(fake);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		fake_group_add(fake, ICFG_DMA);
+		fake_dev_add(fake, &fake->groups[i], &fake_driver, NULL);
+		fake_stage(fake, txn, &fake->groups[i], "identity");
+	}
+	fake->groups[2].gives = ICFG_DMA;
+	fake->during = second_switch_hangs;
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -ECANCELED);
+	fake->during = NULL;
+	fake_fail(fake, 0, 0);
+	KUNIT_EXPECT_GE(test, fake->seen, 3);
+	while (fake_take_back(fake, txn))
+		;
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, fake->groups[i].type, ICFG_DMA);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, txn);
+}
+
 /* How the steps of a plan run: in turn, or side by side. */
 static const bool orders[] = { false, true };
 
@@ -727,6 +770,7 @@ static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_SLOW(revert_hangs),
 	KUNIT_CASE_SLOW(rollback_hangs),
 	KUNIT_CASE_SLOW(timer_hangs),
+	KUNIT_CASE_SLOW(returns_in_round),
 	KUNIT_CASE_SLOW(supplier_away),
 	{}
 };
