@@ -342,6 +342,7 @@ int cli_need_root(struct cli *cli)
 	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", EACCES,
 			      "\"iommucfg %s\" needs root (CAP_SYS_ADMIN and CAP_SYS_RAWIO in the initial user namespace)",
 			      cli->command);
+	iommucfg_problems_cure(cli->problems, "not-root", NULL);
 	return EXIT_BAD;
 }
 

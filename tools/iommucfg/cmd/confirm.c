@@ -62,6 +62,7 @@ int txn_too_late(struct cli *cli, struct iommucfg_txn *txn)
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
 			      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
 			      iommucfg_txn_name(txn));
+	iommucfg_problems_cure(cli->problems, "not-confirmed", NULL);
 	return EXIT_RESTORED;
 }
 

@@ -37,7 +37,7 @@ struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 			       json_object_new_int64(plan ? iommucfg_plan_unchanged(plan) : 0));
 	json_object_object_add(o, "conflicts",
 			       json_problems(plan ? iommucfg_plan_conflicts(plan) : NULL));
-	json_object_object_add(o, "problems", problems);
+	json_object_object_add(o, "problems", json_worst_first(problems));
 	json_object_object_add(o, "rules", json_rules(plan));
 	json_object_object_add(o, "transaction", json_text(transaction));
 	json_object_object_add(o, "result", json_text(result));

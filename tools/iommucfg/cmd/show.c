@@ -134,6 +134,7 @@ static struct json_object *json_device(struct iommucfg_device *device)
 	json_object_object_add(o, "path", json_text(iommucfg_device_path(device)));
 	json_object_object_add(o, "vendor_name", json_text(iommucfg_device_vendor_name(device)));
 	json_object_object_add(o, "device_name", json_text(iommucfg_device_device_name(device)));
+	json_add_ids(o, device);
 	json_object_object_add(o, "in_use", json_uses(device));
 	return o;
 }

@@ -200,6 +200,14 @@ int iommucfg_problems_add(struct iommucfg_problems *problems,
 	__attribute__((format(printf, 5, 6)));
 
 /**
+ * iommucfg_problems_cure() - say more of the problem that was added last
+ * @code: lower-case words with "-" between them, for programs; copied
+ * @fix: a line for sh that helps, or NULL; copied. Left out if it is not one line
+ */
+void iommucfg_problems_cure(struct iommucfg_problems *problems, const char *code,
+			    const char *fix);
+
+/**
  * iommucfg_problems_append() - copy all problems of a list to the end of another
  * @to: list, or NULL: nothing happens
  * @from: another list, which stays as it is; may be NULL
@@ -220,6 +228,16 @@ enum iommucfg_severity iommucfg_problem_severity(const struct iommucfg_problem *
  * "standing", or what iommucfg_problems_add() was given.
  */
 const char *iommucfg_problem_kind(const struct iommucfg_problem *problem);
+
+/**
+ * iommucfg_problem_code() - what it is, for programs; stable
+ *
+ * Return: a word as iommucfg-json(5) has them; the kind where there is none of its own.
+ */
+const char *iommucfg_problem_code(const struct iommucfg_problem *problem);
+
+/** iommucfg_problem_fix() - a line for sh that helps, or NULL */
+const char *iommucfg_problem_fix(const struct iommucfg_problem *problem);
 
 /** iommucfg_problem_message() - a sentence, without file and line */
 const char *iommucfg_problem_message(const struct iommucfg_problem *problem);

@@ -150,20 +150,26 @@ int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *proble
 	if (!faccessat(ctx->rootfd, "sys/module/iommu_configfs", F_OK, 0)) {
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the module iommu-configfs is loaded, but configfs is not mounted: \"mount -t configfs none /sys/kernel/config\" mounts it");
+		ic_problem_cure(problems, "no-configfs",
+				"mount -t configfs none /sys/kernel/config");
 		return -ENODEV;
 	}
 	ic_release(ctx, release, sizeof(release));
 	if (sscanf(release, "%u.%u", &major, &minor) == 2 &&
-	    (major < 6 || (major == 6 && minor < 12)))
+	    (major < 6 || (major == 6 && minor < 12))) {
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the kernel module is not loaded, and this kernel (%s) is too old for it: \"modprobe iommu-configfs\" needs 6.12 or later",
 				      release);
-	else if (signed_only(ctx))
+		ic_problem_cure(problems, "kernel-too-old", NULL);
+		return -ENODEV;
+	}
+	if (signed_only(ctx))
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the kernel module is not loaded: \"modprobe iommu-configfs\" loads it; this kernel takes only modules that are signed with a key it knows, so if that says \"Key was rejected by service\" or \"Operation not permitted\": see SECURE BOOT in iommucfg(8)");
 	else
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR, "system", ENODEV,
 				      "the kernel module is not loaded: \"modprobe iommu-configfs\" loads it");
+	ic_problem_cure(problems, "no-module", "modprobe iommu-configfs");
 	return -ENODEV;
 }
 

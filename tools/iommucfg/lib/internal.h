@@ -35,6 +35,8 @@ struct iommucfg_problem {
 	char *device;
 	char *phase;
 	char *error_word;	/* an errno name as the kernel wrote it */
+	char *code;		/* NULL: the kind */
+	char *fix;
 	long group;
 	int line;
 	int error;
@@ -235,6 +237,8 @@ void ic_free_names(char **names);
 int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severity,
 	       const char *kind, const struct ic_where *where, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
+void ic_problem_cure(struct iommucfg_problems *problems, const char *code, const char *fix, ...)
+	__attribute__((format(printf, 3, 4)));
 struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems);
 void ic_problems_keep(struct iommucfg_problems *problems, struct iommucfg_group *const *groups,
 		      size_t count);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Parts of JSON documents. Every key is always there; what is not known is null. */
 #include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -68,6 +70,54 @@ struct json_object *json_number(long number)
 	return number < 0 ? NULL : json_object_new_int64(number);
 }
 
+static const char *word_of(enum iommucfg_word word)
+{
+	switch (word) {
+	case IOMMUCFG_WORD_NET:
+		return "net";
+	case IOMMUCFG_WORD_BLOCK:
+		return "block";
+	case IOMMUCFG_WORD_DEFAULT_ROUTE:
+		return "default-route";
+	case IOMMUCFG_WORD_MOUNTED:
+		return "mounted";
+	case IOMMUCFG_WORD_OTHER:
+		return "other";
+	default:
+		return NULL;
+	}
+}
+
+/* The mount point, of what is mounted: what stands in between is told after it. */
+static struct json_object *where_of(const struct iommucfg_use *use)
+{
+	const char *detail = iommucfg_use_detail(use), *end;
+	struct json_object *o;
+	char *path;
+
+	if (strcmp(iommucfg_use_kind(use), "mount") || !detail || *detail != '/')
+		return NULL;
+	end = strstr(detail, " over ");
+	path = strndup(detail, end ? (size_t)(end - detail) : strlen(detail));
+	o = json_text(path);
+	free(path);
+	return o;
+}
+
+/* What a device is, as numbers. */
+void json_add_ids(struct json_object *o, struct iommucfg_device *device)
+{
+	long class = iommucfg_device_class(device);
+	char digits[16];
+
+	snprintf(digits, sizeof(digits), "%06lx", class & 0xffffff);
+	json_object_object_add(o, "vendor", json_number(iommucfg_device_vendor(device)));
+	json_object_object_add(o, "device_id", json_number(iommucfg_device_id(device)));
+	json_object_object_add(o, "class", json_text(class < 0 ? NULL : digits));
+	json_object_object_add(o, "removable",
+			       json_object_new_boolean(iommucfg_device_removable(device)));
+}
+
 struct json_object *json_uses(const struct iommucfg_device *device)
 {
 	struct json_object *array = json_object_new_array(), *o;
@@ -80,10 +130,20 @@ struct json_object *json_uses(const struct iommucfg_device *device)
 		json_object_object_add(o, "kind", json_text(iommucfg_use_kind(use)));
 		json_object_object_add(o, "name", json_text(iommucfg_use_name(use)));
 		json_object_object_add(o, "detail", json_text(iommucfg_use_detail(use)));
+		json_object_object_add(o, "where", where_of(use));
+		json_object_object_add(o, "word", json_text(word_of(iommucfg_use_word(use))));
+		json_object_object_add(o, "default_route", json_object_new_boolean(
+				       iommucfg_use_default_route(use)));
 		json_object_array_add(array, o);
 	}
 	return array;
 }
+
+static const char *const severities[] = {
+	[IOMMUCFG_WARNING] = "warning",
+	[IOMMUCFG_REFUSED] = "refused",
+	[IOMMUCFG_ERROR] = "error",
+};
 
 void json_add_problems(struct json_object *array, const struct iommucfg_problems *problems)
 {
@@ -95,6 +155,9 @@ void json_add_problems(struct json_object *array, const struct iommucfg_problems
 		p = iommucfg_problems_get(problems, i);
 		o = json_object_new_object();
 		json_object_object_add(o, "kind", json_text(iommucfg_problem_kind(p)));
+		json_object_object_add(o, "severity",
+				       json_text(severities[iommucfg_problem_severity(p)]));
+		json_object_object_add(o, "code", json_text(iommucfg_problem_code(p)));
 		json_object_object_add(o, "message", json_text(iommucfg_problem_message(p)));
 		json_object_object_add(o, "file", json_text(iommucfg_problem_file(p)));
 		json_object_object_add(o, "line", json_number(iommucfg_problem_line(p)));
@@ -102,8 +165,28 @@ void json_add_problems(struct json_object *array, const struct iommucfg_problems
 		json_object_object_add(o, "group", json_number(iommucfg_problem_group(p)));
 		json_object_object_add(o, "device", json_text(iommucfg_problem_device(p)));
 		json_object_object_add(o, "errno", json_text(iommucfg_problem_errno(p)));
+		json_object_object_add(o, "fix", json_text(iommucfg_problem_fix(p)));
 		json_object_array_add(array, o);
 	}
+}
+
+/* The same problems, worst first, else in their order. Releases @array. */
+struct json_object *json_worst_first(struct json_object *array)
+{
+	size_t i, n = json_object_array_length(array);
+	struct json_object *sorted = json_object_new_array(), *o, *severity;
+	int s;
+
+	for (s = IOMMUCFG_ERROR; s >= IOMMUCFG_WARNING; s--) {
+		for (i = 0; i < n; i++) {
+			o = json_object_array_get_idx(array, i);
+			if (json_object_object_get_ex(o, "severity", &severity) &&
+			    !strcmp(json_object_get_string(severity), severities[s]))
+				json_object_array_add(sorted, json_object_get(o));
+		}
+	}
+	json_object_put(array);
+	return sorted;
 }
 
 struct json_object *json_problems(const struct iommucfg_problems *problems)
@@ -111,7 +194,7 @@ struct json_object *json_problems(const struct iommucfg_problems *problems)
 	struct json_object *array = json_object_new_array();
 
 	json_add_problems(array, problems);
-	return array;
+	return json_worst_first(array);
 }
 
 /* The lines of a report of the kernel's, as problems have them. */
@@ -180,6 +263,7 @@ struct json_object *json_change(const struct iommucfg_plan *plan,
 		json_object_object_add(d, "driver", json_text(iommucfg_device_driver(device)));
 		json_object_object_add(d, "follows", json_object_new_boolean(
 				       iommucfg_plan_follows(plan, change, device)));
+		json_add_ids(d, device);
 		json_object_object_add(d, "in_use", json_uses(device));
 		json_object_array_add(devices, d);
 	}

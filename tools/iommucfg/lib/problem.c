@@ -20,6 +20,8 @@ static void problem_clear(struct iommucfg_problem *p)
 	free(p->device);
 	free(p->phase);
 	free(p->error_word);
+	free(p->code);
+	free(p->fix);
 }
 
 void iommucfg_problems_free(struct iommucfg_problems *problems)
@@ -94,6 +96,51 @@ struct iommucfg_problem *ic_problem_last(struct iommucfg_problems *problems)
 	return problems && problems->n ? &problems->v[problems->n - 1] : NULL;
 }
 
+static bool is_one_line(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return false;
+	return true;
+}
+
+/*
+ * The code and the cure of the problem that was added last; @fix as for printf(), or NULL.
+ * They are extras: want of memory leaves them out.
+ */
+void ic_problem_cure(struct iommucfg_problems *problems, const char *code, const char *fix, ...)
+{
+	struct iommucfg_problem *p = ic_problem_last(problems);
+	va_list args;
+	char *line;
+
+	if (!p)
+		return;
+	free(p->code);
+	p->code = strdup(code);
+	if (!fix)
+		return;
+	va_start(args, fix);
+	if (vasprintf(&line, fix, args) < 0)
+		line = NULL;
+	va_end(args);
+	/* It is for a shell. */
+	if (line && !is_one_line(line)) {
+		free(line);
+		line = NULL;
+	}
+	free(p->fix);
+	p->fix = line;
+}
+
+void iommucfg_problems_cure(struct iommucfg_problems *problems, const char *code, const char *fix)
+{
+	if (fix)
+		ic_problem_cure(problems, code, "%s", fix);
+	else
+		ic_problem_cure(problems, code, NULL);
+}
+
 int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem *from)
 {
 	struct ic_where where = {
@@ -108,7 +155,8 @@ int ic_problems_copy(struct iommucfg_problems *to, const struct iommucfg_problem
 		return ret;
 	last = ic_problem_last(to);
 	if (ic_strdup(&last->phase, from->phase) ||
-	    ic_strdup(&last->error_word, from->error_word))
+	    ic_strdup(&last->error_word, from->error_word) ||
+	    ic_strdup(&last->code, from->code) || ic_strdup(&last->fix, from->fix))
 		return -ENOMEM;
 	return 0;
 }
@@ -211,4 +259,14 @@ const char *iommucfg_problem_errno(const struct iommucfg_problem *problem)
 	if (problem->error_word)
 		return problem->error_word;
 	return problem->error ? strerrorname_np(problem->error) : NULL;
+}
+
+const char *iommucfg_problem_code(const struct iommucfg_problem *problem)
+{
+	return problem->code ? problem->code : problem->kind;
+}
+
+const char *iommucfg_problem_fix(const struct iommucfg_problem *problem)
+{
+	return problem->fix;
 }

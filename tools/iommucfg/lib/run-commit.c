@@ -237,6 +237,8 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
 			      "transaction \"%s\" is %s: its rollback did not succeed (%s)",
 			      run->transaction, iommucfg_state_name(state), strerror(-ret));
+	ic_problem_cure(run->problems, "rollback-failed", "iommucfg rollback %s",
+			run->transaction);
 	/* Still committed: let nobody remove the record that undoes it. */
 	if (state == IOMMUCFG_STATE_COMMITTED || state == IOMMUCFG_STATE_UNKNOWN) {
 		iommucfg_txn_free(run->txn);

@@ -10,6 +10,7 @@ static int not_confirmed(struct iommucfg_run *run)
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
 			      "transaction \"%s\" was not confirmed in time and has been undone",
 			      run->transaction);
+	ic_problem_cure(run->problems, "not-confirmed", NULL);
 	return IOMMUCFG_RUN_RESTORED;
 }
 

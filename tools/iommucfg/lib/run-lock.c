@@ -76,6 +76,7 @@ static int busy(struct iommucfg_run *run)
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
 			      "another iommucfg%s is changing groups, for more than %d seconds now: nothing was touched; try again later",
 			      name, WAIT_SECONDS);
+	ic_problem_cure(run->problems, "busy", NULL);
 	return IOMMUCFG_RUN_REFUSED;
 }
 

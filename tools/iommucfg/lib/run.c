@@ -288,6 +288,9 @@ int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state)
 		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
 				      "the state of transaction \"%s\" cannot be read (%s), so whether its change stands is not known: see \"iommucfg status %s\"",
 				      run->transaction, strerror(-ret), run->transaction);
+	if (!run->lost)
+		ic_problem_cure(run->problems, "state-unreadable", "iommucfg status %s",
+				run->transaction);
 	run->lost = true;
 	return IOMMUCFG_RUN_DONE;
 }
@@ -443,6 +446,7 @@ static int need_root(struct iommucfg_run *run)
 	iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", EACCES,
 			      "\"iommucfg %s\" needs root (CAP_SYS_ADMIN and CAP_SYS_RAWIO in the initial user namespace)",
 			      run->action ? run->action : "apply");
+	ic_problem_cure(run->problems, "not-root", NULL);
 	return IOMMUCFG_RUN_ERROR;
 }
 
@@ -618,6 +622,7 @@ static int compare(struct iommucfg_run *run)
 		return IOMMUCFG_RUN_DONE;
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", ESTALE,
 			      "the plan is not what it was when you were asked, as something has changed meanwhile: nothing was touched; try again");
+	ic_problem_cure(run->problems, "plan-differs", NULL);
 	return IOMMUCFG_RUN_REFUSED;
 }
 

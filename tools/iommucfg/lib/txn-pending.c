@@ -16,6 +16,10 @@ static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
 			      "transaction \"%s\" failed and could not be restored in full%s%s%s: see \"iommucfg status %s\", then \"iommucfg rollback %s\"" :
 			      "transaction \"%s\" is unconfirmed%s%s%s: \"iommucfg confirm %s\" keeps it, \"iommucfg rollback %s\" undoes it",
 			      name, any ? " (" : "", any ? more : "", any ? ")" : "", name, name);
+	if (state == IOMMUCFG_STATE_FAILED)
+		ic_problem_cure(problems, "transaction-failed", "iommucfg rollback %s", name);
+	else
+		ic_problem_cure(problems, "transaction-unconfirmed", "iommucfg confirm %s", name);
 	free(more);
 }
 
@@ -40,6 +44,7 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 			iommucfg_problems_add(problems, severity, "transaction", -ret,
 					      "the state of transaction \"%s\" cannot be read, so there may be something to decide about it first: %s",
 					      names[i], strerror(-ret));
+			ic_problem_cure(problems, "state-unreadable", NULL);
 		}
 		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
 			found++;

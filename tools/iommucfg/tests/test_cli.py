@@ -26,17 +26,21 @@ def show_needs_nothing():
         assert gpu["path"] == "0000:00:1c.4/00.0" and gpu["required_type"] is None
         assert gpu["vendor_name"] == "NVIDIA Corporation", gpu
         disk = d["groups"][2]["devices"][0]["in_use"]
-        assert {"kind": "mount", "name": "nvme0n1p2", "detail": "/home over dm-0 (vg-home)"} in disk
-        assert {"kind": "swap", "name": "nvme0n1p3", "detail": "swap"} in disk
-        assert {"kind": "dm", "name": "nvme0n1p2", "detail": "dm-0 (vg-home)"} in disk
+        assert {"kind": "mount", "name": "nvme0n1p2", "detail": "/home over dm-0 (vg-home)",
+                "where": "/home", "word": "mounted", "default_route": False} in disk
+        told = [(x["kind"], x["name"], x["detail"], x["where"]) for x in disk]
+        assert ("swap", "nvme0n1p3", "swap", None) in told
+        assert ("dm", "nvme0n1p2", "dm-0 (vg-home)", None) in told
         eth = d["groups"][3]["devices"][0]["in_use"][0]
         assert eth["kind"] == "net" and "10.0.2.15/24" in eth["detail"]
         assert "default route" in eth["detail"]
         sda = d["groups"][4]["devices"][1]["in_use"]
-        assert sda == [{"kind": "mount", "name": "sda", "detail": "/srv/my data"}], sda
+        assert sda == [{"kind": "mount", "name": "sda", "detail": "/srv/my data",
+                        "where": "/srv/my data", "word": "mounted", "default_route": False}], sda
         vm = d["groups"][6]["devices"][0]["in_use"]
         assert vm == [{"kind": "vfio", "name": "/dev/vfio/6",
-                       "detail": "held by PID 4711 (qemu-system-x86)"}], vm
+                       "detail": "held by PID 4711 (qemu-system-x86)", "where": None,
+                       "word": None, "default_route": False}], vm
         assert d["groups"][9]["devices"][0]["in_use"][0]["detail"] == "/fast"
         kinds = {u["kind"] for u in d["groups"][10]["devices"][0]["in_use"]}
         assert kinds == {"vfs", "mount"}, kinds
@@ -567,12 +571,14 @@ def status_of_saved_tree():
             with open(f"{base}/{path}", "w") as f:
                 f.write(text)
         (t,) = h.json("status", code=0)["transactions"]
+        assert t.pop("age") >= 0
         assert t["name"] == "night" and t["state"] == "unconfirmed"
         assert t["groups"] == [{"group": 1, "type": "identity", "current_type": "identity",
                                 "status": "changed"}]
         assert [(x["device"], x["phase"], x["errno"]) for x in t["report"]] == [
             ("0000:01:00.0", "probe", "EAGAIN"), (None, None, None), (None, "verify", "EIO")], t
-        assert h.json("status", "night", code=0)["transactions"] == [t]
+        (same,) = h.json("status", "night", code=0)["transactions"]
+        assert same.pop("age") >= 0 and same == t
         assert "unconfirmed" in h.run("status", code=0).out
         assert h.json("status", "nosuch", code=1)["transactions"] == []
         d = h.json("show", "1", code=0)["groups"][0]["devices"]

@@ -264,5 +264,46 @@ def not_at_work():
         assert p.wait(120) == 0
 
 
+@test
+def problems_for_programs():
+    """Severity, a stable code, a line that helps; the worst come first."""
+    with Host(True) as h:
+        unconfirmed(h)
+        d = h.json("set", "2", "DMA", code=3)
+        (p,) = [x for x in d["problems"] if x["code"] == "transaction-unconfirmed"]
+        assert p["severity"] == "refused" and p["fix"] == "iommucfg confirm a", p
+        order = ["error", "refused", "warning"]
+        ranks = [order.index(x["severity"]) for x in d["problems"]]
+        assert ranks == sorted(ranks), d["problems"]
+        d = h.json("plan", h.policy('rules = (); default = "keep";'))
+        assert [(x["severity"], x["code"]) for x in d["problems"] if x["kind"] == "transaction"] \
+            == [("warning", "transaction-unconfirmed")], d
+    with Host() as h:
+        d = h.json("set", "1", "DMA", code=1)
+        assert ("error", "no-module", "modprobe iommu-configfs") in [
+            (x["severity"], x["code"], x["fix"]) for x in d["problems"]], d
+        # Warnings do not come before what they are about.
+        d = h.json("plan", h.policy('rules = ({ name = "a"; match = { bus = "pci"; }; '
+                                    'type = "identity"; });'))
+        assert len({x["severity"] for x in d["problems"]}) > 1, d
+        ranks = [order.index(x["severity"]) for x in d["problems"]]
+        assert ranks == sorted(ranks), d["problems"]
+
+
+@test
+def devices_for_programs():
+    with Host() as h:
+        groups = {g["group"]: g for g in h.json("show", code=0)["groups"]}
+        (gpu,) = [x for x in groups[1]["devices"] if x["name"] == "0000:01:00.0"]
+        assert (gpu["vendor"], gpu["device_id"], gpu["class"], gpu["removable"]) == (
+            0x10de, 0x2330, "030200", False), gpu
+        (smmu,) = groups[7]["devices"]
+        assert smmu["vendor"] is None and smmu["class"] is None
+        (nic,) = groups[3]["devices"]
+        assert (nic["in_use"][0]["word"], nic["in_use"][0]["default_route"]) == (
+            "default-route", True), nic
+        assert groups[6]["devices"][0]["in_use"][0]["word"] is None
+
+
 if __name__ == "__main__":
     sys.exit(main("manners"))
