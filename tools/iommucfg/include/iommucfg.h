@@ -56,12 +56,12 @@ struct iommucfg_txn;		/* one transaction of the kernel's */
  *	kernel: cannot be asked for, and could not be put back
  */
 enum iommucfg_type {
-	IOMMUCFG_TYPE_NONE,
-	IOMMUCFG_TYPE_IDENTITY,
-	IOMMUCFG_TYPE_DMA,
-	IOMMUCFG_TYPE_DMA_FQ,
-	IOMMUCFG_TYPE_AUTO,
-	IOMMUCFG_TYPE_OTHER,
+	IOMMUCFG_TYPE_NONE	= 0,
+	IOMMUCFG_TYPE_IDENTITY	= 1,
+	IOMMUCFG_TYPE_DMA	= 2,
+	IOMMUCFG_TYPE_DMA_FQ	= 3,
+	IOMMUCFG_TYPE_AUTO	= 4,
+	IOMMUCFG_TYPE_OTHER	= 255,
 };
 
 /**
@@ -148,9 +148,9 @@ int iommucfg_kernel_generation(struct iommucfg *ctx, uint64_t *generation);
  * @IOMMUCFG_ERROR: policy, input or system are wrong
  */
 enum iommucfg_severity {
-	IOMMUCFG_WARNING,
-	IOMMUCFG_REFUSED,
-	IOMMUCFG_ERROR,
+	IOMMUCFG_WARNING	= 0,
+	IOMMUCFG_REFUSED	= 1,
+	IOMMUCFG_ERROR		= 2,
 };
 
 /** iommucfg_problems_new() - make an empty list; NULL where memory is short */

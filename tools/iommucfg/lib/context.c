@@ -24,14 +24,15 @@ static const char *const type_names[] = {
 	[IOMMUCFG_TYPE_DMA] = "DMA",
 	[IOMMUCFG_TYPE_DMA_FQ] = "DMA-FQ",
 	[IOMMUCFG_TYPE_AUTO] = "auto",
-	[IOMMUCFG_TYPE_OTHER] = "unknown",
 };
+
+#define NUM_TYPES	(sizeof(type_names) / sizeof(*type_names))
 
 enum iommucfg_type iommucfg_type_parse(const char *word)
 {
-	int type;
+	size_t type;
 
-	for (type = IOMMUCFG_TYPE_IDENTITY; type <= IOMMUCFG_TYPE_AUTO; type++)
+	for (type = IOMMUCFG_TYPE_IDENTITY; type < NUM_TYPES; type++)
 		if (!strcmp(word, type_names[type]))
 			return type;
 	return IOMMUCFG_TYPE_OTHER;
@@ -39,7 +40,7 @@ enum iommucfg_type iommucfg_type_parse(const char *word)
 
 const char *iommucfg_type_name(enum iommucfg_type type)
 {
-	return type_names[type];
+	return (size_t)type < NUM_TYPES ? type_names[type] : "unknown";
 }
 
 int iommucfg_new(struct iommucfg **out, const char *root)

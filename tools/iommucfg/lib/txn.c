@@ -195,12 +195,13 @@ static const char *const state_names[] = {
 	[IOMMUCFG_STATE_ROLLING_BACK] = "rolling-back",
 	[IOMMUCFG_STATE_ROLLED_BACK] = "rolled-back",
 	[IOMMUCFG_STATE_FAILED] = "failed",
-	[IOMMUCFG_STATE_UNKNOWN] = "unknown",
 };
+
+#define NUM_STATES	(sizeof(state_names) / sizeof(*state_names))
 
 const char *iommucfg_state_name(enum iommucfg_state state)
 {
-	return state_names[state];
+	return (size_t)state < NUM_STATES ? state_names[state] : "unknown";
 }
 
 static bool is_there(const struct iommucfg_txn *txn)
@@ -220,7 +221,7 @@ int iommucfg_txn_read_state(struct iommucfg_txn *txn, enum iommucfg_state *state
 {
 	char word[32];
 	ssize_t n;
-	int i;
+	size_t i;
 
 	*state = IOMMUCFG_STATE_UNKNOWN;
 	n = ic_read_attr(txn->fd, "state", word, sizeof(word));
@@ -229,7 +230,7 @@ int iommucfg_txn_read_state(struct iommucfg_txn *txn, enum iommucfg_state *state
 		*state = IOMMUCFG_STATE_GONE;
 	else if (n < 0)
 		return n;
-	for (i = IOMMUCFG_STATE_STAGED; n >= 0 && i < IOMMUCFG_STATE_UNKNOWN; i++)
+	for (i = IOMMUCFG_STATE_STAGED; n >= 0 && i < NUM_STATES; i++)
 		if (!strcmp(word, state_names[i]))
 			*state = i;
 	return *state == IOMMUCFG_STATE_UNKNOWN ? -EPROTO : 0;
