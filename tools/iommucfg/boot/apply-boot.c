@@ -26,7 +26,7 @@ int read_system_policy(struct cli *cli, struct iommucfg_policy *policy)
 		ret = 1;
 	else
 		iommucfg_problems_append(cli->problems, problems);
-	iommucfg_problems_free(problems);
+	iommucfg_problems_unref(problems);
 	return ret;
 }
 
@@ -184,7 +184,7 @@ static int fall_back(struct run *run, struct iommucfg_policy **policy, const cha
 	char *name;
 
 	say_fallback(cli, asked, text);
-	iommucfg_policy_free(*policy);
+	iommucfg_policy_unref(*policy);
 	*policy = NULL;
 	if (iommucfg_policy_new(cli->ctx, policy))
 		return cli_nomem();
@@ -305,6 +305,6 @@ int apply_boot(struct run *run, long tries, long limit)
 		boot_initramfs_is_over(cli);
 	loud(run, code);
 	code = run_finish(run, code);
-	iommucfg_policy_free(policy);
+	iommucfg_policy_unref(policy);
 	return code;
 }

@@ -249,6 +249,6 @@ enum early early_confirm(struct cli *cli)
 	}
 	if (early != EARLY_BROKEN)
 		iommucfg_txn_forget(txn);
-	iommucfg_txn_free(txn);
+	iommucfg_txn_unref(txn);
 	return early;
 }

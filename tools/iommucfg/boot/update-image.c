@@ -319,8 +319,8 @@ static void withdraw(const char *root)
 	free(path);
 	if (!iommucfg_new(&ctx, root) && !iommucfg_policy_new(ctx, &none))
 		iommucfg_standing_sync(none, NULL);
-	iommucfg_policy_free(none);
-	iommucfg_free(ctx);
+	iommucfg_policy_unref(none);
+	iommucfg_unref(ctx);
 }
 
 /* One at a time: the second one finds the image as it should be. */

@@ -112,7 +112,7 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 
 static int read_files(struct cli *cli, struct asked *asked)
 {
-	iommucfg_policy_free(asked->policy);
+	iommucfg_policy_unref(asked->policy);
 	asked->policy = NULL;
 	if (iommucfg_policy_new(cli->ctx, &asked->policy))
 		return cli_nomem();
@@ -162,7 +162,7 @@ static void give_up(struct run *run)
 		boot_out_of_force(cli);
 		iommucfg_standing_sync(none, cli->problems);
 	}
-	iommucfg_policy_free(none);
+	iommucfg_policy_unref(none);
 }
 
 /*
@@ -216,7 +216,7 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		/* Nothing is locked, changed or written down. */
 		code = cli_read_policy(cli, asked.policy, asked.num_files, asked.files) ?
 		       plan_end(&run, EXIT_BAD, false) : plan_dry(&run);
-		iommucfg_policy_free(asked.policy);
+		iommucfg_policy_unref(asked.policy);
 		return code;
 	}
 	code = read_policy(&run, &asked);
@@ -235,6 +235,6 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		}
 	}
 	code = run_finish(&run, code);
-	iommucfg_policy_free(asked.policy);
+	iommucfg_policy_unref(asked.policy);
 	return code;
 }

@@ -89,6 +89,6 @@ int cmd_check(struct cli *cli, int argc, char **argv)
 		cli_note(cli, "the policy is right: %s", rules ? rules : "");
 		free(rules);
 	}
-	iommucfg_policy_free(policy);
+	iommucfg_policy_unref(policy);
 	return code;
 }

@@ -91,7 +91,7 @@ static int by_name(struct cli *cli, const char *name, struct json_object *remove
 	default:
 		code = remove_it(cli, txn, removed);
 	}
-	iommucfg_txn_free(txn);
+	iommucfg_txn_unref(txn);
 	return code;
 }
 
@@ -112,7 +112,7 @@ static int all(struct cli *cli, struct json_object *removed)
 			continue;
 		if (is_left(txn, iommucfg_txn_state(txn)))
 			code = cli_worse(code, remove_it(cli, txn, removed));
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	iommucfg_txn_list_free(names);
 	return code;

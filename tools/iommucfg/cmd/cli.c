@@ -110,7 +110,7 @@ static void tell_from(struct cli *cli, const struct iommucfg_problems *problems,
 	}
 	for (i = 0; i < iommucfg_problems_count(folded); i++)
 		tell(cli, iommucfg_problems_get(folded, i));
-	iommucfg_problems_free(folded);
+	iommucfg_problems_unref(folded);
 }
 
 void cli_tell_list(struct cli *cli, const struct iommucfg_problems *problems)

@@ -243,7 +243,7 @@ static int act(struct cli *cli, const char *name,
 			if (code >= 0)
 				snprintf(found, sizeof(found), "%s", name);
 		}
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 		txn = *found ? NULL : txn_find(cli, name);
 	}
 	if (txn) {
@@ -257,7 +257,7 @@ static int act(struct cli *cli, const char *name,
 		if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
 		    state == IOMMUCFG_STATE_ROLLED_BACK)
 			iommucfg_txn_forget(txn);
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	} else if (!*found) {
 		code = EXIT_BAD;
 	}

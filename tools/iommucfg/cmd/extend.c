@@ -118,6 +118,6 @@ int cmd_extend(struct cli *cli, int argc, char **argv)
 			 name, seconds, name);
 	if (cli->json)
 		code = cli_worse(code, print_json(cli, name, txn, code));
-	iommucfg_txn_free(txn);
+	iommucfg_txn_unref(txn);
 	return code;
 }

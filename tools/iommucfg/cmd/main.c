@@ -93,8 +93,8 @@ int main(int argc, char **argv)
 	cli.argv = copy;
 	code = run(&cli, argc, argv);
 	cli_tell(&cli);
-	iommucfg_problems_free(cli.problems);
-	iommucfg_free(cli.ctx);
+	iommucfg_problems_unref(cli.problems);
+	iommucfg_unref(cli.ctx);
 	free(copy);
 	if (fflush(stdout) || ferror(stdout)) {
 		fputs("iommucfg: standard output cannot be written\n", stderr);

@@ -29,7 +29,7 @@ static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
 			iommucfg_plan_check(plan, txn);
 	}
 	iommucfg_txn_forget(txn);
-	iommucfg_txn_free(txn);
+	iommucfg_txn_unref(txn);
 }
 
 static int judge(const struct iommucfg_plan *plan)
@@ -90,8 +90,8 @@ int plan_end(struct run *run, int code, bool quiet)
 		code = cli_worse(code, plan_print(cli, plan));
 		plan_print_verdict(cli, plan);
 	}
-	iommucfg_plan_free(plan);
-	iommucfg_topology_free(run->topology);
+	iommucfg_plan_unref(plan);
+	iommucfg_topology_unref(run->topology);
 	return code;
 }
 
@@ -163,7 +163,7 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 					      "no plan could be made: %s", strerror(-ret));
 	}
 	code = plan_end(&run, code, quiet);
-	iommucfg_policy_free(policy);
+	iommucfg_policy_unref(policy);
 	return code;
 }
 

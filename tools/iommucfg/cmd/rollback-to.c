@@ -474,7 +474,7 @@ static char *unconfirmed(struct cli *cli, int *count)
 			found = strdup(names[i]);
 			++*count;
 		}
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	if (n >= 0)
 		iommucfg_txn_list_free(names);

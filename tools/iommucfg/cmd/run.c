@@ -302,7 +302,7 @@ static int lock_and_plan_again(struct run *run)
 	code = iommucfg_run_stage(run->run, code);
 	if (code)
 		iommucfg_problems_append(told, run->cli->problems);
-	iommucfg_problems_free(run->cli->problems);
+	iommucfg_problems_unref(run->cli->problems);
 	run->cli->problems = told;
 	iommucfg_run_set_problems(run->run, told);
 	return code;

@@ -27,7 +27,7 @@ static int save(struct cli *cli, const char *file, char **text, size_t *rules)
 	if (iommucfg_topology_scan(cli->ctx, &topology, cli->problems))
 		return EXIT_BAD;
 	ret = iommucfg_save(topology, text, rules, cli->problems);
-	iommucfg_topology_free(topology);
+	iommucfg_topology_unref(topology);
 	if (ret) {
 		*text = NULL;
 		return cli_nomem();

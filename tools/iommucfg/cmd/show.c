@@ -296,6 +296,6 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 	else if (chosen)
 		ret = print_table(cli, topology, chosen, all);
 	free(chosen);
-	iommucfg_topology_free(topology);
+	iommucfg_topology_unref(topology);
 	return cli_worse(code, ret);
 }

@@ -232,6 +232,6 @@ int cmd_standing(struct cli *cli, int argc, char **argv)
 	else if (!code)
 		code = print_table(cli, names, report);
 	iommucfg_standing_list_free(names);
-	iommucfg_problems_free(report);
+	iommucfg_problems_unref(report);
 	return code;
 }

@@ -150,7 +150,7 @@ static struct json_object *report_of(struct iommucfg_txn *txn)
 	if (report)
 		iommucfg_txn_report(txn, IOMMUCFG_WARNING, report);
 	array = json_report(report);
-	iommucfg_problems_free(report);
+	iommucfg_problems_unref(report);
 	return array;
 }
 
@@ -189,7 +189,7 @@ static void print_reports(struct cli *cli, char **names, int n)
 	for (i = 0; i < n; i++) {
 		report = iommucfg_problems_new();
 		if (!report || iommucfg_txn_open(cli->ctx, names[i], &txn)) {
-			iommucfg_problems_free(report);
+			iommucfg_problems_unref(report);
 			continue;
 		}
 		if (iommucfg_txn_report(txn, IOMMUCFG_WARNING, report) > 0)
@@ -199,8 +199,8 @@ static void print_reports(struct cli *cli, char **names, int n)
 			cli_put(stdout, iommucfg_problem_message(iommucfg_problems_get(report, j)));
 			putchar('\n');
 		}
-		iommucfg_problems_free(report);
-		iommucfg_txn_free(txn);
+		iommucfg_problems_unref(report);
+		iommucfg_txn_unref(txn);
 	}
 }
 
@@ -226,7 +226,7 @@ static int print_all(struct cli *cli, char **names, int n)
 			txn_lines(t, txn);
 		else
 			json_object_array_add(array, json_txn(txn));
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	if (t) {
 		ret = table_print(t);
@@ -268,7 +268,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
 			code = EXIT_BAD;
 			n = 0;
 		}
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	} else if (!code) {
 		n = iommucfg_txn_list(cli->ctx, &names);
 		which = names;

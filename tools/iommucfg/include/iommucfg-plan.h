@@ -38,7 +38,7 @@ struct iommucfg_plan_options {
  * @topology: groups, after iommucfg_topology_scan_use() if uses shall count
  * @policy: rules
  * @options: see there; copied
- * @plan: where to store the plan, which refers to @topology and @policy
+ * @plan: where to store the plan, which holds @topology and @policy
  *
  * Conflicts and problems are part of the plan.
  *
@@ -90,8 +90,11 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
 void iommucfg_plan_restrict(struct iommucfg_plan *plan, struct iommucfg_group *const *groups,
 			    size_t count);
 
-/** iommucfg_plan_free() - release a plan */
-void iommucfg_plan_free(struct iommucfg_plan *plan);
+/** iommucfg_plan_ref() - one more holder of a plan; returns it */
+struct iommucfg_plan *iommucfg_plan_ref(struct iommucfg_plan *plan);
+
+/** iommucfg_plan_unref() - one holder of a plan less */
+void iommucfg_plan_unref(struct iommucfg_plan *plan);
 
 /** iommucfg_plan_num_changes() - groups that would change, sorted by number */
 size_t iommucfg_plan_num_changes(const struct iommucfg_plan *plan);

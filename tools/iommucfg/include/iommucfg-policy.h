@@ -17,13 +17,16 @@ extern "C" {
 
 /**
  * iommucfg_policy_new() - make a policy without rules, default "keep"
- * @ctx: context; must outlive the policy
+ * @ctx: context
  * @policy: where to store it
  */
 int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **policy);
 
-/** iommucfg_policy_free() - release a policy; plans made with it go first */
-void iommucfg_policy_free(struct iommucfg_policy *policy);
+/** iommucfg_policy_ref() - one more holder of a policy; returns it */
+struct iommucfg_policy *iommucfg_policy_ref(struct iommucfg_policy *policy);
+
+/** iommucfg_policy_unref() - one holder of a policy less */
+void iommucfg_policy_unref(struct iommucfg_policy *policy);
 
 /**
  * iommucfg_policy_read_buffer() - append the rules of a text
@@ -34,7 +37,7 @@ void iommucfg_policy_free(struct iommucfg_policy *policy);
  * @problems: gets every error, with file and line
  *
  * Return: 0, or -EINVAL where there was an error; then the policy is good
- * for iommucfg_policy_free() and for reading more files in search of errors.
+ * for iommucfg_policy_unref() and for reading more files in search of errors.
  */
 int iommucfg_policy_read_buffer(struct iommucfg_policy *policy, const char *name,
 				const char *text, size_t length,

@@ -67,8 +67,8 @@ int iommucfg_run_worse(int a, int b);
 
 /**
  * iommucfg_run_new() - make a run; nothing is done yet
- * @ctx: context; must outlive the run
- * @problems: gets what goes wrong, besides what the plan has; must outlive the run
+ * @ctx: context
+ * @problems: gets what goes wrong, besides what the plan has
  * @run: where to store it
  *
  * Return: 0 or -ENOMEM.
@@ -216,7 +216,7 @@ int iommucfg_run_begin(struct iommucfg_run *run);
  */
 int iommucfg_run_scan(struct iommucfg_run *run);
 
-/** iommucfg_run_plan_policy() - plan what a policy wants; it must outlive the run */
+/** iommucfg_run_plan_policy() - plan what a policy wants */
 int iommucfg_run_plan_policy(struct iommucfg_run *run, const struct iommucfg_policy *policy);
 
 /** iommucfg_run_plan_targets() - plan what a list wants */

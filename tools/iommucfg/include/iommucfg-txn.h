@@ -25,12 +25,12 @@ bool iommucfg_txn_name_valid(const char *name);
 
 /**
  * iommucfg_txn_create() - make a transaction
- * @ctx: context; must outlive the object
+ * @ctx: context
  * @name: its name, or NULL for "iommucfg-<pid>-<n>" with the first free n
  * @txn: where to store it
  * @problems: says what is wrong
  *
- * Until iommucfg_txn_free() the object holds a lock on the directory by which
+ * Until iommucfg_txn_unref() the object holds a lock on the directory by which
  * iommucfg_txn_abandoned() tells it from one that a killed process left.
  *
  * Return: 0, -EINVAL for a bad name, -EEXIST for one that is taken, -EACCES,
@@ -46,8 +46,11 @@ int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_
  */
 int iommucfg_txn_open(struct iommucfg *ctx, const char *name, struct iommucfg_txn **txn);
 
-/** iommucfg_txn_free() - release the object; the kernel's transaction stays */
-void iommucfg_txn_free(struct iommucfg_txn *txn);
+/** iommucfg_txn_ref() - one more holder of the object; returns it */
+struct iommucfg_txn *iommucfg_txn_ref(struct iommucfg_txn *txn);
+
+/** iommucfg_txn_unref() - one holder of the object less; the kernel's transaction stays */
+void iommucfg_txn_unref(struct iommucfg_txn *txn);
 
 /**
  * iommucfg_txn_list() - the names of all transactions, sorted
@@ -262,12 +265,15 @@ struct iommucfg_witness;	/* what was there before a change */
 
 /**
  * iommucfg_witness_new() - remember drivers, block devices and interfaces
- * @plan: of all devices in groups that it changes; must outlive the witness
+ * @plan: of all devices in groups that it changes
  */
-int iommucfg_witness_new(const struct iommucfg_plan *plan, struct iommucfg_witness **witness);
+int iommucfg_witness_new(struct iommucfg_plan *plan, struct iommucfg_witness **witness);
 
-/** iommucfg_witness_free() - release it */
-void iommucfg_witness_free(struct iommucfg_witness *witness);
+/** iommucfg_witness_ref() - one more holder of a witness; returns it */
+struct iommucfg_witness *iommucfg_witness_ref(struct iommucfg_witness *witness);
+
+/** iommucfg_witness_unref() - one holder of it less */
+void iommucfg_witness_unref(struct iommucfg_witness *witness);
 
 /**
  * iommucfg_witness_missing() - look again, from outside

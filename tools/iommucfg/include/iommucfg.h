@@ -8,10 +8,11 @@
  *   to be told goes into the struct iommucfg_problems that the caller passes;
  *   it may be NULL, then only the return value is left. -ENOMEM is possible
  *   everywhere and not repeated.
- * - Objects are opaque. What a *_new(), *_scan(), *_open() or *_create() hands
- *   out belongs to the caller, who releases it with the matching *_free().
- *   Every other pointer that a function returns belongs to the object asked
- *   and lives as long as it does. *_free(NULL) does nothing.
+ * - Objects are opaque and counted. What a *_new(), *_scan(), *_open() or *_create()
+ *   hands out has one holder, the caller: *_ref() makes one more, *_unref() one less,
+ *   and the last one releases it. An object holds what it was made of, so that the
+ *   order does not matter. Every other pointer that a function returns belongs to the
+ *   object asked and lives as long as it does. *_unref(NULL) does nothing.
  * - Strings are NUL-terminated, as the kernel gave them. A const char * that
  *   is not known or not there is NULL, a number is -1.
  * - Times are whole seconds.
@@ -109,8 +110,11 @@ const char *iommucfg_suggest(const char *word, const char *const *words);
  */
 int iommucfg_new(struct iommucfg **ctx, const char *root);
 
-/** iommucfg_free() - release a context, after everything made with it */
-void iommucfg_free(struct iommucfg *ctx);
+/** iommucfg_ref() - one more holder of a context; returns it */
+struct iommucfg *iommucfg_ref(struct iommucfg *ctx);
+
+/** iommucfg_unref() - one holder of a context less */
+void iommucfg_unref(struct iommucfg *ctx);
 
 /** iommucfg_root() - the root directory, "" for the running system */
 const char *iommucfg_root(const struct iommucfg *ctx);
@@ -156,8 +160,11 @@ enum iommucfg_severity {
 /** iommucfg_problems_new() - make an empty list; NULL where memory is short */
 struct iommucfg_problems *iommucfg_problems_new(void);
 
-/** iommucfg_problems_free() - release a list and what is in it */
-void iommucfg_problems_free(struct iommucfg_problems *problems);
+/** iommucfg_problems_ref() - one more holder of a list; returns it */
+struct iommucfg_problems *iommucfg_problems_ref(struct iommucfg_problems *problems);
+
+/** iommucfg_problems_unref() - one holder of a list less */
+void iommucfg_problems_unref(struct iommucfg_problems *problems);
 
 /** iommucfg_problems_count() - problems in a list; 0 for NULL */
 size_t iommucfg_problems_count(const struct iommucfg_problems *problems);
@@ -264,7 +271,7 @@ const char *iommucfg_problem_errno(const struct iommucfg_problem *problem);
 
 /**
  * iommucfg_topology_scan() - read groups and devices from sysfs
- * @ctx: context; must outlive the topology
+ * @ctx: context
  * @topology: where to store the result; unset on failure
  * @problems: says what is missing
  *
@@ -277,8 +284,11 @@ const char *iommucfg_problem_errno(const struct iommucfg_problem *problem);
 int iommucfg_topology_scan(struct iommucfg *ctx, struct iommucfg_topology **topology,
 			   struct iommucfg_problems *problems);
 
-/** iommucfg_topology_free() - release a topology; plans over it go first */
-void iommucfg_topology_free(struct iommucfg_topology *topology);
+/** iommucfg_topology_ref() - one more holder of a topology; returns it */
+struct iommucfg_topology *iommucfg_topology_ref(struct iommucfg_topology *topology);
+
+/** iommucfg_topology_unref() - one holder of a topology less */
+void iommucfg_topology_unref(struct iommucfg_topology *topology);
 
 /**
  * iommucfg_topology_scan_use() - find out what is in use

@@ -52,6 +52,7 @@ int iommucfg_new(struct iommucfg **out, const char *root)
 	ctx = calloc(1, sizeof(*ctx));
 	if (!ctx)
 		return -ENOMEM;
+	ctx->refs = 1;
 	ctx->sysfd = -1;
 	ctx->rootfd = -1;
 	ctx->root = strdup(root ? root : "");
@@ -75,13 +76,19 @@ int iommucfg_new(struct iommucfg **out, const char *root)
 	*out = ctx;
 	return 0;
 fail:
-	iommucfg_free(ctx);
+	iommucfg_unref(ctx);
 	return ret;
 }
 
-void iommucfg_free(struct iommucfg *ctx)
+struct iommucfg *iommucfg_ref(struct iommucfg *ctx)
 {
-	if (!ctx)
+	ctx->refs++;
+	return ctx;
+}
+
+void iommucfg_unref(struct iommucfg *ctx)
+{
+	if (!ctx || --ctx->refs)
 		return;
 	ic_modalias_free(ctx);
 	ic_names_free(ctx);

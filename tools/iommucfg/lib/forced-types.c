@@ -86,7 +86,7 @@ static void read_staged(struct iommucfg_topology *topology)
 		for (j = 0; j < count; j++)
 			read_devices(topology, txn, groups[j]);
 		free(groups);
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	iommucfg_txn_list_free(names);
 }
@@ -116,7 +116,7 @@ static void ask(struct iommucfg_topology *topology)
 	}
 out:
 	iommucfg_txn_forget(txn);
-	iommucfg_txn_free(txn);
+	iommucfg_txn_unref(txn);
 }
 
 int iommucfg_topology_scan_required(struct iommucfg_topology *topology)

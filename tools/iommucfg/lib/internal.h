@@ -18,6 +18,7 @@ struct kmod_ctx;
 struct pci_access;
 
 struct iommucfg {
+	unsigned int refs;
 	char *root;		/* without a trailing slash; "" for / */
 	int rootfd;
 	int sysfd;		/* root/sys, or -1 */
@@ -43,6 +44,7 @@ struct iommucfg_problem {
 };
 
 struct iommucfg_problems {
+	unsigned int refs;
 	struct iommucfg_problem *v;
 	size_t n, cap;
 };
@@ -103,6 +105,7 @@ struct iommucfg_group {
 };
 
 struct iommucfg_topology {
+	unsigned int refs;
 	struct iommucfg *ctx;
 	struct iommucfg_group **groups;
 	size_t num_groups, cap_groups;
@@ -177,6 +180,7 @@ struct ic_rule_count {
 };
 
 struct iommucfg_policy {
+	unsigned int refs;
 	struct iommucfg *ctx;
 	struct iommucfg_rule **rules;
 	size_t num_rules, cap_rules;
@@ -203,7 +207,9 @@ struct ic_changes {
 };
 
 struct iommucfg_plan {
+	unsigned int refs;
 	struct iommucfg_topology *topology;
+	struct iommucfg_policy *policy;
 	struct iommucfg_plan_options options;
 	struct ic_changes changes, skipped;
 	struct ic_rule_count *counts;	/* of the policy's rules, in reading order */

@@ -147,7 +147,7 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		left = leave_out(plan, txn, report);
 		if (left <= 0)
 			break;
-		iommucfg_problems_free(report);
+		iommucfg_problems_unref(report);
 	}
 	if (!left)
 		left = take_over(plan, report);
@@ -155,6 +155,6 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		left = iommucfg_problems_add(plan->problems, IOMMUCFG_REFUSED, "kernel", -ret,
 					     "the kernel would refuse this: %s",
 					     iommucfg_txn_refusal(ret));
-	iommucfg_problems_free(report);
+	iommucfg_problems_unref(report);
 	return left ? left : ret;
 }

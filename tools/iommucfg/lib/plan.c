@@ -154,28 +154,39 @@ static int add_wish(struct iommucfg_plan *plan, struct iommucfg_group *group,
 }
 
 static struct iommucfg_plan *plan_new(struct iommucfg_topology *topology,
+				      const struct iommucfg_policy *policy,
 				      const struct iommucfg_plan_options *options)
 {
 	struct iommucfg_plan *plan = calloc(1, sizeof(*plan));
 
 	if (!plan)
 		return NULL;
-	plan->topology = topology;
+	plan->refs = 1;
+	plan->topology = iommucfg_topology_ref(topology);
+	/* Its rules are what changes refer to. */
+	if (policy)
+		plan->policy = iommucfg_policy_ref((struct iommucfg_policy *)policy);
 	plan->options = *options;
 	plan->conflicts = iommucfg_problems_new();
 	plan->problems = iommucfg_problems_new();
 	if (!plan->conflicts || !plan->problems) {
-		iommucfg_plan_free(plan);
+		iommucfg_plan_unref(plan);
 		return NULL;
 	}
 	return plan;
 }
 
-void iommucfg_plan_free(struct iommucfg_plan *plan)
+struct iommucfg_plan *iommucfg_plan_ref(struct iommucfg_plan *plan)
+{
+	plan->refs++;
+	return plan;
+}
+
+void iommucfg_plan_unref(struct iommucfg_plan *plan)
 {
 	size_t i;
 
-	if (!plan)
+	if (!plan || --plan->refs)
 		return;
 	for (i = 0; i < plan->changes.n; i++)
 		free(plan->changes.v[i]);
@@ -184,8 +195,10 @@ void iommucfg_plan_free(struct iommucfg_plan *plan)
 	free(plan->changes.v);
 	free(plan->skipped.v);
 	free(plan->counts);
-	iommucfg_problems_free(plan->conflicts);
-	iommucfg_problems_free(plan->problems);
+	iommucfg_problems_unref(plan->conflicts);
+	iommucfg_problems_unref(plan->problems);
+	iommucfg_policy_unref(plan->policy);
+	iommucfg_topology_unref(plan->topology);
 	free(plan);
 }
 
@@ -357,7 +370,7 @@ int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommuc
 	struct iommucfg_plan *plan;
 	int ret = -ENOMEM;
 
-	plan = plan_new(topology, options);
+	plan = plan_new(topology, policy, options);
 	ranking.rules = calloc(ranking.n + 1, sizeof(*ranking.rules));
 	if (plan)
 		plan->counts = calloc(ranking.n + 1, sizeof(*plan->counts));
@@ -377,7 +390,7 @@ int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommuc
 out:
 	free(ranking.rules);
 	if (ret)
-		iommucfg_plan_free(plan);
+		iommucfg_plan_unref(plan);
 	else
 		*out = plan;
 	return ret;
@@ -401,7 +414,7 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
 	int ret = -ENOMEM;
 	size_t i;
 
-	plan = plan_new(topology, options);
+	plan = plan_new(topology, NULL, options);
 	sorted = calloc(count + 1, sizeof(*sorted));
 	if (!plan || !sorted)
 		goto out;
@@ -435,7 +448,7 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
 out:
 	free(sorted);
 	if (ret) {
-		iommucfg_plan_free(plan);
+		iommucfg_plan_unref(plan);
 		return ret;
 	}
 	*out = plan;

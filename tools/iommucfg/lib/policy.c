@@ -24,7 +24,8 @@ int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **out)
 	policy = calloc(1, sizeof(*policy));
 	if (!policy)
 		return -ENOMEM;
-	policy->ctx = ctx;
+	policy->refs = 1;
+	policy->ctx = iommucfg_ref(ctx);
 	policy->def_line = -1;
 	policy->confirm_timeout = policy->settle = policy->allow = policy->strict = -1;
 	*out = policy;
@@ -59,17 +60,24 @@ static void keep_rule(void *rule)
 	(void)rule;
 }
 
-void iommucfg_policy_free(struct iommucfg_policy *policy)
+struct iommucfg_policy *iommucfg_policy_ref(struct iommucfg_policy *policy)
+{
+	policy->refs++;
+	return policy;
+}
+
+void iommucfg_policy_unref(struct iommucfg_policy *policy)
 {
 	size_t i;
 
-	if (!policy)
+	if (!policy || --policy->refs)
 		return;
 	tdestroy(policy->names, keep_rule);
 	for (i = 0; i < policy->num_rules; i++)
 		ic_rule_free(policy->rules[i]);
 	free(policy->rules);
 	free(policy->def_file);
+	iommucfg_unref(policy->ctx);
 	free(policy);
 }
 

@@ -188,7 +188,7 @@ int iommucfg_problems_fold(const struct iommucfg_problems *problems, size_t from
 	free(entries);
 	free(messages);
 	if (ret)
-		iommucfg_problems_free(list);
+		iommucfg_problems_unref(list);
 	else
 		*out = list;
 	return ret;

@@ -8,7 +8,11 @@
 
 struct iommucfg_problems *iommucfg_problems_new(void)
 {
-	return calloc(1, sizeof(struct iommucfg_problems));
+	struct iommucfg_problems *problems = calloc(1, sizeof(*problems));
+
+	if (problems)
+		problems->refs = 1;
+	return problems;
 }
 
 static void problem_clear(struct iommucfg_problem *p)
@@ -24,11 +28,17 @@ static void problem_clear(struct iommucfg_problem *p)
 	free(p->fix);
 }
 
-void iommucfg_problems_free(struct iommucfg_problems *problems)
+struct iommucfg_problems *iommucfg_problems_ref(struct iommucfg_problems *problems)
+{
+	problems->refs++;
+	return problems;
+}
+
+void iommucfg_problems_unref(struct iommucfg_problems *problems)
 {
 	size_t i;
 
-	if (!problems)
+	if (!problems || --problems->refs)
 		return;
 	for (i = 0; i < problems->n; i++)
 		problem_clear(&problems->v[i]);

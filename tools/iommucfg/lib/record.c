@@ -269,7 +269,7 @@ static void complete(const struct recorder *by, struct json_object *o)
 
 	if (!iommucfg_txn_open(by->ctx, text(o, "transaction"), &txn)) {
 		iommucfg_txn_read_state(txn, &state);
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	/* Not over, or not to be read: later. */
 	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_ROLLING_BACK ||
@@ -286,7 +286,7 @@ static void complete(const struct recorder *by, struct json_object *o)
 	if (json_object_object_get_ex(o, "problems", &array) &&
 	    json_object_is_type(array, json_type_array))
 		json_add_problems(array, problems);
-	iommucfg_problems_free(problems);
+	iommucfg_problems_unref(problems);
 	json_object_object_add(o, "result", json_text(result));
 	json_object_object_add(o, "exit", json_object_new_int(code));
 	put(by, json_object_get(o), 0);
@@ -410,8 +410,8 @@ long record_end(struct record *record, const char *name, const char *result, int
 		json_object_put(plan);
 	if (record->id > 0)
 		close(record->begun);
-	iommucfg_topology_free(after);
-	iommucfg_topology_free(record->before);
+	iommucfg_topology_unref(after);
+	iommucfg_topology_unref(record->before);
 	free(record->groups);
 	free(record);
 	return id;

@@ -197,7 +197,7 @@ int ic_run_settle_step(struct iommucfg_run *run)
 			code = ic_run_roll_back(run);
 		}
 	}
-	iommucfg_problems_free(problems);
+	iommucfg_problems_unref(problems);
 	return code;
 }
 
@@ -241,7 +241,7 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 			run->transaction);
 	/* Still committed: let nobody remove the record that undoes it. */
 	if (state == IOMMUCFG_STATE_COMMITTED || state == IOMMUCFG_STATE_UNKNOWN) {
-		iommucfg_txn_free(run->txn);
+		iommucfg_txn_unref(run->txn);
 		run->txn = NULL;
 	}
 	return IOMMUCFG_RUN_FAILED;

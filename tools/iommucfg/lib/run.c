@@ -46,8 +46,8 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 
 	if (!run)
 		return -ENOMEM;
-	run->ctx = ctx;
-	run->problems = problems;
+	run->ctx = iommucfg_ref(ctx);
+	run->problems = iommucfg_problems_ref(problems);
 	run->refs = 1;
 	run->settle = DEFAULT_SETTLE;
 	run->prepared = -1;
@@ -82,10 +82,10 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 {
 	if (!run || --run->refs)
 		return;
-	iommucfg_txn_free(run->txn);
-	iommucfg_witness_free(run->witness);
-	iommucfg_plan_free(run->plan);
-	iommucfg_topology_free(run->topology);
+	iommucfg_txn_unref(run->txn);
+	iommucfg_witness_unref(run->witness);
+	iommucfg_plan_unref(run->plan);
+	iommucfg_topology_unref(run->topology);
 	ic_run_unlock(run);
 	if (run->child_fd >= 0)
 		close(run->child_fd);
@@ -95,12 +95,15 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	free(run->action);
 	free(run->name);
 	free(run->shown);
+	iommucfg_problems_unref(run->problems);
+	iommucfg_unref(run->ctx);
 	free(run);
 }
 
 void iommucfg_run_set_problems(struct iommucfg_run *run, struct iommucfg_problems *problems)
 {
-	run->problems = problems;
+	iommucfg_problems_unref(run->problems);
+	run->problems = iommucfg_problems_ref(problems);
 }
 
 void iommucfg_run_set_options(struct iommucfg_run *run,
@@ -432,7 +435,7 @@ static void sweep(struct iommucfg_run *run)
 				   names[i], iommucfg_state_name(state));
 			record_removed(&by, killed, names[i], state);
 		}
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	if (n >= 0)
 		iommucfg_txn_list_free(names);
@@ -551,7 +554,7 @@ int iommucfg_run_plan_targets(struct iommucfg_run *run, const struct iommucfg_ta
 
 void iommucfg_run_nothing(struct iommucfg_run *run)
 {
-	iommucfg_plan_free(run->plan);
+	iommucfg_plan_unref(run->plan);
 	run->plan = NULL;
 	run->result = "nothing-to-do";
 }
@@ -637,7 +640,7 @@ static void forget(struct iommucfg_run *run)
 	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
 	    state != IOMMUCFG_STATE_UNKNOWN && (!run->result || strcmp(run->result, "left")))
 		iommucfg_txn_forget(run->txn);
-	iommucfg_txn_free(run->txn);
+	iommucfg_txn_unref(run->txn);
 	run->txn = NULL;
 }
 
@@ -647,8 +650,8 @@ void iommucfg_run_again(struct iommucfg_run *run)
 		run->shown = ic_plan_outline(run->plan);
 	run->again = true;
 	forget(run);
-	iommucfg_plan_free(run->plan);
-	iommucfg_topology_free(run->topology);
+	iommucfg_plan_unref(run->plan);
+	iommucfg_topology_unref(run->topology);
 	run->plan = NULL;
 	run->topology = NULL;
 	run->prepared = -1;

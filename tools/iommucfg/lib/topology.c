@@ -322,7 +322,8 @@ int iommucfg_topology_scan(struct iommucfg *ctx, struct iommucfg_topology **out,
 	topology = calloc(1, sizeof(*topology));
 	if (!topology)
 		return -ENOMEM;
-	topology->ctx = ctx;
+	topology->refs = 1;
+	topology->ctx = iommucfg_ref(ctx);
 	ret = read_groups(topology, problems);
 	if (ret)
 		goto fail;
@@ -351,15 +352,21 @@ int iommucfg_topology_scan(struct iommucfg *ctx, struct iommucfg_topology **out,
 	*out = topology;
 	return 0;
 fail:
-	iommucfg_topology_free(topology);
+	iommucfg_topology_unref(topology);
 	return ret;
 }
 
-void iommucfg_topology_free(struct iommucfg_topology *topology)
+struct iommucfg_topology *iommucfg_topology_ref(struct iommucfg_topology *topology)
+{
+	topology->refs++;
+	return topology;
+}
+
+void iommucfg_topology_unref(struct iommucfg_topology *topology)
 {
 	size_t i, j;
 
-	if (!topology)
+	if (!topology || --topology->refs)
 		return;
 	for (i = 0; i < topology->num_groups; i++) {
 		for (j = 0; j < topology->groups[i]->num_devices; j++)
@@ -374,6 +381,7 @@ void iommucfg_topology_free(struct iommucfg_topology *topology)
 	free(topology->groups);
 	free(topology->by_name);
 	free(topology->by_path);
+	iommucfg_unref(topology->ctx);
 	free(topology);
 }
 

@@ -50,7 +50,7 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 			found++;
 			add_pending(txn, state, severity, problems);
 		}
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	}
 	iommucfg_txn_list_free(names);
 	return found;

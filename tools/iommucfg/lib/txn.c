@@ -35,7 +35,8 @@ static int txn_new(struct iommucfg *ctx, const char *name, struct iommucfg_txn *
 	txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return -ENOMEM;
-	txn->ctx = ctx;
+	txn->refs = 1;
+	txn->ctx = iommucfg_ref(ctx);
 	txn->fd = txn->lock = -1;
 	txn->name = strdup(name);
 	if (!txn->name || asprintf(&path, CONFIGFS_DIR "/%s", name) < 0) {
@@ -47,7 +48,7 @@ static int txn_new(struct iommucfg *ctx, const char *name, struct iommucfg_txn *
 		free(path);
 	}
 	if (ret)
-		iommucfg_txn_free(txn);
+		iommucfg_txn_unref(txn);
 	else
 		*out = txn;
 	return ret;
@@ -97,7 +98,7 @@ static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 
 	if (ret == -EEXIST && !iommucfg_txn_open(ctx, name, &other)) {
 		name_is_taken(other, problems);
-		iommucfg_txn_free(other);
+		iommucfg_txn_unref(other);
 	} else if (ret == -ENOENT) {
 		iommucfg_kernel_probe(ctx, problems);
 	} else {
@@ -154,15 +155,22 @@ int iommucfg_txn_open(struct iommucfg *ctx, const char *name, struct iommucfg_tx
 	return txn_new(ctx, name, txn);
 }
 
-void iommucfg_txn_free(struct iommucfg_txn *txn)
+struct iommucfg_txn *iommucfg_txn_ref(struct iommucfg_txn *txn)
 {
-	if (!txn)
+	txn->refs++;
+	return txn;
+}
+
+void iommucfg_txn_unref(struct iommucfg_txn *txn)
+{
+	if (!txn || --txn->refs)
 		return;
 	if (txn->fd >= 0)
 		close(txn->fd);
 	if (txn->lock >= 0)
 		close(txn->lock);
 	free(txn->name);
+	iommucfg_unref(txn->ctx);
 	free(txn);
 }
 

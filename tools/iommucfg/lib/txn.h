@@ -5,6 +5,7 @@
 #include "internal.h"
 
 struct iommucfg_txn {
+	unsigned int refs;
 	struct iommucfg *ctx;
 	char *name;
 	int fd;			/* its directory */

@@ -19,7 +19,8 @@ struct tally {
 };
 
 struct iommucfg_witness {
-	const struct iommucfg_plan *plan;
+	unsigned int refs;
+	struct iommucfg_plan *plan;
 	struct tally *tallies;		/* sorted by device */
 	size_t n;
 };
@@ -80,7 +81,7 @@ static char *driver_now(const struct iommucfg_device *device)
 	return name;
 }
 
-int iommucfg_witness_new(const struct iommucfg_plan *plan, struct iommucfg_witness **out)
+int iommucfg_witness_new(struct iommucfg_plan *plan, struct iommucfg_witness **out)
 {
 	struct iommucfg_witness *w;
 	const struct iommucfg_group *group;
@@ -92,7 +93,8 @@ int iommucfg_witness_new(const struct iommucfg_plan *plan, struct iommucfg_witne
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	w->plan = plan;
+	w->refs = 1;
+	w->plan = iommucfg_plan_ref(plan);
 	w->tallies = calloc(n + 1, sizeof(*w->tallies));
 	ret = w->tallies ? ic_links_read(plan->topology) : -ENOMEM;
 	for (i = 0; i < plan->changes.n && !ret; i++) {
@@ -109,21 +111,28 @@ int iommucfg_witness_new(const struct iommucfg_plan *plan, struct iommucfg_witne
 	if (!ret)
 		ret = count_class(w, "class/net", offsetof(struct tally, interfaces));
 	if (ret)
-		iommucfg_witness_free(w);
+		iommucfg_witness_unref(w);
 	else
 		*out = w;
 	return ret;
 }
 
-void iommucfg_witness_free(struct iommucfg_witness *w)
+struct iommucfg_witness *iommucfg_witness_ref(struct iommucfg_witness *w)
+{
+	w->refs++;
+	return w;
+}
+
+void iommucfg_witness_unref(struct iommucfg_witness *w)
 {
 	size_t i;
 
-	if (!w)
+	if (!w || --w->refs)
 		return;
 	for (i = 0; i < w->n; i++)
 		free(w->tallies[i].driver);
 	free(w->tallies);
+	iommucfg_plan_unref(w->plan);
 	free(w);
 }
 

@@ -155,6 +155,8 @@ int main(int argc, char **argv)
 	if (argc < 4 || !problems || pipe2(wakeup, O_NONBLOCK) || iommucfg_new(&ctx, argv[1]) ||
 	    iommucfg_run_new(ctx, problems, &run))
 		return 1;
+	/* The run holds what it was made of. */
+	iommucfg_unref(ctx);
 	options.confirm_timeout = timeout;
 	iommucfg_run_set_options(run, &options);
 	iommucfg_run_set_settle(run, settle);
@@ -177,7 +179,6 @@ int main(int argc, char **argv)
 		       iommucfg_problem_message(iommucfg_problems_get(problems, n)));
 	printf("%d %s\n", code, iommucfg_run_result(run));
 	iommucfg_run_unref(run);
-	iommucfg_problems_free(problems);
-	iommucfg_free(ctx);
+	iommucfg_problems_unref(problems);
 	return 0;
 }

@@ -53,12 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		group.num_devices = 1;
 		topology.ctx = ctx;
 		assert(!iommucfg_plan_policy(&topology, policy, &options, &plan));
-		iommucfg_plan_free(plan);
+		iommucfg_plan_unref(plan);
 		free(device->path);
 		free(device);
 	}
-	iommucfg_policy_free(policy);
-	iommucfg_problems_free(problems);
-	iommucfg_free(ctx);
+	iommucfg_policy_unref(policy);
+	iommucfg_problems_unref(problems);
+	iommucfg_unref(ctx);
 	return 0;
 }

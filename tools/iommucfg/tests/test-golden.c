@@ -56,9 +56,9 @@ static void test_file(void **state)
 	free(text);
 	free(found);
 	free(expected);
-	iommucfg_policy_free(policy);
-	iommucfg_problems_free(problems);
-	iommucfg_free(ctx);
+	iommucfg_policy_unref(policy);
+	iommucfg_problems_unref(problems);
+	iommucfg_unref(ctx);
 }
 
 int main(int argc, char **argv)

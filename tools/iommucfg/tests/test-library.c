@@ -163,7 +163,7 @@ static void test_problems(void **state)
 	assert_int_equal(iommucfg_problem_group(p), -1);
 	assert_int_equal(iommucfg_problem_line(p), -1);
 	assert_null(iommucfg_problem_errno(iommucfg_problems_get(problems, 1)));
-	iommucfg_problems_free(problems);
+	iommucfg_problems_unref(problems);
 }
 
 static void test_roots(void **state)
@@ -173,19 +173,19 @@ static void test_roots(void **state)
 	(void)state;
 	assert_int_equal(iommucfg_new(&ctx, "/"), 0);
 	assert_string_equal(iommucfg_root(ctx), "");
-	iommucfg_free(ctx);
+	iommucfg_unref(ctx);
 	assert_int_equal(iommucfg_new(&ctx, "/tmp///"), 0);
 	assert_string_equal(iommucfg_root(ctx), "/tmp");
-	iommucfg_free(ctx);
+	iommucfg_unref(ctx);
 	assert_int_equal(iommucfg_new(&ctx, "/nonexistent"), -ENOENT);
 	assert_int_equal(iommucfg_new(&ctx, "/dev/null"), -ENOTDIR);
-	iommucfg_free(NULL);
-	iommucfg_topology_free(NULL);
-	iommucfg_policy_free(NULL);
-	iommucfg_plan_free(NULL);
-	iommucfg_txn_free(NULL);
-	iommucfg_problems_free(NULL);
-	iommucfg_witness_free(NULL);
+	iommucfg_unref(NULL);
+	iommucfg_topology_unref(NULL);
+	iommucfg_policy_unref(NULL);
+	iommucfg_plan_unref(NULL);
+	iommucfg_txn_unref(NULL);
+	iommucfg_problems_unref(NULL);
+	iommucfg_witness_unref(NULL);
 	iommucfg_txn_list_free(NULL);
 }
 
@@ -228,10 +228,10 @@ static void test_policy_text(void **state)
 		assert_int_equal(iommucfg_policy_settle(a), iommucfg_policy_settle(b));
 		free(first);
 		free(second);
-		iommucfg_policy_free(a);
-		iommucfg_policy_free(b);
+		iommucfg_policy_unref(a);
+		iommucfg_policy_unref(b);
 	}
-	iommucfg_free(ctx);
+	iommucfg_unref(ctx);
 }
 
 /* A caller's thread keeps the locale that it had. */
@@ -253,8 +253,8 @@ static void test_locale(void **state)
 	assert_true(uselocale((locale_t)0) == mine);
 	uselocale(LC_GLOBAL_LOCALE);
 	freelocale(mine);
-	iommucfg_policy_free(policy);
-	iommucfg_free(ctx);
+	iommucfg_policy_unref(policy);
+	iommucfg_unref(ctx);
 }
 
 /* As many rules as no reading that compares each with each gets through in time. */
@@ -287,9 +287,9 @@ static void test_many_rules(void **state)
 	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent), 0);
 	assert_true(spent.tv_sec < 60);
 	free(text);
-	iommucfg_policy_free(policy);
-	iommucfg_problems_free(problems);
-	iommucfg_free(ctx);
+	iommucfg_policy_unref(policy);
+	iommucfg_problems_unref(problems);
+	iommucfg_unref(ctx);
 }
 
 int main(void)

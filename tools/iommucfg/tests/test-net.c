@@ -60,7 +60,7 @@ static void expect(const char *expected, bool peer)
 	}
 	assert_string_equal(found, expected);
 	ic_netinfo_free(info);
-	iommucfg_free(topology.ctx);
+	iommucfg_unref(topology.ctx);
 }
 
 /* With routes that a command adds, and that are gone afterwards. */

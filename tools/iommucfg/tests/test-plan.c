@@ -28,10 +28,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	iommucfg_plan_free(f.plan);
-	iommucfg_policy_free(f.policy);
-	iommucfg_topology_free(f.topology);
-	iommucfg_free(f.ctx);
+	iommucfg_plan_unref(f.plan);
+	iommucfg_policy_unref(f.policy);
+	iommucfg_topology_unref(f.topology);
+	iommucfg_unref(f.ctx);
 	return 0;
 }
 
@@ -40,7 +40,7 @@ static void policy(const char *text)
 	struct iommucfg_problems *problems = iommucfg_problems_new();
 	char *said;
 
-	iommucfg_policy_free(f.policy);
+	iommucfg_policy_unref(f.policy);
 	assert_int_equal(iommucfg_policy_new(f.ctx, &f.policy), 0);
 	if (iommucfg_policy_read_buffer(f.policy, "t", text, strlen(text), problems)) {
 		said = text_of(problems);
@@ -48,7 +48,7 @@ static void policy(const char *text)
 		free(said);
 		fail();
 	}
-	iommucfg_problems_free(problems);
+	iommucfg_problems_unref(problems);
 }
 
 /* The names of the devices that `match = { MATCH }` meets. */
@@ -122,7 +122,7 @@ static void make_plan(const char *text, const struct iommucfg_plan_options *opti
 {
 	static const struct iommucfg_plan_options none;
 
-	iommucfg_plan_free(f.plan);
+	iommucfg_plan_unref(f.plan);
 	f.plan = NULL;
 	policy(text);
 	assert_int_equal(iommucfg_plan_policy(f.topology, f.policy, options ? options : &none,
@@ -318,7 +318,7 @@ static void test_targets(void **state)
 	assert_int_equal(iommucfg_plan_num_changes(f.plan), 2);
 	assert_int_equal(planned(1), IOMMUCFG_TYPE_AUTO);
 	assert_int_equal(planned(5), IOMMUCFG_TYPE_IDENTITY);
-	iommucfg_plan_free(f.plan);
+	iommucfg_plan_unref(f.plan);
 	f.plan = NULL;
 	targets[2].type = IOMMUCFG_TYPE_DMA;
 	assert_int_equal(iommucfg_plan_targets(f.topology, targets, 3, &none, &f.plan), -EINVAL);
@@ -373,12 +373,42 @@ static void test_large(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A plan holds what it was made of. */
+static void test_order_of_release(void **state)
+{
+	static const struct iommucfg_plan_options none;
+	static const char text[] = "rules = ({ name = \"gpu\"; match = { vendor = 0x10de; }; type = \"identity\"; });";
+	struct iommucfg_topology *t;
+	struct iommucfg_policy *policy;
+	struct iommucfg_plan *plan;
+	struct iommucfg *c;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&c, tree("host")), 0);
+	assert_int_equal(iommucfg_policy_new(c, &policy), 0);
+	assert_int_equal(iommucfg_policy_read_buffer(policy, "text", text, strlen(text), NULL), 0);
+	assert_int_equal(iommucfg_topology_scan(c, &t, NULL), 0);
+	assert_int_equal(iommucfg_plan_policy(t, policy, &none, &plan), 0);
+	iommucfg_unref(c);
+	iommucfg_topology_unref(t);
+	iommucfg_policy_unref(policy);
+	assert_ptr_equal(iommucfg_plan_ref(plan), plan);
+	iommucfg_plan_unref(plan);
+	assert_int_equal(iommucfg_plan_num_changes(plan), 1);
+	assert_string_equal(iommucfg_rule_name(iommucfg_change_rule(iommucfg_plan_change(plan, 0))),
+			    "gpu");
+	assert_string_equal(iommucfg_device_path(iommucfg_group_device(iommucfg_change_group(
+			    iommucfg_plan_change(plan, 0)), 0)), "0000:00:1c.4/00.0");
+	iommucfg_plan_unref(plan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_match), TEST(test_priority), TEST(test_conflict), TEST(test_required),
 		TEST(test_default), TEST(test_guards), TEST(test_words), TEST(test_targets),
 		TEST(test_find), TEST(test_save),
+		cmocka_unit_test(test_order_of_release),
 		cmocka_unit_test_prestate_setup_teardown(test_large, setup, teardown, (char *)"large"),
 	};
 

@@ -101,9 +101,9 @@ static void test_gone(void **state)
 		assert_non_null(group);
 		assert_int_equal(iommucfg_group_num_devices(group),
 				 cases[i].device ? 1 : strstr(cases[i].end, "type") ? 2 : 0);
-		iommucfg_topology_free(topology);
-		iommucfg_problems_free(problems);
-		iommucfg_free(ctx);
+		iommucfg_topology_unref(topology);
+		iommucfg_problems_unref(problems);
+		iommucfg_unref(ctx);
 	}
 }
 
@@ -129,8 +129,8 @@ static void test_unreadable(void **state)
 		assert_int_equal(iommucfg_problem_group(p), 1);
 		if (cases[i].device)
 			assert_string_equal(iommucfg_problem_device(p), cases[i].device);
-		iommucfg_problems_free(problems);
-		iommucfg_free(ctx);
+		iommucfg_problems_unref(problems);
+		iommucfg_unref(ctx);
 	}
 }
 
@@ -160,9 +160,9 @@ static void test_interface(void **state)
 		fault.in_read = false;
 		assert_int_equal(fault.hits, 1);
 		assert_int_equal(iommucfg_problems_count(problems), errors[i].warnings);
-		iommucfg_topology_free(topology);
-		iommucfg_problems_free(problems);
-		iommucfg_free(ctx);
+		iommucfg_topology_unref(topology);
+		iommucfg_problems_unref(problems);
+		iommucfg_unref(ctx);
 	}
 }
 
