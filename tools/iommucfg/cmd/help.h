@@ -96,6 +96,10 @@ static const char help_clean[] =
 	"Removes transactions that are over, that a process has left, or that were made\n"
 	"by hand more than 10 minutes ago. With NAME that one, at once; the way back of a\n"
 	"committed one goes with it. Changes no group.\n";
+static const char help_metrics[] =
+	"Prints counts of groups, devices and transactions in the text format that\n"
+	"node_exporter's textfile collector reads.\n\n"
+	"  -o, --output FILE        write FILE, as a whole or not at all\n";
 static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
 	HELP_TABLE

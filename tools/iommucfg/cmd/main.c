@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	  help_assert },
 	{ "save", "", "the current types as a policy", cmd_save, help_save },
 	{ "monitor", "", "changes as they happen", cmd_monitor, help_monitor },
+	{ "metrics", "", "numbers for node_exporter", cmd_metrics, help_metrics },
 	{ "history", "[N]", "what was done, by whom, and what came of it", cmd_history,
 	  help_history },
 	{ "help", "[COMMAND]", "what a command does, and its options", cmd_help, help_help },

@@ -265,6 +265,38 @@ def not_at_work():
 
 
 @test
+def metrics():
+    with Host(True) as h:
+        unconfirmed(h)
+        out = h.run("metrics", code=0).out
+        lines = out.splitlines()
+        assert out.endswith("\n") and all(re.fullmatch(
+            r'# (HELP|TYPE) iommucfg_[a-z_]+ .*|iommucfg_[a-z_]+(\{[a-z]+="[^"\\]*"\})? -?\d+', x)
+            for x in lines), out
+        values = dict(x.rsplit(" ", 1) for x in lines if x[0] != "#")
+        kinds = [open(f"{h.root}/sys/kernel/iommu_groups/{g}/type").read().strip()
+                 for g in os.listdir(f"{h.root}/sys/kernel/iommu_groups")]
+        assert values['iommucfg_groups{type="DMA-FQ"}'] == str(kinds.count("DMA-FQ")), out
+        assert values['iommucfg_groups{type="blocked"}'] == "1"
+        assert values['iommucfg_transactions{state="unconfirmed"}'] == "1"
+        assert values['iommucfg_transactions{state="failed"}'] == "0"
+        assert 880 < int(values['iommucfg_transaction_remaining_seconds{name="a"}']) <= 900
+        # All of a metric stand together, once.
+        names = [re.split("[ {]", x)[0] for x in lines if x[0] != "#"]
+        assert len([1 for i, x in enumerate(names) if i == 0 or names[i - 1] != x]) == len(set(names))
+        path = f"{h.dir}/iommucfg.prom"
+        assert h.run("metrics", "-o", path, code=0).out == ""
+        with open(path) as f:
+            assert f.read().splitlines()[0] == lines[0]
+        assert os.stat(path).st_mode & 0o777 == 0o644
+        d = h.json("metrics", code=0)
+        assert {"name": "iommucfg_module_loaded", "labels": {}, "value": 1} in d["metrics"]
+        h.json("metrics", "-o", f"{h.dir}/none/x", code=1)
+    with Host() as h:
+        assert "iommucfg_module_loaded 0" in h.run("metrics", code=0).out
+
+
+@test
 def problems_for_programs():
     """Severity, a stable code, a line that helps; the worst come first."""
     with Host(True) as h:
