@@ -35,13 +35,22 @@ bool cli_color(const struct cli *cli, FILE *f)
 
 int cli_usage(struct cli *cli, const char *format, ...)
 {
+	char *message = NULL;
 	va_list args;
+	int n;
 
 	va_start(args, format);
 	cli_vmessage("iommucfg: ", format, args);
 	va_end(args);
+	va_start(args, format);
+	n = vasprintf(&message, format, args);
+	va_end(args);
+	if (n < 0)
+		return cli_nomem();
 	fprintf(stderr, "Try \"iommucfg%s%s --help\".\n", cli->command ? " " : "",
 		cli->command ? cli->command : "");
+	usage_document(cli, EINVAL, message);
+	free(message);
 	return EXIT_BAD;
 }
 

@@ -76,6 +76,9 @@ enum {
 	{ "output", required_argument, NULL, 'o' }, \
 	{ "raw", no_argument, NULL, OPT_RAW }
 
+/* usage.c */
+void usage_document(struct cli *cli, int error, const char *message);
+
 /* cli-unknown.c */
 int cli_unknown_option(struct cli *cli, char **argv, const struct option *options);
 

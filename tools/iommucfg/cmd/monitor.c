@@ -9,7 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "monitor.h"
+
+/* How often to look at transactions, in milliseconds. */
+#define LOOK_EVERY	500
 
 /* The device's group, as the link in its directory has it; -1 if unknown. */
 static long group_of(struct udev_device *device)
@@ -29,31 +32,57 @@ static long group_of(struct udev_device *device)
 	return *name && !*end ? group : -1;
 }
 
-static int print(struct cli *cli, struct udev_device *device)
+static void put_time(char *buf, size_t size)
 {
-	const char *type = udev_device_get_property_value(device, "IOMMU_TYPE");
-	const char *txn = udev_device_get_property_value(device, "IOMMU_TRANSACTION");
-	long group = group_of(device);
-	struct json_object *o;
-	char when[64], text[32] = "-";
 	struct timespec now;
 	struct tm tm;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(when + strlen(when), sizeof(when) - strlen(when), ".%03ldZ",
-		 now.tv_nsec / 1000000);
-	if (cli->json) {
-		o = json_document(cli);
-		json_object_object_add(o, "time", json_text(when));
-		json_object_object_add(o, "group", json_number(group));
-		json_object_object_add(o, "device", json_text(udev_device_get_sysname(device)));
-		json_object_object_add(o, "bus", json_text(udev_device_get_subsystem(device)));
-		json_object_object_add(o, "type", json_text(type));
-		json_object_object_add(o, "transaction", json_text(txn));
-		return json_print(o, false);
-	}
+	strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + strlen(buf), size - strlen(buf), ".%03ldZ", now.tv_nsec / 1000000);
+}
+
+static int print_json(struct cli *cli, const char *when, const char *event, long group,
+		      const char *device, const char *bus, const char *type, const char *txn)
+{
+	struct json_object *o = json_document(cli);
+
+	json_object_object_add(o, "time", json_text(when));
+	json_object_object_add(o, "event", json_text(event));
+	json_object_object_add(o, "group", json_number(group));
+	json_object_object_add(o, "device", json_text(device));
+	json_object_object_add(o, "bus", json_text(bus));
+	json_object_object_add(o, "type", json_text(type));
+	json_object_object_add(o, "transaction", json_text(txn));
+	return json_print(o, false);
+}
+
+/* Something has become of a transaction. */
+int monitor_txn(struct cli *cli, const char *event, const char *name)
+{
+	char when[64];
+
+	put_time(when, sizeof(when));
+	if (cli->json)
+		return print_json(cli, when, event, -1, NULL, NULL, NULL, name);
+	printf("%s transaction ", when);
+	cli_put(stdout, name ? name : "-");
+	printf(" %s\n", event);
+	return fflush(stdout);
+}
+
+static int print(struct cli *cli, struct udev_device *device)
+{
+	const char *type = udev_device_get_property_value(device, "IOMMU_TYPE");
+	const char *txn = udev_device_get_property_value(device, "IOMMU_TRANSACTION");
+	long group = group_of(device);
+	char when[64], text[32] = "-";
+
+	put_time(when, sizeof(when));
+	if (cli->json)
+		return print_json(cli, when, "changed", group, udev_device_get_sysname(device),
+				  udev_device_get_subsystem(device), type, txn);
 	if (group >= 0)
 		snprintf(text, sizeof(text), "%ld", group);
 	printf("%s group %s ", when, text);
@@ -72,12 +101,16 @@ static int listen_on(struct cli *cli, struct udev_monitor *monitor)
 		{ .fd = udev_monitor_get_fd(monitor), .events = POLLIN },
 		{ .fd = signals_fd(), .events = POLLIN },
 	};
+	struct monitor_state state = { 0 };
 	struct udev_device *device;
-	int ret = 0;
+	int ret;
 
+	ret = monitor_look(cli, &state, true);
 	while (!ret && !signals_seen()) {
-		if (poll(p, 2, -1) < 0 || !p[0].revents)
+		if (poll(p, 2, LOOK_EVERY) < 0 || !p[0].revents) {
+			ret = monitor_look(cli, &state, false);
 			continue;
+		}
 		device = udev_monitor_receive_device(monitor);
 		if (!device) {
 			if (errno == ENOBUFS)
@@ -88,6 +121,7 @@ static int listen_on(struct cli *cli, struct udev_monitor *monitor)
 			ret = print(cli, device);
 		udev_device_unref(device);
 	}
+	monitor_forget(&state);
 	return ret ? EXIT_BAD : EXIT_DONE;
 }
 

@@ -45,9 +45,22 @@ def test(f):
     return f
 
 
+def strict(node):
+    """Others may meet members that were added since; here each has to be in the schema."""
+    if isinstance(node, dict):
+        if "properties" in node:
+            node.setdefault("additionalProperties", False)
+        for value in node.values():
+            strict(value)
+    elif isinstance(node, list):
+        for value in node:
+            strict(value)
+    return node
+
+
 def schema(command):
     with open(f"{SCHEMAS}/{command}.json") as f:
-        return json.load(f)
+        return strict(json.load(f))
 
 
 class Result:

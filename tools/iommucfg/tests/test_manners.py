@@ -10,7 +10,9 @@ import re
 import sys
 import time
 
-from harness import Host, IOMMUCFG, Terminal, main, test
+import jsonschema
+
+from harness import Host, IOMMUCFG, Terminal, main, schema, test
 
 
 def by_hand(h, name, group=None, kind="DMA"):
@@ -262,6 +264,60 @@ def not_at_work():
         assert h.json("clean", code=0)["removed"] == []
         h.release()
         assert p.wait(120) == 0
+
+
+@test
+def monitored():
+    with Host(True) as h:
+        unconfirmed(h, "old")
+        p = h.start("monitor", "--json")
+
+        def event():
+            d = json.loads(p.stdout.readline())
+            jsonschema.validate(d, schema("monitor"))
+            return d["event"], d["transaction"]
+        try:
+            assert event() == ("unconfirmed", "old")
+            h.run("set", "5", "identity", code=3)
+            assert event() == ("refused", None)
+            h.run("confirm", "old", code=0)
+            assert event() == ("committed", "old")
+            unconfirmed(h, "new", kind="identity", seconds=600)
+            assert event() == ("unconfirmed", "new")
+            h.run("extend", "new", "20", code=0)
+            assert event() == ("deadline", "new")
+            h.run("rollback", "new", code=0)
+            assert event() == ("undone", "new")
+        finally:
+            p.terminate()
+            p.wait(60)
+            p.stdout.close()
+
+
+@test
+def usage_errors():
+    """A document as well, of the command's own shape."""
+    with Host(True) as h:
+        for args in (["show", "--nonsense"], ["status", "a", "b"], ["history", "x"],
+                     ["standing", "--nonsense"], ["check", "--nonsense"], ["save", "--nonsense"],
+                     ["metrics", "x"], ["confirm", "a", "b"], ["rollback", "a", "b"],
+                     ["extend", "a"], ["clean", "a", "b"], ["plan", "--nonsense"],
+                     ["assert", "--settle", "x"], ["apply", "--confirm-timeout", "x"],
+                     ["set", "1"], ["undo", "x"]):
+            d = h.json(*args, code=1)
+            assert [(p["kind"], p["code"], p["severity"]) for p in d["problems"]] == [
+                ("usage", "usage", "error")], d
+            assert d.get("result", "error") == "error"
+        r = h.run("rollback", "--to", "x", "--json", code=1)
+        jsonschema.validate(json.loads(r.out), schema("rollback"))
+        for args in (["nonsense", "--json"], ["--json", "nonsense"], ["--nonsense", "--json"]):
+            r = h.run(*args, code=1)
+            d = json.loads(r.out)
+            jsonschema.validate(d, schema("usage"))
+            assert r.err.count(d["problems"][0]["message"]) == 1, r
+        assert h.run("history", "x", code=1).out == ""
+        # A word after "--" is no option.
+        assert h.run("confirm", "--", "--json", "x", code=1).out == ""
 
 
 @test
