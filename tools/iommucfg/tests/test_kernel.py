@@ -222,10 +222,10 @@ def in_use_refused():
         assert "4711" in d["problems"][0]["message"]
         d = h.json("set", "3", "identity", code=3)
         # 32 address bits, 8 GiB of memory: that is said, too
-        assert [x["kind"] for x in d["problems"]] == ["bounce", "in-use"]
+        assert [x["kind"] for x in d["problems"]] == ["in-use", "bounce"]
         # A yes is no word.
         d = h.json("set", "3", "identity", "--allow-in-use", "net", "--yes", code=3)
-        assert [x["kind"] for x in d["problems"]] == ["bounce", "default-route"]
+        assert [x["kind"] for x in d["problems"]] == ["default-route", "bounce"]
         # In place nothing is released, except that the way back would.
         d = h.json("set", "3", "DMA-FQ", "--confirm-timeout", "9", code=3)
         assert h.json("set", "3", "DMA-FQ", code=0)["changes"][0]["in_place"] is True
