@@ -411,10 +411,12 @@ def scripts_of_the_package():
     debian = f"{HERE}/../../../debian"
     if not os.path.isdir(debian):
         raise Skip("the sources of the packages are not here")
+    # When the package is installed, upgraded or removed the images are rebuilt by the
+    # trigger that dh_installinitramfs adds. It must not be there twice.
     with open(f"{debian}/iommucfg.triggers") as f:
-        lines = f.read().splitlines()
-    # Installed, upgraded, removed.
-    assert "activate-noawait update-initramfs" in lines
+        assert "activate-noawait update-initramfs" not in f.read().splitlines()
+    with open(f"{debian}/rules") as f:
+        assert "dh_installinitramfs" not in f.read()
     with Installed() as h:
         for name in ("postinst", "postrm"):
             shutil.copy(f"{debian}/iommucfg.{name}", f"{h.root}/tmp/{name}")
