@@ -91,8 +91,9 @@ int ic_run_rollback_step(struct iommucfg_run *run);
 int ic_run_ask_step(struct iommucfg_run *run);
 int ic_run_end_step(struct iommucfg_run *run);
 
-/* run-lock.c, run-commit.c, run-confirm.c, run-outline.c */
+/* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c */
 char *ic_plan_outline(const struct iommucfg_plan *plan);
+int ic_run_look_again(struct iommucfg_run *run);
 int ic_run_lock(struct iommucfg_run *run);
 bool ic_run_lock_again(struct iommucfg_run *run);
 void ic_run_unlock(struct iommucfg_run *run);

@@ -11,7 +11,7 @@
  * Files in TREE/control make it fail: `check`, `commit` and `rollback` hold an
  * errno name and lines of report; while there is a `hold`, a commit does not
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
- * `unhook` after a rollback. With `net-up` an interface runs by the time of a
+ * `unhook` after a rollback, `checked` after a check. With `net-up` an interface runs by the time of a
  * rollback, and `disk-up` is the report where a disk is in use by then. `state-error` has the errno name that reading a state fails with, and
  * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line;
  * its blanks are escaped unless there is `raw-drivers`.
@@ -779,6 +779,15 @@ static int check(struct txn *txn)
 	return ret ? ret : choose_methods(txn);
 }
 
+/* Unlike the check that a commit begins with. */
+static int check_only(struct txn *txn)
+{
+	int ret = check(txn);
+
+	run_hook("checked");
+	return ret;
+}
+
 static void restore(struct txn *txn, const char *state)
 {
 	int i;
@@ -950,7 +959,7 @@ static int do_write(const char *path, const char *text, size_t size, off_t offse
 	else if (strcmp(word, "1"))
 		ret = -EINVAL;
 	else
-		ret = !strcmp(file, "check") ? check(txn) : !strcmp(file, "commit") ? commit(txn) :
+		ret = !strcmp(file, "check") ? check_only(txn) : !strcmp(file, "commit") ? commit(txn) :
 		      !strcmp(file, "confirm") ? confirm(txn) : rollback(txn);
 	pthread_mutex_unlock(&lock);
 	return ret ? ret : (int)size;
