@@ -92,6 +92,7 @@ int early_bounded(struct cli *cli, long limit)
 static void __attribute__((noreturn)) extend(struct cli *cli, int fd)
 {
 	struct iommucfg_txn *txn = NULL;
+	struct iommucfg_txn *other = NULL;
 	struct iommucfg *ctx;
 	struct timespec start, last;
 	enum iommucfg_state state;
@@ -121,6 +122,8 @@ static void __attribute__((noreturn)) extend(struct cli *cli, int fd)
 	while (txn && waiting && ms_since(&start) < EXTEND_FOR * 1000) {
 		sleep_ms(200);
 		waiting = !faccessat(run, WAITING, F_OK, 0);
+		if (!other)
+			iommucfg_txn_open_other(txn, &other, NULL);
 		if (waiting && ms_since(&last) < EXTEND_EVERY * 1000)
 			continue;
 		clock_gettime(CLOCK_MONOTONIC, &last);
@@ -129,6 +132,8 @@ static void __attribute__((noreturn)) extend(struct cli *cli, int fd)
 		    state != IOMMUCFG_STATE_STAGED && state != IOMMUCFG_STATE_UNKNOWN)
 			break;
 		iommucfg_txn_set_confirm_timeout(txn, EARLY_TIMEOUT);
+		if (other)
+			iommucfg_txn_set_confirm_timeout(other, EARLY_TIMEOUT);
 	}
 	_exit(0);
 }
@@ -208,6 +213,21 @@ static enum early decide(struct cli *cli, struct iommucfg_txn *txn)
 	}
 }
 
+/* By half is not applied: what is kept of it is undone where the rest has gone back. */
+static enum early decide_both(struct cli *cli, struct iommucfg_txn *txn,
+			      struct iommucfg_txn *other)
+{
+	enum early a = decide(cli, txn), b = other ? decide(cli, other) : EARLY_NONE;
+
+	if (!other || b == EARLY_NONE || a == b)
+		return a;
+	if (a == EARLY_BROKEN || b == EARLY_BROKEN)
+		return EARLY_BROKEN;
+	iommucfg_txn_allow_way_back(a == EARLY_KEPT ? txn : other);
+	return iommucfg_txn_rollback(a == EARLY_KEPT ? txn : other) ? EARLY_BROKEN :
+								     EARLY_WENT_BACK;
+}
+
 static struct history_end end_of(enum early early)
 {
 	struct history_end end = { .transaction = EARLY_TXN };
@@ -232,7 +252,7 @@ static struct history_end end_of(enum early early)
 /* What became of the initramfs's change; one that waits for it is confirmed. */
 enum early early_confirm(struct cli *cli)
 {
-	struct iommucfg_txn *txn;
+	struct iommucfg_txn *txn, *other = NULL;
 	struct history_end end;
 	struct recorder by = cli_recorder(cli);
 	struct record *record;
@@ -240,15 +260,19 @@ enum early early_confirm(struct cli *cli)
 
 	if (iommucfg_txn_open(cli->ctx, EARLY_TXN, &txn))
 		return EARLY_NONE;
-	early = decide(cli, txn);
+	iommucfg_txn_open_other(txn, &other, NULL);
+	early = decide_both(cli, txn, other);
 	end = end_of(early);
 	/* The entry that was made in the initramfs, if there is one. */
 	if (early != EARLY_NONE && history_import(cli->ctx, &end) != 1) {
 		record = record_begin(&by, txn, false);
 		record_end(record, EARLY_TXN, end.result, end.code);
 	}
+	if (early != EARLY_BROKEN && other)
+		iommucfg_txn_forget(other);
 	if (early != EARLY_BROKEN)
 		iommucfg_txn_forget(txn);
+	iommucfg_txn_unref(other);
 	iommucfg_txn_unref(txn);
 	return early;
 }

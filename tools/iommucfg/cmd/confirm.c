@@ -7,16 +7,44 @@
 
 #include "boot.h"
 
+/* Is it what was committed after another one that is still there, as the rest of one change? */
+bool txn_is_second(struct cli *cli, const char *name)
+{
+	struct iommucfg_txn *txn, *other;
+	bool first = true;
+
+	if (iommucfg_txn_open(cli->ctx, name, &txn))
+		return false;
+	if (!iommucfg_txn_open_other(txn, &other, &first))
+		iommucfg_txn_unref(other);
+	iommucfg_txn_unref(txn);
+	return !first;
+}
+
+/* Where a change is two transactions, its name is that of the first one. */
+static struct iommucfg_txn *first_of(struct iommucfg_txn *txn)
+{
+	struct iommucfg_txn *other;
+	bool first;
+
+	if (iommucfg_txn_open_other(txn, &other, &first))
+		return txn;
+	iommucfg_txn_unref(first ? other : txn);
+	return first ? txn : other;
+}
+
 /* The transaction that is named, or the only one. NULL after a problem. */
 struct iommucfg_txn *txn_find(struct cli *cli, const char *name)
 {
 	struct iommucfg_txn *txn = NULL;
 	char **names = NULL;
-	int n = 0;
+	int n = 0, count;
 
 	if (!name) {
 		n = iommucfg_txn_list(cli->ctx, &names);
-		if (n != 1) {
+		count = n == 2 && (txn_is_second(cli, names[0]) || txn_is_second(cli, names[1])) ?
+			1 : n;
+		if (count != 1) {
 			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "usage",
 					      n > 0 ? EINVAL : ENOENT,
 					      n > 0 ? "there are %d transactions: name one; \"iommucfg status\" lists them" :
@@ -32,7 +60,7 @@ struct iommucfg_txn *txn_find(struct cli *cli, const char *name)
 				      "there is no transaction \"%s\"", name);
 	if (names)
 		iommucfg_txn_list_free(names);
-	return txn;
+	return txn ? first_of(txn) : NULL;
 }
 
 /* Waits for the kernel to finish what it does now. */
@@ -221,13 +249,38 @@ static struct json_object *document_of(struct cli *cli, const char *name,
 	return o;
 }
 
+/* It is over, and this command has said so. */
+static void forget_if_over(struct iommucfg_txn *txn, int code)
+{
+	enum iommucfg_state state = iommucfg_txn_state(txn);
+
+	if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
+	    state == IOMMUCFG_STATE_ROLLED_BACK)
+		iommucfg_txn_forget(txn);
+}
+
+/*
+ * A confirmation begins with the one whose time is over first. One that is over already
+ * keeps nothing from being done to the other one.
+ */
+static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
+		       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow),
+		       int allow, struct iommucfg_txn *other)
+{
+	int code = action(cli, txn, allow);
+
+	if (other && (code == EXIT_DONE || action == rollback))
+		code = cli_worse(code, action(cli, other, allow));
+	return code;
+}
+
 static int act(struct cli *cli, const char *name,
 	       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow), int allow,
 	       const char *done)
 {
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
 	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "", number[32] = "";
-	struct iommucfg_txn *txn = NULL;
+	struct iommucfg_txn *txn = NULL, *other = NULL;
 	struct record *record;
 	struct recorder by;
 	long entry = 0;
@@ -250,13 +303,14 @@ static int act(struct cli *cli, const char *name,
 		snprintf(found, sizeof(found), "%s", iommucfg_txn_name(txn));
 		/* To forget one changes nothing. */
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
-		code = action(cli, txn, allow);
+		iommucfg_txn_open_other(txn, &other, NULL);
+		code = act_on_both(cli, txn, action, allow, other);
 		state = iommucfg_txn_state(txn);
 		entry = record_end(record, found, result_of(code, done), code);
-		/* It is over, and this command has said so. */
-		if ((state == IOMMUCFG_STATE_COMMITTED && code == EXIT_DONE) ||
-		    state == IOMMUCFG_STATE_ROLLED_BACK)
-			iommucfg_txn_forget(txn);
+		if (other)
+			forget_if_over(other, code);
+		forget_if_over(txn, code);
+		iommucfg_txn_unref(other);
 		iommucfg_txn_unref(txn);
 	} else if (!*found) {
 		code = EXIT_BAD;

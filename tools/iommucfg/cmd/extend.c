@@ -13,6 +13,19 @@ static int committed(struct cli *cli, const char *name)
 	return EXIT_REFUSED;
 }
 
+/* Both, where the change is two transactions. */
+static int set_timeout(struct iommucfg_txn *txn, long seconds)
+{
+	struct iommucfg_txn *other;
+	int ret = iommucfg_txn_set_confirm_timeout(txn, seconds);
+
+	if (!ret && !iommucfg_txn_open_other(txn, &other, NULL)) {
+		ret = iommucfg_txn_set_confirm_timeout(other, seconds);
+		iommucfg_txn_unref(other);
+	}
+	return ret;
+}
+
 static int extend(struct cli *cli, struct iommucfg_txn *txn, long seconds)
 {
 	const char *name = iommucfg_txn_name(txn);
@@ -20,7 +33,7 @@ static int extend(struct cli *cli, struct iommucfg_txn *txn, long seconds)
 	int ret = 0;
 
 	if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_COMMITTING) {
-		ret = iommucfg_txn_set_confirm_timeout(txn, seconds);
+		ret = set_timeout(txn, seconds);
 		if (!ret)
 			return EXIT_DONE;
 		state = iommucfg_txn_state(txn);

@@ -9,27 +9,38 @@
  * Where the module is there, the kernel says what it thinks of the plan: a
  * transaction is staged, checked, and removed. That touches no group.
  */
-static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
-		       const struct iommucfg_plan_options *options)
+static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
+		      const struct iommucfg_plan_options *options, bool blocks)
 {
+	const int block = IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED;
+	int words = options->allow_in_use, ret;
 	struct iommucfg_txn *txn;
-	int ret;
 
-	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL) ||
-	    iommucfg_txn_create(cli->ctx, NULL, &txn, NULL))
+	if (iommucfg_txn_create(cli->ctx, NULL, &txn, NULL))
 		return;
 	/* In a saved tree a new directory is no transaction. */
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED) {
-		ret = iommucfg_txn_set_allow_in_use(txn, options->allow_in_use);
+		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words : words & ~block);
 		if (!ret)
 			ret = iommucfg_txn_set_confirm_timeout(txn, options->confirm_timeout);
 		if (!ret)
-			ret = iommucfg_txn_stage_plan(txn, plan, iommucfg_plan_problems(plan));
-		if (!ret)
+			ret = iommucfg_txn_stage_part(txn, plan, blocks,
+						      iommucfg_plan_problems(plan));
+		if (ret > 0)
 			iommucfg_plan_check(plan, txn);
 	}
 	iommucfg_txn_forget(txn);
 	iommucfg_txn_unref(txn);
+}
+
+static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
+		       const struct iommucfg_plan_options *options)
+{
+	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL))
+		return;
+	/* As apply does it: each part in a transaction of its own. */
+	ask_about(cli, plan, options, false);
+	ask_about(cli, plan, options, true);
 }
 
 static int judge(const struct iommucfg_plan *plan)

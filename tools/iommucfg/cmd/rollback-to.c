@@ -469,7 +469,8 @@ static char *unconfirmed(struct cli *cli, int *count)
 	for (i = 0; i < n; i++) {
 		if (iommucfg_txn_open(cli->ctx, names[i], &txn))
 			continue;
-		if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_UNCONFIRMED) {
+		if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_UNCONFIRMED &&
+		    !txn_is_second(cli, names[i])) {
 			free(found);
 			found = strdup(names[i]);
 			++*count;

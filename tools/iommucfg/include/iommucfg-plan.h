@@ -73,7 +73,10 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
  * @plan: gets the kernel's reasons as problems; with skip_in_use, groups in
  *	use move to the skipped ones, and groups that cannot take the default
  *	are left out with a warning
- * @txn: a transaction in which everything is staged, see iommucfg_txn_stage_plan()
+ * @txn: a transaction in which it is staged, see iommucfg_txn_stage_plan(), or a part
+ *	of it, see iommucfg_txn_stage_part(). A group that the kernel finds in use,
+ *	with IOMMUCFG_WORD_BLOCK permitted but not in this transaction, is taken out
+ *	of it, and is one of the other part from then on
  *
  * Return: 0 where a commit would begin now, else the negative errno that it
  * would be refused with; -EACCES, with no problem added, where the caller may
@@ -147,6 +150,13 @@ enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change);
 
 /** iommucfg_change_in_place() - without a driver being unbound? */
 bool iommucfg_change_in_place(const struct iommucfg_change *change);
+
+/**
+ * iommucfg_change_blocks() - do disks that are held or mounted go away by it?
+ *
+ * Such groups go in a transaction of their own, see iommucfg_txn_stage_part().
+ */
+bool iommucfg_change_blocks(const struct iommucfg_change *change);
 
 /** iommucfg_change_rule() - the rule that wants it; NULL for default and targets */
 const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change);

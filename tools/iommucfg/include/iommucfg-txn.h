@@ -161,6 +161,29 @@ int iommucfg_txn_unstage(struct iommucfg_txn *txn, unsigned int group);
 int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
 			    struct iommucfg_problems *problems);
 
+/**
+ * iommucfg_txn_stage_part() - stage some changes of a plan
+ * @blocks: those by which disks go away that are held or mounted, else the others
+ *
+ * The kernel's word "block" holds for a whole transaction, in which it lets every disk
+ * go. So what does not need it has a transaction of its own, without that word.
+ *
+ * Return: how many were staged, or a negative errno after a problem.
+ */
+int iommucfg_txn_stage_part(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
+			    bool blocks, struct iommucfg_problems *problems);
+
+/**
+ * iommucfg_txn_open_other() - the other part of a change that is two transactions
+ * @txn: one of them
+ * @other: where to store the other one; NULL is stored where it cannot be had
+ * @first: set to whether @txn is the one that was committed first, whose name the
+ *	change has; or NULL
+ *
+ * Return: 0; -ENOENT where there is none, or none any more; or a negative errno.
+ */
+int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **other, bool *first);
+
 /** iommucfg_txn_check() - all that a commit verifies beforehand; touches nothing */
 int iommucfg_txn_check(struct iommucfg_txn *txn);
 

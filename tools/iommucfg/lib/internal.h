@@ -196,6 +196,7 @@ struct iommucfg_change {
 	struct iommucfg_group *group;
 	enum iommucfg_type to;
 	bool in_place, is_default;
+	bool blocks;		/* its disks go away: in a transaction of its own */
 	const struct iommucfg_rule *rule;
 	const char *file;
 	int line;
@@ -318,6 +319,8 @@ void ic_use_fix(struct iommucfg_device *device, const char *fix);
 void ic_uses_free(struct iommucfg_device *device);
 
 /* word.c */
+#define IC_WORDS_BLOCK	(IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED)
+
 bool ic_word_permits(const struct iommucfg_plan_options *options,
 		     const struct iommucfg_device *device, const struct iommucfg_use *use);
 const char *ic_word_hint(const struct iommucfg_plan_options *options,

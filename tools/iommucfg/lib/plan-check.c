@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "internal.h"
+#include "txn.h"
 
 static bool is_errno(const struct iommucfg_problem *p, const char *name)
 {
@@ -46,6 +46,8 @@ static struct verdict verdict_of(const struct iommucfg_problems *report, long gr
 static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 		     const struct iommucfg_problems *report)
 {
+	bool may_block = plan->options.allow_in_use & IC_WORDS_BLOCK &&
+			 !ic_txn_has_word(txn, "block");
 	struct iommucfg_change *change;
 	struct verdict v;
 	size_t i = 0;
@@ -68,6 +70,15 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 			if (ret)
 				return ret;
 			plan->unchanged++;
+		} else if (v.busy && !v.type && !v.other && may_block) {
+			/* What only the kernel knows of may be a disk. */
+			change->blocks = true;
+			ret = iommucfg_txn_unstage(txn, change->group->number);
+			if (ret)
+				return ret;
+			i++;
+			n++;
+			continue;
 		} else if (v.busy && !v.type && !v.other && plan->options.skip_in_use) {
 			ret = ic_change_add(&plan->skipped, change);
 			if (ret)
@@ -129,13 +140,22 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 	return ret;
 }
 
+static bool is_empty(struct iommucfg_txn *txn)
+{
+	unsigned int *groups = NULL;
+	int n = iommucfg_txn_groups(txn, &groups);
+
+	free(groups);
+	return !n;
+}
+
 int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 {
 	struct iommucfg_problems *report;
 	int ret, left;
 
 	for (;;) {
-		if (!plan->changes.n)
+		if (!plan->changes.n || is_empty(txn))
 			return 0;
 		ret = iommucfg_txn_check(txn);
 		if (!ret || ret == -EACCES)

@@ -42,6 +42,20 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 	return any;
 }
 
+/* Does it take the kernel's word "block", by which a transaction gives up its claim on disks? */
+static bool needs_block(const struct iommucfg_change *change)
+{
+	const struct iommucfg_group *group = change->group;
+	size_t i, j;
+
+	for (i = 0; i < group->num_devices; i++)
+		for (j = 0; j < group->devices[i]->num_uses; j++)
+			if (ic_use_counts(group->devices[i], j) &&
+			    group->devices[i]->uses[j].word & IC_WORDS_BLOCK)
+				return true;
+	return false;
+}
+
 /*
  * The guards do not concern what is switched without unbinding, except with a
  * confirm timeout: the way back unbinds.
@@ -72,6 +86,7 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 				return ret;
 			ic_change_drop(&plan->changes, i);
 		} else {
+			change->blocks = needs_block(change);
 			i++;
 		}
 	}
@@ -157,6 +172,11 @@ bool iommucfg_plan_follows(const struct iommucfg_plan *plan, const struct iommuc
 		if (iommucfg_rule_match(plan->counts[i].rule, device) > 0)
 			return false;
 	return change->rule;
+}
+
+bool iommucfg_change_blocks(const struct iommucfg_change *change)
+{
+	return change->blocks;
 }
 
 const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change)

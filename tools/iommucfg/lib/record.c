@@ -358,16 +358,38 @@ long record_other(const struct recorder *by, const char *result, int code)
 	return put(by, entry_of(by, NULL, json_problems(by->problems), NULL, result, code), 0);
 }
 
-/* Takes down the types of a transaction's groups before something is done to it. */
+static void take_groups(struct record *record, struct iommucfg_txn *txn)
+{
+	unsigned int *groups = NULL, *all;
+	int n = iommucfg_txn_groups(txn, &groups);
+
+	all = n > 0 ? reallocarray(record->groups, record->n + n, sizeof(*all)) : NULL;
+	if (all) {
+		memcpy(all + record->n, groups, n * sizeof(*all));
+		record->groups = all;
+		record->n += n;
+	}
+	free(groups);
+}
+
+/*
+ * Takes down the types of a transaction's groups, and of the other part's where the change
+ * is two of them, before something is done to it.
+ */
 /* @blocks: it may take its time, so there is to be an entry before. */
 struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn, bool blocks)
 {
 	struct record *record = calloc(1, sizeof(*record));
+	struct iommucfg_txn *other;
 
 	if (!record)
 		return NULL;
 	record->by = *by;
-	record->n = iommucfg_txn_groups(txn, &record->groups);
+	take_groups(record, txn);
+	if (!iommucfg_txn_open_other(txn, &other, NULL)) {
+		take_groups(record, other);
+		iommucfg_txn_unref(other);
+	}
 	if (iommucfg_topology_scan(by->ctx, &record->before, NULL))
 		record->before = NULL;
 	if (blocks && !geteuid())

@@ -13,6 +13,20 @@
 
 #include "run.h"
 
+/* The second one first. What one of them comes to does not keep the other one. */
+static int roll_back(struct iommucfg_run *run)
+{
+	int ret = 0, first;
+
+	if (ic_run_is_split(run)) {
+		iommucfg_txn_allow_way_back(run->second);
+		ret = iommucfg_txn_rollback(run->second);
+	}
+	iommucfg_txn_allow_way_back(run->txn);
+	first = iommucfg_txn_rollback(run->txn);
+	return ret ? ret : first;
+}
+
 static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bool reverts)
 {
 	sigset_t all;
@@ -29,7 +43,7 @@ static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bo
 		dup2(null, 1);
 		dup2(null, 2);
 	}
-	ret = reverts ? iommucfg_txn_rollback(run->txn) : iommucfg_txn_commit(run->txn);
+	ret = reverts ? roll_back(run) : iommucfg_txn_commit(run->working);
 	if (write(fd, &ret, sizeof(ret)) < 0)
 		_exit(1);
 	_exit(0);
@@ -69,7 +83,8 @@ static int from_state(struct iommucfg_run *run, int *ret)
 	size_t i;
 
 	*ret = -EINTR;
-	if (ic_run_state(run, &state))
+	if (run->child_reverts ? ic_run_state(run, &state) :
+				 ic_run_state_of(run, run->working, &state))
 		return 1;
 	switch (state) {
 	case IOMMUCFG_STATE_COMMITTING:
@@ -95,7 +110,7 @@ static int from_state(struct iommucfg_run *run, int *ret)
 		break;
 	}
 	for (i = 0; i < iommucfg_plan_num_changes(run->plan); i++)
-		if (!iommucfg_txn_group_attr(run->txn,
+		if (!iommucfg_txn_group_attr(run->working,
 				iommucfg_group_number(iommucfg_change_group(
 					iommucfg_plan_change(run->plan, i))),
 				"status", word, sizeof(word)) && !strcmp(word, "restored"))
@@ -127,12 +142,17 @@ static int look_at_child(struct iommucfg_run *run, int *ret)
 /* While the kernel is at work. LEFT where the caller does not want to wait for it. */
 static int meanwhile(struct iommucfg_run *run)
 {
-	unsigned long done = 0, all = 0;
+	unsigned long done = 0, all = 0, more = 0, more_all = 0;
 	unsigned int cancelled = ic_run_cancelled(run);
 
 	if (cancelled > 1)
 		return IOMMUCFG_RUN_LEFT;
-	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all) && all)
+	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all) &&
+	    run->second && !iommucfg_txn_progress(run->second, &more, &more_all)) {
+		done += more;
+		all += more_all;
+	}
+	if (run->progress && all)
 		run->progress(run, done, all, run->progress_data);
 	if (cancelled && !run->told) {
 		run->told = true;
@@ -156,20 +176,49 @@ int ic_run_commit_start(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_AGAIN;
 }
 
-int ic_run_commit_step(struct iommucfg_run *run)
+/* The second one came to @code: the first one does not stay without it. */
+static int first_goes_back(struct iommucfg_run *run, int code)
+{
+	run->after = code;
+	return ic_run_roll_back(run);
+}
+
+static int commit_second(struct iommucfg_run *run)
 {
 	int ret;
+
+	run->working = run->second;
+	/* The first commit has raised it by one. */
+	ret = iommucfg_txn_set_generation(run->second, run->generation + 1);
+	if (ret)
+		return first_goes_back(run, ic_run_refused(run, "the transaction cannot be set up",
+							   ret));
+	if (ic_run_look_again(run))
+		return first_goes_back(run, IOMMUCFG_RUN_REFUSED);
+	ret = start_child(run, false);
+	if (ret)
+		return first_goes_back(run, ic_run_refused(run, "no process can be made for the commit",
+							   ret));
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+int ic_run_commit_step(struct iommucfg_run *run)
+{
+	int ret, code;
 
 	if (look_at_child(run, &ret))
 		return meanwhile(run);
 	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "commit: %s", ret ? strerror(-ret) : "done");
+	if (!ret && run->second && run->working != run->second)
+		return commit_second(run);
 	if (!ret)
 		return IOMMUCFG_RUN_DONE;
-	if (iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems) <= 0)
+	if (iommucfg_txn_report(run->working, IOMMUCFG_REFUSED, run->problems) <= 0)
 		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret,
 				      "the commit: %s", iommucfg_txn_refusal(ret));
-	return ret == -ECANCELED ? IOMMUCFG_RUN_RESTORED :
+	code = ret == -ECANCELED ? IOMMUCFG_RUN_RESTORED :
 	       ret == -EIO ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_REFUSED;
+	return run->working == run->second ? first_goes_back(run, code) : code;
 }
 
 /*
@@ -204,11 +253,10 @@ int ic_run_settle_step(struct iommucfg_run *run)
 /* Undoes the commit at once. */
 int ic_run_roll_back(struct iommucfg_run *run)
 {
-	iommucfg_txn_allow_way_back(run->txn);
 	ic_run_enter(run, IC_PHASE_ROLLBACK);
 	if (start_child(run, true)) {
 		/* Without a process of its own there is nothing to see meanwhile. */
-		run->child_ret = iommucfg_txn_rollback(run->txn);
+		run->child_ret = roll_back(run);
 		run->child_over = run->child_reverts = true;
 	}
 	return IOMMUCFG_RUN_AGAIN;
@@ -222,7 +270,8 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	if (look_at_child(run, &ret))
 		return meanwhile(run);
 	if (!ret)
-		return IOMMUCFG_RUN_RESTORED;
+		return run->after == IOMMUCFG_RUN_FAILED ? IOMMUCFG_RUN_FAILED :
+							   IOMMUCFG_RUN_RESTORED;
 	/* The timer, or somebody else, may have come before. */
 	if (ic_run_state(run, &state))
 		return IOMMUCFG_RUN_AGAIN;
@@ -231,7 +280,7 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 		ic_run_enter(run, IC_PHASE_END);
 		return IOMMUCFG_RUN_AGAIN;
 	}
-	if (iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems) <= 0)
+	if (!ic_run_report(run))
 		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret,
 				      "the rollback: %s", strerror(-ret));
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
@@ -242,7 +291,8 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	/* Still committed: let nobody remove the record that undoes it. */
 	if (state == IOMMUCFG_STATE_COMMITTED || state == IOMMUCFG_STATE_UNKNOWN) {
 		iommucfg_txn_unref(run->txn);
-		run->txn = NULL;
+		iommucfg_txn_unref(run->second);
+		run->txn = run->second = run->working = NULL;
 	}
 	return IOMMUCFG_RUN_FAILED;
 }

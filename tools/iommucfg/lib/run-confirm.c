@@ -28,9 +28,13 @@ int ic_run_end_step(struct iommucfg_run *run)
 	case IOMMUCFG_STATE_COMMITTED:
 		return IOMMUCFG_RUN_DONE;
 	case IOMMUCFG_STATE_ROLLED_BACK:
-		return not_confirmed(run);
+		/* By half is not as before. */
+		if (ic_run_is_mixed(run))
+			return ic_run_roll_back(run);
+		return run->after == IOMMUCFG_RUN_FAILED ? IOMMUCFG_RUN_FAILED :
+							   not_confirmed(run);
 	case IOMMUCFG_STATE_FAILED:
-		iommucfg_txn_report(run->txn, IOMMUCFG_REFUSED, run->problems);
+		ic_run_report(run);
 		return IOMMUCFG_RUN_FAILED;
 	case IOMMUCFG_STATE_GONE:
 		return iommucfg_witness_unmade(run->witness) ? not_confirmed(run) :
@@ -52,7 +56,10 @@ static int keep(struct iommucfg_run *run)
 {
 	int ret;
 
+	/* Its time is over before that of the second. */
 	ret = iommucfg_txn_confirm(run->txn);
+	if (!ret && ic_run_is_split(run))
+		ret = iommucfg_txn_confirm(run->second);
 	if (!ret)
 		return IOMMUCFG_RUN_DONE;
 	if (ret == -EBUSY || ret == -ENOENT) {

@@ -8,7 +8,13 @@
 
 #include "run.h"
 
-/* The changes of the plan that are of interest, for the groups that are there now. */
+/* Before the second commit the groups of the first one have their types already. */
+static bool is_second(const struct iommucfg_run *run)
+{
+	return run->second && run->working == run->second;
+}
+
+/* The changes of the plan that are not made yet, for the groups that are there now. */
 static struct iommucfg_target *targets_of(const struct iommucfg_run *run,
 					  const struct iommucfg_topology *topology, size_t *n)
 {
@@ -20,6 +26,8 @@ static struct iommucfg_target *targets_of(const struct iommucfg_run *run,
 	*n = 0;
 	targets = calloc(changes->n + 1, sizeof(*targets));
 	for (i = 0; targets && i < changes->n; i++) {
+		if (is_second(run) && !changes->v[i]->blocks)
+			continue;
 		group = iommucfg_topology_find_group(topology, changes->v[i]->group->number);
 		if (group)
 			targets[(*n)++] = (struct iommucfg_target){ group, changes->v[i]->to };
@@ -54,7 +62,8 @@ static int judge(struct iommucfg_run *run, const struct iommucfg_plan *now)
 
 static int compare(struct iommucfg_run *run, const struct iommucfg_plan *now)
 {
-	char *then = ic_plan_outline(run->plan), *text = ic_plan_outline(now);
+	char *then = ic_plan_outline(run->plan, is_second(run));
+	char *text = ic_plan_outline(now, false);
 	bool same = then && text && !strcmp(then, text);
 
 	free(then);

@@ -4,7 +4,8 @@
 
 #include "run.h"
 
-char *ic_plan_outline(const struct iommucfg_plan *plan)
+/* @blocks: only what goes in a transaction of its own. */
+char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks)
 {
 	const struct iommucfg_change *c;
 	const struct iommucfg_group *group;
@@ -19,6 +20,8 @@ char *ic_plan_outline(const struct iommucfg_plan *plan)
 		return NULL;
 	for (i = 0; plan && i < iommucfg_plan_num_changes(plan); i++) {
 		c = iommucfg_plan_change(plan, i);
+		if (blocks && !c->blocks)
+			continue;
 		group = iommucfg_change_group(c);
 		fprintf(f, "%u %s %s %d", iommucfg_group_number(group),
 			iommucfg_group_type_text(group), iommucfg_type_name(iommucfg_change_to(c)),

@@ -2,8 +2,8 @@
 /*
  * A run: look whether the way is free, plan, stage, commit, settle, have it
  * confirmed, record. Until the commit begins whatever happens leaves nothing
- * behind but a removed transaction. This file has what is before the commit and
- * at the end; run-commit.c and run-confirm.c have what is between.
+ * behind but a removed transaction. This file has the steps; what they do is in
+ * run-stage.c, run-look.c, run-commit.c and run-confirm.c.
  *
  * Whatever takes time is a phase: a function that does what can be done at once
  * and returns IOMMUCFG_RUN_AGAIN where it has to wait. ic_run_drive() calls it and
@@ -22,8 +22,6 @@
 /* How often to look at what no file descriptor tells of. */
 #define PAUSE		100
 #define PAUSE_ASK	500
-/* How long a state that cannot be read is tried again. */
-#define STATE_SECONDS	5
 
 int iommucfg_run_worse(int a, int b)
 {
@@ -83,6 +81,7 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	if (!run || --run->refs)
 		return;
 	iommucfg_txn_unref(run->txn);
+	iommucfg_txn_unref(run->second);
 	iommucfg_witness_unref(run->witness);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
@@ -268,34 +267,6 @@ void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
 	run->phase = phase;
 	run->unread = -1;
 	clock_gettime(CLOCK_MONOTONIC, &run->since);
-}
-
-/*
- * The state of the transaction; AGAIN where it cannot be read now. That may pass, as
- * want of memory does; where it does not there is a problem, the state is UNKNOWN, and
- * must not be taken for gone.
- */
-int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state)
-{
-	int ret = iommucfg_txn_read_state(run->txn, state);
-
-	if (!ret) {
-		run->unread = -1;
-		return IOMMUCFG_RUN_DONE;
-	}
-	if (run->unread < 0)
-		run->unread = ic_run_elapsed(run);
-	if (!run->lost && ic_run_elapsed(run) - run->unread < STATE_SECONDS)
-		return IOMMUCFG_RUN_AGAIN;
-	if (!run->lost)
-		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", -ret,
-				      "the state of transaction \"%s\" cannot be read (%s), so whether its change stands is not known: see \"iommucfg status %s\"",
-				      run->transaction, strerror(-ret), run->transaction);
-	if (!run->lost)
-		ic_problem_cure(run->problems, "state-unreadable", "iommucfg status %s",
-				run->transaction);
-	run->lost = true;
-	return IOMMUCFG_RUN_DONE;
 }
 
 static int step(struct iommucfg_run *run)
@@ -559,65 +530,10 @@ void iommucfg_run_nothing(struct iommucfg_run *run)
 	run->result = "nothing-to-do";
 }
 
-/* What the plan alone leads to, before anything is staged. */
-static int judge(const struct iommucfg_run *run)
-{
-	const struct iommucfg_problems *problems = iommucfg_plan_problems(run->plan);
-
-	if (iommucfg_problems_count(iommucfg_plan_conflicts(run->plan)) ||
-	    iommucfg_problems_at_least(problems, IOMMUCFG_ERROR))
-		return IOMMUCFG_RUN_ERROR;
-	if (iommucfg_problems_at_least(problems, IOMMUCFG_REFUSED))
-		return IOMMUCFG_RUN_REFUSED;
-	return IOMMUCFG_RUN_DONE;
-}
-
-static int refused(struct iommucfg_run *run, const char *what, int ret)
-{
-	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "kernel", -ret, "%s: %s", what,
-			      iommucfg_txn_refusal(ret));
-	return IOMMUCFG_RUN_REFUSED;
-}
-
-/* Makes the transaction, with everything in it, and has the kernel check it. */
-static int stage(struct iommucfg_run *run)
-{
-	int ret;
-
-	ret = iommucfg_txn_create(run->ctx, run->name, &run->txn, run->problems);
-	if (ret)
-		return ret == -EEXIST ? IOMMUCFG_RUN_REFUSED : IOMMUCFG_RUN_ERROR;
-	snprintf(run->transaction, sizeof(run->transaction), "%s", iommucfg_txn_name(run->txn));
-	if (run->command)
-		ic_creator_write(run->ctx, run->transaction, run->command);
-	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "transaction \"%s\", generation %llu",
-		   run->transaction, (unsigned long long)run->generation);
-	ret = iommucfg_txn_set_generation(run->txn, run->generation);
-	if (!ret)
-		ret = iommucfg_txn_set_allow_in_use(run->txn, run->options.allow_in_use);
-	if (!ret)
-		ret = iommucfg_txn_set_confirm_timeout(run->txn, run->options.confirm_timeout);
-	if (ret)
-		return refused(run, "the transaction cannot be set up", ret);
-	if (iommucfg_txn_stage_plan(run->txn, run->plan, run->problems))
-		return IOMMUCFG_RUN_REFUSED;
-	ret = iommucfg_plan_check(run->plan, run->txn);
-	if (!ret)
-		return IOMMUCFG_RUN_DONE;
-	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "check: %s", strerror(-ret));
-	if (ret == -EACCES) {
-		iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "system", EACCES,
-				      "the kernel does not let this process change groups: CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed in the initial user namespace");
-		return IOMMUCFG_RUN_ERROR;
-	}
-	ret = judge(run);
-	return ret == IOMMUCFG_RUN_DONE ? IOMMUCFG_RUN_REFUSED : ret;
-}
-
 /* Where there was a question: is it what was shown? */
 static int compare(struct iommucfg_run *run)
 {
-	char *now = ic_plan_outline(run->plan);
+	char *now = ic_plan_outline(run->plan, false);
 	bool same = now && run->shown && !strcmp(now, run->shown);
 
 	free(now);
@@ -629,27 +545,12 @@ static int compare(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_REFUSED;
 }
 
-/* Removes the transaction; what is unconfirmed or failed stays. */
-static void forget(struct iommucfg_run *run)
-{
-	enum iommucfg_state state;
-
-	if (!run->txn)
-		return;
-	state = iommucfg_txn_state(run->txn);
-	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_FAILED &&
-	    state != IOMMUCFG_STATE_UNKNOWN && (!run->result || strcmp(run->result, "left")))
-		iommucfg_txn_forget(run->txn);
-	iommucfg_txn_unref(run->txn);
-	run->txn = NULL;
-}
-
 void iommucfg_run_again(struct iommucfg_run *run)
 {
 	if (!run->again)
-		run->shown = ic_plan_outline(run->plan);
+		run->shown = ic_plan_outline(run->plan, false);
 	run->again = true;
-	forget(run);
+	ic_run_forget(run);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	run->plan = NULL;
@@ -663,13 +564,13 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 	if (is_nothing(run))
 		return code;
 	if (run->plan)
-		code = iommucfg_run_worse(code, judge(run));
+		code = iommucfg_run_worse(code, ic_run_judge(run));
 	else if (!code)
 		code = IOMMUCFG_RUN_ERROR;
 	if (!code && ic_run_cancelled(run))
 		code = ic_run_interrupted(run);
 	if (!code && iommucfg_plan_num_changes(run->plan))
-		code = stage(run);
+		code = ic_run_stage_parts(run);
 	if (!code && run->again)
 		code = compare(run);
 	/* There was none, or the kernel has taken out the last one. */
@@ -691,7 +592,7 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 		if (ic_run_cancelled(run))
 			code = ic_run_interrupted(run);
 		else if (iommucfg_witness_new(run->plan, &run->witness))
-			code = refused(run, "the devices cannot be looked at", -ENOMEM);
+			code = ic_run_refused(run, "the devices cannot be looked at", -ENOMEM);
 		else if (ic_run_look_again(run))
 			code = IOMMUCFG_RUN_REFUSED;
 		if (code == IOMMUCFG_RUN_AGAIN) {
@@ -765,7 +666,7 @@ void iommucfg_run_end(struct iommucfg_run *run, int status)
 
 	if (!run->result)
 		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
-	forget(run);
+	ic_run_forget(run);
 	run->entry = record_plan_end(&by, run->plan, iommucfg_run_transaction(run), run->result,
 				     status, run->begun);
 	if (run->begun_fd >= 0)

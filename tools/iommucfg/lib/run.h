@@ -51,6 +51,13 @@ struct iommucfg_run {
 	/* at work */
 	enum ic_phase phase;
 	struct iommucfg_txn *txn;
+	/*
+	 * Groups whose disks go away have a transaction of their own, which is committed
+	 * after the other one; NULL where all are in one.
+	 */
+	struct iommucfg_txn *second;
+	struct iommucfg_txn *working;	/* the one that is committed now, or was last */
+	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct timespec since;		/* when the phase began */
 	unsigned int forgotten;		/* of the requests to stop */
@@ -78,7 +85,6 @@ unsigned int ic_run_cancelled(struct iommucfg_run *run);
 void ic_run_forget_cancel(struct iommucfg_run *run);
 void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state);
 long ic_run_elapsed(const struct iommucfg_run *run);
 void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase);
 int ic_run_drive(struct iommucfg_run *run);
@@ -91,8 +97,22 @@ int ic_run_rollback_step(struct iommucfg_run *run);
 int ic_run_ask_step(struct iommucfg_run *run);
 int ic_run_end_step(struct iommucfg_run *run);
 
+/* run-state.c */
+int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state);
+bool ic_run_is_split(const struct iommucfg_run *run);
+int ic_run_report(struct iommucfg_run *run);
+int ic_run_state_of(struct iommucfg_run *run, struct iommucfg_txn *txn,
+		    enum iommucfg_state *state);
+bool ic_run_is_mixed(struct iommucfg_run *run);
+
+/* run-stage.c */
+int ic_run_judge(const struct iommucfg_run *run);
+int ic_run_stage_parts(struct iommucfg_run *run);
+int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
+void ic_run_forget(struct iommucfg_run *run);
+
 /* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c */
-char *ic_plan_outline(const struct iommucfg_plan *plan);
+char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks);
 int ic_run_look_again(struct iommucfg_run *run);
 int ic_run_lock(struct iommucfg_run *run);
 bool ic_run_lock_again(struct iommucfg_run *run);

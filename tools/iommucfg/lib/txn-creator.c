@@ -33,7 +33,8 @@ static char *file_of(const char *name)
 }
 
 /* For messages and status only, so that it cannot be written is no error. */
-void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command)
+void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command,
+		      const struct ic_part *part)
 {
 	struct json_object *o, *words;
 	char *path = file_of(name);
@@ -45,12 +46,16 @@ void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *comma
 	}
 	o = json_object_new_object();
 	words = json_object_new_array();
-	for (; *command; command++)
+	for (; command && *command; command++)
 		json_object_array_add(words, json_text(*command));
 	json_object_object_add(o, "uid", json_object_new_int64(getuid()));
 	json_object_object_add(o, "pid", json_object_new_int64(getpid()));
 	json_object_object_add(o, "command", words);
 	json_object_object_add(o, "boottime", json_object_new_int64(boottime()));
+	if (part && part->other) {
+		json_object_object_add(o, "other", json_text(part->other));
+		json_object_object_add(o, "first", json_object_new_boolean(part->first));
+	}
 	state_write(ctx, path, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
 							      JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
@@ -123,7 +128,35 @@ struct json_object *json_creator(const struct iommucfg_txn *txn, long *age)
 	if (*age < 0)
 		*age = 0;
 	json_object_object_del(o, "boottime");
+	json_object_object_del(o, "other");
+	json_object_object_del(o, "first");
 	return o;
+}
+
+int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **other, bool *first)
+{
+	struct json_object *o = read_creator(txn), *back = NULL, *name;
+	int ret = -ENOENT;
+
+	*other = NULL;
+	name = o ? get(o, "other", json_type_string) : NULL;
+	if (name)
+		ret = iommucfg_txn_open(txn->ctx, json_object_get_string(name), other);
+	/* Another one may have that name by now. */
+	if (!ret) {
+		back = read_creator(*other);
+		name = back ? get(back, "other", json_type_string) : NULL;
+		if (!name || strcmp(json_object_get_string(name), txn->name)) {
+			iommucfg_txn_unref(*other);
+			*other = NULL;
+			ret = -ENOENT;
+		}
+	}
+	if (!ret && first)
+		*first = json_object_get_boolean(get(o, "first", json_type_boolean));
+	json_object_put(o);
+	json_object_put(back);
+	return ret;
 }
 
 bool iommucfg_txn_by_hand(struct iommucfg_txn *txn, long *age)

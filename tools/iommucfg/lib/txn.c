@@ -320,6 +320,14 @@ static bool has_word(const char *words, const char *word)
 	return false;
 }
 
+bool ic_txn_has_word(const struct iommucfg_txn *txn, const char *word)
+{
+	char words[64];
+
+	return ic_read_attr(txn->fd, "allow_in_use", words, sizeof(words)) > 0 &&
+	       has_word(words, word);
+}
+
 int iommucfg_txn_add_allow_in_use(struct iommucfg_txn *txn, const char *word)
 {
 	char words[64], line[96];
@@ -374,30 +382,47 @@ int iommucfg_txn_unstage(struct iommucfg_txn *txn, unsigned int group)
 	return unlinkat(txn->fd, path, AT_REMOVEDIR) ? -errno : 0;
 }
 
+static int stage_change(struct iommucfg_txn *txn, const struct iommucfg_change *change,
+			struct iommucfg_problems *problems)
+{
+	int ret = iommucfg_txn_stage(txn, change->group->number, change->to);
+	struct ic_where where = {
+		.file = change->file, .line = change->line,
+		.rule = change->rule ? change->rule->name : NULL,
+		.group = change->group->number, .error = -ret,
+	};
+
+	if (ret)
+		ic_problem(problems, IOMMUCFG_REFUSED, "transaction", &where,
+			   "group %u cannot be staged: %s", change->group->number,
+			   ret == -ENOENT ? "it is not there any more" : strerror(-ret));
+	return ret;
+}
+
 int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
 			    struct iommucfg_problems *problems)
 {
-	const struct iommucfg_change *change;
 	size_t i;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < plan->changes.n; i++) {
-		change = plan->changes.v[i];
-		ret = iommucfg_txn_stage(txn, change->group->number, change->to);
-		if (ret) {
-			struct ic_where where = {
-				.file = change->file, .line = change->line,
-				.rule = change->rule ? change->rule->name : NULL,
-				.group = change->group->number, .error = -ret,
-			};
+	for (i = 0; i < plan->changes.n && !ret; i++)
+		ret = stage_change(txn, plan->changes.v[i], problems);
+	return ret;
+}
 
-			ic_problem(problems, IOMMUCFG_REFUSED, "transaction", &where,
-				   "group %u cannot be staged: %s", change->group->number,
-				   ret == -ENOENT ? "it is not there any more" : strerror(-ret));
-			return ret;
-		}
+int iommucfg_txn_stage_part(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
+			    bool blocks, struct iommucfg_problems *problems)
+{
+	int n = 0, ret = 0;
+	size_t i;
+
+	for (i = 0; i < plan->changes.n && !ret; i++) {
+		if (plan->changes.v[i]->blocks != blocks)
+			continue;
+		ret = stage_change(txn, plan->changes.v[i], problems);
+		n++;
 	}
-	return 0;
+	return ret ? ret : n;
 }
 
 int iommucfg_txn_check(struct iommucfg_txn *txn)

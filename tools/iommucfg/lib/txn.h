@@ -14,8 +14,18 @@ struct iommucfg_txn {
 
 #define OWN_PREFIX "iommucfg-"
 
+/* txn.c */
+bool ic_txn_has_word(const struct iommucfg_txn *txn, const char *word);
+
 /* txn-creator.c */
-void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command);
+/* A transaction that is the part of a change. */
+struct ic_part {
+	const char *other;	/* name of the other part, or NULL: it is all of it */
+	bool first;		/* is committed before it */
+};
+
+void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command,
+		      const struct ic_part *part);
 void ic_creator_remove(struct iommucfg *ctx, const char *name);
 
 /* txn-report.c */

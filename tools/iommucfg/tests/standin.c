@@ -11,7 +11,8 @@
  * Files in TREE/control make it fail: `check`, `commit` and `rollback` hold an
  * errno name and lines of report; while there is a `hold`, a commit does not
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
- * `unhook` after a rollback, `checked` after a check. With `net-up` an interface runs by the time of a
+ * `unhook` after a rollback, `checked` after a check. `opened` has the numbers of groups
+ * that are in use for a transaction without the word "block". With `net-up` an interface runs by the time of a
  * rollback, and `disk-up` is the report where a disk is in use by then. `state-error` has the errno name that reading a state fails with, and
  * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line;
  * its blanks are escaped unless there is `raw-drivers`.
@@ -762,6 +763,24 @@ static int choose_methods(struct txn *txn)
 	return ret;
 }
 
+/* Of disks the kernel knows what no file tells. */
+static int opened(struct txn *txn)
+{
+	char numbers[256], *word, *save;
+	int i;
+
+	if (slurp(numbers, sizeof(numbers), "control/%s", "opened") < 0)
+		return 0;
+	for (word = strtok_r(numbers, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
+		for (i = 0; i < txn->n; i++)
+			if (!strcmp(txn->groups[i].number, word)) {
+				snprintf(txn->report, sizeof(txn->report),
+					 "%s - check EBUSY a disk is open\n", word);
+				return -EBUSY;
+			}
+	return 0;
+}
+
 static int check(struct txn *txn)
 {
 	int i, ret;
@@ -776,6 +795,8 @@ static int check(struct txn *txn)
 		if (!strcmp(txn->groups[i].type, "none"))
 			return -EINVAL;
 	ret = control(txn, "check");
+	if (!ret && !strstr(txn->allow, "block"))
+		ret = opened(txn);
 	return ret ? ret : choose_methods(txn);
 }
 

@@ -9,7 +9,7 @@ import os
 import sys
 
 import mktree
-from harness import Host, main, test
+from harness import Host, Terminal, main, test
 
 
 class Machine(Host):
@@ -74,6 +74,141 @@ def looked_at_again():
         h.meanwhile(h.mount(0))
         h.run("set", "30", "identity", "--allow-in-use", "mounted", code=0)
         assert h.type(30) == "identity"
+
+
+class Split(Machine):
+    """Group 30 has to have "block", 31 and 40 have not."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.hold(0)
+        return self
+
+    ASKED = ("30", "identity", "31", "identity", "40", "identity", "--allow-in-use", "block,other")
+
+    def part(self, name):
+        with open(f"{self.iommu}/{name}/allow_in_use") as f:
+            words = f.read().strip()
+        return words, sorted(n for n in os.listdir(f"{self.iommu}/{name}") if n.isdigit())
+
+    def types(self):
+        return [self.type(g) for g in (30, 31, 40)]
+
+    def detached(self, name="a", seconds=900):
+        r = self.run("set", *self.ASKED, "--confirm-timeout", seconds, "--detach", "--name", name, code=0)
+        assert r.out.splitlines()[-1] == name and self.types() == ["identity"] * 3, r
+        assert self.transactions() == [name, f"{name}-block"]
+
+
+@test
+def disks_apart():
+    with Split() as h:
+        h.detached()
+        assert h.part("a") == ("other", ["31", "40"]), h.part("a")
+        assert h.part("a-block") == ("block other", ["30"])
+        d = h.json("status", code=0)
+        assert [x["creator"]["command"][-1] for x in d["transactions"]] == ["a", "a"], d
+        # One change, by either name, or without.
+        d = h.json("confirm", "a", code=0)
+        assert not h.transactions() and h.types() == ["identity"] * 3, d
+        h.run("confirm", "a", code=0)
+        d = h.json("undo", code=3)
+        assert "sdq" in str(d["problems"]), d
+        h.run("undo", "--allow-in-use", "block", code=0)
+        assert h.types() == ["DMA"] * 3 and not h.transactions()
+        for words in ("confirm",), ("confirm", "a-block"), ("rollback",), ("rollback", "a-block"), ("undo",):
+            h.detached()
+            h.run("extend", "a", 5000, code=0)
+            left = [x["remaining"] for x in h.json("status", code=0)["transactions"]]
+            assert min(left) > 4000, left
+            d = h.json(*words, code=0)
+            kept = words[0] == "confirm"
+            assert not h.transactions() and h.types() == ["identity" if kept else "DMA"] * 3, words
+            assert d["transaction"] == "a", d
+            if kept:
+                h.run("undo", "--allow-in-use", "block", code=0)
+            else:
+                e = h.history()[-1]
+                assert sorted(c["group"] for c in e["plan"]["changes"]) == [30, 31, 40], e
+        # What needs no word of its own is in one, and what all needs it as well.
+        r = h.run("set", "31", "DMA-FQ", "40", "identity", "--allow-in-use", "block", "--confirm-timeout", "900",
+                  "--detach", "--name", "b", code=0)
+        assert h.transactions() == ["b"] and h.part("b") == ("", ["31", "40"])
+        h.run("rollback", "b", code=0)
+        h.run("set", "30", "identity", "--allow-in-use", "block", "--confirm-timeout", "900", "--detach",
+              "--name", "c", code=0)
+        assert h.transactions() == ["c"] and h.part("c") == ("block", ["30"])
+        h.run("rollback", "c", code=0)
+
+
+@test
+def apart_and_final():
+    with Split() as h:
+        d = h.json("set", *h.ASKED, code=0)
+        assert d["result"] == "committed" and h.types() == ["identity"] * 3 and not h.transactions(), d
+        (e,) = h.history()
+        assert len(e["plan"]["changes"]) == 3 and e["transaction"] == d["transaction"], e
+        assert h.json("set", *h.ASKED, code=0)["result"] == "nothing-to-do"
+    # Asked once.
+    for answer, code, kind in ("y", 0, "identity"), ("n", 4, "DMA"):
+        with Split() as h:
+            t = Terminal(h.command("set", *h.ASKED, "--confirm-timeout", "900", "--yes"))
+            t.expect(r"Keep these settings\?")
+            t.send(f"{answer}\n")
+            assert t.end() == code and h.types() == [kind] * 3 and not h.transactions(), t.text
+            assert t.text.count("Change") <= 1
+
+
+@test
+def not_by_half():
+    for script, control, code in (
+            ("{mount}", None, 4),
+            ("rm {top}/0000:00:10.0/driver\n", None, 4),
+            (None, ("commit", "EBUSY\n30 0000:00:10.0 check EBUSY open\n"), 4),
+            (None, ("commit", "ECANCELED\n30 0000:00:10.0 probe ENODEV failed\n"), 4),
+            (None, ("commit", "EIO\n30 0000:00:10.0 restore EIO failed\n"), 5)):
+        with Split() as h:
+            if script:
+                h.control("hook", "#!/bin/sh\n" + script.format(
+                    mount=h.mount(0), top=f"{h.root}/sys/devices/pci0000:00"), 0o755)
+            else:
+                h.control(*control)
+            d = h.json("set", *h.ASKED, "--name", "a", code=code)
+            assert [h.type(31), h.type(40)] == ["DMA", "DMA"], d
+            assert d["result"] == ("failed" if code == 5 else "restored"), d
+            assert h.transactions() == (["a-block"] if code == 5 else []), d
+            assert any(p["group"] == 30 for p in d["problems"]) or "by now" in str(d["problems"]), d
+    # The first one is refused: the second one is not begun.
+    with Split() as h:
+        h.control("commit", "EBUSY\n31 - check EBUSY open\n")
+        d = h.json("set", *h.ASKED, code=3)
+        assert h.types() == ["DMA"] * 3 and not h.transactions(), d
+    # So is the second one by its check.
+    with Split() as h:
+        h.control("check", "EBUSY\n30 - check EBUSY open\n")
+        h.json("set", *h.ASKED, code=3)
+        assert h.types() == ["DMA"] * 3 and not h.transactions()
+        h.json("set", *h.ASKED, "--skip-in-use", code=2)
+        assert h.types() == ["DMA", "identity", "identity"] and not h.transactions()
+
+
+@test
+def both_go_back_in_time():
+    with Split() as h:
+        d = h.json("set", *h.ASKED, "--confirm-timeout", "1", code=4)
+        assert h.types() == ["DMA"] * 3 and d["result"] == "restored", d
+
+
+@test
+def what_only_the_kernel_knows():
+    with Split() as h:
+        h.control("opened", "31")
+        d = h.json("set", *h.ASKED, "--confirm-timeout", "900", "--detach", "--name", "a", code=0)
+        assert h.part("a") == ("other", ["40"]) and h.part("a-block") == ("block other", ["30", "31"]), d
+        h.run("rollback", "a", code=0)
+        h.json("plan", h.policy('default = "identity"; options = { allow_in_use = [ "block" ]; };'))
+        h.json("set", "31", "identity", "--allow-in-use", "net", code=3)
+        h.run("set", "31", "identity", "--allow-in-use", "block", code=0)
 
 
 sys.exit(main("commit"))

@@ -94,8 +94,9 @@ def rollback_in_the_way():
     with Host(True) as h:
         h.control("no-disruption", "")
         h.control("net-up", "")
-        h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", "--name", "a",
-              "--allow-in-use", "block", code=0)
+        h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", "--name", "a", code=0)
+        with open(f"{h.iommu}/a/allow_in_use", "w") as f:
+            f.write("block\n")
         h.control("disk-up", "1 0000:01:00.0 check EBUSY nvme9n1 is mounted on /srv\n")
         h.run("rollback", "a", code=0)
 
