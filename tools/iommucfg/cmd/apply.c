@@ -41,7 +41,7 @@ struct asked {
 	const char *by_hand;	/* something that makes no sense at boot */
 	bool boot;
 	long tries, limit;	/* limit: in the initramfs */
-	int allow_set, timeout_set, settle_set;
+	struct run *run;
 	/* what is applied, and the files that it was read from */
 	struct iommucfg_policy *policy;
 	bool input;		/* standard input is one of them */
@@ -49,9 +49,15 @@ struct asked {
 	char **files;
 };
 
-/* An option of apply alone: 0 if taken, 1 if wrong, -1 if not one. */
-static int own_option(struct asked *asked, struct cli *cli, int opt)
+static int own_option(struct cli *cli, int opt, void *data)
 {
+	struct asked *asked = data;
+	int code = run_option(cli, opt, asked->run);
+
+	if (!code && opt != OPT_YES && opt != OPT_SKIP_IN_USE)
+		asked->by_hand = "the options of a change by hand";
+	if (code >= 0)
+		return code;
 	switch (opt) {
 	case OPT_BOOT:
 		asked->boot = true;
@@ -81,24 +87,13 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 		{ "tries", required_argument, NULL, OPT_TRIES }, { NULL, 0, NULL, 0 }
 	};
 	struct cli *cli = run->cli;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options,
-				  NULL)) != -1) {
-		code = run_option(run, cli, opt, &asked->allow_set, &asked->timeout_set,
-				  &asked->settle_set);
-		if (!code && opt != OPT_YES && opt != OPT_SKIP_IN_USE)
-			asked->by_hand = "the options of a change by hand";
-		if (code < 0)
-			code = own_option(asked, cli, opt);
-		if (code > 0)
-			return EXIT_BAD;
-		if (!code)
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	asked->run = run;
+	code = cli_options(cli, argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, own_option,
+			   asked);
+	if (code >= 0)
+		return code;
 	if (argv[optind])
 		asked->by_hand = "a FILE";
 	if (asked->boot && asked->by_hand)
@@ -124,11 +119,11 @@ static void take_options(struct run *run, const struct asked *asked)
 {
 	const struct iommucfg_policy *policy = asked->policy;
 
-	if (!asked->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
+	if (!run->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-	if (!asked->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
+	if (!run->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
-	if (!asked->settle_set && iommucfg_policy_settle(policy) >= 0)
+	if (!run->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	if (iommucfg_policy_strict(policy) > 0)
 		run->options.strict = true;

@@ -62,16 +62,13 @@ static int print_json(struct cli *cli, const struct iommucfg_policy *policy, boo
 
 int cmd_check(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 	struct iommucfg_policy *policy;
 	char *rules;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;

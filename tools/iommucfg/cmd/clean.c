@@ -120,17 +120,14 @@ static int all(struct cli *cli, struct json_object *removed)
 
 int cmd_clean(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 	struct json_object *removed, *o;
 	struct recorder by;
-	int opt, code;
+	int code;
 	bool any;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc - optind > 1)
 		return cli_usage(cli, "clean takes one name");
 	code = cli_open(cli);

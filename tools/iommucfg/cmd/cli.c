@@ -220,9 +220,38 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 	}
 }
 
-/* An option of tables: 0 if taken, 1 if wrong, -1 if not one. */
-int cli_table_option(struct cli *cli, int opt)
+int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,
+		const struct option *options, cli_option_fn own, void *data)
 {
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, shorts, options, NULL)) != -1) {
+		code = own ? own(cli, opt, data) : -1;
+		if (code > 0)
+			return EXIT_BAD;
+		if (!code)
+			continue;
+		code = cli_option(cli, opt, argv, options);
+		if (code >= 0)
+			return code;
+	}
+	return -1;
+}
+
+/* -o of what can be written to a file. */
+int cli_file_option(struct cli *cli, int opt, void *file)
+{
+	(void)cli;
+	if (opt != 'o')
+		return -1;
+	*(const char **)file = optarg;
+	return 0;
+}
+
+/* An option of tables. */
+int cli_table_option(struct cli *cli, int opt, void *unused)
+{
+	(void)unused;
 	switch (opt) {
 	case 'o':
 		cli->columns = optarg;
@@ -248,34 +277,17 @@ int cli_table_option(struct cli *cli, int opt)
 int cli_table_options(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { CLI_LONG, CLI_TABLE_LONG, { NULL, 0, NULL, 0 } };
-	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options,
-				  NULL)) != -1) {
-		code = cli_table_option(cli, opt);
-		if (code > 0)
-			return EXIT_BAD;
-		if (!code)
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
-	return -1;
+	return cli_options(cli, argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, options,
+			   cli_table_option, NULL);
 }
 
 /* The options that all commands share, for a command without others; -1 to go on. */
 int cli_plain_options(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
-	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
-	return -1;
+	return cli_options(cli, argc, argv, ":" CLI_SHORT, options, NULL, NULL);
 }
 
 int cmd_help(struct cli *cli, int argc, char **argv)

@@ -87,7 +87,15 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 int cli_plain_options(struct cli *cli, int argc, char **argv);
 int cli_unknown_command(struct cli *cli, const char *word);
 const struct command *cli_command(const struct cli *cli, const char *word);
-int cli_table_option(struct cli *cli, int opt);
+/*
+ * Reads the options of a command: those that all have, and what @own takes (0 taken,
+ * 1 wrong, -1 not one of its own). -1 to go on, else the exit code.
+ */
+typedef int (*cli_option_fn)(struct cli *cli, int opt, void *data);
+int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,
+		const struct option *options, cli_option_fn own, void *data);
+int cli_table_option(struct cli *cli, int opt, void *unused);
+int cli_file_option(struct cli *cli, int opt, void *file);
 int cli_table_options(struct cli *cli, int argc, char **argv);
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_open(struct cli *cli);
@@ -189,6 +197,7 @@ struct run {
 	const char *name;
 	long settle;
 	bool yes, detach;
+	bool allow_set, timeout_set, settle_set;	/* by the command line */
 	bool dry;		/* the plan alone, by plan_dry() */
 	/*
 	 * Makes the plan of run->topology. With @again what it is made of is read anew. An
@@ -210,8 +219,7 @@ bool run_asks(const struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
 const char *run_result(const struct run *run);
-int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
-	       int *settle_set);
+int run_option(struct cli *cli, int opt, void *run);
 
 /* plan.c */
 int plan_dry(struct run *run);

@@ -332,23 +332,26 @@ int undo_unconfirmed(struct cli *cli, const char *name, int allow)
 	return act(cli, name, rollback, allow, "rolled-back");
 }
 
+static int boot_option(struct cli *cli, int opt, void *boot)
+{
+	(void)cli;
+	if (opt != OPT_BOOT)
+		return -1;
+	*(bool *)boot = true;
+	return 0;
+}
+
 int cmd_confirm(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
 		CLI_LONG, { "boot", no_argument, NULL, OPT_BOOT }, { NULL, 0, NULL, 0 }
 	};
 	bool boot = false;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		if (opt == OPT_BOOT) {
-			boot = true;
-			continue;
-		}
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_options(cli, argc, argv, ":" CLI_SHORT, options, boot_option, &boot);
+	if (code >= 0)
+		return code;
 	if (boot && argv[optind])
 		return cli_usage(cli, "confirm takes a name or --boot, not both");
 	if (boot)
@@ -361,6 +364,32 @@ int cmd_confirm(struct cli *cli, int argc, char **argv)
 	return act(cli, argv[optind], confirm, 0, "committed");
 }
 
+/* What rollback is asked for. */
+struct asked {
+	struct run *run;
+	bool forget, runs;	/* runs: with an option of a plan */
+	const char *to;
+};
+
+static int rollback_option(struct cli *cli, int opt, void *data)
+{
+	struct asked *asked = data;
+	int code;
+
+	switch (opt) {
+	case OPT_FORGET:
+		asked->forget = true;
+		return 0;
+	case OPT_TO:
+		asked->to = optarg;
+		return 0;
+	default:
+		code = run_option(cli, opt, asked->run);
+		asked->runs |= !code && opt != OPT_ALLOW_IN_USE;
+		return code;
+	}
+}
+
 int cmd_rollback(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -368,41 +397,24 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 		{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 }
 	};
 	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
-	bool only_forget = false, runs = false;
-	const char *to = NULL;
-	int opt, code, unused;
+	struct asked asked = { .run = &run };
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, NULL)) != -1) {
-		if (opt == OPT_FORGET) {
-			only_forget = true;
-			continue;
-		}
-		if (opt == OPT_TO) {
-			to = optarg;
-			continue;
-		}
-		code = run_option(&run, cli, opt, &unused, &unused, &unused);
-		if (code > 0)
-			return EXIT_BAD;
-		if (!code) {
-			runs |= opt != OPT_ALLOW_IN_USE;
-			continue;
-		}
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
-	if (to && (only_forget || argv[optind]))
+	code = cli_options(cli, argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options,
+			   rollback_option, &asked);
+	if (code >= 0)
+		return code;
+	if (asked.to && (asked.forget || argv[optind]))
 		return cli_usage(cli, "rollback takes a name or --to, not both");
-	if (to)
-		return rollback_to(&run, to);
-	if (runs)
+	if (asked.to)
+		return rollback_to(&run, asked.to);
+	if (asked.runs)
 		return cli_usage(cli, "only rollback --to makes a plan and takes its options; by name --allow-in-use alone");
 	if (argc - optind > 1)
 		return cli_usage(cli, "rollback takes one name");
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;
-	return act(cli, argv[optind], only_forget ? forget : rollback, run.options.allow_in_use,
-		   only_forget ? "forgotten" : "rolled-back");
+	return act(cli, argv[optind], asked.forget ? forget : rollback, run.options.allow_in_use,
+		   asked.forget ? "forgotten" : "rolled-back");
 }

@@ -101,17 +101,14 @@ static int print_json(struct cli *cli, const char *name, struct iommucfg_txn *tx
 
 int cmd_extend(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 	struct iommucfg_txn *txn = NULL;
 	const char *name;
-	int opt, code;
+	int code;
 	long seconds;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc - optind != 2)
 		return cli_usage(cli, "extend takes the name of a transaction, and seconds");
 	name = argv[optind];

@@ -180,17 +180,11 @@ int cmd_metrics(struct cli *cli, int argc, char **argv)
 	const char *file = NULL;
 	char *text = NULL;
 	size_t length;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":o:" CLI_SHORT, options, NULL)) != -1) {
-		if (opt == 'o') {
-			file = optarg;
-			continue;
-		}
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_options(cli, argc, argv, ":o:" CLI_SHORT, options, cli_file_option, &file);
+	if (code >= 0)
+		return code;
 	if (argv[optind])
 		return cli_usage(cli, "metrics takes no argument");
 	code = cli_open(cli);

@@ -127,16 +127,13 @@ static int listen_on(struct cli *cli, struct udev_monitor *monitor)
 
 int cmd_monitor(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { CLI_LONG, { NULL, 0, NULL, 0 } };
 	struct udev_monitor *monitor = NULL;
 	struct udev *udev;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT, options, NULL)) != -1) {
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_plain_options(cli, argc, argv);
+	if (code >= 0)
+		return code;
 	if (argc > optind)
 		return cli_usage(cli, "monitor takes no argument");
 	code = cli_open(cli);

@@ -116,25 +116,11 @@ int plan_dry(struct run *run)
 	return plan_end(run, code, false);
 }
 
-static int options_of(struct run *run, struct cli *cli, int argc, char **argv,
-		      const struct option *options, bool table, int *allow_set, int *timeout_set)
+static int plan_option(struct cli *cli, int opt, void *run)
 {
-	int opt, code, unused = 0;
+	int code = cli_table_option(cli, opt, NULL);
 
-	while ((opt = getopt_long(argc, argv, table ? ":" CLI_SHORT CLI_TABLE_SHORT : ":" CLI_SHORT,
-				  options, NULL)) != -1) {
-		code = table ? cli_table_option(cli, opt) : -1;
-		if (code < 0)
-			code = run_option(run, cli, opt, allow_set, timeout_set, &unused);
-		if (code > 0)
-			return EXIT_BAD;
-		if (!code)
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
-	return -1;
+	return code < 0 ? run_option(cli, opt, run) : code;
 }
 
 static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
@@ -147,10 +133,12 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 	};
 	struct run run = { .cli = cli };
 	struct iommucfg_policy *policy = NULL;
-	int code, ret, allow_set = 0, timeout_set = 0;
+	int code, ret;
 
-	code = options_of(&run, cli, argc, argv, quiet ? assert_options : plan_options, !quiet,
-			  &allow_set, &timeout_set);
+	code = quiet ? cli_options(cli, argc, argv, ":" CLI_SHORT, assert_options, run_option,
+				   &run) :
+		       cli_options(cli, argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, plan_options,
+				   plan_option, &run);
 	if (code < 0)
 		code = cli_open(cli);
 	if (code >= 0)
@@ -159,9 +147,9 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 		return cli_nomem();
 	code = EXIT_BAD;
 	if (!cli_read_policy(cli, policy, argc - optind, argv + optind)) {
-		if (!allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
+		if (!run.allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
 			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-		if (!timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
+		if (!run.timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 		if (iommucfg_policy_strict(policy) > 0)
 			run.options.strict = true;

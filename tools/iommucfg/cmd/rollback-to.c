@@ -488,17 +488,14 @@ int cmd_undo(struct cli *cli, int argc, char **argv)
 		CLI_LONG, RUN_LONG, RUN_MORE_LONG, { NULL, 0, NULL, 0 }
 	};
 	struct run run = { .cli = cli, .settle = DEFAULT_SETTLE };
-	int opt, code, unused, count;
+	int code, count;
 	char *name;
 	long id = 0;
 
-	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, NULL)) != -1) {
-		code = run_option(&run, cli, opt, &unused, &unused, &unused);
-		if (code > 0)
-			return EXIT_BAD;
-		if (code < 0 && (code = cli_option(cli, opt, argv, options)) >= 0)
-			return code;
-	}
+	code = cli_options(cli, argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, run_option,
+			   &run);
+	if (code >= 0)
+		return code;
 	if (argc - optind > 1)
 		return cli_usage(cli, "undo takes the number of one entry");
 	if (argv[optind] && cli_number(cli, "undo", argv[optind], 1, LONG_MAX, &id))

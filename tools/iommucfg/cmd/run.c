@@ -37,20 +37,21 @@ static int parse_allow(struct cli *cli, const char *text, int *mask)
 	return ret;
 }
 
-/* An option of apply, set, plan: 0 if taken, 1 if wrong, -1 if not one. */
-int run_option(struct run *run, struct cli *cli, int opt, int *allow_set, int *timeout_set,
-	       int *settle_set)
+/* An option of apply, set, plan, undo and rollback. */
+int run_option(struct cli *cli, int opt, void *data)
 {
+	struct run *run = data;
+
 	switch (opt) {
 	case OPT_ALLOW_IN_USE:
-		*allow_set = 1;
+		run->allow_set = true;
 		return parse_allow(cli, optarg, &run->options.allow_in_use) ? 1 : 0;
 	case OPT_CONFIRM_TIMEOUT:
-		*timeout_set = 1;
+		run->timeout_set = true;
 		return cli_number(cli, "--confirm-timeout", optarg, 0,
 				  IOMMUCFG_CONFIRM_TIMEOUT_MAX, &run->options.confirm_timeout) ? 1 : 0;
 	case OPT_SETTLE:
-		*settle_set = 1;
+		run->settle_set = true;
 		return cli_number(cli, "--settle", optarg, 0, 3600, &run->settle) ? 1 : 0;
 	case 'n':
 		run->dry = true;

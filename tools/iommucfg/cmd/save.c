@@ -59,17 +59,11 @@ int cmd_save(struct cli *cli, int argc, char **argv)
 	const char *file = NULL;
 	size_t rules = 0;
 	char *text = NULL;
-	int opt, code;
+	int code;
 
-	while ((opt = getopt_long(argc, argv, ":" CLI_SHORT "o:", options, NULL)) != -1) {
-		if (opt == 'o') {
-			file = optarg;
-			continue;
-		}
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	code = cli_options(cli, argc, argv, ":" CLI_SHORT "o:", options, cli_file_option, &file);
+	if (code >= 0)
+		return code;
 	if (argc > optind)
 		return cli_usage(cli, "save takes no argument; -o %s writes a file", argv[optind]);
 	code = cli_open(cli);

@@ -84,16 +84,12 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		.make_data = &asked,
 	};
 	enum iommucfg_type *types;
-	int opt, code, i, n, unused = 0;
+	int code, i, n;
 
-	while ((opt = getopt_long(argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options,
-				  NULL)) != -1) {
-		code = run_option(&run, cli, opt, &unused, &unused, &unused);
-		if (code > 0)
-			return EXIT_BAD;
-		if (code < 0 && (code = cli_option(cli, opt, argv, options)) >= 0)
-			return code;
-	}
+	code = cli_options(cli, argc, argv, ":" RUN_DRY_SHORT CLI_SHORT, options, run_option,
+			   &run);
+	if (code >= 0)
+		return code;
 	argc -= optind;
 	argv += optind;
 	if (!argc || argc % 2)

@@ -239,29 +239,26 @@ static int print_json(struct cli *cli, struct iommucfg_topology *topology, const
 	return json_print(document, true) ? EXIT_BAD : EXIT_DONE;
 }
 
+static int own_option(struct cli *cli, int opt, void *all)
+{
+	if (opt != 'a')
+		return cli_table_option(cli, opt, NULL);
+	*(bool *)all = true;
+	return 0;
+}
+
 /* -1 to go on. */
 static int read_options(struct cli *cli, int argc, char **argv, bool *all)
 {
 	static const struct option options[] = {
 		CLI_LONG, CLI_TABLE_LONG, { "all", no_argument, NULL, 'a' }, { NULL, 0, NULL, 0 }
 	};
-	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, ":a" CLI_SHORT CLI_TABLE_SHORT, options,
-				  NULL)) != -1) {
-		if (opt == 'a') {
-			*all = true;
-			continue;
-		}
-		code = cli_table_option(cli, opt);
-		if (code > 0)
-			return EXIT_BAD;
-		if (!code)
-			continue;
-		code = cli_option(cli, opt, argv, options);
-		if (code >= 0)
-			return code;
-	}
+	int code = cli_options(cli, argc, argv, ":a" CLI_SHORT CLI_TABLE_SHORT, options,
+			       own_option, all);
+
+	if (code >= 0)
+		return code;
 	/* Who names a bridge wants to see it. */
 	*all |= optind < argc;
 	return -1;
