@@ -123,6 +123,8 @@ static void take_options(struct run *run, const struct asked *asked)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
 	if (!run->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+	else
+		run_default_timeout(run);
 	if (!run->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	if (iommucfg_policy_strict(policy) > 0)

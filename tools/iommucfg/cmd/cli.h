@@ -185,6 +185,7 @@ void progress_clear(void);
 
 /* run.c */
 #define DEFAULT_SETTLE	10
+#define DEFAULT_TIMEOUT	90	/* at a terminal */
 
 struct run {
 	struct cli *cli;
@@ -212,6 +213,7 @@ int run_lock(struct run *run);
 int run_prepare(struct run *run);
 int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);
+void run_default_timeout(struct run *run);
 void run_nothing(struct run *run);
 void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);

@@ -22,7 +22,8 @@ static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED) {
 		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words : words & ~block);
 		if (!ret)
-			ret = iommucfg_txn_set_confirm_timeout(txn, options->confirm_timeout);
+			ret = iommucfg_txn_set_confirm_timeout(txn,
+							       iommucfg_plan_confirm_timeout(plan));
 		if (!ret)
 			ret = iommucfg_txn_stage_part(txn, plan, blocks,
 						      iommucfg_plan_problems(plan));
@@ -151,6 +152,8 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
 		if (!run.timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+		else
+			run_default_timeout(&run);
 		if (iommucfg_policy_strict(policy) > 0)
 			run.options.strict = true;
 		code = plan_begin(&run);

@@ -416,6 +416,7 @@ static int go_back(struct run *run, long id,
 
 	/* To go back from what a policy allowed; a disk in use is asked for by name. */
 	run->options.allow_in_use |= IOMMUCFG_WORD_NET | IOMMUCFG_WORD_OTHER;
+	run_default_timeout(run);
 	run->make = make_plan;
 	run->make_data = &search;
 	if (run->dry) {

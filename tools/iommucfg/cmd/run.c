@@ -113,6 +113,13 @@ static enum iommucfg_run_answer keep(struct iommucfg_run *r, long seconds, void 
 	return ask_to_keep(seconds);
 }
 
+/* A person who is there can answer; what cannot be reached any more goes back. */
+void run_default_timeout(struct run *run)
+{
+	if (!run->timeout_set && !run->detach && !run->cli->json && ask_possible())
+		run->options.default_timeout = DEFAULT_TIMEOUT;
+}
+
 /* The library's, with all that it is to know. */
 static int make(struct run *run)
 {
@@ -245,10 +252,12 @@ static int need_output(struct run *run)
 static int ask(struct run *run)
 {
 	size_t n = iommucfg_plan_num_changes(run->plan);
-	char question[64];
+	char question[160];
 	int answer;
 
-	snprintf(question, sizeof(question), "Change %zu group%s now?", n, n == 1 ? "" : "s");
+	snprintf(question, sizeof(question), "Change %zu group%s now%s?", n, n == 1 ? "" : "s",
+		 iommucfg_plan_no_way_back(run->plan) ?
+		 ", with no confirm timeout, as that would unbind what goes in place" : "");
 	fflush(stdout);
 	answer = ask_once(question);
 	if (answer < 0)
@@ -368,7 +377,7 @@ static void print_end(struct run *run, const char *result, int code)
 		cli_note(cli, "%s changed%s", n, number);
 	} else if (!strcmp(result, "unconfirmed")) {
 		cli_note(cli, "%s changed%s, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
-			 n, number, name, run->options.confirm_timeout);
+			 n, number, name, iommucfg_plan_confirm_timeout(run->plan));
 	} else if (code == EXIT_RESTORED) {
 		cli_note(cli, "everything is as before");
 	} else if (code == EXIT_BROKEN) {

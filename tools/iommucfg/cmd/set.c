@@ -104,6 +104,7 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 			code = EXIT_BAD;
 	if (code < 0)
 		code = cli_open(cli);
+	run_default_timeout(&run);
 	asked = (struct asked){ .types = types, .n = n, .argv = argv };
 	if (code < 0 && run.dry) {
 		code = plan_dry(&run);

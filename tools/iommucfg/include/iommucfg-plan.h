@@ -22,6 +22,9 @@ extern "C" {
  *	where it cannot be told whether a group is in use, and with skip_in_use the
  *	group is left out
  * @strict: a rule that no device meets is an error, not a warning
+ * @default_timeout: where @confirm_timeout is 0: seconds to take instead of it if the
+ *	driver of a network interface or disk is unbound by the plan; 0 for none. See
+ *	iommucfg_plan_confirm_timeout()
  *
  * Initialise with zeros; later versions add members at the end.
  */
@@ -31,6 +34,7 @@ struct iommucfg_plan_options {
 	bool skip_in_use;
 	bool only_look;
 	bool strict;
+	long default_timeout;
 };
 
 /**
@@ -110,6 +114,16 @@ size_t iommucfg_plan_num_skipped(const struct iommucfg_plan *plan);
 
 /** iommucfg_plan_skipped() - the one at an index below their number */
 const struct iommucfg_change *iommucfg_plan_skipped(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_plan_confirm_timeout() - seconds in which the change must be confirmed; 0: none */
+long iommucfg_plan_confirm_timeout(const struct iommucfg_plan *plan);
+
+/**
+ * iommucfg_plan_no_way_back() - was the default timeout not taken?
+ *
+ * True where groups in use go in place to DMA-FQ, which is undone by unbinding their drivers.
+ */
+bool iommucfg_plan_no_way_back(const struct iommucfg_plan *plan);
 
 /** iommucfg_plan_unchanged() - how many groups stay as they are and should */
 size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan);

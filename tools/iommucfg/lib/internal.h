@@ -216,6 +216,7 @@ struct iommucfg_plan {
 	struct ic_rule_count *counts;	/* of the policy's rules, in reading order */
 	size_t num_counts;
 	size_t unchanged;
+	bool no_way_back;	/* so there is no confirm timeout by default */
 	struct iommucfg_problems *conflicts, *problems;
 	char *def_file;
 };

@@ -56,6 +56,50 @@ static bool needs_block(const struct iommucfg_change *change)
 	return false;
 }
 
+/* Does the driver of an interface or a disk go away by it? */
+static bool unbinds(const struct iommucfg_change *change)
+{
+	const struct iommucfg_group *group = change->group;
+	size_t i;
+
+	for (i = 0; i < group->num_devices && !change->in_place; i++)
+		if (ic_is_released(group->devices[i]) &&
+		    (iommucfg_device_num_interfaces(group->devices[i]) ||
+		     iommucfg_device_num_disks(group->devices[i])))
+			return true;
+	return false;
+}
+
+/*
+ * Takes the default timeout where it is of use, and does not make a group need a word
+ * that goes in place otherwise.
+ */
+static int choose_timeout(struct iommucfg_plan *plan)
+{
+	bool any = false;
+	size_t i;
+	int ret;
+
+	if (plan->options.confirm_timeout || !plan->options.default_timeout)
+		return 0;
+	for (i = 0; i < plan->changes.n && !any; i++)
+		any = unbinds(plan->changes.v[i]);
+	if (!any)
+		return 0;
+	plan->options.confirm_timeout = plan->options.default_timeout;
+	for (i = 0; i < plan->changes.n; i++) {
+		ret = plan->changes.v[i]->in_place ? examine(plan, plan->changes.v[i], false) : 0;
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			continue;
+		plan->options.confirm_timeout = 0;
+		plan->no_way_back = true;
+		break;
+	}
+	return 0;
+}
+
 /*
  * The guards do not concern what is switched without unbinding, except with a
  * confirm timeout: the way back unbinds.
@@ -66,6 +110,9 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 	size_t i = 0;
 	int ret, unknown;
 
+	ret = choose_timeout(plan);
+	if (ret)
+		return ret;
 	while (i < plan->changes.n) {
 		change = plan->changes.v[i];
 		if (change->in_place && !plan->options.confirm_timeout) {
@@ -111,6 +158,16 @@ size_t iommucfg_plan_num_skipped(const struct iommucfg_plan *plan)
 const struct iommucfg_change *iommucfg_plan_skipped(const struct iommucfg_plan *plan, size_t index)
 {
 	return plan->skipped.v[index];
+}
+
+long iommucfg_plan_confirm_timeout(const struct iommucfg_plan *plan)
+{
+	return plan->options.confirm_timeout;
+}
+
+bool iommucfg_plan_no_way_back(const struct iommucfg_plan *plan)
+{
+	return plan->no_way_back;
 }
 
 size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan)

@@ -75,7 +75,7 @@ static int keep(struct iommucfg_run *run)
 int ic_run_ask_step(struct iommucfg_run *run)
 {
 	enum iommucfg_run_answer answer = IOMMUCFG_RUN_NO;
-	long left = run->options.confirm_timeout - ic_run_elapsed(run);
+	long left = run->plan->options.confirm_timeout - ic_run_elapsed(run);
 	enum iommucfg_state state;
 	long remaining;
 

@@ -74,7 +74,7 @@ static int compare(struct iommucfg_run *run, const struct iommucfg_plan *now)
 /* DONE, or REFUSED with what has changed. */
 int ic_run_look_again(struct iommucfg_run *run)
 {
-	struct iommucfg_plan_options options = run->options;
+	struct iommucfg_plan_options options = run->plan->options;
 	struct iommucfg_problems *unread = iommucfg_problems_new();
 	struct iommucfg_topology *topology = NULL;
 	struct iommucfg_target *targets = NULL;
@@ -85,6 +85,7 @@ int ic_run_look_again(struct iommucfg_run *run)
 	/* What is in use now is not left out any more. */
 	options.skip_in_use = false;
 	options.only_look = false;
+	options.default_timeout = 0;
 	if (iommucfg_topology_scan(run->ctx, &topology, run->problems))
 		goto out;
 	/* What cannot be read was said before; what could have been found counts. */

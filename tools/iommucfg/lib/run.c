@@ -605,7 +605,7 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 	if (code == IOMMUCFG_RUN_AGAIN)
 		code = ic_run_drive(run);
 	if (code == IOMMUCFG_RUN_DONE)
-		run->result = run->options.confirm_timeout ? "unconfirmed" : "committed";
+		run->result = run->plan->options.confirm_timeout ? "unconfirmed" : "committed";
 	return came_to(run, code);
 }
 
@@ -642,14 +642,14 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 {
 	int code;
 
-	if (is_nothing(run) || !run->options.confirm_timeout || run->detach)
+	if (is_nothing(run) || !run->plan->options.confirm_timeout || run->detach)
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE && run->question) {
 		begin_question(run);
 	} else if (run->phase == IC_PHASE_NONE) {
 		ic_run_say(run, IOMMUCFG_RUN_NOTE,
 			   "waiting %ld seconds for \"iommucfg confirm %s\"",
-			   run->options.confirm_timeout, run->transaction);
+			   run->plan->options.confirm_timeout, run->transaction);
 		ic_run_enter(run, IC_PHASE_END);
 	}
 	code = ic_run_drive(run);

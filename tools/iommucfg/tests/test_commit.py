@@ -211,4 +211,50 @@ def what_only_the_kernel_knows():
         h.run("set", "31", "identity", "--allow-in-use", "block", code=0)
 
 
+POLICY = 'rules = ( { name = "gpu"; match = { vendor = 0x10de; }; type = "identity"; } );\n'
+
+
+@test
+def timeout_of_a_terminal():
+    """90 s where an interface or a disk goes away, unless something else was said."""
+    with Host(True) as h:
+        p = h.policy(POLICY)
+        q = h.policy(POLICY + "options = { confirm_timeout = 0; };\n", "none.conf")
+        for command in (("set", "1", "identity"), ("apply", p)):
+            t = Terminal(h.command(*command))
+            t.expect(r"confirmed within 90 seconds")
+            t.expect(r"Change 1 group now\? \[y/N\]")
+            t.send("y\n")
+            t.expect(r"Keep these settings\? \[y/N\] \((90|8\d) s\)")
+            t.send("y\n")
+            assert t.end() == 0 and h.type(1) == "identity", t.text
+            t = Terminal(h.command("undo", "--yes"))
+            t.expect(r"Keep these settings\?")
+            t.send("y\n")
+            assert t.end() == 0 and h.type(1) == "DMA-FQ", t.text
+        for command in (("set", "1", "identity", "--confirm-timeout", "0"), ("apply", q), ("set", "7", "DMA"),
+                        ("apply", p, "--detach"), ("apply", p, "--json")):
+            h.run("set", "1", "DMA-FQ", "7", "identity", code=0)
+            t = Terminal(h.command(*command, "--yes"))
+            assert t.end() == 0 and "Keep" not in t.text and not h.transactions(), t.text
+        # No driver goes away: one is bound to nothing, the other changes in place.
+        h.run("set", "1", "DMA-FQ", code=0)
+        t = Terminal(h.command("plan", p))
+        assert t.end() == 2 and "confirmed within 90 seconds" in t.text, t.text
+        assert "confirmed within" not in h.run("plan", p, code=2).out
+        # The carrier of the default route: the kernel goes back, so net is enough.
+        t = Terminal(h.command("set", "3", "identity", "--allow-in-use", "net", "-n"))
+        assert t.end() == 2 and "set would change 1 group" in t.text, t.text
+        assert "refused" in h.run("set", "3", "identity", "--allow-in-use", "net", "-n", code=2).out
+
+
+@test
+def no_timeout_without_a_way_back():
+    with Host(True) as h:
+        t = Terminal(h.command("set", "3", "DMA-FQ", "1", "DMA"))
+        t.expect(r"Change 2 groups now, with no\s+confirm timeout")
+        t.send("y\n")
+        assert t.end() == 0 and h.type(3) == "DMA-FQ" and not h.transactions(), t.text
+
+
 sys.exit(main("commit"))

@@ -454,7 +454,7 @@ def terminal_asks():
     with Host(True) as h:
         for answer, code, type in (("n\n", 3, "DMA-FQ"), ("\n", 3, "DMA-FQ"), ("\x04", 3, "DMA-FQ"),
                                    ("\x03", 3, "DMA-FQ"), ("y\n", 0, "DMA")):
-            t = Terminal(h.command("set", "1", "DMA"))
+            t = Terminal(h.command("set", "1", "DMA", "--confirm-timeout", "0"))
             t.expect(r"Change 1 group now\? \[y/N\]")
             t.send(answer)
             assert t.end() == code, (answer, t.text)

@@ -233,7 +233,7 @@ def question():
             assert h.type(1) != "identity" and h.transactions() == [], t.text
         os.symlink(old, driver)
         h.system(GPU)
-        t = Terminal(h.command("apply"))
+        t = Terminal(h.command("apply", "--confirm-timeout", "0"))
         t.expect(r"\[y/N\]")
         t.send("y\n")
         assert t.end() == 0 and h.type(1) == "identity", t.text
