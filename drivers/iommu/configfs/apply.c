@@ -443,6 +443,7 @@ static bool choose_round(struct icfg_plan *plan)
 		pg->failed = false;
 	}
 
+	icfg_deps_add_unasked(plan);
 	leave_out_running(plan);
 	look_at_groups(plan);
 	order_revert(plan);

@@ -12,24 +12,170 @@
  * The driver core does not export its lists of links, but each link is also a
  * device of the class "devlink", and a reference to that device keeps both ends.
  * Owns the pointer to the class, set once when the module loads; the class
- * lives as long as the kernel.
+ * lives as long as the kernel. Owns the list of releases that are under way, which
+ * with plan->unasked is protected by release_lock, taken inside of all other locks.
  */
+#include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/spinlock.h>
 
 #include "icfg.h"
 
 static const struct class *link_class;
 
+static DEFINE_SPINLOCK(release_lock);
+static LIST_HEAD(releases);
+
 /**
- * icfg_links_init - learn the class of device links
+ * icfg_release_begin - this thread is going to unbind a device
+ * @release: to be kept until icfg_release_end()
+ * @d: the device
  *
- * The class is not exported: make a link between two devices of our own and
- * look at it. Returns 0 or a negative errno.
+ * What the driver core unbinds with it is noted for icfg_deps_add_unasked().
  */
-int icfg_links_init(void)
+void icfg_release_begin(struct icfg_release *release, struct icfg_plan_dev *d)
+{
+	guard(spinlock)(&release_lock);
+
+	release->task = current;
+	release->d = d;
+	list_add(&release->node, &releases);
+}
+
+void icfg_release_end(struct icfg_release *release)
+{
+	guard(spinlock)(&release_lock);
+
+	list_del(&release->node);
+}
+
+/* What this thread unbinds, or NULL. */
+static struct icfg_plan_dev *released_here(void)
+{
+	struct icfg_release *release;
+
+	guard(spinlock)(&release_lock);
+
+	list_for_each_entry(release, &releases, node)
+		if (release->task == current)
+			return release->d;
+	return NULL;
+}
+
+/* @dev, whose lock is held, is unbound because @supplier is. */
+static void note_unasked(struct icfg_plan_dev *supplier, struct device *dev)
+{
+	struct icfg_plan_group *pg = supplier->group;
+	struct device_driver *drv = dev->driver;
+	struct icfg_plan_dev *d;
+
+	d = icfg_plan_new_dev(pg, dev);
+	if (d)
+		d->drv_name = kstrdup_const(drv->name, icfg_plan_gfp(pg->plan));
+	if (!d || !d->drv_name) {
+		icfg_plan_report(pg, supplier, icfg_plan_phase(pg->plan, ICFG_RELEASE),
+				 -ENOMEM,
+				 "no memory to bind %s again, which is unbound with it",
+				 dev_name(dev));
+		WRITE_ONCE(pg->failed, true);
+		icfg_plan_stop(pg->plan, ICFG_STOP);
+	} else if (try_module_get(drv->owner)) {
+		d->drv = drv;
+		d->supplier = supplier;
+		scoped_guard(spinlock, &release_lock)
+			list_add_tail(&d->step.node, &pg->plan->unasked);
+		return;
+	}
+	/* A driver whose module is being removed does not bind again. */
+	if (d)
+		icfg_plan_free_dev(d);
+}
+
+/* The driver core tells the bus before it calls the remove of the driver. */
+static int on_unbind(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct icfg_plan_dev *d;
+
+	if (action != BUS_NOTIFY_UNBIND_DRIVER)
+		return NOTIFY_DONE;
+	d = released_here();
+	if (d && d->dev != data)
+		note_unasked(d, data);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block unbind_blocks[ICFG_BUSES_MAX];
+
+/* The entry of @plan for what @unasked is about, or NULL where it is not needed. */
+static struct icfg_plan_dev *merge_unasked(struct icfg_plan *plan,
+					   struct icfg_plan_dev *unasked)
+{
+	struct icfg_plan_dev *d = icfg_plan_find(plan, unasked->dev);
+
+	/* A child is deleted by the remove of its parent. */
+	if (!device_is_registered(unasked->dev) || READ_ONCE(unasked->dev->driver)) {
+		icfg_plan_free_dev(unasked);
+		return NULL;
+	}
+	if (!d) {
+		icfg_plan_insert(unasked);
+		return unasked;
+	}
+	if (!d->drv) {
+		swap(d->drv, unasked->drv);
+		swap(d->drv_name, unasked->drv_name);
+	}
+	icfg_plan_free_dev(unasked);
+	return d;
+}
+
+/**
+ * icfg_deps_add_unasked - take into a plan what was unbound without being in it
+ * @plan: the plan
+ *
+ * A consumer can bind, and so make a link to a supplier, after the order was found
+ * and before the supplier is unbound. The driver core unbinds it then: it is bound
+ * again with the devices of the plan.
+ */
+void icfg_deps_add_unasked(struct icfg_plan *plan)
+{
+	struct icfg_plan_dev *d, *next, *supplier;
+	LIST_HEAD(unasked);
+
+	guard(mutex)(&plan->lock);
+	scoped_guard(spinlock, &release_lock) {
+		list_for_each_entry_safe(d, next, &plan->unasked, step.node)
+			/* Its own remove may be what hangs. */
+			if (!icfg_step_is_left(&d->supplier->step) &&
+			    !icfg_step_is_left(&d->group->step))
+				list_move_tail(&d->step.node, &unasked);
+	}
+
+	list_for_each_entry_safe(d, next, &unasked, step.node) {
+		list_del(&d->step.node);
+		supplier = d->supplier;
+		d = merge_unasked(plan, d);
+		if (!d)
+			continue;
+		d->state = ICFG_DEV_UNBOUND;
+		d->dependent = true;
+		/* Without memory for the order its probe defers to the supplier's. */
+		icfg_step_add_dep(&d->step, &supplier->step, icfg_plan_gfp(plan));
+		if (plan->counts)
+			atomic_inc(&plan->txn->total);
+	}
+}
+
+/*
+ * The class of device links is not exported: make a link between two devices of our
+ * own and look at it. Returns 0 or a negative errno.
+ */
+static int learn_link_class(void)
 {
 	struct device *supplier, *consumer;
 	struct device_link *link;
@@ -57,6 +203,17 @@ int icfg_links_init(void)
 out_supplier:
 	root_device_unregister(supplier);
 	return ret;
+}
+
+int icfg_deps_init(void)
+{
+	return learn_link_class() ?:
+	       icfg_buses_watch(unbind_blocks, on_unbind, 0);
+}
+
+void icfg_deps_exit(void)
+{
+	icfg_buses_unwatch(unbind_blocks);
 }
 
 static int count_link(struct device *dev, void *data)

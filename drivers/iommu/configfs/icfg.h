@@ -492,6 +492,7 @@ enum icfg_dev_state {
  * @in_group: in group->devs, for a member
  * @group: the group for whose sake it is here
  * @dev: the device, with a reference
+ * @supplier: in plan->unasked: the device with which it was unbound
  * @drv: the driver that it had at the start, its module pinned; or NULL
  * @drv_name: the name of that driver, which outlives @drv; or NULL
  * @state: where it is between the driver that it had and none
@@ -518,6 +519,7 @@ struct icfg_plan_dev {
 	struct list_head in_group;
 	struct icfg_plan_group *group;
 	struct device *dev;
+	struct icfg_plan_dev *supplier;
 	struct device_driver *drv;
 	const char *drv_name;
 	enum icfg_dev_state state;
@@ -545,6 +547,8 @@ struct icfg_plan_dev {
  * @lock: protects @devs and @by_dev, which grow while groups are switched side
  *	by side, and the members of each group
  * @devs: the steps of struct icfg_plan_dev
+ * @unasked: steps of struct icfg_plan_dev that the driver core has unbound with a
+ *	supplier, and that are not in @devs yet; under a lock of deps.c
  * @by_dev: the same by device: a hash table
  * @by_dev_bits: the binary logarithm of its size
  * @allow: ICFG_ALLOW_*, as of the start
@@ -571,6 +575,7 @@ struct icfg_plan {
 	struct list_head group_steps;
 	struct mutex lock;	/* protects @devs, @by_dev, the members */
 	struct list_head devs;
+	struct list_head unasked;
 	struct hlist_head *by_dev;
 	unsigned int by_dev_bits;
 	unsigned int allow;
@@ -676,6 +681,10 @@ gfp_t icfg_plan_gfp(const struct icfg_plan *plan);
 int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group);
 int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d);
 struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev);
+struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,
+					struct device *dev);
+void icfg_plan_free_dev(struct icfg_plan_dev *d);
+void icfg_plan_insert(struct icfg_plan_dev *d);
 struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
 					struct icfg_plan_group *group,
 					struct device *dev);
@@ -714,7 +723,24 @@ struct icfg_links {
 	size_t count;
 };
 
-int icfg_links_init(void);
+/**
+ * struct icfg_release - a release of a driver that is under way
+ * @node: in a list of deps.c
+ * @task: the thread that it runs in
+ * @d: the device
+ */
+struct icfg_release {
+	struct list_head node;
+	struct task_struct *task;
+	struct icfg_plan_dev *d;
+};
+
+void icfg_release_begin(struct icfg_release *release, struct icfg_plan_dev *d);
+void icfg_release_end(struct icfg_release *release);
+
+int icfg_deps_init(void);
+void icfg_deps_exit(void);
+
 int icfg_links_list(struct icfg_links *links, gfp_t gfp);
 const struct icfg_link *icfg_links_of(const struct icfg_links *links,
 				      const struct device *supplier,
@@ -723,6 +749,7 @@ void icfg_links_free(struct icfg_links *links);
 int icfg_deps_order(struct icfg_plan *plan,
 		    bool (*selected)(const struct icfg_plan_dev *d));
 bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
+void icfg_deps_add_unasked(struct icfg_plan *plan);
 
 /* ownership.c */
 void icfg_own_check(struct icfg_plan *plan);

@@ -24,12 +24,12 @@ static int __init icfg_init(void)
 	if (is_kdump_kernel())
 		return -EPERM;
 
-	ret = icfg_links_init();
+	ret = icfg_deps_init();
 	if (ret)
 		return ret;
 	ret = icfg_core_init();
 	if (ret)
-		return ret;
+		goto err_deps;
 	ret = icfg_sched_init();
 	if (ret)
 		goto err_core;
@@ -63,6 +63,8 @@ err_sched:
 	icfg_sched_exit();
 err_core:
 	icfg_core_exit();
+err_deps:
+	icfg_deps_exit();
 	return ret;
 }
 
@@ -76,6 +78,7 @@ static void __exit icfg_exit(void)
 	icfg_sched_exit();
 	icfg_txn_exit();
 	icfg_core_exit();
+	icfg_deps_exit();
 	icfg_ownership_exit();
 }
 

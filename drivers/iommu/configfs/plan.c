@@ -74,6 +74,7 @@ struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 	mutex_init(&plan->lock);
 	INIT_LIST_HEAD(&plan->node);
 	INIT_LIST_HEAD(&plan->devs);
+	INIT_LIST_HEAD(&plan->unasked);
 	INIT_LIST_HEAD(&plan->group_steps);
 
 	list_for_each_entry(group, &txn->groups, node)
@@ -141,6 +142,15 @@ static void disable_port(struct icfg_plan_dev *d)
 #endif
 }
 
+void icfg_plan_free_dev(struct icfg_plan_dev *d)
+{
+	put_driver(d);
+	disable_port(d);
+	kfree_const(d->drv_name);
+	put_device(d->dev);
+	kfree(d);
+}
+
 static void plan_release(struct kref *ref)
 {
 	struct icfg_plan *plan = container_of(ref, struct icfg_plan, ref);
@@ -148,13 +158,9 @@ static void plan_release(struct kref *ref)
 	struct icfg_plan_group *pg;
 
 	icfg_step_free_deps(&plan->devs);
-	list_for_each_entry_safe(d, next, &plan->devs, step.node) {
-		put_driver(d);
-		disable_port(d);
-		kfree_const(d->drv_name);
-		put_device(d->dev);
-		kfree(d);
-	}
+	list_splice(&plan->unasked, &plan->devs);
+	list_for_each_entry_safe(d, next, &plan->devs, step.node)
+		icfg_plan_free_dev(d);
 	icfg_for_each_group(pg, plan) {
 		icfg_types_free(&pg->types);
 		config_item_put(&pg->staged->item);
@@ -192,6 +198,33 @@ struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev)
 	return NULL;
 }
 
+/* A device that is not in the plan yet, for the sake of @group; or NULL. */
+struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,
+					struct device *dev)
+{
+	struct icfg_plan_dev *d;
+
+	d = kzalloc(sizeof(*d), icfg_plan_gfp(group->plan));
+	if (!d)
+		return NULL;
+
+	icfg_step_init(&d->step);
+	d->group = group;
+	d->dev = get_device(dev);
+	return d;
+}
+
+/* Take it into the plan, which is locked. */
+void icfg_plan_insert(struct icfg_plan_dev *d)
+{
+	struct icfg_plan *plan = d->group->plan;
+
+	lockdep_assert_held(&plan->lock);
+
+	hlist_add_head(&d->hash, by_dev_head(plan, d->dev));
+	list_add_tail(&d->step.node, &plan->devs);
+}
+
 /**
  * icfg_plan_add_dev - take a device into a plan
  * @plan: the plan, locked
@@ -215,15 +248,9 @@ struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
 	if (d)
 		return d;
 
-	d = kzalloc(sizeof(*d), icfg_plan_gfp(plan));
-	if (!d)
-		return NULL;
-
-	icfg_step_init(&d->step);
-	d->group = group;
-	d->dev = get_device(dev);
-	hlist_add_head(&d->hash, by_dev_head(plan, dev));
-	list_add_tail(&d->step.node, &plan->devs);
+	d = icfg_plan_new_dev(group, dev);
+	if (d)
+		icfg_plan_insert(d);
 	return d;
 }
 

@@ -224,12 +224,15 @@ static void release_driver(struct icfg_plan_dev *d)
 {
 	struct device *dev = d->dev;
 	struct device *parent = NULL;
+	struct icfg_release release;
 
 	if (dev->type && dev->type->need_parent_lock)
 		parent = dev->parent;
 	if (parent)
 		device_lock(parent);
+	icfg_release_begin(&release, d);
 	device_release_driver(dev);
+	icfg_release_end(&release);
 	if (parent)
 		device_unlock(parent);
 }
@@ -370,6 +373,7 @@ void icfg_rebind_release(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan)
 		d->step.selected = selected(d);
 	run_devs(plan, release_step, false);
+	icfg_deps_add_unasked(plan);
 }
 
 /*
@@ -564,9 +568,8 @@ void icfg_rebind_switch(struct icfg_plan *plan,
 		pg->step.selected = selected(pg);
 	icfg_sched_run(&sched, &plan->group_steps);
 
-	/* A switch that was left is out of icfg_plan_members(). */
-	mutex_lock(&plan->lock);
-	mutex_unlock(&plan->lock);
+	/* It takes plan->lock: a switch that was left is out of icfg_plan_members(). */
+	icfg_deps_add_unasked(plan);
 }
 
 static bool driver_matches(struct icfg_plan_dev *d)

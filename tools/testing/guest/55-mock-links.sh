@@ -128,6 +128,43 @@ check_mock_as_before "as before" "$all" 0 1 2 3
 check_eq "the links are there again" "$(in_order)" 3
 txn_end "$t"
 
+# Consumers that bind after the order was found: the driver core unbinds them with their
+# supplier, and they come back with it.
+for what in commit rollback; do
+	[ $what = rollback ] || stage_mock between identity 0
+	mock_count_anew
+	mock_set mock.3 remove_hold 1
+	start go "$t/$what"
+	check "$what: a consumer is being released" wait_for 30 is_stat removing 1
+	supply 0 9
+	supply 9 10
+	check "$what: another one binds meanwhile" test -e /sys/bus/platform/devices/mock.0/consumer:platform:mock.9
+	mock_set mock.3 remove_hold 0
+	check_eq "$what" "$(ended go) $(report "$t")" "0 "
+	check "$what: it was unbound" [ "$(mock_get mock.9 remove_at)" -lt "$(mock_get mock.0 remove_at)" ]
+	check_eq "$what: it is bound again, and so is its own consumer" "$(in_order)" 5
+	check_eq "$what: all steps are counted" "$(awk '{ print $1 - $2 }' "$t/progress")" 0
+	check_eq "$what: all are bound" "$(mock_now 1 2 3)" "$(echo "$all" | tail -n 3)"
+	mock_set mock.9 supplier -1
+	mock_set mock.10 supplier -1
+	rebind mock.9
+	rebind mock.10
+done
+txn_end "$t"
+stage_mock lost identity 0
+mock_set mock.3 remove_hold 1
+start go "$t/commit"
+check "a consumer is being released" wait_for 30 is_stat removing 1
+supply 0 9
+mock_set mock.9 probe_errors 1
+mock_set mock.3 remove_hold 0
+check_eq "one that does not bind again" "$(ended go)" ECANCELED
+check_report "is named" "$t" " mock.9 probe EIO "
+check_mock_as_before "all are as before" "$all" 0 1 2 3
+mock_set mock.9 supplier -1
+rebind mock.9
+txn_end "$t"
+
 # A supplier that defers, and one that is in the same group.
 stage_mock defers identity 0 1 2
 mock_set mock.0 probe_defers 2
