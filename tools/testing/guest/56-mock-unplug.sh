@@ -229,6 +229,61 @@ txn_end "$t"
 check "the groups are gone" wait_for 10 gone "$g0"
 mock_load
 
+# ---------------------------------------------------------------- while DMA-FQ is set
+
+# in_stack FUNCTION: some thread is in it; for wait_for.
+in_stack()
+{
+	cat /proc/[0-9]*/stack 2>/dev/null | grep -q "^[^ ]* $1+"
+}
+
+# The core of a stock kernel looks for the domain before it takes the lock of the group.
+if grep -q ' icfg_core_wait_set_type' /proc/kallsyms; then
+	fresh
+	stage_mock first DMA 0 2
+	first=$t
+	echo identity > "$t/$g0/type"
+	check_eq "types from which there is a way to DMA-FQ" "$(write_errno "$t/commit" 1)" 0
+
+	# A device that begins to leave now waits until it is set, in whichever group.
+	stage_mock fq DMA-FQ 0
+	mock_set mock.0 attach_hold 1
+	mock_set mock.4 leave_hold 1
+	start go "$t/commit"
+	held attaching 1
+	echo mock.4 > $MOCK/destroy &
+	pid=$!
+	check "what leaves while DMA-FQ is set waits" wait_for 30 in_stack forget_device
+	check_eq "and has not left" "$(mock_stat leaving)" 0
+	mock_set mock.0 attach_hold 0
+	check_eq "it is set" "$(ended go) $(mock_found 0)" "0 DMA-FQ"
+	check "then it leaves" wait_for 30 is_stat leaving 1
+	mock_set mock.4 leave_hold 0
+	wait $pid
+	txn_end "$t"
+
+	# DMA-FQ is not set where all devices are about to leave.
+	stage_mock leaves DMA-FQ 0 2
+	echo DMA > "$t/$g0/type"
+	mock_set mock.0 probe_hold 1
+	mock_set mock.6 leave_hold 1
+	start go "$t/commit"
+	held probing 1
+	echo mock.6 > $MOCK/destroy &
+	pid=$!
+	check "the only device of a group is about to leave" wait_for 30 is_stat leaving 1
+	mock_set mock.0 probe_hold 0
+	unplugged "DMA-FQ is not set any more" ECANCELED staged "$t"
+	check_report "which is reported" "$t" "^$g2 - switch EINVAL "
+	mock_set mock.6 leave_hold 0
+	wait $pid
+	check_eq "the other group is as before" "$(group_type "$g0") $(mock_found 0)" "identity identity"
+	txn_end "$t"
+	txn_end "$first"
+else
+	skip "what leaves while DMA-FQ is set" "the IOMMU core of this kernel minds that itself"
+fi
+
 # ---------------------------------------------------------------- on the way back
 
 fresh

@@ -58,6 +58,10 @@
  *   no_fq				1: no IOMMU_CAP_DEFERRED_FLUSH
  *   fq_breaks				1: the capability is gone as soon as it is needed, so
  *					that DMA-FQ comes out as DMA
+ *   leave_hold				being unplugged waits while this is not 0 (five minutes
+ *					at most): the bus has the device no more, but its group
+ *					has. iommu-configfs, if loaded before, was told of it
+ *					already
  *   direct				1: has a reserved region that must be mapped 1:1 all the
  *					time (for new devices, or from the next domain on; the core
  *					never forgets it)
@@ -110,6 +114,7 @@ enum mock_knob {
 	MOCK_NO_FQ,
 	MOCK_FQ_BREAKS,
 	MOCK_DIRECT,
+	MOCK_LEAVE_HOLD,
 	MOCK_DEV_KNOBS,
 	MOCK_ALLOC_ERRORS = MOCK_DEV_KNOBS,
 	MOCK_IDENTITY_ERRORS,
@@ -137,6 +142,7 @@ enum mock_stat {
 	MOCK_PROBING = MOCK_NOW,
 	MOCK_REMOVING,
 	MOCK_ATTACHING,
+	MOCK_LEAVING,
 	MOCK_DEVICES,
 	MOCK_GROUPS,
 	MOCK_DOMAINS,
@@ -239,6 +245,7 @@ extern struct page *mock_direct_page;
 int mock_read(struct mock_dev *mdev, enum mock_knob knob);
 bool mock_use_up(struct mock_dev *mdev, enum mock_knob knob);
 bool mock_identity_fails(void);
+void mock_wait(struct mock_dev *mdev, enum mock_knob hold);
 void mock_pause(struct mock_dev *mdev, enum mock_knob delay, enum mock_knob hold);
 void mock_count(enum mock_stat stat);
 void mock_add(enum mock_stat stat, int n);

@@ -326,6 +326,25 @@ int mock_own(unsigned int index, bool own)
 	return 0;
 }
 
+/*
+ * A device of ours is nearly gone. Called after those with the same priority that were
+ * registered before, and ahead of the IOMMU core, which has priority 0.
+ */
+static int on_bus(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct platform_device *pdev = to_platform_device(data);
+
+	if (action != BUS_NOTIFY_REMOVED_DEVICE ||
+	    match_string(mock_driver_names, MOCK_DRIVERS, pdev->name) < 0)
+		return NOTIFY_DONE;
+	mock_add(MOCK_LEAVING, 1);
+	mock_wait(to_mock_dev(&pdev->dev), MOCK_LEAVE_HOLD);
+	mock_add(MOCK_LEAVING, -1);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block bus_block = { .notifier_call = on_bus, .priority = 1 };
+
 static int __init mock_init(void)
 {
 	int ret;
@@ -336,11 +355,16 @@ static int __init mock_init(void)
 	ret = mock_drivers_init();
 	if (ret)
 		goto err_hw;
-	ret = mock_files_init();
+	ret = bus_register_notifier(&platform_bus_type, &bus_block);
 	if (ret)
 		goto err_drivers;
+	ret = mock_files_init();
+	if (ret)
+		goto err_bus;
 	return 0;
 
+err_bus:
+	bus_unregister_notifier(&platform_bus_type, &bus_block);
 err_drivers:
 	mock_drivers_exit();
 err_hw:
@@ -353,6 +377,7 @@ static void __exit mock_exit(void)
 {
 	mock_files_exit();
 	/* Each device pins the module, so that none is left. */
+	bus_unregister_notifier(&platform_bus_type, &bus_block);
 	mock_drivers_exit();
 	mock_hw_exit();
 }

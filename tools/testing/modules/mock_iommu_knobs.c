@@ -38,6 +38,7 @@ static const char * const mock_knob_names[MOCK_KNOBS] = {
 	[MOCK_NO_FQ] = "no_fq",
 	[MOCK_FQ_BREAKS] = "fq_breaks",
 	[MOCK_DIRECT] = "direct",
+	[MOCK_LEAVE_HOLD] = "leave_hold",
 	[MOCK_ALLOC_ERRORS] = "alloc_errors",
 	[MOCK_IDENTITY_ERRORS] = "identity_errors",
 	[MOCK_ALLOC_ERRNO] = "alloc_errno",
@@ -61,6 +62,7 @@ static const char * const mock_stat_names[MOCK_STATS] = {
 	[MOCK_PROBING] = "probing",
 	[MOCK_REMOVING] = "removing",
 	[MOCK_ATTACHING] = "attaching",
+	[MOCK_LEAVING] = "leaving",
 	[MOCK_DEVICES] = "devices",
 	[MOCK_GROUPS] = "groups",
 	[MOCK_DOMAINS] = "domains",
@@ -179,6 +181,12 @@ void mock_hang_show(struct seq_file *seq)
 		seq_puts(seq, "-\n");
 }
 
+/* A test that died must not leave the machine hanging. */
+void mock_wait(struct mock_dev *mdev, enum mock_knob hold)
+{
+	wait_event_idle_timeout(mock_turned, !mock_read(mdev, hold), 300 * HZ);
+}
+
 /* Takes the time that the knobs want. */
 void mock_pause(struct mock_dev *mdev, enum mock_knob delay, enum mock_knob hold)
 {
@@ -188,8 +196,7 @@ void mock_pause(struct mock_dev *mdev, enum mock_knob delay, enum mock_knob hold
 		wait_event_idle_timeout(mock_turned, READ_ONCE(mock_hung) != mdev, 300 * HZ);
 	if (ms > 0)
 		msleep(ms);
-	/* A test that died must not leave the machine hanging. */
-	wait_event_idle_timeout(mock_turned, !mock_read(mdev, hold), 300 * HZ);
+	mock_wait(mdev, hold);
 }
 
 void mock_add(enum mock_stat stat, int n)
