@@ -423,7 +423,8 @@ int icfg_deps_order(struct icfg_plan *plan,
 
 	icfg_for_each_dev(d, plan) {
 		d->dependent = false;
-		d->below = false;
+		/* One that was deleted is not found below its parent any more. */
+		d->below &= !device_is_registered(d->dev);
 	}
 	do {
 		order.more = false;

@@ -504,6 +504,7 @@ enum icfg_dev_state {
  *	plan
  * @below: hangs below another one that is released, which may delete it: the
  *	probe of that one makes it anew
+ * @newcomer: the revert found it; it may be what was made anew for another one
  * @enabled: a port with one more pci_enable_device() of ours, so that it does
  *	not lose bus mastering while its driver is unbound
  * @driver_leaving: the module of its driver is being removed
@@ -529,6 +530,7 @@ struct icfg_plan_dev {
 	bool port;
 	bool dependent;
 	bool below;
+	bool newcomer;
 	bool enabled;
 	bool driver_leaving;
 	bool locked;

@@ -211,6 +211,7 @@ struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,
 	icfg_step_init(&d->step);
 	d->group = group;
 	d->dev = get_device(dev);
+	d->newcomer = group->plan->reverting;
 	return d;
 }
 

@@ -785,7 +785,7 @@ static bool is_made_anew(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	if (!parent)
 		return false;
 	icfg_for_each_dev(other, plan)
-		if (other->below && other->drv_name &&
+		if (other->below && !other->newcomer && other->drv_name &&
 		    plan_parent(plan, other) == parent &&
 		    !strcmp(other->drv_name, d->drv_name))
 			before++;
@@ -799,7 +799,7 @@ static void verify_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	unsigned long end = jiffies + ANEW_WAIT;
 
 	if (d->below && !device_is_registered(d->dev)) {
-		if (!d->member || !d->drv_name)
+		if (!d->member || !d->drv_name || d->newcomer)
 			return;
 		while (!is_made_anew(plan, d)) {
 			if (icfg_plan_is_stopped(plan) || is_left(pg, d))

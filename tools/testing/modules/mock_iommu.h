@@ -48,6 +48,10 @@
  *   supplier				number of a device of ours that probes to come link
  *					to (they defer until it is bound); -1: none
  *   link_flags				with these DL_FLAG_* (2, AUTOREMOVE_CONSUMER)
+ *   child				1: probe makes a child in the same group, and remove deletes
+ *					it, as a PCI controller does with what is behind it:
+ *					mock.10003 for mock.3; 2: with another name each time
+ *   child_skips			so many probes to come make none all the same
  *   attach_delay_ms, attach_hold	attaching a domain takes longer, or waits
  *   attach_errors_identity,		so many times attaching a domain of that type fails;
  *   attach_errors_dma,			the device stays where it is then
@@ -104,6 +108,8 @@ enum mock_knob {
 	MOCK_DMA,
 	MOCK_SUPPLIER,
 	MOCK_LINK_FLAGS,
+	MOCK_CHILD,
+	MOCK_CHILD_SKIPS,
 	MOCK_ATTACH_DELAY,
 	MOCK_ATTACH_HOLD,
 	MOCK_ATTACH_IDENTITY,
@@ -174,6 +180,7 @@ struct mock_dev {
 	struct list_head in_group;	/* mock_lock */
 	struct mock_group *group;
 	struct platform_device *pdev;
+	struct mock_dev *parent;
 	unsigned int id;
 	enum mock_unit unit;
 	bool live;			/* mock_lock; is in the core's group */
@@ -184,6 +191,7 @@ struct mock_dev {
 	bool lazy;			/* DMA-FQ was tried last, though it may be blocked by now */
 
 	/* The driver's; one probe or remove at a time. */
+	struct mock_dev *child;
 	void *ring;
 	dma_addr_t ring_dma;
 
@@ -210,6 +218,8 @@ void mock_spec_init(struct mock_spec *spec);
 struct mock_dev *to_mock_dev(struct device *dev);
 int mock_create(unsigned int groups, unsigned int devices, const struct mock_spec *spec);
 int mock_join(unsigned int index, const struct mock_spec *spec);
+int mock_child_add(struct mock_dev *parent);
+void mock_child_del(struct mock_dev *parent);
 int mock_destroy(unsigned int id);
 int mock_destroy_group(unsigned int index);
 void mock_destroy_all(void);

@@ -58,7 +58,8 @@ static void dev_free(struct mock_dev *mdev)
 	kfree(mdev);
 }
 
-static struct mock_dev *dev_alloc(struct mock_group *group, const struct mock_spec *spec)
+static struct mock_dev *dev_alloc(struct mock_group *group, unsigned int id,
+				  const struct mock_spec *spec)
 {
 	struct mock_dev *mdev;
 	int i;
@@ -66,7 +67,7 @@ static struct mock_dev *dev_alloc(struct mock_group *group, const struct mock_sp
 	mdev = kzalloc(sizeof(*mdev), GFP_KERNEL);
 	if (!mdev)
 		return NULL;
-	mdev->id = next_dev++;
+	mdev->id = id;
 	mdev->group = group;
 	mdev->unit = spec->unit;
 	mdev->dma = "-";
@@ -104,13 +105,16 @@ static void forget(struct mock_dev *mdev)
 	dev_free(mdev);
 }
 
-static int dev_add(struct mock_group *group, const struct mock_spec *spec)
+static int dev_add(struct mock_group *group, unsigned int id, const struct mock_spec *spec,
+		   struct mock_dev *parent)
 {
-	struct mock_dev *mdev = dev_alloc(group, spec);
+	struct mock_dev *mdev = dev_alloc(group, id, spec);
 	int ret;
 
 	if (!mdev)
 		return -ENOMEM;
+	if (parent)
+		mdev->pdev->dev.parent = &parent->pdev->dev;
 	ret = mock_fwspec_init(&mdev->pdev->dev, mdev->unit);
 	if (ret) {
 		dev_free(mdev);
@@ -122,7 +126,11 @@ static int dev_add(struct mock_group *group, const struct mock_spec *spec)
 			dev_free(mdev);
 			return ret;
 		}
-		list_add_tail(&mdev->in_group, &group->devs);
+		/* Those without a parent are last, where destroy_group() begins. */
+		if (parent)
+			list_add(&mdev->in_group, &group->devs);
+		else
+			list_add_tail(&mdev->in_group, &group->devs);
 		mock_add(MOCK_DEVICES, 1);
 	}
 
@@ -139,7 +147,36 @@ static int dev_add(struct mock_group *group, const struct mock_spec *spec)
 	}
 	scoped_guard(mutex, &mock_lock)
 		mdev->live = true;
+	if (parent) {
+		mdev->parent = parent;
+		parent->child = mdev;
+	}
 	return 0;
+}
+
+/* From a probe; what else comes and goes does not matter to it. */
+int mock_child_add(struct mock_dev *parent)
+{
+	unsigned int names = mock_read(parent, MOCK_CHILD) == 2 ? atomic_read(&parent->probes) : 0;
+	struct mock_spec spec;
+
+	if (!mock_read(parent, MOCK_CHILD) || mock_use_up(parent, MOCK_CHILD_SKIPS))
+		return 0;
+	mock_spec_init(&spec);
+	spec.unit = parent->unit;
+	return dev_add(parent->group, parent->id + 10000 * (names + 1), &spec, parent);
+}
+
+void mock_child_del(struct mock_dev *parent)
+{
+	struct mock_dev *child = parent->child;
+
+	if (!child)
+		return;
+	parent->child = NULL;
+	leave_group(child);
+	platform_device_del(child->pdev);
+	forget(child);
 }
 
 static void disown(struct mock_group *group)
@@ -190,7 +227,7 @@ static int group_add(unsigned int devices, const struct mock_spec *spec)
 	mock_add(MOCK_GROUPS, 1);
 
 	while (devices-- && !ret)
-		ret = dev_add(group, spec);
+		ret = dev_add(group, next_dev++, spec, NULL);
 	group_put(group);
 	return ret;
 }
@@ -217,7 +254,7 @@ int mock_destroy(unsigned int id)
 	guard(mutex)(&mock_make_lock);
 	/* Only who holds mock_make_lock takes anything away. */
 	mdev = xa_load(&mock_devs, id);
-	return mdev && mdev->live ? dev_destroy(mdev) : -ENODEV;
+	return mdev && mdev->live && !mdev->parent ? dev_destroy(mdev) : -ENODEV;
 }
 
 static int destroy_group(unsigned int index)
@@ -227,12 +264,11 @@ static int destroy_group(unsigned int index)
 
 	if (!group)
 		return -ENODEV;
-	/* The group goes with the last of them. */
+	/* The group goes with the last of them, and a child with its parent. */
 	do {
 		mdev = list_last_entry(&group->devs, struct mock_dev, in_group);
-		if (list_is_singular(&group->devs))
-			group = NULL;
 		dev_destroy(mdev);
+		group = xa_load(&mock_groups, index);
 	} while (group);
 	return 0;
 }
@@ -289,7 +325,7 @@ int mock_join(unsigned int index, const struct mock_spec *spec)
 
 	guard(mutex)(&mock_make_lock);
 	group = xa_load(&mock_groups, index);
-	return group ? dev_add(group, spec) : -ENODEV;
+	return group ? dev_add(group, next_dev++, spec, NULL) : -ENODEV;
 }
 
 /* The core's group of one of ours, with a reference. */

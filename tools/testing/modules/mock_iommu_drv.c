@@ -177,9 +177,14 @@ static int start(struct platform_device *pdev, struct mock_dev *mdev)
 	ret = link_supplier(mdev);
 	if (ret)
 		return ret;
-	if (!mock_read(mdev, MOCK_DMA) || to_platform_driver(pdev->dev.driver)->driver_managed_dma)
-		return 0;
-	return start_ring(mdev);
+	if (mock_read(mdev, MOCK_DMA) && !to_platform_driver(pdev->dev.driver)->driver_managed_dma)
+		ret = start_ring(mdev);
+	if (ret)
+		return ret;
+	ret = mock_child_add(mdev);
+	if (ret)
+		stop_ring(mdev);
+	return ret;
 }
 
 static int mock_probe(struct platform_device *pdev)
@@ -206,6 +211,7 @@ static void mock_remove(struct platform_device *pdev)
 	mock_enter(MOCK_REMOVING, MOCK_REMOVING_MAX);
 	mock_note(mdev, MOCK_REMOVE_AT);
 	mock_pause(mdev, MOCK_REMOVE_DELAY, MOCK_REMOVE_HOLD);
+	mock_child_del(mdev);
 	stop_ring(mdev);
 	mock_note(mdev, MOCK_REMOVED_AT);
 	mock_add(MOCK_REMOVING, -1);
