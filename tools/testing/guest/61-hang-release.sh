@@ -54,7 +54,7 @@ check_eq "no uevent tells of a change" "$(grep -c ' IOMMU_TRANSACTION=stuck' /tm
 
 # Directories of groups go out of sight, and the groups are taken back all the same.
 stage_edu hidden identity
-echo 3 > "$t/step_timeout"
+step_limit 3
 edu_set "$a" remove_hold 1
 check_eq "given up on once more" "$(write_errno "$t/commit" 1)" EIO
 check_eq "the directories of its groups go" "$(try rmdir "$t/$edu") $(try rmdir "$t/$edu2")" "0 0"
@@ -69,7 +69,7 @@ check_eq "out of sight: the generation is what it was" "$(cat $CONFIGFS/generati
 
 # A rollback meanwhile works on what else there is to do.
 stage_edu others identity
-echo 3 > "$t/step_timeout"
+step_limit 3
 edu_set "$a" remove_hold 1
 edu_set "$d" probe_errors 1
 check_eq "one that hangs, and one that does not bind again" "$(write_errno "$t/commit" 1)" EIO
@@ -86,7 +86,7 @@ check_taken_back others
 
 # What returns during a rollback is taken back after it.
 stage_edu during identity
-echo 5 > "$t/step_timeout"
+step_limit 5
 edu_set "$a" remove_hold 1
 edu_set "$d" probe_errors 1
 check_eq "the same again" "$(write_errno "$t/commit" 1)" EIO
@@ -103,7 +103,7 @@ check_taken_back during
 
 # A rollback waits for a group that is being taken back.
 stage_edu waits identity
-echo 5 > "$t/step_timeout"
+step_limit 5
 edu_set "$a" remove_hold 1
 check_eq "and again" "$(write_errno "$t/commit" 1)" EIO
 edu_set "$a" probe_hold 1
@@ -122,7 +122,7 @@ txn_end "$t"
 
 # A take-back that fails says why, and rollback tries again.
 stage_edu fails identity
-echo 5 > "$t/step_timeout"
+step_limit 5
 edu_set "$a" remove_hold 1
 check_eq "and once more" "$(write_errno "$t/commit" 1)" EIO
 edu_set "$a" probe_errors 1

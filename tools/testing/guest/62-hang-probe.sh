@@ -17,7 +17,7 @@ before=$(groups_now "$edu" "$edu2")
 
 # The probe of the commit, which ends well in the end: with the new type.
 stage_edu probe identity
-echo 4 > "$t/step_timeout" || bail "no step_timeout"
+step_limit 4
 edu_set "$a" probe_hold 1
 klog_begin
 check_eq "a probe that hangs" "$(write_errno "$t/commit" 1)" EIO
@@ -29,7 +29,7 @@ check_taken_back probe
 
 # One that fails in the end leaves its device without a driver.
 stage_edu fails identity
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$a" probe_hold 1
 klog_begin
 check_eq "a probe that hangs, and fails then" "$(write_errno "$t/commit" 1)" EIO
@@ -42,7 +42,7 @@ check_taken_back fails
 turned()
 {
 	stage_edu "$1" identity
-	echo 6 > "$t/step_timeout"
+	step_limit 6
 	edu_set "$d" probe_errors 1
 	edu_set "$d" probe_hold 1
 	klog_begin
@@ -66,7 +66,7 @@ by_hand()
 {
 	local generation
 	stage_edu "$1" identity
-	echo 4 > "$t/step_timeout"
+	step_limit 4
 	check_eq "$1: commit" "$(write_errno "$t/commit" 1)" 0
 	generation=$(cat $CONFIGFS/generation)
 	edu_set "$a" "$2" 1
@@ -86,7 +86,7 @@ by_hand hand-probe probe_hold
 by_timer()
 {
 	stage_edu "$1" identity
-	echo 4 > "$t/step_timeout"
+	step_limit 4
 	echo 600 > "$t/confirm_timeout"
 	check_eq "$1: commit" "$(write_errno "$t/commit" 1)" 0
 	edu_set "$a" "$2" 1

@@ -165,7 +165,7 @@ unbind "$d"
 bind "$d" edu_lab
 edu_set "$d" supplier ""
 stage_edu late identity
-echo 6 > "$t/step_timeout"
+step_limit 6
 edu_set "$d" remove_hold 1
 start late "$t/commit"
 wait_for 20 edu_doing "$d" remove || bail "no remove"

@@ -41,7 +41,7 @@ bind "$d" edu_lab
 
 # The consumer hangs in its release: the supplier was not touched yet.
 stage_edu consumer identity "$disk2"
-echo 4 > "$t/step_timeout" || bail "no step_timeout"
+step_limit 4
 edu_set "$d" remove_hold 1
 klog_begin
 check_eq "a consumer that hangs" "$(write_errno "$t/commit" 1)" EIO
@@ -59,7 +59,7 @@ back consumer "$edu2"
 
 # The supplier hangs: its consumer, released before it, cannot be probed without it.
 stage_edu supplier identity "$disk2"
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$a" remove_hold 1
 check_eq "a supplier that hangs" "$(write_errno "$t/commit" 1)" EIO
 check_report "is named" "$t" "^$edu $a release ETIMEDOUT "
@@ -80,7 +80,7 @@ check "d consumes a still" test -e "/sys/bus/pci/devices/$a/consumer:pci:$d"
 
 # The supplier hangs in its probe: its consumer waits for it.
 stage_edu probe identity "$disk2"
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$a" probe_hold 1
 check_eq "a supplier whose probe hangs" "$(write_errno "$t/commit" 1)" EIO
 check_report "is named" "$t" "^$edu $a probe ETIMEDOUT "
@@ -94,7 +94,7 @@ back probe "$edu" "$edu2"
 t=$(txn_new along)
 stage "$t" "$edu" identity
 stage "$t" "$disk2" identity
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$a" remove_hold 1
 check_eq "a supplier hangs that has a consumer elsewhere" "$(write_errno "$t/commit" 1)" EIO
 check_report "the supplier is named" "$t" "^$edu $a release ETIMEDOUT "
@@ -110,7 +110,7 @@ back along "$edu"
 t=$(txn_new along)
 stage "$t" "$edu" identity
 stage "$t" "$disk2" identity
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$d" remove_hold 1
 check_eq "a consumer elsewhere hangs" "$(write_errno "$t/commit" 1)" EIO
 check_report "it is named" "$t" " $d release ETIMEDOUT "
@@ -127,7 +127,7 @@ txn_end "$t"
 
 # On the way back by the timer the order is the same.
 stage_edu timer identity "$disk2"
-echo 4 > "$t/step_timeout"
+step_limit 4
 echo 600 > "$t/confirm_timeout"
 wait_disk "$nvme" > /dev/null
 check_eq "commit" "$(write_errno "$t/commit" 1)" 0

@@ -132,7 +132,7 @@ check_eq "undone" "$(write_errno "$t/rollback" 1)" 0
 txn_end "$t"
 
 stage_edu hangs identity
-echo 4 > "$t/step_timeout"
+step_limit 4
 edu_set "$a" remove_hold 1
 check_eq "a step is given up on" "$(write_errno "$t/commit" 1)" EIO
 check_eq "suspend while it hangs" "$(write_errno /sys/power/state freeze)" EBUSY

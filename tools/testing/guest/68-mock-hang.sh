@@ -88,7 +88,7 @@ hang()
 mock_stage()
 {
 	stage_mock "$1" identity 0 1 2
-	echo 2 > "$t/step_timeout" || bail "no step_timeout"
+	step_limit 2
 }
 
 # Of a commit: four removes, four attaches, four probes.

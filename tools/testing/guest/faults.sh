@@ -47,6 +47,14 @@ check_state()
 	check_eq "$1" "$(cat "$2/state")" "$3"
 }
 
+# step_limit SECONDS: for $t; on a kernel that finds mistakes what does not hang takes longer.
+step_limit()
+{
+	local seconds=$1
+	[ ! -e /sys/kernel/debug/kmemleak ] || seconds=$((seconds * 4))
+	echo "$seconds" > "$t/step_timeout" || bail "no step_timeout"
+}
+
 # check_status "what" TXN GROUP WORD: the first line of a group's status.
 check_status()
 {
