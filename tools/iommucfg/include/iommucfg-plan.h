@@ -166,6 +166,14 @@ enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change);
 bool iommucfg_change_in_place(const struct iommucfg_change *change);
 
 /**
+ * iommucfg_change_method() - how the kernel would do it
+ *
+ * Return: "in-place", "pause" or "rebind" after iommucfg_plan_check(); NULL before, and
+ * where the kernel does not say.
+ */
+const char *iommucfg_change_method(const struct iommucfg_change *change);
+
+/**
  * iommucfg_change_blocks() - do disks that are held or mounted go away by it?
  *
  * Such groups go in a transaction of their own, see iommucfg_txn_stage_part().

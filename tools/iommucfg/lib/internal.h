@@ -196,6 +196,7 @@ struct iommucfg_change {
 	struct iommucfg_group *group;
 	enum iommucfg_type to;
 	bool in_place, is_default;
+	char method[16];	/* as the kernel's check says; "" where it has not been asked */
 	bool blocks;		/* its disks go away: in a transaction of its own */
 	const struct iommucfg_rule *rule;
 	const char *file;

@@ -105,6 +105,18 @@ static struct json_object *where_of(const struct iommucfg_use *use)
 }
 
 /* What a device is, as numbers. */
+static struct json_object *names_of(struct iommucfg_device *device, size_t n,
+				    const char *(*name)(struct iommucfg_device *, size_t))
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		json_object_array_add(array, json_text(name(device, i)));
+	return array;
+}
+
+/* What a device is, in numbers and in the names of what is on it. */
 void json_add_ids(struct json_object *o, struct iommucfg_device *device)
 {
 	long class = iommucfg_device_class(device);
@@ -116,6 +128,14 @@ void json_add_ids(struct json_object *o, struct iommucfg_device *device)
 	json_object_object_add(o, "class", json_text(class < 0 ? NULL : digits));
 	json_object_object_add(o, "removable",
 			       json_object_new_boolean(iommucfg_device_removable(device)));
+	/* That a device is trusted nothing says. */
+	json_object_object_add(o, "untrusted", iommucfg_device_untrusted(device) ?
+			       json_object_new_boolean(true) : NULL);
+	json_object_object_add(o, "interfaces",
+			       names_of(device, iommucfg_device_num_interfaces(device),
+					iommucfg_device_interface));
+	json_object_object_add(o, "disks", names_of(device, iommucfg_device_num_disks(device),
+						    iommucfg_device_disk));
 }
 
 struct json_object *json_uses(const struct iommucfg_device *device)
@@ -272,6 +292,7 @@ struct json_object *json_change(const struct iommucfg_plan *plan,
 	json_object_object_add(o, "to", json_text(iommucfg_type_name(iommucfg_change_to(change))));
 	json_object_object_add(o, "in_place",
 			       json_object_new_boolean(iommucfg_change_in_place(change)));
+	json_object_object_add(o, "method", json_text(iommucfg_change_method(change)));
 	json_object_object_add(o, "rule", rule);
 	json_object_object_add(o, "devices", devices);
 	return o;

@@ -140,6 +140,21 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 	return ret;
 }
 
+/* Which method the check has chosen for each group, where the kernel has such a file. */
+static void read_methods(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
+{
+	struct iommucfg_change *change;
+	char method[16];
+	size_t i;
+
+	for (i = 0; i < plan->changes.n; i++) {
+		change = plan->changes.v[i];
+		if (!iommucfg_txn_group_attr(txn, change->group->number, "method", method,
+					     sizeof(method)) && strcmp(method, "none"))
+			snprintf(change->method, sizeof(change->method), "%s", method);
+	}
+}
+
 static bool is_empty(struct iommucfg_txn *txn)
 {
 	unsigned int *groups = NULL;
@@ -158,6 +173,7 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		if (!plan->changes.n || is_empty(txn))
 			return 0;
 		ret = iommucfg_txn_check(txn);
+		read_methods(plan, txn);
 		if (!ret || ret == -EACCES)
 			return ret;
 		report = iommucfg_problems_new();

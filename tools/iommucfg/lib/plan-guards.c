@@ -231,6 +231,11 @@ bool iommucfg_plan_follows(const struct iommucfg_plan *plan, const struct iommuc
 	return change->rule;
 }
 
+const char *iommucfg_change_method(const struct iommucfg_change *change)
+{
+	return *change->method ? change->method : NULL;
+}
+
 bool iommucfg_change_blocks(const struct iommucfg_change *change)
 {
 	return change->blocks;

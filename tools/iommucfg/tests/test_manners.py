@@ -391,6 +391,23 @@ def devices_for_programs():
         assert (nic["in_use"][0]["word"], nic["in_use"][0]["default_route"]) == (
             "default-route", True), nic
         assert groups[6]["devices"][0]["in_use"][0]["word"] is None
+        assert (nic["interfaces"], nic["disks"], nic["untrusted"]) == (["eth0"], [], None), nic
+        assert groups[2]["devices"][0]["disks"][0] == "nvme0n1", groups[2]
+        assert groups[5]["devices"][0]["untrusted"] is True
+        (c,) = h.json("set", "5", "identity", "-n", code=2)["changes"]
+        assert c["devices"][0]["untrusted"] is True and c["method"] is None, c
+
+
+@test
+def methods_for_programs():
+    with Host(True) as h:
+        h.control("method", "1 pause\n3 in-place\n")
+        for command in (("set", "-n", "1", "identity", "5", "DMA-FQ"), ("set", "1", "identity", "5", "DMA-FQ")):
+            d = h.json(*command)
+            assert [(c["group"], c["method"]) for c in d["changes"]] == [(1, "pause"), (5, "rebind")], d
+        h.control("no-disruption", "")
+        (c,) = h.json("set", "1", "DMA", code=0)["changes"]
+        assert c["method"] is None, c
 
 
 if __name__ == "__main__":
