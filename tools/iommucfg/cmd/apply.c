@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg apply */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,11 +43,14 @@ struct asked {
 	bool boot;
 	long tries, limit;	/* limit: in the initramfs */
 	struct run *run;
+	const char *plan;	/* file of a plan that was saved */
+	struct json_object *saved;
+	bool unplanned;		/* with something that a saved plan says itself */
 	/* what is applied, and the files that it was read from */
 	struct iommucfg_policy *policy;
 	bool input;		/* standard input is one of them */
 	int num_files;
-	char **files;
+	char **files, **saved_files;
 };
 
 static int own_option(struct cli *cli, int opt, void *data)
@@ -54,6 +58,18 @@ static int own_option(struct cli *cli, int opt, void *data)
 	struct asked *asked = data;
 	int code = run_option(cli, opt, asked->run);
 
+	switch (opt) {
+	case OPT_PLAN:
+		asked->plan = optarg;
+		return 0;
+	case OPT_ALLOW_IN_USE:
+	case OPT_SKIP_IN_USE:
+	case OPT_STRICT:
+	case OPT_BOOT:
+	case OPT_ONLY:
+	case 'n':
+		asked->unplanned = true;
+	}
 	if (!code && opt != OPT_YES && opt != OPT_SKIP_IN_USE)
 		asked->by_hand = "the options of a change by hand";
 	if (code >= 0)
@@ -84,6 +100,7 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 		{ "boot", no_argument, NULL, OPT_BOOT },
 		{ "initramfs", optional_argument, NULL, OPT_INITRAMFS },
 		{ "only", required_argument, NULL, OPT_ONLY },
+		{ "plan", required_argument, NULL, OPT_PLAN },
 		{ "tries", required_argument, NULL, OPT_TRIES }, { NULL, 0, NULL, 0 }
 	};
 	struct cli *cli = run->cli;
@@ -99,6 +116,8 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 	if (asked->boot && asked->by_hand)
 		return cli_usage(cli, "--boot goes with the system's policy, not with %s",
 				 asked->by_hand);
+	if (asked->plan && (asked->unplanned || argv[optind]))
+		return cli_usage(cli, "--plan goes with --yes, --detach, --name, --confirm-timeout and --settle alone: the rest is in the plan");
 	if ((asked->tries || asked->limit) && !asked->boot)
 		return cli_usage(cli, "%s goes with --boot", asked->tries ? "--tries" :
 				 "--initramfs");
@@ -107,26 +126,60 @@ static int read_options(struct run *run, struct asked *asked, int argc, char **a
 
 static int read_files(struct cli *cli, struct asked *asked)
 {
+	const char *text = asked->saved ? plan_file_policy(asked->saved) : NULL;
+
 	iommucfg_policy_unref(asked->policy);
 	asked->policy = NULL;
 	if (iommucfg_policy_new(cli->ctx, &asked->policy))
 		return cli_nomem();
+	/* What was read from standard input is in the plan alone. */
+	if (text && asked->input)
+		return iommucfg_policy_read_buffer(asked->policy, asked->plan, text, strlen(text),
+						   cli->problems) ? EXIT_BAD : EXIT_DONE;
 	return cli_read_policy(cli, asked->policy, asked->num_files, asked->files) ? EXIT_BAD :
 										      EXIT_DONE;
+}
+
+static int is_as_saved(struct run *run)
+{
+	struct asked *asked = run->make_data;
+
+	return plan_file_compare(run, asked->saved, asked->policy);
+}
+
+/* The plan that is to be carried out, and where its policy is from. */
+static int load_plan(struct run *run, struct asked *asked)
+{
+	int i;
+
+	if (plan_file_load(run->cli, asked->plan, &asked->saved))
+		return EXIT_BAD;
+	asked->num_files = plan_file_files(asked->saved, &asked->saved_files);
+	asked->files = asked->saved_files;
+	if (asked->num_files < 0)
+		return cli_nomem();
+	for (i = 0; i < asked->num_files; i++)
+		asked->input |= !strcmp(asked->files[i], "-");
+	run->accept = is_as_saved;
+	return EXIT_DONE;
 }
 
 static void take_options(struct run *run, const struct asked *asked)
 {
 	const struct iommucfg_policy *policy = asked->policy;
 
+	if (!run->settle_set && iommucfg_policy_settle(policy) >= 0)
+		run->settle = iommucfg_policy_settle(policy);
+	if (asked->saved) {
+		plan_file_options(run, asked->saved);
+		return;
+	}
 	if (!run->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
 	if (!run->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 	else
 		run_default_timeout(run);
-	if (!run->settle_set && iommucfg_policy_settle(policy) >= 0)
-		run->settle = iommucfg_policy_settle(policy);
 	if (iommucfg_policy_strict(policy) > 0)
 		run->options.strict = true;
 }
@@ -137,7 +190,7 @@ static int make_plan(struct run *run, bool again)
 	int code = EXIT_DONE;
 
 	/* Files may have changed while the question was open. */
-	if (again && !asked->input)
+	if (again && (!asked->input || asked->saved))
 		code = read_files(run->cli, asked);
 	if (code)
 		return code;
@@ -174,10 +227,10 @@ static int read_policy(struct run *run, struct asked *asked)
 
 	for (i = 0; i < asked->num_files; i++)
 		asked->input |= !strcmp(asked->files[i], "-");
-	if (!asked->input && !asks)
+	if ((!asked->input || asked->saved) && !asks)
 		code = run_lock(run);
-	if (code)
-		return code;
+	if (code || asked->saved)
+		return code ? code : read_files(run->cli, asked);
 	ret = cli_read_policy(run->cli, asked->policy, asked->num_files, asked->files);
 	if (ret == -ENOENT && !asked->num_files)
 		give_up(run);
@@ -209,12 +262,15 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		return cli_nomem();
 	asked.num_files = argc - optind;
 	asked.files = argv + optind;
+	if (asked.plan && load_plan(&run, &asked)) {
+		code = run_finish(&run, EXIT_BAD);
+		goto out;
+	}
 	if (run.dry) {
 		/* Nothing is locked, changed or written down. */
 		code = cli_read_policy(cli, asked.policy, asked.num_files, asked.files) ?
 		       plan_end(&run, EXIT_BAD, false) : plan_dry(&run);
-		iommucfg_policy_unref(asked.policy);
-		return code;
+		goto out;
 	}
 	code = read_policy(&run, &asked);
 	if (!code) {
@@ -224,7 +280,7 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 			code = cli_worse(code, make_plan(&run, false));
 		code = run_judge(&run, code);
 		/* A part of the groups is none of the policy, and a FILE is not the system's. */
-		if (optind != argc) {
+		if (asked.num_files) {
 			cli_debug(cli, "the policy for devices to come stays that of the system: a FILE is applied");
 		} else if (!asked.only) {
 			run_standing(&run, asked.policy, code);
@@ -232,6 +288,9 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		}
 	}
 	code = run_finish(&run, code);
+out:
 	iommucfg_policy_unref(asked.policy);
+	json_object_put(asked.saved);
+	free(asked.saved_files);
 	return code;
 }

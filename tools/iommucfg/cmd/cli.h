@@ -56,7 +56,7 @@ enum {
 	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
-	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT,
+	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT, OPT_SAVE, OPT_PLAN,
 };
 
 #define CLI_SHORT	"hqvV"
@@ -206,6 +206,7 @@ struct run {
 	 */
 	int (*make)(struct run *run, bool again);
 	void *make_data;
+	int (*accept)(struct run *run);	/* once it is staged, or NULL; an exit code */
 	bool locked;
 };
 
@@ -226,6 +227,18 @@ int run_option(struct cli *cli, int opt, void *run);
 /* plan.c */
 int plan_dry(struct run *run);
 int plan_end(struct run *run, int code, bool quiet);
+/* Has the kernel judge the plan, where it is there; an exit code. */
+int plan_judge(struct run *run, int code);
+
+/* plan-file.c */
+int plan_file_save(struct run *run, const char *file, const struct iommucfg_policy *policy,
+		   int num_files, char **files);
+int plan_file_load(struct cli *cli, const char *file, struct json_object **out);
+void plan_file_options(struct run *run, struct json_object *file);
+int plan_file_files(struct json_object *file, char ***files);
+const char *plan_file_policy(struct json_object *file);
+int plan_file_compare(struct run *run, struct json_object *file,
+		      const struct iommucfg_policy *policy);
 
 /* run-standing.c */
 void run_standing(struct run *run, const struct iommucfg_policy *policy, int code);

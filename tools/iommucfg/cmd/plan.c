@@ -70,6 +70,15 @@ static int plan_begin(struct run *run)
 	return EXIT_DONE;
 }
 
+int plan_judge(struct run *run, int code)
+{
+	if (!code && !run->plan)
+		code = EXIT_BAD;
+	if (!code && judge(run->plan) == EXIT_CHANGE)
+		ask_kernel(run->cli, run->plan, &run->options);
+	return code ? code : judge(run->plan);
+}
+
 /* Tells and prints the plan that was made, if one was, and releases everything. */
 int plan_end(struct run *run, int code, bool quiet)
 {
@@ -78,12 +87,6 @@ int plan_end(struct run *run, int code, bool quiet)
 	struct json_object *document;
 	const char *result;
 
-	if (!code && !plan)
-		code = EXIT_BAD;
-	if (!code && judge(plan) == EXIT_CHANGE)
-		ask_kernel(cli, plan, &run->options);
-	if (!code)
-		code = judge(plan);
 	cli_tell(cli);
 	if (plan) {
 		cli_tell_list(cli, iommucfg_plan_conflicts(plan));
@@ -114,32 +117,46 @@ int plan_dry(struct run *run)
 
 	if (!code)
 		code = run->make(run, false);
-	return plan_end(run, code, false);
+	return plan_end(run, plan_judge(run, code), false);
 }
 
-static int plan_option(struct cli *cli, int opt, void *run)
-{
-	int code = cli_table_option(cli, opt, NULL);
+/* What plan is asked for. */
+struct asked {
+	struct run *run;
+	const char *save;
+};
 
-	return code < 0 ? run_option(cli, opt, run) : code;
+static int plan_option(struct cli *cli, int opt, void *data)
+{
+	struct asked *asked = data;
+	int code;
+
+	if (opt == OPT_SAVE) {
+		asked->save = optarg;
+		return 0;
+	}
+	code = cli_table_option(cli, opt, NULL);
+	return code < 0 ? run_option(cli, opt, asked->run) : code;
 }
 
 static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 {
 	static const struct option plan_options[] = {
-		CLI_LONG, CLI_TABLE_LONG, RUN_LONG, RUN_STRICT_LONG, { NULL, 0, NULL, 0 }
+		CLI_LONG, CLI_TABLE_LONG, RUN_LONG, RUN_STRICT_LONG,
+		{ "save", required_argument, NULL, OPT_SAVE }, { NULL, 0, NULL, 0 }
 	};
 	static const struct option assert_options[] = {
 		CLI_LONG, RUN_LONG, RUN_STRICT_LONG, { NULL, 0, NULL, 0 }
 	};
 	struct run run = { .cli = cli };
+	struct asked asked = { .run = &run };
 	struct iommucfg_policy *policy = NULL;
 	int code, ret;
 
 	code = quiet ? cli_options(cli, argc, argv, ":" CLI_SHORT, assert_options, run_option,
 				   &run) :
 		       cli_options(cli, argc, argv, ":" CLI_SHORT CLI_TABLE_SHORT, plan_options,
-				   plan_option, &run);
+				   plan_option, &asked);
 	if (code < 0)
 		code = cli_open(cli);
 	if (code >= 0)
@@ -164,6 +181,10 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
 					      "no plan could be made: %s", strerror(-ret));
 	}
+	code = plan_judge(&run, code);
+	if (asked.save && code != EXIT_BAD)
+		code = cli_worse(code, plan_file_save(&run, asked.save, policy, argc - optind,
+						      argv + optind));
 	code = plan_end(&run, code, quiet);
 	iommucfg_policy_unref(policy);
 	return code;

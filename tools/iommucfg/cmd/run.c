@@ -288,6 +288,12 @@ static bool is_nothing(const struct run *run)
 	return result && !strcmp(result, "nothing-to-do");
 }
 
+static int stage(struct run *run, int code)
+{
+	code = iommucfg_run_stage(run->run, code);
+	return !code && run->accept ? run->accept(run) : code;
+}
+
 /*
  * Takes the lock that was not held while somebody was asked, and plans anew: it has to
  * come out as what was shown, else the library refuses it.
@@ -309,7 +315,7 @@ static int lock_and_plan_again(struct run *run)
 	run->topology = iommucfg_run_topology(run->run);
 	if (run->topology)
 		code = cli_worse(code, run->make(run, true));
-	code = iommucfg_run_stage(run->run, code);
+	code = stage(run, code);
 	if (code)
 		iommucfg_problems_append(told, run->cli->problems);
 	iommucfg_problems_unref(run->cli->problems);
@@ -337,7 +343,7 @@ static int show_and_ask(struct run *run)
  */
 int run_judge(struct run *run, int code)
 {
-	code = iommucfg_run_stage(run->run, code);
+	code = stage(run, code);
 	if (!code && !is_nothing(run))
 		code = show_and_ask(run);
 	if (!code && !run->locked && run_asks(run))
@@ -397,7 +403,7 @@ int run_finish(struct run *run, int code)
 	if (make(run))
 		return EXIT_BAD;
 	iommucfg_run_end(run->run, code);
-	result = iommucfg_run_result(run->run);
+	result = code == EXIT_REFUSED ? "refused" : iommucfg_run_result(run->run);
 	name = iommucfg_run_transaction(run->run);
 	cli_tell(cli);
 	if (run->plan) {
