@@ -169,12 +169,13 @@ static int cells(const char *text, size_t *length)
 	wchar_t wide;
 	size_t n;
 
+	*length = 1;
+	if ((unsigned char)*text < 0x80)
+		return 1;
 	/* Of what follows only a character is looked at: a table can be long. */
 	n = mbrtowc(&wide, text, strnlen(text, MB_CUR_MAX), &state);
-	if (n == 0 || n > MB_CUR_MAX) {
-		*length = 1;
+	if (n == 0 || n > MB_CUR_MAX)
 		return 1;
-	}
 	*length = n;
 	return wcwidth(wide) < 0 ? 1 : wcwidth(wide);
 }
@@ -274,8 +275,8 @@ static void cut_column(struct table *t, struct libscols_column *column, int widt
 	scols_free_iter(iter);
 }
 
-/* Cuts the widest column of a step, halfway if another one can give as well; false if none can. */
-static bool cut_widest(struct table *t, int step, int excess)
+/* Cuts the widest column of a step, halfway if another one can give as well; by how much. */
+static int cut_widest(struct table *t, int step, int excess)
 {
 	int id = -1, width = 0, room = 0, n = 0, w, least;
 	size_t i;
@@ -296,28 +297,48 @@ static bool cut_widest(struct table *t, int step, int excess)
 		room = w - least;
 	}
 	if (id < 0)
-		return false;
+		return 0;
 	excess = n > 1 ? (excess + 1) / 2 : excess;
-	cut_column(t, t->by_id[id], width - (excess < room ? excess : room));
-	return true;
+	excess = excess < room ? excess : room;
+	cut_column(t, t->by_id[id], width - excess);
+	return excess;
 }
 
-static void fit(struct table *t, int width)
+/* Leaves a column out. Returns how much narrower the table is, with the blank between. */
+static int hide_column(struct table *t, size_t id)
 {
-	int excess = table_width(t) - width, step;
+	int width = column_width(t, t->by_id[id]), heading = strlen(t->columns[id].name);
+
+	scols_column_set_flags(t->by_id[id], SCOLS_FL_HIDDEN |
+			       scols_column_get_flags(t->by_id[id]));
+	return (width > heading ? width : heading) + 1;
+}
+
+/* Takes @excess cells out of the table, if it can; false where nothing was left to take. */
+static bool narrow(struct table *t, int excess)
+{
+	int before = excess, step, cut;
 	size_t i;
 
 	for (step = 1; step <= 2; step++)
-		for (i = 0; i < t->num_columns && excess > 0; i++) {
-			if (!t->by_id[i] || t->columns[i].drop != step || t->asked[i])
-				continue;
-			scols_column_set_flags(t->by_id[i], SCOLS_FL_HIDDEN |
-					       scols_column_get_flags(t->by_id[i]));
-			excess = table_width(t) - width;
-		}
+		for (i = 0; i < t->num_columns && excess > 0; i++)
+			if (t->by_id[i] && t->columns[i].drop == step && !t->asked[i] &&
+			    !scols_column_is_hidden(t->by_id[i]))
+				excess -= hide_column(t, i);
 	for (step = 1; step <= 3; step++)
-		while (excess > 0 && cut_widest(t, step, excess))
-			excess = table_width(t) - width;
+		while (excess > 0 && (cut = cut_widest(t, step, excess)) > 0)
+			excess -= cut;
+	return excess < before;
+}
+
+/* Only the whole table tells its width, and to print one takes its time if it is long. */
+static void fit(struct table *t, int width)
+{
+	int excess;
+
+	do {
+		excess = table_width(t) - width;
+	} while (excess > 0 && narrow(t, excess));
 }
 
 /* Prints and releases it. */
