@@ -16,7 +16,7 @@ bool ask_possible(void)
 }
 
 /*
- * What was typed before a question is no answer to it: nobody had seen what it is about.
+ * What was typed before a question was shown does not answer it.
  * In the background the call would stop this process.
  */
 static void forget_typed(void)

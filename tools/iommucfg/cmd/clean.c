@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* iommucfg clean: remove transactions that nobody needs any more */
+/* iommucfg clean: remove transactions that are over or were left */
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
 
 #include "cli.h"
 
-/* What somebody makes by hand may take him a while. */
+/* A transaction that is made by hand, in several steps, takes a person some minutes. */
 #define BY_HAND_SECONDS	(10 * 60)
 
 static int refuse(struct cli *cli, struct iommucfg_txn *txn, const char *why)
@@ -44,7 +44,7 @@ static int remove_it(struct cli *cli, struct iommucfg_txn *txn, struct json_obje
 	int ret;
 
 	ret = iommucfg_txn_forget(txn);
-	/* Somebody else was faster. */
+	/* It was removed meanwhile. */
 	if (ret == -ENOENT)
 		return EXIT_DONE;
 	if (ret)

@@ -193,7 +193,7 @@ static int forget(struct cli *cli, struct iommucfg_txn *txn, int allow)
 	int ret;
 
 	(void)allow;
-	/* It is not over: somebody may be at it. */
+	/* It is not over: its process may be about to commit it. */
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED && !iommucfg_txn_abandoned(txn))
 		return txn_not_committed(cli, txn);
 	ret = iommucfg_txn_forget(txn);

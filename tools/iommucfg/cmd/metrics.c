@@ -150,7 +150,7 @@ static int write_file(struct cli *cli, const char *path, const char *text)
 	int ret;
 
 	ret = iommucfg_write_atomic(path, text, strlen(text));
-	/* Who collects it is not root; a mode that somebody has given it stays. */
+	/* The collector is not root. A file that is there keeps its mode. */
 	if (!ret && is_new)
 		chmod(path, 0644);
 	if (!ret)

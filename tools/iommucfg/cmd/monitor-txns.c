@@ -42,7 +42,7 @@ static const char *end_of(struct cli *cli, const char *name, enum iommucfg_state
 	case IOMMUCFG_STATE_FAILED:
 		return "failed";
 	case IOMMUCFG_STATE_GONE:
-		/* Whoever ended it has removed it, and written that down. */
+		/* The command that ended it has removed it, and the history says so. */
 		switch (txn_past(cli, name)) {
 		case EXIT_DONE:
 			return "committed";

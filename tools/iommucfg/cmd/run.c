@@ -218,14 +218,14 @@ int run_interrupted(struct run *run)
 	return EXIT_REFUSED;
 }
 
-/* Is there somebody to ask before the change? */
+/* Is there a terminal to ask at before the change? */
 bool run_asks(const struct run *run)
 {
 	return !run->yes && ask_possible();
 }
 
 /*
- * Whoever wants to read what comes of it has to learn of it before the change. Nothing
+ * An output that cannot be written has to be noticed before the change. Nothing
  * can tell beforehand of a disk that will be full.
  */
 static int need_output(struct run *run)
@@ -295,7 +295,7 @@ static int stage(struct run *run, int code)
 }
 
 /*
- * Takes the lock that was not held while somebody was asked, and plans anew: it has to
+ * Takes the lock, which was not held during the question, and plans anew: it has to
  * come out as what was shown, else the library refuses it.
  */
 static int lock_and_plan_again(struct run *run)

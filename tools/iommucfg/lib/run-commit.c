@@ -36,7 +36,7 @@ static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bo
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	setsid();
-	/* Whoever waits for the end of our output must not wait for it. */
+	/* A reader of this process's output must not wait for the child. */
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0) {
 		dup2(null, 0);
@@ -255,7 +255,7 @@ int ic_run_roll_back(struct iommucfg_run *run)
 {
 	ic_run_enter(run, IC_PHASE_ROLLBACK);
 	if (start_child(run, true)) {
-		/* Without a process of its own there is nothing to see meanwhile. */
+		/* Without a child there is no progress to show. */
 		run->child_ret = roll_back(run);
 		run->child_over = run->child_reverts = true;
 	}
@@ -272,7 +272,7 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	if (!ret)
 		return run->after == IOMMUCFG_RUN_FAILED ? IOMMUCFG_RUN_FAILED :
 							   IOMMUCFG_RUN_RESTORED;
-	/* The timer, or somebody else, may have come before. */
+	/* The timer, or another process, may have undone it before. */
 	if (ic_run_state(run, &state))
 		return IOMMUCFG_RUN_AGAIN;
 	if (state == IOMMUCFG_STATE_ROLLING_BACK || state == IOMMUCFG_STATE_ROLLED_BACK ||
@@ -288,7 +288,7 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 			      run->transaction, iommucfg_state_name(state), strerror(-ret));
 	ic_problem_cure(run->problems, "rollback-failed", "iommucfg rollback %s",
 			run->transaction);
-	/* Still committed: let nobody remove the record that undoes it. */
+	/* Still committed: keep the kernel's record that undoes it. */
 	if (state == IOMMUCFG_STATE_COMMITTED || state == IOMMUCFG_STATE_UNKNOWN) {
 		iommucfg_txn_unref(run->txn);
 		iommucfg_txn_unref(run->second);

@@ -79,7 +79,7 @@ int ic_run_ask_step(struct iommucfg_run *run)
 	enum iommucfg_state state;
 	long remaining;
 
-	/* The kernel's clock is the one that counts; somebody may have extended it. */
+	/* The kernel's clock is the one that counts; "iommucfg extend" may have set it anew. */
 	if (!iommucfg_txn_remaining(run->txn, &remaining))
 		left = remaining;
 	if (ic_run_cancelled(run))

@@ -92,7 +92,7 @@ int ic_run_lock_step(struct iommucfg_run *run)
 {
 	int code = IOMMUCFG_RUN_AGAIN;
 
-	/* It waits for somebody's word, and that may take its time. */
+	/* The other run waits for a confirmation, which may take long. */
 	if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
 		code = IOMMUCFG_RUN_REFUSED;
 	else if (ic_run_cancelled(run))
@@ -148,7 +148,7 @@ int ic_run_lock(struct iommucfg_run *run)
 }
 
 /*
- * After a question, during which the lock was let go. False where somebody else has had
+ * After a question, during which the lock was let go. False where another process has had
  * it for long, or cannot be kept out.
  */
 bool ic_run_lock_again(struct iommucfg_run *run)

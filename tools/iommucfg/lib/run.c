@@ -622,7 +622,7 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 	return came_to(run, ic_run_drive(run));
 }
 
-/* The lock is free while somebody is asked: who does not answer would hold up the machine. */
+/* The lock is free during the question: without an answer it would hold up the machine. */
 static void begin_question(struct iommucfg_run *run)
 {
 	ic_run_unlock(run);

@@ -25,16 +25,16 @@
  * <errno name>" and makes that fail; `standing-report` is the report. Each change is
  * a line in `standing-log`, what is refused is not.
  */
-#define FUSE_USE_VERSION 35
 #include <dirent.h>
 #include <errno.h>
-#include <fuse.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "standin.h"
 
 #define MAX_TXNS	32
 #define MAX_GROUPS	1024
@@ -52,19 +52,10 @@ struct txn {
 	int used;
 };
 
-struct standing {
-	char name[80], bus[24], device[4096], modalias[4096], removable[16], type[16];
-	unsigned long priority, order;
-	int used;
-};
-
-#define MAX_STANDINGS	64
-
-static struct standing standings[MAX_STANDINGS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct txn txns[MAX_TXNS];
 static unsigned long generation = 1;
-static const char *tree;
+const char *tree;
 
 static const char *const txn_files[] = {
 	"state", "progress", "report", "expected_generation", "allow_in_use", "confirm_timeout",
@@ -72,15 +63,12 @@ static const char *const txn_files[] = {
 };
 /* Those above that a module without `disruption` has not got. */
 #define NEW_TXN_FILES	3
-static const char *const standing_files[] = {
-	"bus", "device", "modalias", "removable", "priority", "order", "type", "hits", NULL
-};
 static const char *const group_files[] = {
 	"type", "current_type", "devices", "status", "method", NULL
 };
 static const char *const methods[] = { "none", "pause", "rebind", NULL };
 
-static int listed(const char *const *names, const char *name)
+int listed(const char *const *names, const char *name)
 {
 	for (; *names; names++)
 		if (!strcmp(*names, name))
@@ -88,7 +76,7 @@ static int listed(const char *const *names, const char *name)
 	return 0;
 }
 
-static int slurp(char *buf, size_t size, const char *format, const char *name)
+int slurp(char *buf, size_t size, const char *format, const char *name)
 {
 	char path[4096];
 	size_t n;
@@ -136,23 +124,6 @@ static struct txn *find(const char *name, size_t length)
 	return NULL;
 }
 
-/* The path below standing/, "" for the directory itself; NULL for other paths. */
-static const char *below_standing(const char *path)
-{
-	if (!path || strncmp(path, "/standing", 9) || (path[9] && path[9] != '/'))
-		return NULL;
-	return path[9] ? path + 10 : path + 9;
-}
-
-static int errno_of(const char *name);
-
-static int is_old(void)
-{
-	char buf[8];
-
-	return slurp(buf, sizeof(buf), "control/%s", "no-standing") >= 0;
-}
-
 /* A module without ceilings and limits of time has fewer files. */
 static int is_plain(void)
 {
@@ -171,38 +142,6 @@ static int is_new_file(const char *name)
 static int has_file(const char *const *names, const char *name)
 {
 	return listed(names, name) && !(is_new_file(name) && is_plain());
-}
-
-static struct standing *find_standing(const char *name, size_t length)
-{
-	int i;
-
-	for (i = 0; i < MAX_STANDINGS; i++)
-		if (standings[i].used && strlen(standings[i].name) == length &&
-		    !strncmp(standings[i].name, name, length))
-			return &standings[i];
-	return NULL;
-}
-
-/* "rule/file", each part where there is one; or "report" */
-static int resolve_standing(const char *p, struct standing **s, const char **file)
-{
-	size_t length = strcspn(p, "/");
-
-	*s = NULL;
-	*file = NULL;
-	if (is_old())
-		return -ENOENT;
-	if (!*p)
-		return 0;
-	*s = find_standing(p, length);
-	if (!*s && !strcmp(p, "report"))
-		*file = p;
-	else if (*s && p[length])
-		*file = p + length + 1;
-	if (!*s && !*file)
-		return -ENOENT;
-	return *s && *file && !listed(standing_files, *file) ? -ENOENT : 0;
 }
 
 /* "/txn/group/file", each part where there is one */
@@ -270,29 +209,6 @@ static int do_getattr(const char *path, struct stat *st, struct fuse_file_info *
 	return 0;
 }
 
-static int list_standing(const char *below, void *buf, fuse_fill_dir_t fill)
-{
-	const char *const *names = standing_files;
-	struct standing *s;
-	const char *file;
-	int ret, i;
-
-	ret = resolve_standing(below, &s, &file);
-	if (ret)
-		return ret;
-	fill(buf, ".", NULL, 0, 0);
-	fill(buf, "..", NULL, 0, 0);
-	for (; s && *names; names++)
-		fill(buf, *names, NULL, 0, 0);
-	if (s)
-		return 0;
-	fill(buf, "report", NULL, 0, 0);
-	for (i = 0; i < MAX_STANDINGS; i++)
-		if (standings[i].used)
-			fill(buf, standings[i].name, NULL, 0, 0);
-	return 0;
-}
-
 static int do_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t offset,
 		      struct fuse_file_info *fi, enum fuse_readdir_flags flags)
 {
@@ -355,138 +271,6 @@ static int new_txn(const char *name)
 	strcpy(txns[i].disruption, "rebind");
 	txns[i].step_timeout = 120;
 	return 0;
-}
-
-
-/* What control/standing-error asks for, or else a line in the log. */
-static int account(const char *what, const char *below)
-{
-	char buf[256], op[16], part[128], word[32], path[4096];
-	FILE *f;
-
-	if (slurp(buf, sizeof(buf), "control/%s", "standing-error") > 0 &&
-	    sscanf(buf, "%15s %127s %31s", op, part, word) == 3 && !strcmp(op, what) &&
-	    strstr(below, part))
-		return -errno_of(word);
-	snprintf(path, sizeof(path), "%s/control/standing-log", tree);
-	f = fopen(path, "a");
-	if (f) {
-		fprintf(f, "%s %s\n", what, below);
-		fclose(f);
-	}
-	return 0;
-}
-
-static int mkdir_standing(const char *name)
-{
-	int i, ret;
-
-	if (is_old())
-		return -ENOENT;
-	if (strchr(name, '/'))
-		return -EPERM;
-	if (strlen(name) > 64 ||
-	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") !=
-	    strlen(name))
-		return -EINVAL;
-	if (find_standing(name, strlen(name)) || !strcmp(name, "report"))
-		return -EEXIST;
-	for (i = 0; i < MAX_STANDINGS && standings[i].used; i++)
-		;
-	if (i == MAX_STANDINGS)
-		return -ENOMEM;
-	ret = account("mkdir", name);
-	if (ret)
-		return ret;
-	standings[i] = (struct standing){
-		.bus = "pci", .device = "*", .modalias = "*", .removable = "any",
-		.type = "none", .used = 1,
-	};
-	strcpy(standings[i].name, name);
-	return 0;
-}
-
-static int rmdir_standing(const char *below)
-{
-	struct standing *s;
-	const char *file;
-	int ret;
-
-	ret = resolve_standing(below, &s, &file);
-	if (!ret && (!s || file))
-		ret = s ? -ENOTDIR : -EPERM;
-	if (!ret)
-		ret = account("rmdir", below);
-	if (!ret)
-		s->used = 0;
-	return ret;
-}
-
-static void read_standing(const struct standing *s, const char *file, char *buf, size_t size)
-{
-	if (!s)
-		slurp(buf, size, "control/%s", "standing-report");
-	else if (!strcmp(file, "hits"))
-		strcpy(buf, "0\n");
-	else if (!strcmp(file, "priority"))
-		sprintf(buf, "%lu\n", s->priority);
-	else if (!strcmp(file, "order"))
-		sprintf(buf, "%lu\n", s->order);
-	else
-		sprintf(buf, "%s\n", !strcmp(file, "bus") ? s->bus :
-			!strcmp(file, "device") ? s->device : !strcmp(file, "modalias") ?
-			s->modalias : !strcmp(file, "removable") ? s->removable : s->type);
-}
-
-static int write_standing(const char *below, const char *data, size_t size)
-{
-	static const char *const types[] = { "none", "identity", "DMA", "DMA-FQ", "auto", NULL };
-	static const char *const buses[] = {
-		"pci", "platform", "amba", "fsl-mc", "host1x-context", "cdx", NULL
-	};
-	char text[4096], *end;
-	struct standing *s;
-	const char *file;
-	unsigned long n = 0;
-	int ret;
-
-	ret = resolve_standing(below, &s, &file);
-	if (ret)
-		return ret;
-	if (!s || !file || !strcmp(file, "hits"))
-		return -EACCES;
-	/* configfs takes no more in one write. */
-	if (size > 4095)
-		size = 4095;
-	snprintf(text, sizeof(text), "%.*s", (int)size, data);
-	text[strcspn(text, "\n")] = '\0';
-	if (!strcmp(file, "priority") || !strcmp(file, "order")) {
-		n = strtoul(text, &end, 10);
-		if (*text < '0' || *text > '9' || *end || n > 4294967295UL)
-			return -EINVAL;
-	} else if ((!strcmp(file, "bus") && !listed(buses, text)) ||
-		   (!strcmp(file, "removable") &&
-		    !listed((const char *const[]){ "any", "yes", "no", NULL }, text)) ||
-		   (!strcmp(file, "type") && !listed(types, text)) ||
-		   strspn(text, " ") == strlen(text)) {
-		return -EINVAL;
-	}
-	ret = account("write", below);
-	if (ret)
-		return ret;
-	if (!strcmp(file, "priority"))
-		s->priority = n;
-	else if (!strcmp(file, "order"))
-		s->order = n;
-	else if (!strcmp(file, "bus"))
-		strcpy(s->bus, text);
-	else if (!strcmp(file, "removable"))
-		strcpy(s->removable, text);
-	else if (!strcmp(file, "type"))
-		strcpy(s->type, text);
-	else
-		strcpy(!strcmp(file, "device") ? s->device : s->modalias, text);
-	return size;
 }
 
 static int do_mkdir(const char *path, mode_t mode)
@@ -679,7 +463,7 @@ static int do_read(const char *path, char *out, size_t size, off_t offset,
 	return size;
 }
 
-static int errno_of(const char *name)
+int errno_of(const char *name)
 {
 	static const struct { const char *name; int value; } known[] = {
 		{ "ECANCELED", ECANCELED }, { "EIO", EIO }, { "EBUSY", EBUSY },
