@@ -288,7 +288,6 @@ static void look_at_groups(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
-	int err;
 
 	icfg_for_each_group(pg, plan) {
 		if (pg->revert != ICFG_REVERT_ACTIVE)
@@ -297,12 +296,10 @@ static void look_at_groups(struct icfg_plan *plan)
 		pg->switched_back = pg->modified && icfg_group_needs_revert(pg);
 		if (!pg->switched_back)
 			continue;
+		/* Without memory for a new member, the switch looks again. */
 		scoped_guard(mutex, &plan->lock)
-			err = icfg_plan_members(plan, pg);
-		if (err)
-			pin(pg, NULL, "no memory");
-		else if (!pg->members)
-			pg->switched_back = false;
+			if (!icfg_plan_members(plan, pg) && !pg->members)
+				pg->switched_back = false;
 	}
 
 	icfg_for_each_dev(d, plan) {
@@ -313,11 +310,8 @@ static void look_at_groups(struct icfg_plan *plan)
 			continue;
 		if (pg->modified)
 			rebind_lost(d);
-		if (pg->switched_back) {
-			err = icfg_plan_get_driver(plan, d);
-			if (err && err != -EBUSY)
-				pin(pg, d, "no memory");
-		}
+		if (pg->switched_back)
+			icfg_plan_get_driver(plan, d);
 		if ((is_reverted(d) || is_probed(d)) && is_lock_held(d))
 			d->locked = true;
 	}

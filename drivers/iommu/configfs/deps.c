@@ -405,7 +405,8 @@ static int order_below(struct device *dev, void *data)
  * @selected: which devices are to be unbound
  *
  * Adds the managed consumers of these devices, however deep, and of what hangs
- * below them, and marks them as dependent. Returns 0 or -ENOMEM.
+ * below them, and marks them as dependent. Returns 0 or -ENOMEM; a revert that has
+ * an order keeps it instead, where there is no memory to look at the links.
  */
 int icfg_deps_order(struct icfg_plan *plan,
 		    bool (*selected)(const struct icfg_plan_dev *d))
@@ -416,6 +417,9 @@ int icfg_deps_order(struct icfg_plan *plan,
 	struct icfg_plan_dev *d;
 
 	order.err = icfg_links_list(&links, icfg_plan_gfp(plan));
+	/* The last order serves; what came since, icfg_deps_add_unasked() sees. */
+	if (order.err && plan->reverting && plan->ordered)
+		return 0;
 	if (order.err)
 		return order.err;
 
@@ -441,6 +445,7 @@ int icfg_deps_order(struct icfg_plan *plan,
 	} while (order.more && !order.err);
 
 	icfg_links_free(&links);
+	plan->ordered |= !order.err;
 	return order.err;
 }
 

@@ -256,6 +256,7 @@ void icfg_step_free_deps(struct list_head *list);
 void icfg_sched_run(struct icfg_sched *sched, struct list_head *list);
 
 #if IS_ENABLED(CONFIG_KUNIT)
+struct icfg_edge *icfg_edge_alloc(gfp_t gfp);
 void icfg_step_queue(struct icfg_step *step);
 #endif
 
@@ -565,6 +566,7 @@ struct icfg_plan_dev {
  * @stop: a forward run begins no more steps; set once, by any thread
  * @confirm: the commit will wait to be confirmed
  * @reverting: this plan restores
+ * @ordered: icfg_deps_order() has found an order
  * @links_go: device links go with the drivers that are released
  * @refusal: the errno that a refusal returns, 0 while there is none
  */
@@ -592,6 +594,7 @@ struct icfg_plan {
 	bool counts;
 	bool confirm;
 	bool reverting;
+	bool ordered;
 	bool links_go;
 	int refusal;
 };

@@ -155,6 +155,13 @@ void icfg_step_init(struct icfg_step *step)
 	INIT_WORK(&step->work, step_work);
 }
 
+VISIBLE_IF_KUNIT struct icfg_edge *icfg_edge_alloc(gfp_t gfp)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_edge_alloc, gfp);
+
+	return kmalloc(sizeof(struct icfg_edge), gfp);
+}
+
 /**
  * icfg_step_add_dep - make one step go before another
  * @first: goes before @second when steps run forward
@@ -168,15 +175,13 @@ int icfg_step_add_dep(struct icfg_step *first, struct icfg_step *second,
 {
 	struct icfg_edge *edge;
 
-	KUNIT_STATIC_STUB_REDIRECT(icfg_step_add_dep, first, second, gfp);
-
 	if (first == second)
 		return 0;
 	list_for_each_entry(edge, &first->dependents, in_first)
 		if (edge->second == second)
 			return 0;
 
-	edge = kmalloc(sizeof(*edge), gfp);
+	edge = icfg_edge_alloc(gfp);
 	if (!edge)
 		return -ENOMEM;
 

@@ -558,24 +558,32 @@ static void note_revert_methods(struct icfg_plan *plan)
 					     ICFG_METHOD_UNCHANGED;
 }
 
-/* What a rollback by hand is refused for. */
-static int check_revert(struct icfg_plan *plan)
+/*
+ * Find the order in which drivers are released, while there is memory for it: a
+ * refusal for lack of that can be tried again.
+ */
+static int order_revert(struct icfg_plan *plan)
 {
-	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
 	int ret;
 
 	icfg_for_each_dev(d, plan) {
 		if (d->group->owned || !d->group->modified ||
+		    d->group->revert == ICFG_REVERT_ELSEWHERE ||
 		    !icfg_group_needs_revert(d->group))
 			continue;
 		ret = icfg_plan_get_driver(plan, d);
 		if (ret && ret != -EBUSY)
 			return ret;
 	}
-	ret = icfg_deps_order(plan, may_be_reverted);
-	if (ret)
-		return ret;
+	return icfg_deps_order(plan, may_be_reverted);
+}
+
+/* What a rollback by hand is refused for. */
+static int check_revert(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
 	check_drivers(plan);
 
 	icfg_for_each_group(pg, plan)
@@ -629,7 +637,10 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 
 	if (trigger == ICFG_BY_TIMER)
 		plan->allow |= ICFG_ALLOW_NET;
-	else if (trigger == ICFG_BY_HAND)
+	/* Only by hand a device lock is waited for here. */
+	plan->reverting = trigger != ICFG_BY_HAND;
+	ret = order_revert(plan);
+	if (!ret && trigger == ICFG_BY_HAND)
 		ret = check_revert(plan);
 	if (ret)
 		return ret;

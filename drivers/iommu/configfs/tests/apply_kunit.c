@@ -537,6 +537,38 @@ static void time_out(struct kunit *test)
 	end_txn(&w);
 }
 
+/* The way back, of whatever kind, needs no memory from its first touch on. */
+static void starve(struct kunit *test)
+{
+	struct world w = {};
+	int ret, n, backs = 0;
+
+	make_patient_world(test, &w);
+	w.fake->starve = true;
+	new_txn(&w, FAKE_LONG);
+	for (n = 1; !is_lost(test); n++) {
+		ret = commit_with(&w, n, 0);
+		if (!failed(&w))
+			break;
+		backs += ret == -ECANCELED;
+		start_over(&w, FAKE_LONG);
+	}
+	expect(&w, ret, !ret);
+	KUNIT_EXPECT_GT(test, backs, 8);
+	start_over(&w, FAKE_LONG);
+
+	get_to(&w, ICFG_UNCONFIRMED);
+	fake_fail(w.fake, 0, 0);
+	fake_expire(w.fake, w.txn);
+	expect(&w, 0, w.txn->state == ICFG_ROLLED_BACK);
+	start_over(&w, FAKE_LONG);
+
+	get_to(&w, ICFG_FAILED);
+	start_over(&w, FAKE_LONG);
+	end_txn(&w);
+	kunit_info(test, "%d ways back", backs);
+}
+
 /* A supplier that stays away takes its consumers with it, until it is mended. */
 static void supplier_away(struct kunit *test)
 {
@@ -766,6 +798,7 @@ static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_PARAM(roll_back_unconfirmed, order_gen_params),
 	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),
 	KUNIT_CASE_PARAM(time_out, order_gen_params),
+	KUNIT_CASE_PARAM(starve, order_gen_params),
 	KUNIT_CASE_SLOW(commit_hangs),
 	KUNIT_CASE_SLOW(revert_hangs),
 	KUNIT_CASE_SLOW(rollback_hangs),

@@ -76,6 +76,16 @@ static bool fails(struct fake *fake, enum fake_call call)
 	return fake->busy & BIT(call);
 }
 
+/* Does this allocation fail? On the way back all do, or none does. */
+static bool starves(bool reverting, enum fake_call call)
+{
+	struct fake *fake = this_fake();
+
+	if (!reverting)
+		return fails(fake, call);
+	return fake->starve && atomic_read(&fake->modified);
+}
+
 /* The real function, from within its own stub. */
 #define real(call) ({							\
 	struct kunit *test = current->kunit_test;			\
@@ -481,8 +491,7 @@ static struct icfg_plan_dev *plan_add_dev(struct icfg_plan *plan,
 
 	if (d)
 		return d;
-	/* A revert does not run out of memory. */
-	if (!plan->reverting && fails(this_fake(), FAKE_DEV))
+	if (starves(plan->reverting, FAKE_DEV))
 		return NULL;
 	return real(icfg_plan_add_dev(plan, group, dev));
 }
@@ -504,7 +513,7 @@ static int plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 	d->driver_leaving = false;
 	ret = real(icfg_plan_get_driver(plan, d));
-	if (!ret && d->drv && !plan->reverting && fails(fake, FAKE_PIN)) {
+	if (!ret && d->drv && starves(plan->reverting, FAKE_PIN)) {
 		kfree_const(d->drv_name);
 		d->drv_name = NULL;
 		ret = -ENOMEM;
@@ -514,19 +523,18 @@ static int plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 static int links_list(struct icfg_links *links, gfp_t gfp)
 {
-	if (!(gfp & __GFP_RETRY_MAYFAIL) && fails(this_fake(), FAKE_LINKS)) {
+	if (starves(gfp & __GFP_RETRY_MAYFAIL, FAKE_LINKS)) {
 		*links = (struct icfg_links){};
 		return -ENOMEM;
 	}
 	return real(icfg_links_list(links, gfp));
 }
 
-static int step_add_dep(struct icfg_step *first, struct icfg_step *second,
-			gfp_t gfp)
+static struct icfg_edge *edge_alloc(gfp_t gfp)
 {
-	if (!(gfp & __GFP_RETRY_MAYFAIL) && fails(this_fake(), FAKE_ORDER))
-		return -ENOMEM;
-	return real(icfg_step_add_dep(first, second, gfp));
+	if (starves(gfp & __GFP_RETRY_MAYFAIL, FAKE_ORDER))
+		return NULL;
+	return real(icfg_edge_alloc(gfp));
 }
 
 static int txn_depend(struct icfg_txn *txn)
@@ -640,7 +648,7 @@ int fake_init(struct kunit *test)
 	kunit_activate_static_stub(test, icfg_plan_add_dev, plan_add_dev);
 	kunit_activate_static_stub(test, icfg_plan_get_driver, plan_get_driver);
 	kunit_activate_static_stub(test, icfg_links_list, links_list);
-	kunit_activate_static_stub(test, icfg_step_add_dep, step_add_dep);
+	kunit_activate_static_stub(test, icfg_edge_alloc, edge_alloc);
 	kunit_activate_static_stub(test, icfg_step_queue, step_queue);
 	kunit_activate_static_stub(test, icfg_txn_depend, txn_depend);
 	kunit_activate_static_stub(test, icfg_txn_undepend, txn_undepend);

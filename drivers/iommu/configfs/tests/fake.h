@@ -117,6 +117,7 @@ struct fake_dev {
  * @hung: the steps that hang
  * @hangs: how many do
  * @take_backs: a take-back is queued
+ * @starve: what reverts gets no memory from its first touch on
  * @busy: stubs that fail each time, as bits of enum fake_call
  * @never: stubs that do not fail, and do not count
  */
@@ -144,6 +145,7 @@ struct fake {
 	struct icfg_step *hung[2];
 	atomic_t hangs;
 	atomic_t take_backs;
+	bool starve;
 	unsigned long busy;
 	unsigned long never;
 };
