@@ -586,7 +586,8 @@ static void report_waiting(struct icfg_plan *plan)
 	}
 }
 
-static bool any_waiting(struct icfg_plan *plan)
+/* Does a group of @plan wait for a step that was given up on? */
+bool icfg_apply_is_waiting(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 
@@ -606,7 +607,7 @@ static void revert_groups(struct icfg_plan *plan)
 	for (;;) {
 		if (choose_round(plan))
 			run_round(plan);
-		if (!any_waiting(plan))
+		if (!icfg_apply_is_waiting(plan))
 			return;
 		if (last)
 			break;
@@ -618,12 +619,16 @@ static void revert_groups(struct icfg_plan *plan)
 	report_waiting(plan);
 }
 
-/*
- * Unbind what is bound in the groups that have another type by now, switch these,
- * and bind every driver again. Returns 0, or -EIO where something could not be
- * restored (yet).
+/**
+ * icfg_apply_rollback - restore what a commit changed
+ * @plan: the plan, validated by icfg_validate_rollback(); or that of a commit which
+ *	failed
+ *
+ * Unbinds what is bound in the groups that have another type by now, switches
+ * these, and binds every driver again. Returns 0, or -EIO where something could not
+ * be restored (yet).
  */
-static int revert(struct icfg_plan *plan)
+int icfg_apply_rollback(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 	int ret = 0;
@@ -655,24 +660,7 @@ int icfg_apply_commit(struct icfg_plan *plan)
 
 	/* Restoring does not ask whether an interface is up. */
 	plan->allow |= ICFG_ALLOW_NET;
-	return revert(plan) ?: -ECANCELED;
-}
-
-/**
- * icfg_apply_rollback - restore what a commit changed
- * @plan: the plan, validated by icfg_validate_rollback()
- *
- * Returns 0, or -EIO where something could not be restored, or not yet.
- */
-int icfg_apply_rollback(struct icfg_plan *plan)
-{
-	return revert(plan);
-}
-
-/* Does a group of @plan wait for a step that was given up on? */
-bool icfg_apply_is_waiting(struct icfg_plan *plan)
-{
-	return any_waiting(plan);
+	return icfg_apply_rollback(plan) ?: -ECANCELED;
 }
 
 /**

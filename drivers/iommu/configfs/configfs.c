@@ -31,14 +31,20 @@ static struct icfg_staged *to_staged(struct config_item *item)
 
 /* The files of a group. */
 
-static ssize_t icfg_group_type_show(struct config_item *item, char *page)
-{
-	struct icfg_staged *group = to_staged(item);
-
-	guard(mutex)(&group->txn->lock);
-
-	return sprintf(page, "%s\n", icfg_type_word(group->new));
+/* Show something of a group that txn->lock protects. */
+#define GROUP_SHOW(name, fmt, value)					\
+static ssize_t icfg_group_##name##_show(struct config_item *item,	\
+					char *page)			\
+{									\
+	struct icfg_staged *group = to_staged(item);			\
+									\
+	guard(mutex)(&group->txn->lock);				\
+									\
+	return sprintf(page, fmt "\n", value);				\
 }
+
+GROUP_SHOW(type, "%s", icfg_type_word(group->new))
+GROUP_SHOW(method, "%s", icfg_method_word(group->method))
 
 static ssize_t icfg_group_type_store(struct config_item *item,
 				     const char *page, size_t count)
@@ -56,15 +62,6 @@ static ssize_t icfg_group_current_type_show(struct config_item *item,
 					    char *page)
 {
 	return icfg_staged_show_type(to_staged(item), page);
-}
-
-static ssize_t icfg_group_method_show(struct config_item *item, char *page)
-{
-	struct icfg_staged *group = to_staged(item);
-
-	guard(mutex)(&group->txn->lock);
-
-	return sprintf(page, "%s\n", icfg_method_word(group->method));
 }
 
 static ssize_t icfg_group_devices_show(struct config_item *item, char *page)
@@ -114,6 +111,23 @@ static const struct config_item_type icfg_staged_type = {
 
 /* The files of a transaction. */
 
+/* Show an option. */
+#define TXN_SHOW(name, fmt, value)					\
+static ssize_t icfg_txn_##name##_show(struct config_item *item,		\
+				      char *page)			\
+{									\
+	struct icfg_txn *txn = to_txn(item);				\
+									\
+	guard(mutex)(&txn->lock);					\
+									\
+	return sprintf(page, fmt "\n", value);				\
+}
+
+TXN_SHOW(expected_generation, "%llu", txn->expected_generation)
+TXN_SHOW(confirm_timeout, "%u", txn->confirm_timeout)
+TXN_SHOW(disruption, "%s", icfg_disruption_word(txn->disruption))
+TXN_SHOW(step_timeout, "%u", txn->step_timeout)
+
 static ssize_t icfg_txn_state_show(struct config_item *item, char *page)
 {
 	return sprintf(page, "%s\n",
@@ -131,16 +145,6 @@ static ssize_t icfg_txn_progress_show(struct config_item *item, char *page)
 static ssize_t icfg_txn_report_show(struct config_item *item, char *page)
 {
 	return icfg_report_show(&to_txn(item)->report, ICFG_NO_GROUP, page, 0);
-}
-
-static ssize_t icfg_txn_expected_generation_show(struct config_item *item,
-						 char *page)
-{
-	struct icfg_txn *txn = to_txn(item);
-
-	guard(mutex)(&txn->lock);
-
-	return sprintf(page, "%llu\n", txn->expected_generation);
 }
 
 /*
@@ -225,16 +229,6 @@ static ssize_t icfg_txn_allow_in_use_store(struct config_item *item,
 	}
 }
 
-static ssize_t icfg_txn_confirm_timeout_show(struct config_item *item,
-					     char *page)
-{
-	struct icfg_txn *txn = to_txn(item);
-
-	guard(mutex)(&txn->lock);
-
-	return sprintf(page, "%u\n", txn->confirm_timeout);
-}
-
 static ssize_t icfg_txn_confirm_timeout_store(struct config_item *item,
 					      const char *page, size_t count)
 {
@@ -250,15 +244,6 @@ static ssize_t icfg_txn_confirm_timeout_store(struct config_item *item,
 	ret = option_refused(txn, valid) ?:
 	      icfg_txn_set_confirm_timeout(txn, seconds);
 	return ret ?: count;
-}
-
-static ssize_t icfg_txn_disruption_show(struct config_item *item, char *page)
-{
-	struct icfg_txn *txn = to_txn(item);
-
-	guard(mutex)(&txn->lock);
-
-	return sprintf(page, "%s\n", icfg_disruption_word(txn->disruption));
 }
 
 static ssize_t icfg_txn_disruption_store(struct config_item *item,
@@ -278,15 +263,6 @@ static ssize_t icfg_txn_disruption_store(struct config_item *item,
 		return ret;
 	txn->disruption = disruption;
 	return count;
-}
-
-static ssize_t icfg_txn_step_timeout_show(struct config_item *item, char *page)
-{
-	struct icfg_txn *txn = to_txn(item);
-
-	guard(mutex)(&txn->lock);
-
-	return sprintf(page, "%u\n", txn->step_timeout);
 }
 
 static ssize_t icfg_txn_step_timeout_store(struct config_item *item,
@@ -328,29 +304,17 @@ static ssize_t store_action(struct config_item *item, const char *page,
 	return ret ?: count;
 }
 
-static ssize_t icfg_txn_check_store(struct config_item *item, const char *page,
-				    size_t count)
-{
-	return store_action(item, page, count, icfg_txn_check);
+#define TXN_ACTION(name)						\
+static ssize_t icfg_txn_##name##_store(struct config_item *item,	\
+				       const char *page, size_t count)	\
+{									\
+	return store_action(item, page, count, icfg_txn_##name);	\
 }
 
-static ssize_t icfg_txn_commit_store(struct config_item *item, const char *page,
-				     size_t count)
-{
-	return store_action(item, page, count, icfg_txn_commit);
-}
-
-static ssize_t icfg_txn_confirm_store(struct config_item *item,
-				      const char *page, size_t count)
-{
-	return store_action(item, page, count, icfg_txn_confirm);
-}
-
-static ssize_t icfg_txn_rollback_store(struct config_item *item,
-				       const char *page, size_t count)
-{
-	return store_action(item, page, count, icfg_txn_rollback);
-}
+TXN_ACTION(check)
+TXN_ACTION(commit)
+TXN_ACTION(confirm)
+TXN_ACTION(rollback)
 
 CONFIGFS_ATTR_RO(icfg_txn_, state);
 CONFIGFS_ATTR_RO(icfg_txn_, progress);

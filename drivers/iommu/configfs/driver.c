@@ -82,6 +82,18 @@ bool icfg_keeps_msi(struct device *dev)
 	return translated;
 }
 
+/* Is it bound to a driver of this name? */
+bool icfg_has_driver(const struct device *dev, const char *name)
+{
+	const struct device_driver *drv;
+
+	/* A driver's module is freed only a grace period after its unbinding. */
+	guard(rcu)();
+
+	drv = READ_ONCE(dev->driver);
+	return drv && !strcmp(drv->name, name);
+}
+
 struct driver_search {
 	const char *name;
 	struct device_driver *found;

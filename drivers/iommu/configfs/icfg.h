@@ -858,6 +858,7 @@ struct icfg_visit {
 
 bool icfg_driver_manages_dma(const struct device_driver *drv);
 bool icfg_keeps_msi(struct device *dev);
+bool icfg_has_driver(const struct device *dev, const char *name);
 struct device_driver *icfg_driver_get(const struct bus_type *bus,
 				      const char *name);
 int icfg_walk_below(struct device *dev, struct icfg_visit *visit);

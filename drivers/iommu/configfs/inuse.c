@@ -85,16 +85,6 @@ bool icfg_inuse_is_type(const struct device *dev, const char *name)
 	return dev->type && dev->type->name && !strcmp(dev->type->name, name);
 }
 
-static bool has_driver(const struct device *dev, const char *name)
-{
-	const struct device_driver *drv;
-
-	guard(rcu)();
-
-	drv = READ_ONCE(dev->driver);
-	return drv && !strcmp(drv->name, name);
-}
-
 static bool row_matches(const struct row *row, const struct device *dev)
 {
 	if (row->class)
@@ -102,7 +92,7 @@ static bool row_matches(const struct row *row, const struct device *dev)
 	if (!row->bus)
 		return READ_ONCE(dev->driver);
 	return dev->bus && !strcmp(dev->bus->name, row->bus) &&
-	       (!row->driver || has_driver(dev, row->driver));
+	       (!row->driver || icfg_has_driver(dev, row->driver));
 }
 
 /*

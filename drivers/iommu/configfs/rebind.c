@@ -198,25 +198,43 @@ static void group_returned(struct icfg_step *step)
 	step_returned(to_plan_group(step)->plan);
 }
 
-/* Run the selected steps of the devices, each of them @fn. */
-static void run_devs(struct icfg_plan *plan, void (*fn)(struct icfg_step *step),
-		     bool probing)
+/* A run over devices, @fn for each; it reports nothing as slow, and counts nothing. */
+static struct icfg_sched devs_sched(struct icfg_plan *plan,
+				    void (*fn)(struct icfg_step *step))
 {
-	struct icfg_sched sched = {
+	return (struct icfg_sched){
 		.fn		= fn,
-		.slow		= slow_dev,
 		.late		= late_dev,
 		.leave		= leave_dev,
 		.returned	= dev_returned,
 		.limit		= plan->step_limit,
 		.stop		= plan->reverting ? NULL : &plan->stop,
 		.wait		= &plan->wait,
-		.done		= plan->counts ? &plan->txn->done : NULL,
-		.reverse	= probing,
 		.reverting	= plan->reverting,
 	};
+}
 
-	icfg_sched_run(&sched, &plan->devs);
+static void run_devs(struct icfg_plan *plan, struct icfg_sched *sched,
+		     bool (*selected)(const struct icfg_plan_dev *d))
+{
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_dev(d, plan)
+		d->step.selected = selected(d);
+	icfg_sched_run(sched, &plan->devs);
+}
+
+/* Release, or in the other order probe, the selected devices. */
+static void run_counted(struct icfg_plan *plan, bool probing,
+			void (*fn)(struct icfg_step *step),
+			bool (*selected)(const struct icfg_plan_dev *d))
+{
+	struct icfg_sched sched = devs_sched(plan, fn);
+
+	sched.slow = slow_dev;
+	sched.done = plan->counts ? &plan->txn->done : NULL;
+	sched.reverse = probing;
+	run_devs(plan, &sched, selected);
 }
 
 /* Takes the driver away, whichever it is by now. */
@@ -368,11 +386,7 @@ static void release_step(struct icfg_step *step)
 void icfg_rebind_release(struct icfg_plan *plan,
 			 bool (*selected)(const struct icfg_plan_dev *d))
 {
-	struct icfg_plan_dev *d;
-
-	icfg_for_each_dev(d, plan)
-		d->step.selected = selected(d);
-	run_devs(plan, release_step, false);
+	run_counted(plan, false, release_step, selected);
 	icfg_deps_add_unasked(plan);
 }
 
@@ -494,8 +508,10 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	}
 }
 
-static void switch_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
+static void switch_step(struct icfg_step *step)
 {
+	struct icfg_plan_group *pg = to_plan_group(step);
+	struct icfg_plan *plan = pg->plan;
 	enum icfg_type type = plan->reverting ? pg->old : pg->new;
 	int ret;
 
@@ -534,13 +550,6 @@ static void switch_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 		step_failed(pg, NULL, ICFG_SWITCH, ret,
 			    "the IOMMU core refused %s", icfg_type_word(type));
 	}
-}
-
-static void switch_step(struct icfg_step *step)
-{
-	struct icfg_plan_group *pg = to_plan_group(step);
-
-	switch_group(pg->plan, pg);
 }
 
 /**
@@ -646,9 +655,11 @@ static bool is_unplugged(struct icfg_plan_dev *d, int err)
 	return true;
 }
 
-static void probe_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
+static void probe_step(struct icfg_step *step)
 {
+	struct icfg_plan_dev *d = to_plan_dev(step);
 	struct icfg_plan_group *pg = d->group;
+	struct icfg_plan *plan = pg->plan;
 	int ret;
 
 	/* The revert probes it, with the domain that it had. */
@@ -694,13 +705,6 @@ static void probe_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		    READ_ONCE(d->dev->driver) ? ": another one was there first" : "");
 }
 
-static void probe_step(struct icfg_step *step)
-{
-	struct icfg_plan_dev *d = to_plan_dev(step);
-
-	probe_dev(d->group->plan, d);
-}
-
 /**
  * icfg_rebind_probe - bind devices to the drivers that the plan released
  * @plan: the plan
@@ -709,11 +713,7 @@ static void probe_step(struct icfg_step *step)
 void icfg_rebind_probe(struct icfg_plan *plan,
 		       bool (*selected)(const struct icfg_plan_dev *d))
 {
-	struct icfg_plan_dev *d;
-
-	icfg_for_each_dev(d, plan)
-		d->step.selected = selected(d);
-	run_devs(plan, probe_step, true);
+	run_counted(plan, true, probe_step, selected);
 }
 
 /* How many devices below @parent have a driver of this name? */
@@ -724,25 +724,10 @@ struct count_driver {
 
 static int count_driver(struct device *dev, void *data)
 {
-	const struct device_driver *drv;
 	struct count_driver *count = data;
 
-	guard(rcu)();
-
-	drv = READ_ONCE(dev->driver);
-	if (drv && !strcmp(drv->name, count->name))
-		count->count++;
+	count->count += icfg_has_driver(dev, count->name);
 	return 0;
-}
-
-static bool has_driver_name(struct device *dev, const char *name)
-{
-	const struct device_driver *drv;
-
-	guard(rcu)();
-
-	drv = READ_ONCE(dev->driver);
-	return drv && !strcmp(drv->name, name);
 }
 
 /* The nearest ancestor of a device that the plan has, too. */
@@ -775,7 +760,7 @@ static bool is_made_anew(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 	dev = bus_find_device_by_name(d->dev->bus, NULL, dev_name(d->dev));
 	if (dev) {
-		found = has_driver_name(dev, d->drv_name);
+		found = icfg_has_driver(dev, d->drv_name);
 		put_device(dev);
 	}
 	if (found)
@@ -793,9 +778,11 @@ static bool is_made_anew(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	return count.count >= before;
 }
 
-static void verify_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
+static void verify_step(struct icfg_step *step)
 {
+	struct icfg_plan_dev *d = to_plan_dev(step);
 	struct icfg_plan_group *pg = d->group;
+	struct icfg_plan *plan = pg->plan;
 	unsigned long end = jiffies + ANEW_WAIT;
 
 	if (d->below && !device_is_registered(d->dev)) {
@@ -827,13 +814,6 @@ static void verify_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 }
 
-static void verify_step(struct icfg_step *step)
-{
-	struct icfg_plan_dev *d = to_plan_dev(step);
-
-	verify_dev(d->group->plan, d);
-}
-
 /**
  * icfg_rebind_verify - does each device have its driver back?
  * @plan: the plan
@@ -842,19 +822,7 @@ static void verify_step(struct icfg_step *step)
 void icfg_rebind_verify(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_dev *d))
 {
-	struct icfg_sched sched = {
-		.fn		= verify_step,
-		.leave		= leave_dev,
-		.returned	= dev_returned,
-		.late		= late_dev,
-		.limit		= plan->step_limit,
-		.stop		= plan->reverting ? NULL : &plan->stop,
-		.wait		= &plan->wait,
-		.reverting	= plan->reverting,
-	};
-	struct icfg_plan_dev *d;
+	struct icfg_sched sched = devs_sched(plan, verify_step);
 
-	icfg_for_each_dev(d, plan)
-		d->step.selected = selected(d);
-	icfg_sched_run(&sched, &plan->devs);
+	run_devs(plan, &sched, selected);
 }

@@ -265,14 +265,9 @@ static void lock_busy(struct icfg_txn *txn)
 		schedule_timeout_uninterruptible(HZ / 50);
 }
 
-static int begin_check(struct icfg_txn *txn, struct icfg_plan **plan)
-{
-	guard(mutex)(&txn->lock);
-
-	return txn->state == ICFG_STAGED ? new_plan(txn, plan) : -EBUSY;
-}
-
-static int begin_commit(struct icfg_txn *txn, struct icfg_plan **plan)
+/* What begins in ICFG_STAGED: a commit, or a check, for which @state stays that. */
+static int begin_staged(struct icfg_txn *txn, struct icfg_plan **plan,
+			enum icfg_state state)
 {
 	int ret;
 
@@ -283,7 +278,7 @@ static int begin_commit(struct icfg_txn *txn, struct icfg_plan **plan)
 
 	ret = new_plan(txn, plan);
 	if (!ret)
-		set_state(txn, ICFG_COMMITTING);
+		set_state(txn, state);
 	return ret;
 }
 
@@ -318,7 +313,7 @@ int icfg_txn_check(struct icfg_txn *txn)
 		return ret;
 
 	lock_busy(txn);
-	ret = begin_check(txn, &plan);
+	ret = begin_staged(txn, &plan, ICFG_STAGED);
 	if (!ret) {
 		check_generation(plan);
 		icfg_own_check(plan);
@@ -419,12 +414,12 @@ static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
 }
 
 /* Reclaiming memory must not go through a device that is unbound. */
-static int apply_commit(struct icfg_plan *plan)
+static int apply(struct icfg_plan *plan, int (*what)(struct icfg_plan *plan))
 {
 	unsigned int noio = memalloc_noio_save();
 	int ret;
 
-	ret = icfg_apply_commit(plan);
+	ret = what(plan);
 	memalloc_noio_restore(noio);
 	return ret;
 }
@@ -454,7 +449,7 @@ int icfg_txn_commit(struct icfg_txn *txn)
 		return ret;
 
 	lock_busy(txn);
-	ret = begin_commit(txn, &plan);
+	ret = begin_staged(txn, &plan, ICFG_COMMITTING);
 	mutex_unlock(&txn->busy);
 	if (ret) {
 		icfg_txn_undepend(txn);
@@ -466,7 +461,7 @@ int icfg_txn_commit(struct icfg_txn *txn)
 		reset_statuses(plan);
 		if (icfg_apply_has_work(plan)) {
 			begin_countdown(txn, plan);
-			ret = apply_commit(plan);
+			ret = apply(plan, icfg_apply_commit);
 		}
 		set_statuses(plan);
 	}
@@ -505,16 +500,6 @@ int icfg_txn_confirm(struct icfg_txn *txn)
 	icfg_txn_undepend(txn);
 	set_state(txn, ICFG_COMMITTED);
 	return 0;
-}
-
-static int apply_rollback(struct icfg_plan *plan)
-{
-	unsigned int noio = memalloc_noio_save();
-	int ret;
-
-	ret = icfg_apply_rollback(plan);
-	memalloc_noio_restore(noio);
-	return ret;
 }
 
 /* The rollback is over, or refused: @from is the state that it began in. */
@@ -556,7 +541,7 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 	if (!refused) {
 		if (icfg_apply_has_modified(plan))
 			icfg_generation_raise(0);
-		ret = apply_rollback(plan);
+		ret = apply(plan, icfg_apply_rollback);
 		set_statuses(plan);
 	}
 	if (ret == -EIO)

@@ -24,12 +24,36 @@ static struct icfg_rule *to_rule(struct config_item *item)
 	return container_of(item, struct icfg_rule, item);
 }
 
-static ssize_t icfg_rule_bus_show(struct config_item *item, char *page)
+static ssize_t show_patterns(char **patterns, char *page)
 {
-	guard(mutex)(&icfg_rules_lock);
+	size_t at = 0;
 
-	return sprintf(page, "%s\n", to_rule(item)->bus->name);
+	for (; *patterns; patterns++)
+		at += scnprintf(page + at, ICFG_TEXT_MAX - at, "%s%c",
+				*patterns, patterns[1] ? ' ' : '\n');
+	return at;
 }
+
+/* Show something of a rule. */
+#define RULE_SHOW(name, how)						\
+static ssize_t icfg_rule_##name##_show(struct config_item *item,	\
+				       char *page)			\
+{									\
+	struct icfg_rule *rule = to_rule(item);				\
+									\
+	guard(mutex)(&icfg_rules_lock);					\
+									\
+	return how;							\
+}
+
+RULE_SHOW(bus, sprintf(page, "%s\n", rule->bus->name))
+RULE_SHOW(device, show_patterns(rule->device, page))
+RULE_SHOW(modalias, show_patterns(rule->modalias, page))
+RULE_SHOW(removable, sprintf(page, "%s\n", removable_words[rule->removable]))
+RULE_SHOW(priority, sprintf(page, "%u\n", rule->priority))
+RULE_SHOW(order, sprintf(page, "%u\n", rule->order))
+RULE_SHOW(type, sprintf(page, "%s\n", icfg_type_word(rule->type)))
+RULE_SHOW(hits, sprintf(page, "%lu\n", rule->hits))
 
 static ssize_t icfg_rule_bus_store(struct config_item *item, const char *page,
 				   size_t count)
@@ -46,16 +70,6 @@ static ssize_t icfg_rule_bus_store(struct config_item *item, const char *page,
 
 	to_rule(item)->bus = bus;
 	return count;
-}
-
-static ssize_t show_patterns(char **patterns, char *page)
-{
-	size_t at = 0;
-
-	for (; *patterns; patterns++)
-		at += scnprintf(page + at, ICFG_TEXT_MAX - at, "%s%c",
-				*patterns, patterns[1] ? ' ' : '\n');
-	return at;
 }
 
 static ssize_t store_patterns(char ***where, const char *page, size_t count)
@@ -82,38 +96,16 @@ static ssize_t store_patterns(char ***where, const char *page, size_t count)
 	return words ? count : -EINVAL;
 }
 
-static ssize_t icfg_rule_device_show(struct config_item *item, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return show_patterns(to_rule(item)->device, page);
-}
-
 static ssize_t icfg_rule_device_store(struct config_item *item,
 				      const char *page, size_t count)
 {
 	return store_patterns(&to_rule(item)->device, page, count);
 }
 
-static ssize_t icfg_rule_modalias_show(struct config_item *item, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return show_patterns(to_rule(item)->modalias, page);
-}
-
 static ssize_t icfg_rule_modalias_store(struct config_item *item,
 					const char *page, size_t count)
 {
 	return store_patterns(&to_rule(item)->modalias, page, count);
-}
-
-static ssize_t icfg_rule_removable_show(struct config_item *item, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return sprintf(page, "%s\n",
-		       removable_words[to_rule(item)->removable]);
 }
 
 static ssize_t icfg_rule_removable_store(struct config_item *item,
@@ -134,13 +126,6 @@ static ssize_t icfg_rule_removable_store(struct config_item *item,
 	return -EINVAL;
 }
 
-static ssize_t show_number(const u32 *number, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return sprintf(page, "%u\n", *number);
-}
-
 static ssize_t store_number(u32 *number, const char *page, size_t count)
 {
 	u64 value;
@@ -158,33 +143,16 @@ static ssize_t store_number(u32 *number, const char *page, size_t count)
 	return count;
 }
 
-static ssize_t icfg_rule_priority_show(struct config_item *item, char *page)
-{
-	return show_number(&to_rule(item)->priority, page);
-}
-
 static ssize_t icfg_rule_priority_store(struct config_item *item,
 					const char *page, size_t count)
 {
 	return store_number(&to_rule(item)->priority, page, count);
 }
 
-static ssize_t icfg_rule_order_show(struct config_item *item, char *page)
-{
-	return show_number(&to_rule(item)->order, page);
-}
-
 static ssize_t icfg_rule_order_store(struct config_item *item,
 				     const char *page, size_t count)
 {
 	return store_number(&to_rule(item)->order, page, count);
-}
-
-static ssize_t icfg_rule_type_show(struct config_item *item, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return sprintf(page, "%s\n", icfg_type_word(to_rule(item)->type));
 }
 
 static ssize_t icfg_rule_type_store(struct config_item *item, const char *page,
@@ -205,13 +173,6 @@ static ssize_t icfg_rule_type_store(struct config_item *item, const char *page,
 
 	to_rule(item)->type = type;
 	return count;
-}
-
-static ssize_t icfg_rule_hits_show(struct config_item *item, char *page)
-{
-	guard(mutex)(&icfg_rules_lock);
-
-	return sprintf(page, "%lu\n", to_rule(item)->hits);
 }
 
 CONFIGFS_ATTR(icfg_rule_, bus);
