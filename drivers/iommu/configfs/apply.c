@@ -176,7 +176,7 @@ static bool apply_forward(struct icfg_plan *plan)
 		verify(plan);
 	/*
 	 * Last what unbinds nothing: when anything else fails, these groups need
-	 * no revert, which would unbind their drivers after all.
+	 * no revert, which would unbind drivers where it cannot be in place.
 	 */
 	if (!icfg_plan_is_stopped(plan))
 		icfg_rebind_switch(plan, method_is_in_place);
@@ -188,6 +188,12 @@ static bool is_group_reverted(const struct icfg_plan_group *pg)
 {
 	return pg->revert == ICFG_REVERT_ACTIVE && pg->switched_back &&
 	       !pg->pinned;
+}
+
+/* The same, and its drivers have to go for that? */
+static bool is_group_unbound(const struct icfg_plan_group *pg)
+{
+	return is_group_reverted(pg) && !pg->back_in_place;
 }
 
 static bool is_waiting(const struct icfg_plan_group *pg)
@@ -204,7 +210,7 @@ static bool is_reverted(const struct icfg_plan_dev *d)
 		return false;
 	if (icfg_dev_is_dependent(d))
 		return !is_waiting(d->group);
-	return icfg_dev_is_bound(d) && is_group_reverted(d->group);
+	return icfg_dev_is_bound(d) && is_group_unbound(d->group);
 }
 
 /*
@@ -251,8 +257,9 @@ static bool is_lock_held(struct icfg_plan_dev *d)
 static void rebind_lost(struct icfg_plan_dev *d)
 {
 	struct icfg_plan_group *pg = d->group;
+	bool unbind = pg->switched_back && !pg->back_in_place;
 
-	if (pg->method != ICFG_METHOD_REBIND && !pg->switched_back)
+	if (pg->method != ICFG_METHOD_REBIND && !unbind)
 		return;
 	if (!icfg_dev_is_bound(d) || icfg_dev_is_bound_again(d))
 		return;
@@ -261,7 +268,7 @@ static void rebind_lost(struct icfg_plan_dev *d)
 		d->state = ICFG_DEV_GONE;
 	} else if (!READ_ONCE(d->dev->driver)) {
 		d->state = ICFG_DEV_UNBOUND;
-	} else if (!pg->switched_back) {
+	} else if (!unbind) {
 		icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
 				 "another driver than %s was bound meanwhile",
 				 d->drv_name);
@@ -292,8 +299,9 @@ static void look_at_groups(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan) {
 		if (pg->revert != ICFG_REVERT_ACTIVE)
 			continue;
-		/* From in place, too, by rebind. */
 		pg->switched_back = pg->modified && icfg_group_needs_revert(pg);
+		pg->back_in_place = pg->switched_back &&
+				    icfg_group_reverts_in_place(pg);
 		if (!pg->switched_back)
 			continue;
 		/* Without memory for a new member, the switch looks again. */
@@ -310,7 +318,7 @@ static void look_at_groups(struct icfg_plan *plan)
 			continue;
 		if (pg->modified)
 			rebind_lost(d);
-		if (pg->switched_back)
+		if (pg->switched_back && !pg->back_in_place)
 			icfg_plan_get_driver(plan, d);
 		if ((is_reverted(d) || is_probed(d)) && is_lock_held(d))
 			d->locked = true;
@@ -560,6 +568,7 @@ static void report_waiting(struct icfg_plan *plan)
 		} else if (!pg->waits &&
 			   waits_for_dev(d, icfg_dev_is_bound(d) &&
 					 pg->switched_back &&
+					 !pg->back_in_place &&
 					 icfg_group_needs_revert(pg))) {
 			pg->waits = true;
 			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,

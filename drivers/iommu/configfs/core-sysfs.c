@@ -151,6 +151,12 @@ static int store_type(struct iommu_group *group, enum icfg_type type)
 	return ret < 0 ? ret : 0;
 }
 
+/* The way back needs another domain. */
+bool icfg_core_in_place(enum icfg_type from, enum icfg_type to)
+{
+	return from == ICFG_DMA && to == ICFG_DMA_FQ;
+}
+
 int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
 {
 	if (type != ICFG_DMA_FQ)

@@ -82,6 +82,14 @@ enum icfg_type icfg_core_type(struct iommu_group *group)
 	return from_domain_type(iommu_group_default_type(group));
 }
 
+bool icfg_core_in_place(enum icfg_type from, enum icfg_type to)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_in_place, from, to);
+
+	return (from == ICFG_DMA && to == ICFG_DMA_FQ) ||
+	       (from == ICFG_DMA_FQ && to == ICFG_DMA);
+}
+
 int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
 {
 	KUNIT_STATIC_STUB_REDIRECT(icfg_core_set_type, group, type);

@@ -43,12 +43,20 @@ int icfg_core_read_type(struct iommu_group *group, char *buf);
 enum icfg_type icfg_core_type(struct iommu_group *group);
 
 /**
+ * icfg_core_in_place - can the core change the type with drivers bound?
+ * @from: the type that a group has
+ * @to: the type that it is to get
+ */
+bool icfg_core_in_place(enum icfg_type from, enum icfg_type to);
+
+/**
  * icfg_core_set_type - give the group a default domain of another type
  * @group: the group; the caller has a reference
  * @type: ICFG_AUTO, ICFG_IDENTITY, ICFG_DMA or ICFG_DMA_FQ
  *
- * Needs every driver of the group released, but for DMA to DMA-FQ. The
- * caller has the capabilities that the core asks for, as kernel threads do.
+ * Needs every driver of the group released, but for what icfg_core_in_place()
+ * names. The caller has the capabilities that the core asks for, as kernel threads
+ * do.
  *
  * Return: 0 when the core took it, which does not mean that it was achieved:
  * read the type back. -EPERM: a driver or an owner has the group. -EINVAL: it

@@ -95,7 +95,7 @@ enum icfg_phase {
 enum icfg_method {
 	ICFG_METHOD_NONE,	/* not known yet */
 	ICFG_METHOD_UNCHANGED,	/* it has its type already */
-	ICFG_METHOD_IN_PLACE,	/* DMA to DMA-FQ, drivers stay bound */
+	ICFG_METHOD_IN_PLACE,	/* between DMA and DMA-FQ, drivers stay bound */
 	ICFG_METHOD_REBIND,	/* drivers unbound, group switched, devices probed */
 };
 
@@ -452,6 +452,7 @@ enum icfg_revert {
  * @owned: another transaction has it: it is not judged any further
  * @modified: a driver was unbound or the type was set
  * @switched_back: the revert is to set its type
+ * @back_in_place: and can do so with drivers bound
  * @pinned: it must not be touched by the revert; the reason is reported
  * @failed: something of it could not be restored
  * @waits: it is reported that it waits for the device of another group
@@ -473,6 +474,7 @@ struct icfg_plan_group {
 	bool owned;
 	bool modified;
 	bool switched_back;
+	bool back_in_place;
 	bool pinned;
 	bool failed;
 	bool waits;
@@ -671,6 +673,13 @@ static inline bool icfg_group_is_translated(const struct icfg_plan_group *pg)
 	return pg->cur == ICFG_DMA || pg->cur == ICFG_DMA_FQ;
 }
 
+/* Is it switched with its drivers bound? */
+static inline bool icfg_group_is_in_place(const struct icfg_plan_group *pg)
+{
+	return pg->plan->reverting ? pg->back_in_place :
+				     pg->method == ICFG_METHOD_IN_PLACE;
+}
+
 /* Has it another type than it had, or a domain that a member is not set up for? */
 static inline bool icfg_group_needs_revert(const struct icfg_plan_group *pg)
 {
@@ -684,6 +693,7 @@ void icfg_plan_put_drivers(struct icfg_plan *plan);
 
 gfp_t icfg_plan_gfp(const struct icfg_plan *plan);
 int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group);
+bool icfg_group_reverts_in_place(const struct icfg_plan_group *pg);
 int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d);
 struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev);
 struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,

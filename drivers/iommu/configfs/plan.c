@@ -302,6 +302,15 @@ int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group)
 }
 
 /*
+ * Can the core restore the type with drivers bound? A member that it could not set
+ * up for the new domain needs another domain, and a probe.
+ */
+bool icfg_group_reverts_in_place(const struct icfg_plan_group *pg)
+{
+	return !pg->dma_setup_failed && icfg_core_in_place(pg->cur, pg->old);
+}
+
+/*
  * Acquire the lock of a device, which a probe or a remove holds. Each device is
  * tried, but all of a plan together wait no longer than plan->lock_until; what
  * reverts does not wait here, but tries again.

@@ -467,7 +467,7 @@ static bool dma_setup_fails(struct icfg_plan_group *pg)
 static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		    enum icfg_type type)
 {
-	bool in_place = pg->method == ICFG_METHOD_IN_PLACE && !plan->reverting;
+	bool in_place = icfg_group_is_in_place(pg);
 	unsigned long end = jiffies + BUSY_WAIT;
 	int tries = 0;
 	int ret, err;

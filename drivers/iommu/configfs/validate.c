@@ -112,30 +112,36 @@ static void check_type(struct icfg_plan_group *pg)
 /* Once the drivers are known: is there lazy invalidation, and in place? */
 static void check_fq(struct icfg_plan_group *pg)
 {
-	if (pg->method != ICFG_METHOD_REBIND || pg->new != ICFG_DMA_FQ)
+	bool in_place = icfg_core_in_place(pg->cur, pg->new);
+
+	if (pg->method != ICFG_METHOD_REBIND)
 		return;
-	if (pg->types.fq == ICFG_UNSUPPORTED)
+	if (pg->new == ICFG_DMA_FQ && pg->types.fq == ICFG_UNSUPPORTED)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its IOMMU cannot defer invalidation, which DMA-FQ needs");
-	else if (pg->types.fq == ICFG_SUPPORTED && pg->cur == ICFG_DMA)
-		pg->method = ICFG_METHOD_IN_PLACE;
 	/* From DMA the core would start a flush queue in place, without a check. */
-	else if (pg->cur == ICFG_DMA)
+	else if (in_place && pg->new == ICFG_DMA_FQ &&
+		 pg->types.fq == ICFG_SUPPORT_UNKNOWN)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "it cannot be told whether its IOMMU can defer invalidation");
+	else if (in_place)
+		pg->method = ICFG_METHOD_IN_PLACE;
 }
 
-static bool goes_in_place(const struct icfg_plan_dev *d)
+/* Bound, and not unbound by the commit, but perhaps by the revert of it? */
+static bool only_revert_unbinds(const struct icfg_plan_dev *d)
 {
-	return icfg_dev_is_bound(d) && d->group->method == ICFG_METHOD_IN_PLACE &&
-	       !d->group->plan->reverting;
+	const struct icfg_plan_group *pg = d->group;
+
+	return icfg_dev_is_bound(d) && pg->method == ICFG_METHOD_IN_PLACE &&
+	       !icfg_core_in_place(pg->new, pg->old);
 }
 
-/* In place unbinds nothing, but a timer that reverts it would. */
+/* The confirm timer would revert the commit. */
 static bool may_be_released(const struct icfg_plan_dev *d)
 {
 	return icfg_dev_is_selected(d) ||
-	       (d->group->plan->confirm && goes_in_place(d));
+	       (d->group->plan->confirm && only_revert_unbinds(d));
 }
 
 /* Is the least disruptive method that is possible allowed? */
@@ -146,7 +152,8 @@ static void check_disruption(struct icfg_plan_group *pg)
 	if (pg->method == ICFG_METHOD_REBIND)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its drivers would have to be unbound, which disruption rules out");
-	else if (pg->method == ICFG_METHOD_IN_PLACE && pg->plan->confirm)
+	else if (pg->method == ICFG_METHOD_IN_PLACE && pg->plan->confirm &&
+		 !icfg_core_in_place(pg->new, pg->old))
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its drivers would have to be unbound to take it back if it is not confirmed, which disruption rules out");
 }
@@ -189,11 +196,9 @@ static void check_inuse(struct icfg_plan *plan,
 
 	icfg_for_each_dev(d, plan) {
 		d->retry = 0;
-		/*
-		 * In place nothing is released, but the revert would: it has to
-		 * be possible.
-		 */
-		if ((selected(d) || goes_in_place(d)) && icfg_inuse_driver(d, why))
+		/* The revert has to be possible. */
+		if ((selected(d) || only_revert_unbinds(d)) &&
+		    icfg_inuse_driver(d, why))
 			icfg_refuse(d->group, d, -EBUSY, "%s", why);
 		if (selected(d) && !d->port)
 			retry |= check_below(d, ICFG_ALL_WORDS & ~allow, false);
@@ -454,11 +459,17 @@ static int check_group_revert(struct icfg_plan *plan, struct icfg_plan_group *pg
 	return 0;
 }
 
+/* Does a revert unbind the drivers of a group? */
+static bool revert_unbinds(const struct icfg_plan_group *pg)
+{
+	return pg->modified && icfg_group_needs_revert(pg) &&
+	       !icfg_group_reverts_in_place(pg);
+}
+
 static bool may_be_reverted(const struct icfg_plan_dev *d)
 {
 	return icfg_dev_is_dependent(d) ||
-	       (icfg_dev_is_bound(d) && d->group->modified &&
-		icfg_group_needs_revert(d->group));
+	       (icfg_dev_is_bound(d) && revert_unbinds(d->group));
 }
 
 /* The group of an earlier plan that @pg is, if that still waits for a step. */
@@ -545,6 +556,14 @@ static void take_over_ports(struct icfg_plan *plan, struct icfg_plan *undo)
 	}
 }
 
+static enum icfg_method revert_method(const struct icfg_plan_group *pg)
+{
+	if (!pg->modified)
+		return ICFG_METHOD_UNCHANGED;
+	return icfg_group_reverts_in_place(pg) ? ICFG_METHOD_IN_PLACE :
+						 ICFG_METHOD_REBIND;
+}
+
 static void note_revert_methods(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
@@ -553,9 +572,7 @@ static void note_revert_methods(struct icfg_plan *plan)
 
 	icfg_for_each_group(pg, plan)
 		if (pg->revert != ICFG_REVERT_ELSEWHERE)
-			pg->staged->method = pg->modified ?
-					     ICFG_METHOD_REBIND :
-					     ICFG_METHOD_UNCHANGED;
+			pg->staged->method = revert_method(pg);
 }
 
 /*
@@ -568,9 +585,9 @@ static int order_revert(struct icfg_plan *plan)
 	int ret;
 
 	icfg_for_each_dev(d, plan) {
-		if (d->group->owned || !d->group->modified ||
+		if (d->group->owned ||
 		    d->group->revert == ICFG_REVERT_ELSEWHERE ||
-		    !icfg_group_needs_revert(d->group))
+		    !revert_unbinds(d->group))
 			continue;
 		ret = icfg_plan_get_driver(plan, d);
 		if (ret && ret != -EBUSY)

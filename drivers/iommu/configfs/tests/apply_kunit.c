@@ -27,16 +27,29 @@ struct world {
 	unsigned long failed_as;
 };
 
+/**
+ * struct kind - how a test is run
+ * @desc: its name
+ * @side_by_side: steps run beside each other, not in turn
+ * @no_way_back: the core does not go from DMA-FQ to DMA in place
+ */
+struct kind {
+	const char *desc;
+	bool side_by_side;
+	bool no_way_back;
+};
+
 static const enum icfg_type types_before[] = {
-	ICFG_DMA, ICFG_DMA, ICFG_DMA_FQ, ICFG_DMA, ICFG_IDENTITY, ICFG_DMA_FQ,
+	ICFG_DMA, ICFG_IDENTITY, ICFG_DMA_FQ, ICFG_DMA, ICFG_IDENTITY,
+	ICFG_DMA_FQ,
 };
 
 static const char * const types_wanted[] = {
-	"identity", "identity", "DMA", "DMA-FQ", "identity", "auto",
+	"identity", "DMA", "DMA", "DMA-FQ", "identity", "auto",
 };
 
 static const enum icfg_type types_after[] = {
-	ICFG_IDENTITY, ICFG_IDENTITY, ICFG_DMA, ICFG_DMA_FQ, ICFG_IDENTITY,
+	ICFG_IDENTITY, ICFG_DMA, ICFG_DMA, ICFG_DMA_FQ, ICFG_IDENTITY,
 	ICFG_DMA_FQ,
 };
 
@@ -46,19 +59,21 @@ static const enum icfg_type types_after[] = {
 #define ANEW	5
 
 /*
- * Five groups, of which one goes in place and one has its type already, and ANEW,
- * which is no part of the transaction where it is not asked for. In the others: a
- * parent and its child, a consumer in another group, a consumer in none, and a device
- * that has no driver.
+ * Five groups, of which two go in place, or one where there is no way back from
+ * DMA-FQ, and one has its type already; and ANEW, which is no part of the
+ * transaction where it is not asked for. In the others: a parent and its child, a
+ * consumer in another group, a consumer in none, and a device that has no driver.
  */
 static void make_world(struct kunit *test, struct world *w)
 {
 	struct fake *fake = test->priv;
+	const struct kind *kind = test->param_value;
 	struct fake_dev *parent, *child, *supplier, *consumer;
 	unsigned int i;
 
-	if (test->param_value && *(const bool *)test->param_value)
+	if (kind && kind->side_by_side)
 		fake_side_by_side(fake);
+	fake->no_way_back = kind && kind->no_way_back;
 	w->fake = fake;
 	for (i = 0; i < GROUPS; i++)
 		fake_group_add(fake, types_before[i]);
@@ -778,27 +793,24 @@ static void returns_in_round(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
-/* How the steps of a plan run: in turn, or side by side. */
-static const bool orders[] = { false, true };
+static const struct kind kinds[] = {
+	{ "in turn" },
+	{ "side by side, no way back in place", .side_by_side = true,
+	  .no_way_back = true },
+};
 
-static void order_desc(const bool *order, char *desc)
-{
-	strscpy(desc, *order ? "side by side" : "in turn",
-		KUNIT_PARAM_DESC_SIZE);
-}
-
-KUNIT_ARRAY_PARAM(order, orders, order_desc);
+KUNIT_ARRAY_PARAM_DESC(kind, kinds, desc);
 
 static struct kunit_case apply_cases[] = {
-	KUNIT_CASE_PARAM(commit, order_gen_params),
-	KUNIT_CASE_PARAM(commit_to_confirm, order_gen_params),
-	KUNIT_CASE_PARAM(commit_and_back, order_gen_params),
-	KUNIT_CASE_PARAM(anew_and_back, order_gen_params),
-	KUNIT_CASE_PARAM(roll_back, order_gen_params),
-	KUNIT_CASE_PARAM(roll_back_unconfirmed, order_gen_params),
-	KUNIT_CASE_PARAM(roll_back_failed, order_gen_params),
-	KUNIT_CASE_PARAM(time_out, order_gen_params),
-	KUNIT_CASE_PARAM(starve, order_gen_params),
+	KUNIT_CASE_PARAM(commit, kind_gen_params),
+	KUNIT_CASE_PARAM(commit_to_confirm, kind_gen_params),
+	KUNIT_CASE_PARAM(commit_and_back, kind_gen_params),
+	KUNIT_CASE_PARAM(anew_and_back, kind_gen_params),
+	KUNIT_CASE_PARAM(roll_back, kind_gen_params),
+	KUNIT_CASE_PARAM(roll_back_unconfirmed, kind_gen_params),
+	KUNIT_CASE_PARAM(roll_back_failed, kind_gen_params),
+	KUNIT_CASE_PARAM(time_out, kind_gen_params),
+	KUNIT_CASE_PARAM(starve, kind_gen_params),
 	KUNIT_CASE_SLOW(commit_hangs),
 	KUNIT_CASE_SLOW(revert_hangs),
 	KUNIT_CASE_SLOW(rollback_hangs),

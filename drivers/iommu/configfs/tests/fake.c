@@ -407,11 +407,18 @@ void fake_set_type(struct fake_group *group, enum icfg_type type)
 	set_up(group);
 }
 
+static bool core_in_place(enum icfg_type from, enum icfg_type to)
+{
+	if (this_fake()->no_way_back && from == ICFG_DMA_FQ)
+		return false;
+	return real(icfg_core_in_place(from, to));
+}
+
 static int core_set_type(struct iommu_group *iommu_group, enum icfg_type type)
 {
 	struct fake *fake = this_fake();
 	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
-	bool in_place = group->type == ICFG_DMA && type == ICFG_DMA_FQ;
+	bool in_place = core_in_place(group->type, type);
 	int ret;
 
 	atomic_inc(&fake->modified);
@@ -639,6 +646,7 @@ int fake_init(struct kunit *test)
 
 	kunit_activate_static_stub(test, icfg_core_group_by_id, group_by_id);
 	kunit_activate_static_stub(test, icfg_core_type, core_type);
+	kunit_activate_static_stub(test, icfg_core_in_place, core_in_place);
 	kunit_activate_static_stub(test, icfg_core_set_type, core_set_type);
 	kunit_activate_static_stub(test, icfg_inuse_below, inuse_below);
 	kunit_activate_static_stub(test, icfg_inuse_driver, inuse_driver);

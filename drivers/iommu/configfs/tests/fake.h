@@ -114,6 +114,7 @@ struct fake_dev {
  * @failed: how many did
  * @failed_as: what these were
  * @gives_once: fake_group.gives holds for one call
+ * @no_way_back: the core cannot go from DMA-FQ to DMA in place, as on stock kernels
  * @hung: the steps that hang
  * @hangs: how many do
  * @take_backs: a take-back is queued
@@ -142,6 +143,7 @@ struct fake {
 	atomic_t failed;
 	enum fake_call failed_as[2];
 	bool gives_once;
+	bool no_way_back;
 	struct icfg_step *hung[2];
 	atomic_t hangs;
 	atomic_t take_backs;

@@ -78,41 +78,6 @@ static void taken(struct kunit *test)
 	fake_txn_end(fake, second);
 }
 
-static void in_place(struct kunit *test)
-{
-	struct fake *fake = test->priv;
-	struct icfg_txn *txn = fake_staged(fake);
-	struct icfg_staged *group;
-
-	list_for_each_entry(group, &txn->groups, node)
-		KUNIT_EXPECT_EQ(test, fake_write(&group->item, "type",
-						 "DMA-FQ"), 0);
-	/* What is not released is not asked whether it is in use. */
-	fake->busy = BIT(FAKE_NET) | BIT(FAKE_BLOCK);
-	fake_commit(fake, txn);
-	fake->busy = 0;
-	fake_expect_state(fake, txn, "committed");
-	fake_expect_status(fake, txn, "in-place\n");
-	fake_expect_types(fake, ICFG_DMA_FQ, ICFG_DMA_FQ);
-	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 0);
-
-	/* The revert releases. */
-	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
-	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
-	KUNIT_EXPECT_EQ(test, fake->devs[0]->removes, 1);
-	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
-	fake_txn_end(fake, txn);
-
-	/* A commit whose timer would release asks, although it does not. */
-	txn = fake_txn(fake);
-	fake_stage(fake, txn, &fake->groups[0], "DMA-FQ");
-	fake_expect_write(fake, fake_dir(txn), "confirm_timeout", FAKE_LONG, 0);
-	fake->busy = BIT(FAKE_BLOCK);
-	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EBUSY);
-	fake->busy = 0;
-	fake_txn_end(fake, txn);
-}
-
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -138,7 +103,6 @@ static void has_it_already(struct kunit *test)
 static struct kunit_case groups_cases[] = {
 	KUNIT_CASE(removed),
 	KUNIT_CASE(taken),
-	KUNIT_CASE(in_place),
 	KUNIT_CASE(has_it_already),
 	{}
 };
