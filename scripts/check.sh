@@ -9,7 +9,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 # Where the module cannot be unloaded: that it is there, and each kind of thing once.
-builtin="boot kunit sysfs-hand commit refusals rollback together uevents file-transfer iommucfg"
+builtin="boot kunit sysfs-hand commit refusals rollback in-place in-place-load in-place-reach"
+builtin+=" together uevents file-transfer iommucfg"
 
 # What differs from one IOMMU to the next.
 short="boot sysfs-hand commit rollback in-place file-transfer"
@@ -17,7 +18,7 @@ short="boot sysfs-hand commit rollback in-place file-transfer"
 # The main job on the kernel with sanitizers, which takes its time for everything; and
 # with the module inside.
 sanitized="boot commit identity-shared"
-inside="boot kunit commit"
+inside="boot kunit commit in-place-reach"
 
 declare -A command=(
 	[amd]="tools/lab/lab run --keep amd $short"

@@ -39,6 +39,7 @@ for type in identity DMA identity DMA-FQ DMA "$boot"; do
 	stage_mock direct $type 0 1 2
 	case $was-$type in
 	DMA-DMA-FQ)	how=in-place ;;
+	DMA-FQ-DMA)	both_ways && how=in-place || how=changed ;;
 	"$type-$type")	how=unchanged ;;
 	*)		how=changed ;;
 	esac

@@ -273,6 +273,12 @@ group_type()
 	cat "$SYS_GROUPS/$1/type"
 }
 
+# both_ways: DMA-FQ goes to DMA in place as well; a kernel with our patches of the core.
+both_ways()
+{
+	grep -q ' iommu_dma_stop_fq$' /proc/kallsyms
+}
+
 unbind()
 {
 	echo "$1" > "/sys/bus/pci/devices/$1/driver/unbind"

@@ -13,6 +13,7 @@
  *   lock			write a device's name, as in `link`: a kernel thread takes its
  *				device_lock(), and keeps it until the next write ("-" takes
  *				none), five minutes at most
+ *   reach			write a device's address, see edu_lab_reach.c
  *   <device>/
  *     probe_delay_ms		probe takes so much longer
  *     remove_delay_ms		remove likewise
@@ -82,7 +83,11 @@ int edu_knobs_init(void);
 void edu_knobs_exit(void);
 
 /* edu_lab_dma.c */
+/* Half of the device's buffer: QEMU up to 7.2 takes the last byte for out of bounds. */
+#define EDU_LEN		2048
+
 int edu_dma_check(struct pci_dev *pdev);
+int edu_dma_to_memory(void __iomem *regs, dma_addr_t addr);
 
 /* edu_lab_disk.c */
 struct gendisk *edu_disk_add(struct pci_dev *pdev);
@@ -96,5 +101,9 @@ void edu_links_init(void);
 /* edu_lab_lock.c */
 void edu_lock_init(void);
 void edu_lock_exit(void);
+
+/* edu_lab_reach.c */
+void edu_reach_init(void);
+void edu_reach_exit(void);
 
 #endif

@@ -24,9 +24,6 @@
 #define  EDU_DMA_TO_MEMORY	BIT(1)
 #define EDU_BUFFER		0x40000		/* as the DMA engine sees it */
 
-/* Half of its buffer: QEMU up to 7.2 takes the last byte for out of bounds. */
-#define EDU_LEN			2048
-
 /* The registers are 64 bits wide, but two halves do on every architecture. */
 static void edu_write64(void __iomem *reg, u64 value)
 {
@@ -34,18 +31,34 @@ static void edu_write64(void __iomem *reg, u64 value)
 	writel(upper_32_bits(value), reg + 4);
 }
 
-static int edu_dma(void __iomem *regs, u64 source, u64 target, u32 direction)
+static void edu_dma_start(void __iomem *regs, u64 source, u64 target, u32 direction)
 {
-	u32 command;
-
 	edu_write64(regs + EDU_DMA_SOURCE, source);
 	edu_write64(regs + EDU_DMA_TARGET, target);
 	edu_write64(regs + EDU_DMA_COUNT, EDU_LEN);
 	edu_write64(regs + EDU_DMA_COMMAND, EDU_DMA_START | direction);
+}
 
-	/* It takes 100 ms whatever there is to move; a busy host makes it more. */
+/* It takes 100 ms whatever there is to move; a busy host makes it more. */
+#define EDU_DMA_MAX	(10 * USEC_PER_SEC)
+
+static int edu_dma(void __iomem *regs, u64 source, u64 target, u32 direction)
+{
+	u32 command;
+
+	edu_dma_start(regs, source, target, direction);
 	return readl_poll_timeout(regs + EDU_DMA_COMMAND, command,
-				  !(command & EDU_DMA_START), 5000, 10 * USEC_PER_SEC);
+				  !(command & EDU_DMA_START), 5000, EDU_DMA_MAX);
+}
+
+/* The device writes EDU_LEN bytes of its buffer to memory. Does not sleep. */
+int edu_dma_to_memory(void __iomem *regs, dma_addr_t addr)
+{
+	u32 command;
+
+	edu_dma_start(regs, EDU_BUFFER, addr, EDU_DMA_TO_MEMORY);
+	return readl_poll_timeout_atomic(regs + EDU_DMA_COMMAND, command,
+					 !(command & EDU_DMA_START), 100, EDU_DMA_MAX);
 }
 
 static int edu_round_trip(struct pci_dev *pdev, void __iomem *regs, u8 *out, u8 *in)

@@ -195,6 +195,7 @@ static int __init edu_init(void)
 		return ret;
 	edu_links_init();
 	edu_lock_init();
+	edu_reach_init();
 	/* A test turns knobs before the first probe: echo 0 > drivers_autoprobe. */
 	while ((pdev = pci_get_device(EDU_VENDOR, EDU_DEVICE, pdev)))
 		edu_knobs_get(pci_name(pdev));
@@ -223,6 +224,7 @@ static void __exit edu_exit(void)
 {
 	/* Before the drivers: theirs may be the lock. */
 	edu_lock_exit();
+	edu_reach_exit();
 	for (int i = ARRAY_SIZE(edu_drivers); i--;)
 		pci_unregister_driver(edu_drivers[i]);
 	auxiliary_driver_unregister(&edu_child_driver);

@@ -33,6 +33,11 @@
  *   hang	rw a number N: of all removes, attaches and probes from now on the Nth waits
  *		   until the next write (0: none does), five minutes at most. Reads as
  *		   "DEVICE remove", "DEVICE attach" or "DEVICE probe" while one waits, else "-".
+ *   unmap	rw "DEVICE [hold]": a page is mapped for that device and unmapped again; with
+ *		   "hold" the unmap waits in the IOMMU driver until the next write ("-"
+ *		   does no more than that), five minutes at most. Reads as "held" while
+ *		   it waits; then as "reached" where the device still got at the page when
+ *		   the unmap had returned, else as "gone".
  *   stats	rw "WORD NUMBER" a line each, see mock_stat_names; a write sets all but
  *		   those of the present to 0
  *
@@ -273,6 +278,12 @@ void mock_dev_show(struct seq_file *seq, struct mock_dev *mdev);
 void mock_group_show(struct seq_file *seq, struct mock_group *group);
 void mock_stats_show(struct seq_file *seq);
 void mock_stats_reset(void);
+
+/* mock_iommu_unmap.c */
+int mock_unmap(unsigned int id, bool hold);
+void mock_unmap_let_go(void);
+void mock_unmap_under_way(void);
+const char *mock_unmap_result(void);
 
 /* mock_iommu_files.c */
 int mock_files_init(void);

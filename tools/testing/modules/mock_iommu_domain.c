@@ -218,6 +218,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova, 
 	if (iommu_iotlb_gather_queued(gather))
 		mock->queued++;
 	xa_unlock_irqrestore(&mock->table, flags);
+	mock_unmap_under_way();
 
 	mock_add(MOCK_PAGES, -(int)i);
 	if (i && !iommu_iotlb_gather_queued(gather))

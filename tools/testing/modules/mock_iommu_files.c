@@ -106,6 +106,20 @@ static int do_set(char *line)
 	return ret ?: mock_set(target, knob, value);
 }
 
+static int do_unmap(char *line)
+{
+	char *word = next_word(&line);
+	char *hold = next_word(&line);
+	unsigned int id;
+
+	if (!word || next_word(&line) || (hold && strcmp(hold, "hold")))
+		return -EINVAL;
+	mock_unmap_let_go();
+	if (!strcmp(word, "-"))
+		return 0;
+	return mock_dev_number(word, &id) ?: mock_unmap(id, hold);
+}
+
 static ssize_t mock_write(const char __user *ubuf, size_t count, int (*act)(char *line))
 {
 	char *line __free(kfree) = NULL;
@@ -137,6 +151,32 @@ MOCK_ACTION(create);
 MOCK_ACTION(join);
 MOCK_ACTION(destroy);
 MOCK_ACTION(set);
+
+static int unmap_show(struct seq_file *seq, void *unused)
+{
+	seq_printf(seq, "%s\n", mock_unmap_result());
+	return 0;
+}
+
+static int unmap_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, unmap_show, NULL);
+}
+
+static ssize_t unmap_write(struct file *file, const char __user *ubuf, size_t count,
+			   loff_t *ppos)
+{
+	return mock_write(ubuf, count, do_unmap);
+}
+
+static const struct file_operations unmap_fops = {
+	.owner = THIS_MODULE,
+	.open = unmap_open,
+	.read = seq_read,
+	.write = unmap_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
 
 static int devices_show(struct seq_file *seq, void *unused)
 {
@@ -249,6 +289,7 @@ int mock_files_init(void)
 	debugfs_create_file("groups", 0400, mock_dir, NULL, &groups_fops);
 	debugfs_create_file("stats", 0600, mock_dir, NULL, &stats_fops);
 	debugfs_create_file("hang", 0600, mock_dir, NULL, &hang_fops);
+	debugfs_create_file("unmap", 0600, mock_dir, NULL, &unmap_fops);
 	return 0;
 }
 
