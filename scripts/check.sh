@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # Where the module cannot be unloaded: that it is there, and each kind of thing once.
 builtin="boot kunit sysfs-hand commit refusals rollback in-place in-place-load in-place-reach"
-builtin+=" together uevents file-transfer iommucfg"
+builtin+=" mock-unmap together uevents file-transfer iommucfg"
 
 # What differs from one IOMMU to the next.
 short="boot sysfs-hand commit rollback in-place file-transfer"
@@ -18,7 +18,7 @@ short="boot sysfs-hand commit rollback in-place file-transfer"
 # The main job on the kernel with sanitizers, which takes its time for everything; and
 # with the module inside.
 sanitized="boot commit identity-shared"
-inside="boot kunit commit in-place-reach"
+inside="boot kunit commit in-place-reach mock-unmap"
 
 declare -A command=(
 	[amd]="tools/lab/lab run --keep amd $short"
