@@ -160,6 +160,10 @@ class File:
     def cut_attr(self, prefix, name):
         functions = [c for c in chunks(self.lines) for verb in ('show', 'store')
                      if defines(self.lines[slice(*c)], f'{prefix}{name}_{verb}')]
+        # Those that a macro defines, a line each.
+        functions += [(n, n + 1) for n, line in enumerate(self.lines)
+                      if re.match(rf'(TXN|GROUP)_(SHOW|ACTION)\({name}[,)]', line)
+                      and line.lower().startswith(prefix.split('_')[1])]
         if not functions:
             raise Misfit(f'{self.path}: there is no attribute {prefix}{name}')
         for piece in functions:
