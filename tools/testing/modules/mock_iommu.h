@@ -282,7 +282,7 @@ void mock_stats_reset(void);
 /* mock_iommu_unmap.c */
 int mock_unmap(unsigned int id, bool hold);
 void mock_unmap_let_go(void);
-void mock_unmap_under_way(void);
+void mock_unmap_begins(void);
 const char *mock_unmap_result(void);
 
 /* mock_iommu_files.c */

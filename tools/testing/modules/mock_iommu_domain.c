@@ -208,6 +208,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova, 
 	unsigned long flags;
 	size_t i;
 
+	mock_unmap_begins();
 	xa_lock_irqsave(&mock->table, flags);
 	for (i = 0; i < pgcount; i++) {
 		if (!xa_load(&mock->table, frame + i) ||
@@ -218,7 +219,6 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova, 
 	if (iommu_iotlb_gather_queued(gather))
 		mock->queued++;
 	xa_unlock_irqrestore(&mock->table, flags);
-	mock_unmap_under_way();
 
 	mock_add(MOCK_PAGES, -(int)i);
 	if (i && !iommu_iotlb_gather_queued(gather))

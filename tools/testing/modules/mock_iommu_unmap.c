@@ -34,8 +34,8 @@ void mock_unmap_let_go(void)
 	wake_up_all(&mock_unmap_wait);
 }
 
-/* Called in each unmap, of any domain. */
-void mock_unmap_under_way(void)
+/* Called in each unmap, of any domain, before it changes anything. */
+void mock_unmap_begins(void)
 {
 	if (READ_ONCE(mock_unmapper) != current)
 		return;
