@@ -116,7 +116,7 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	 * is said. As an error it would keep the policy from all the others as well, and
 	 * nobody is there to say that it may go on.
 	 */
-	run->options = (struct iommucfg_plan_options){
+	run->options = (struct run_options){
 		.skip_in_use = true, .confirm_timeout = run->detach ? EARLY_TIMEOUT : 0,
 	};
 	if (iommucfg_policy_settle(policy) >= 0)

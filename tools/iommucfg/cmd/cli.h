@@ -187,6 +187,13 @@ void progress_clear(void);
 #define DEFAULT_SETTLE	10
 #define DEFAULT_TIMEOUT	90	/* at a terminal */
 
+/* As the library's. */
+struct run_options {
+	long confirm_timeout, default_timeout;
+	int allow_in_use;
+	bool skip_in_use, only_look, strict;
+};
+
 struct run {
 	struct cli *cli;
 	struct iommucfg_run *run;
@@ -194,7 +201,7 @@ struct run {
 	struct iommucfg_topology *topology;
 	struct iommucfg_plan *plan;
 	/* asked for */
-	struct iommucfg_plan_options options;
+	struct run_options options;
 	const char *name;
 	long settle;
 	bool yes, detach;
@@ -211,6 +218,7 @@ struct run {
 };
 
 int run_lock(struct run *run);
+struct iommucfg_plan_options *run_plan_options(const struct run *run);
 int run_prepare(struct run *run);
 int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);

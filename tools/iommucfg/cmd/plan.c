@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg plan; assert, which is the same without the words; and plans of other commands */
+#include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
  * transaction is staged, checked, and removed. That touches no group.
  */
 static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
-		      const struct iommucfg_plan_options *options, bool blocks)
+		      const struct run_options *options, bool blocks)
 {
 	const int block = IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED;
 	int words = options->allow_in_use, ret;
@@ -35,7 +36,7 @@ static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
 }
 
 static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
-		       const struct iommucfg_plan_options *options)
+		       const struct run_options *options)
 {
 	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL))
 		return;
@@ -150,6 +151,7 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 	};
 	struct run run = { .cli = cli };
 	struct asked asked = { .run = &run };
+	struct iommucfg_plan_options *options;
 	struct iommucfg_policy *policy = NULL;
 	int code, ret;
 
@@ -176,7 +178,10 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 		code = plan_begin(&run);
 	}
 	if (!code) {
-		ret = iommucfg_plan_policy(run.topology, policy, &run.options, &run.plan);
+		options = run_plan_options(&run);
+		ret = options ? iommucfg_plan_policy(run.topology, policy, options, &run.plan) :
+				-ENOMEM;
+		iommucfg_plan_options_unref(options);
 		if (ret)
 			iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
 					      "no plan could be made: %s", strerror(-ret));

@@ -120,9 +120,28 @@ void run_default_timeout(struct run *run)
 		run->options.default_timeout = DEFAULT_TIMEOUT;
 }
 
+/* To be released by the caller; NULL after a message. */
+struct iommucfg_plan_options *run_plan_options(const struct run *run)
+{
+	struct iommucfg_plan_options *options = iommucfg_plan_options_new();
+
+	if (!options) {
+		cli_nomem();
+		return NULL;
+	}
+	iommucfg_plan_options_set_confirm_timeout(options, run->options.confirm_timeout);
+	iommucfg_plan_options_set_default_timeout(options, run->options.default_timeout);
+	iommucfg_plan_options_set_allow_in_use(options, run->options.allow_in_use);
+	iommucfg_plan_options_set_skip_in_use(options, run->options.skip_in_use);
+	iommucfg_plan_options_set_only_look(options, run->options.only_look);
+	iommucfg_plan_options_set_strict(options, run->options.strict);
+	return options;
+}
+
 /* The library's, with all that it is to know. */
 static int make(struct run *run)
 {
+	struct iommucfg_plan_options *options;
 	struct cli *cli = run->cli;
 
 	if (!run->run) {
@@ -137,7 +156,11 @@ static int make(struct run *run)
 	}
 	if (iommucfg_run_set_name(run->run, run->name))
 		return cli_nomem();
-	iommucfg_run_set_options(run->run, &run->options);
+	options = run_plan_options(run);
+	if (!options)
+		return EXIT_BAD;
+	iommucfg_run_set_options(run->run, options);
+	iommucfg_plan_options_unref(options);
 	iommucfg_run_set_settle(run->run, run->settle);
 	iommucfg_run_set_detach(run->run, run->detach);
 	return EXIT_DONE;
@@ -165,13 +188,29 @@ int run_prepare(struct run *run)
 	return code;
 }
 
+/* The plan alone, of a policy or of targets. */
+static int dry_plan(struct run *run, const struct iommucfg_policy *policy,
+		    const struct iommucfg_target *targets, size_t n)
+{
+	struct iommucfg_plan_options *options = run_plan_options(run);
+	int ret;
+
+	if (!options)
+		return EXIT_BAD;
+	ret = policy ? iommucfg_plan_policy(run->topology, policy, options, &run->plan) :
+		       iommucfg_plan_targets(run->topology, targets, n, options, &run->plan);
+	iommucfg_plan_options_unref(options);
+	if (ret == -ENOMEM)
+		return cli_nomem();
+	return ret ? EXIT_BAD : EXIT_DONE;
+}
+
 int run_plan_policy(struct run *run, const struct iommucfg_policy *policy)
 {
 	int code = run_prepare(run);
 
 	if (run->dry)
-		return iommucfg_plan_policy(run->topology, policy, &run->options, &run->plan) ?
-		       cli_nomem() : EXIT_DONE;
+		return dry_plan(run, policy, NULL, 0);
 	if (run->topology)
 		code = iommucfg_run_plan_policy(run->run, policy);
 	run->plan = iommucfg_run_plan(run->run);
@@ -183,8 +222,7 @@ int run_plan_targets(struct run *run, const struct iommucfg_target *targets, siz
 	int code;
 
 	if (run->dry)
-		return iommucfg_plan_targets(run->topology, targets, n, &run->options,
-					     &run->plan) ? EXIT_BAD : EXIT_DONE;
+		return dry_plan(run, NULL, targets, n);
 	code = iommucfg_run_plan_targets(run->run, targets, n);
 	run->plan = iommucfg_run_plan(run->run);
 	return code;

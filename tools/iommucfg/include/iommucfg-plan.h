@@ -15,33 +15,52 @@ extern "C" {
 
 /**
  * struct iommucfg_plan_options - how a plan is to be carried out
- * @confirm_timeout: seconds, 0 for none
- * @allow_in_use: mask of enum iommucfg_word
- * @skip_in_use: leave groups in use out instead of refusing
- * @only_look: the plan is not to be carried out. Else it is an error of the plan
- *	where it cannot be told whether a group is in use, and with skip_in_use the
- *	group is left out
- * @strict: a rule that no device meets is an error, not a warning
- * @default_timeout: where @confirm_timeout is 0: seconds to take instead of it if the
- *	driver of a network interface or disk is unbound by the plan; 0 for none. See
- *	iommucfg_plan_confirm_timeout()
  *
- * Initialise with zeros; later versions add members at the end.
+ * Later versions add options; one that is not set is off.
  */
-struct iommucfg_plan_options {
-	long confirm_timeout;
-	int allow_in_use;
-	bool skip_in_use;
-	bool only_look;
-	bool strict;
-	long default_timeout;
-};
+struct iommucfg_plan_options;
+
+/** iommucfg_plan_options_new() - options that are all off; NULL if there is no memory */
+struct iommucfg_plan_options *iommucfg_plan_options_new(void);
+
+/** iommucfg_plan_options_ref() - one more holder; returns them */
+struct iommucfg_plan_options *iommucfg_plan_options_ref(struct iommucfg_plan_options *options);
+
+/** iommucfg_plan_options_unref() - one holder less; NULL is none */
+void iommucfg_plan_options_unref(struct iommucfg_plan_options *options);
+
+/** iommucfg_plan_options_set_confirm_timeout() - seconds, 0 for none */
+void iommucfg_plan_options_set_confirm_timeout(struct iommucfg_plan_options *options, long seconds);
+
+/**
+ * iommucfg_plan_options_set_default_timeout() - a confirm timeout where it is of use
+ * @seconds: taken instead of a confirm timeout of 0 if the driver of a network interface or
+ *	disk is unbound by the plan; 0 for none. See iommucfg_plan_confirm_timeout()
+ */
+void iommucfg_plan_options_set_default_timeout(struct iommucfg_plan_options *options, long seconds);
+
+/** iommucfg_plan_options_set_allow_in_use() - mask of enum iommucfg_word */
+void iommucfg_plan_options_set_allow_in_use(struct iommucfg_plan_options *options, int words);
+
+/** iommucfg_plan_options_set_skip_in_use() - leave groups in use out instead of refusing */
+void iommucfg_plan_options_set_skip_in_use(struct iommucfg_plan_options *options, bool skip);
+
+/**
+ * iommucfg_plan_options_set_only_look() - the plan is not to be carried out
+ *
+ * Else it is an error of the plan where it cannot be told whether a group is in use, and
+ * with skip_in_use the group is left out.
+ */
+void iommucfg_plan_options_set_only_look(struct iommucfg_plan_options *options, bool look);
+
+/** iommucfg_plan_options_set_strict() - a rule that no device meets is an error, not a warning */
+void iommucfg_plan_options_set_strict(struct iommucfg_plan_options *options, bool strict);
 
 /**
  * iommucfg_plan_policy() - what a policy would change
  * @topology: groups, after iommucfg_topology_scan_use() if uses shall count
  * @policy: rules
- * @options: see there; copied
+ * @options: copied; NULL: all off
  * @plan: where to store the plan, which holds @topology and @policy
  *
  * Conflicts and problems are part of the plan.

@@ -90,7 +90,7 @@ void iommucfg_run_set_problems(struct iommucfg_run *run, struct iommucfg_problem
 
 /* What is asked for; before the step that it is for. */
 
-/** iommucfg_run_set_options() - how plans are to be carried out; copied */
+/** iommucfg_run_set_options() - how plans are to be carried out; copied, NULL: all off */
 void iommucfg_run_set_options(struct iommucfg_run *run,
 			      const struct iommucfg_plan_options *options);
 

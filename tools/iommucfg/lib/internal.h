@@ -208,6 +208,13 @@ struct ic_changes {
 	size_t n, cap;
 };
 
+struct iommucfg_plan_options {
+	unsigned int refs;
+	long confirm_timeout, default_timeout;
+	int allow_in_use;
+	bool skip_in_use, only_look, strict;
+};
+
 struct iommucfg_plan {
 	unsigned int refs;
 	struct iommucfg_topology *topology;

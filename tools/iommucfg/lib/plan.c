@@ -166,7 +166,8 @@ static struct iommucfg_plan *plan_new(struct iommucfg_topology *topology,
 	/* Its rules are what changes refer to. */
 	if (policy)
 		plan->policy = iommucfg_policy_ref((struct iommucfg_policy *)policy);
-	plan->options = *options;
+	if (options)
+		plan->options = *options;
 	plan->conflicts = iommucfg_problems_new();
 	plan->problems = iommucfg_problems_new();
 	if (!plan->conflicts || !plan->problems) {

@@ -108,7 +108,7 @@ void iommucfg_run_set_problems(struct iommucfg_run *run, struct iommucfg_problem
 void iommucfg_run_set_options(struct iommucfg_run *run,
 			      const struct iommucfg_plan_options *options)
 {
-	run->options = *options;
+	run->options = options ? *options : (struct iommucfg_plan_options){ 0 };
 }
 
 int iommucfg_run_set_name(struct iommucfg_run *run, const char *name)

@@ -144,7 +144,7 @@ static int change(struct iommucfg_run *run, const char *group, const char *type)
 int main(int argc, char **argv)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
-	struct iommucfg_plan_options options = { 0 };
+	struct iommucfg_plan_options *options = iommucfg_plan_options_new();
 	struct iommucfg_run *run;
 	struct iommucfg *ctx;
 	int i, code;
@@ -152,13 +152,14 @@ int main(int argc, char **argv)
 
 	for (i = 4; i < argc; i++)
 		word(argv[i]);
-	if (argc < 4 || !problems || pipe2(wakeup, O_NONBLOCK) || iommucfg_new(&ctx, argv[1]) ||
+	if (argc < 4 || !problems || !options || pipe2(wakeup, O_NONBLOCK) || iommucfg_new(&ctx, argv[1]) ||
 	    iommucfg_run_new(ctx, problems, &run))
 		return 1;
 	/* The run holds what it was made of. */
 	iommucfg_unref(ctx);
-	options.confirm_timeout = timeout;
-	iommucfg_run_set_options(run, &options);
+	iommucfg_plan_options_set_confirm_timeout(options, timeout);
+	iommucfg_run_set_options(run, options);
+	iommucfg_plan_options_unref(options);
 	iommucfg_run_set_settle(run, settle);
 	iommucfg_run_set_detach(run, detach);
 	if (iommucfg_run_set_command(run, argv, "agent"))
