@@ -17,8 +17,8 @@
 #define HELP_GUARDS \
 	"      --allow-in-use WORDS let these go away for a moment: net, default-route,\n" \
 	"                           block, mounted (data is lost), other; see iommucfg(8)\n" \
-	"      --confirm-timeout S  undo the change after S seconds unless confirmed (at a\n" \
-	"                           terminal 90 where a disk or interface goes away)\n" \
+	"      --confirm-timeout S  undo the change after S seconds unless confirmed\n" \
+	"                           (90 at a terminal if a disk or interface goes away)\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
 
 #define HELP_DRY \
@@ -68,7 +68,7 @@ static const char help_apply[] =
 	"Carries out the plan in one transaction, or changes nothing.\n" HELP_FILES HELP_RUN
 	HELP_DRY
 	HELP_STRICT
-	"      --plan FILE          what \"plan --save FILE\" wrote, if it is still the same\n"
+	"      --plan FILE          what \"plan --save FILE\" wrote, if still the same\n"
 	"      --only TARGET        only the groups of a target as \"show\" takes it\n"
 	"      --boot               at boot: ask nothing, leave out what is in use, count\n"
 	"                           the tries of a policy that no boot has confirmed\n"

@@ -151,10 +151,10 @@ static void print_summary(const struct iommucfg_plan *plan)
 	printf(", %zu unchanged.\n", iommucfg_plan_unchanged(plan));
 	free(text);
 	if (n && iommucfg_plan_confirm_timeout(plan))
-		printf("It goes back by itself unless it is confirmed within %ld seconds.\n",
+		printf("Unless it is confirmed within %ld seconds it goes back.\n",
 		       iommucfg_plan_confirm_timeout(plan));
 	else if (n && iommucfg_plan_no_way_back(plan))
-		puts("It has no confirm timeout: going back would unbind what goes in place.");
+		puts("No confirm timeout: going back would unbind drivers.");
 }
 
 int plan_print(struct cli *cli, const struct iommucfg_plan *plan)

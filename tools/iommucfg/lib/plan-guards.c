@@ -37,6 +37,8 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 					       group->number, group->devices[i]->name, use->kind,
 					       use->name, use->detail, hint))
 				return -ENOMEM;
+			if (tell && use->fix)
+				ic_problem_cure(plan->problems, NULL, "%s", use->fix);
 		}
 	}
 	return any;

@@ -115,7 +115,8 @@ static bool is_one_line(const char *text)
 }
 
 /*
- * The code and the cure of the problem that was added last; @fix as for printf(), or NULL.
+ * The code (NULL: the kind) and the cure of the problem that was added last; @fix as for
+ * printf(), or NULL.
  * They are extras: want of memory leaves them out.
  */
 void ic_problem_cure(struct iommucfg_problems *problems, const char *code, const char *fix, ...)
@@ -126,8 +127,10 @@ void ic_problem_cure(struct iommucfg_problems *problems, const char *code, const
 
 	if (!p)
 		return;
-	free(p->code);
-	p->code = strdup(code);
+	if (code) {
+		free(p->code);
+		p->code = strdup(code);
+	}
 	if (!fix)
 		return;
 	va_start(args, fix);

@@ -139,6 +139,67 @@ static int look_at_child(struct iommucfg_run *run, int *ret)
 	return !run->child_over;
 }
 
+/* Who has a device of the plan, as it was before the commit; "" where nobody is known. */
+static void holders_of(struct iommucfg_run *run, const char *name, char *buf, size_t size)
+{
+	const struct iommucfg_group *group;
+	const struct iommucfg_device *device;
+	size_t i, j, k, n = 0;
+
+	*buf = '\0';
+	for (i = 0; i < run->plan->changes.n; i++) {
+		group = run->plan->changes.v[i]->group;
+		for (j = 0; j < group->num_devices; j++) {
+			device = group->devices[j];
+			if (strcmp(device->name, name))
+				continue;
+			for (k = 0; k < device->num_uses && n < size; k++)
+				n += snprintf(buf + n, size - n, "%s%s %s: %s", n ? ", " : "",
+					      device->uses[k].kind, device->uses[k].name,
+					      device->uses[k].detail);
+		}
+	}
+}
+
+static bool is_told(const struct iommucfg_problems *problems, const char *message)
+{
+	size_t i;
+
+	for (i = 0; i < problems->n; i++)
+		if (!strcmp(problems->v[i].message, message))
+			return true;
+	return false;
+}
+
+/* The kernel reports a step that takes longer than ten seconds: says which, once. */
+static void look_for_hanging(struct iommucfg_run *run)
+{
+	struct iommucfg_problems *report;
+	const struct iommucfg_problem *p;
+	char holders[512];
+	size_t i;
+
+	if (ic_run_elapsed(run) == run->looked)
+		return;
+	run->looked = ic_run_elapsed(run);
+	report = iommucfg_problems_new();
+	if (!run->hanging)
+		run->hanging = iommucfg_problems_new();
+	if (report && run->hanging)
+		iommucfg_txn_report(run->working, IOMMUCFG_WARNING, report);
+	for (i = 0; report && run->hanging && i < report->n; i++) {
+		p = &report->v[i];
+		if (!p->error_word || strcmp(p->error_word, "EINPROGRESS") ||
+		    is_told(run->hanging, p->message))
+			continue;
+		ic_problems_copy(run->hanging, p);
+		holders_of(run, p->device ? p->device : "", holders, sizeof(holders));
+		ic_run_say(run, IOMMUCFG_RUN_NOTE, "the kernel still waits: %s%s%s%s; \"dmesg\" may say why",
+			   p->message, *holders ? " (in use: " : "", holders, *holders ? ")" : "");
+	}
+	iommucfg_problems_unref(report);
+}
+
 /* While the kernel is at work. LEFT where the caller does not want to wait for it. */
 static int meanwhile(struct iommucfg_run *run)
 {
@@ -154,6 +215,7 @@ static int meanwhile(struct iommucfg_run *run)
 	}
 	if (run->progress && all)
 		run->progress(run, done, all, run->progress_data);
+	look_for_hanging(run);
 	if (cancelled && !run->told) {
 		run->told = true;
 		ic_run_say(run, IOMMUCFG_RUN_NOTE,

@@ -94,6 +94,7 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	free(run->action);
 	free(run->name);
 	free(run->shown);
+	iommucfg_problems_unref(run->hanging);
 	iommucfg_problems_unref(run->problems);
 	iommucfg_unref(run->ctx);
 	free(run);

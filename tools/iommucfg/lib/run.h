@@ -61,6 +61,8 @@ struct iommucfg_run {
 	struct iommucfg_witness *witness;
 	struct timespec since;		/* when the phase began */
 	unsigned int forgotten;		/* of the requests to stop */
+	struct iommucfg_problems *hanging;	/* steps that were told of */
+	long looked;			/* elapsed at the last look for them */
 	bool told;			/* that the kernel finishes what it began */
 	int lock, lock_wait;		/* the lock; the file that is waited for */
 	int child_fd;

@@ -137,6 +137,7 @@ static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *d
 {
 	struct ic_devices only = { .v = &device, .n = 1 }, devices = { 0 };
 	char path[PATH_MAX], buf[32];
+	char fix[128];
 	unsigned long n;
 	size_t i;
 	int ret;
@@ -153,6 +154,9 @@ static int use_vfs(struct iommucfg_topology *topology, struct iommucfg_device *d
 	for (i = 0; i < devices.n && !ret; i++)
 		ret = ic_use_add(devices.v[i], "vfs", device->name, IOMMUCFG_WORD_NEVER, false,
 				 "%lu virtual function%s enabled", n, n == 1 ? "" : "s");
+	snprintf(fix, sizeof(fix), "echo 0 >/sys/bus/pci/devices/%s/sriov_numvfs", device->name);
+	for (i = 0; i < devices.n && !ret; i++)
+		ic_use_fix(devices.v[i], fix);
 	free(devices.v);
 	return ret;
 }

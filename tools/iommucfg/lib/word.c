@@ -134,6 +134,13 @@ const char *ic_word_hint(const struct iommucfg_plan_options *options,
 	case IOMMUCFG_WORD_OTHER:
 		return "--allow-in-use other permits it";
 	default:
+		if (!strcmp(use->kind, "vfs"))
+			return "that is never overridden: 0 written to its sriov_numvfs disables them";
+		if (!strcmp(use->kind, "vfio") || !strcmp(use->kind, "mdev") ||
+		    !strcmp(use->kind, "vdpa"))
+			return "that is never overridden: stop the virtual machine, or the program that has it";
+		if (!strcmp(use->kind, "swap"))
+			return "that is never overridden: swapoff ends it";
 		return "that is never overridden";
 	}
 }

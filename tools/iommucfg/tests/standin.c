@@ -11,7 +11,7 @@
  * Files in TREE/control make it fail: `check`, `commit` and `rollback` hold an
  * errno name and lines of report; while there is a `hold`, a commit does not
  * get on; `required` has lines of "<device> <type>"; `hook` is run after a commit,
- * `unhook` after a rollback, `checked` after a check. `opened` has the numbers of groups
+ * `unhook` after a rollback, `checked` after a check. While `hold` has text it is the report. `opened` has the numbers of groups
  * that are in use for a transaction without the word "block". With `net-up` an interface runs by the time of a
  * rollback, and `disk-up` is the report where a disk is in use by then. `state-error` has the errno name that reading a state fails with, and
  * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line;
@@ -606,11 +606,12 @@ static void restore(struct txn *txn, const char *state)
 }
 
 /* Keeps a commit where it is for as long as a test wants, with the lock let go. */
-static void hold(void)
+static void hold(struct txn *txn)
 {
-	char buf[8];
+	char buf[sizeof(txn->report)];
 
 	while (slurp(buf, sizeof(buf), "control/%s", "hold") >= 0) {
+		strcpy(txn->report, buf);
 		pthread_mutex_unlock(&lock);
 		usleep(10000);
 		pthread_mutex_lock(&lock);
@@ -634,7 +635,7 @@ static int commit(struct txn *txn)
 	txn->all = 2 * txn->n;
 	for (i = 0; i < txn->n; i++) {
 		txn->done++;
-		hold();
+		hold(txn);
 		type_of(txn->groups[i].number, txn->groups[i].before,
 			sizeof(txn->groups[i].before));
 		set_type(txn->groups[i].number, txn->groups[i].type);

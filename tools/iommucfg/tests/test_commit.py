@@ -257,4 +257,18 @@ def no_timeout_without_a_way_back():
         assert t.end() == 0 and h.type(3) == "DMA-FQ" and not h.transactions(), t.text
 
 
+@test
+def what_hangs_is_told():
+    with Host(True) as h:
+        with open(f"{h.root}/sys/class/net/ib0/flags", "w") as f:
+            f.write("0x1003\n")
+        h.control("hold", "1 0000:01:00.1 release EINPROGRESS still waited for after 10 s\n")
+        p = h.start("set", "1", "DMA", "--allow-in-use", "net")
+        line = p.stderr.readline()
+        assert "0000:01:00.1" in line and "still waited for" in line and "net ib0" in line, line
+        h.release()
+        out, err = p.communicate(timeout=120)
+        assert p.returncode == 0 and "still waited" not in err, err
+
+
 sys.exit(main("commit"))

@@ -132,13 +132,39 @@ def said():
             h.run("plan", "--allow-in-use", word, p, code=0)
         assert 'did you mean "default-route"' in h.run("plan", "--allow-in-use", "default-rout", p, code=1).err
         assert "mounted" in h.run("plan", "--allow-in-use", "x", p, code=1).err
-    for words, kernel in (("net", "net"), ("default-route", "net"), ("block", "block"), ("mounted", "block"),
-                          ("other", "other"), ("other,mounted,default-route", "net block other"), ("", "")):
+    # "block" only where a disk needs it: the kernel gives up its claim on all of a transaction.
+    for words, kernel, disk in (
+            ("net", "net", None), ("default-route", "net", None), ("other", "other", None), ("", "", None),
+            ("block", "", None), ("block", "block", "held"), ("mounted", "block", "mounted"),
+            ("other,mounted,default-route", "net other", None),
+            ("other,mounted,default-route", "net block other", "mounted")):
         with Host(kernel=True) as h:
+            t = mktree.Tree.__new__(mktree.Tree)
+            t.top = h.root
+            t.block("pci0000:00/0000:00:1c.4/0000:01:00.1/block/sdw", "65:96",
+                    holders=["md9"] if disk == "held" else [])
+            if disk == "mounted":
+                with open(f"{h.root}/proc/self/mountinfo", "a") as f:
+                    f.write("99 20 65:96 / /srv/w rw - ext4 /dev/sdw rw\n")
             h.run("set", "1", "DMA", "--allow-in-use", words, "--confirm-timeout", "60", "--detach", "--settle", "0",
                   "--name", "t", code=0)
             with open(f"{h.iommu}/t/allow_in_use") as f:
                 assert f.read().strip() == kernel, words
+
+
+@test
+def what_ends_a_use():
+    """What is never overridden comes with what ends it, where that is known."""
+    with Host() as h:
+        with open(f"{h.root}/sys/kernel/iommu_groups/12/type", "w") as f:
+            f.write("DMA\n")
+        (p,) = [x for x in h.json("set", "12", "identity", "-n", code=2)["problems"]
+                if "virtual function" in x["message"]]
+        assert p["fix"] == "echo 0 >/sys/bus/pci/devices/0000:00:04.0/sriov_numvfs", p
+        assert "sriov_numvfs" in p["message"], p
+        (p,) = [x for x in h.json("set", "6", "identity", "-n", code=2)["problems"] if x["kind"] == "in-use"]
+        assert "stop the virtual machine" in p["message"] and p["fix"] is None, p
+        assert "swapoff ends it" in str(h.json("set", "2", "identity", "-n", code=2)["problems"])
 
 
 @test
