@@ -12,6 +12,7 @@ import fcntl
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -404,6 +405,26 @@ def images_of_other_names():
         h.image = f"{h.root}/boot/initramfs-6.12.0-test2.img"
         h.write("boot/initramfs-6.12.0-test2.img", "old")
         assert h.built("etc/iommucfg.conf") == ""
+
+
+@test
+def documents_of_the_package():
+    top = f"{HERE}/../../.."
+    if not os.path.isdir(f"{top}/debian"):
+        raise Skip("the sources of the packages are not here")
+    listed = []
+    for name in ("docs", "examples"):
+        with open(f"{top}/debian/iommucfg.{name}") as f:
+            listed += f.read().split()
+    guide = "Documentation/admin-guide/iommu-configfs.rst"
+    assert {guide, "Documentation/ABI/testing/configfs-iommu", "samples/configfs"} <= set(listed), listed
+    assert all(os.path.exists(f"{top}/{path}") for path in listed), listed
+    # The guide's commands are there.
+    with open(f"{top}/{guide}") as f:
+        used = set(re.findall(r"^    # iommucfg ([a-z]+)", f.read(), re.M))
+    assert {"set", "apply", "undo"} <= used
+    for command in used:
+        subprocess.run([IOMMUCFG, command, "--help"], check=True, stdout=subprocess.DEVNULL)
 
 
 @test
