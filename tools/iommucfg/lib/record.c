@@ -257,6 +257,23 @@ static const char *text(struct json_object *o, const char *key)
 	return string ? string : "";
 }
 
+/* Killed between the two transactions of a change: what is done of it does not stay by half. */
+static void take_back_half(struct iommucfg_txn *txn, enum iommucfg_state *state)
+{
+	struct iommucfg_txn *other;
+
+	if ((*state != IOMMUCFG_STATE_COMMITTED && *state != IOMMUCFG_STATE_UNCONFIRMED) ||
+	    iommucfg_txn_open_other(txn, &other, NULL))
+		return;
+	if (iommucfg_txn_state(other) == IOMMUCFG_STATE_STAGED && !iommucfg_txn_held(other)) {
+		iommucfg_txn_allow_way_back(txn);
+		iommucfg_txn_rollback(txn);
+		iommucfg_txn_read_state(txn, state);
+		iommucfg_txn_forget(other);
+	}
+	iommucfg_txn_unref(other);
+}
+
 /* Completes the entry of a killed command by what its transaction says. */
 static void complete(const struct recorder *by, struct json_object *o)
 {
@@ -269,6 +286,7 @@ static void complete(const struct recorder *by, struct json_object *o)
 
 	if (!iommucfg_txn_open(by->ctx, text(o, "transaction"), &txn)) {
 		iommucfg_txn_read_state(txn, &state);
+		take_back_half(txn, &state);
 		iommucfg_txn_unref(txn);
 	}
 	/* Not over, or not to be read: later. */

@@ -193,6 +193,24 @@ def not_by_half():
 
 
 @test
+def killed_between():
+    """The kernel finishes the first one; the next command takes it back."""
+    with Split() as h:
+        h.control("hold")
+        p = h.start("set", *h.ASKED)
+        name = h.wait_state("committing")
+        p.kill()
+        p.communicate()
+        h.release()
+        h.wait_state("committed", name)
+        assert h.types() == ["DMA", "identity", "identity"]
+        h.run("set", "5", "DMA-FQ", code=0)
+        assert h.types() == ["DMA"] * 3 and not h.transactions(), h.transactions()
+        e = h.history()[0]
+        assert (e["result"], e["exit"]) == ("restored", 4), e
+
+
+@test
 def both_go_back_in_time():
     with Split() as h:
         d = h.json("set", *h.ASKED, "--confirm-timeout", "1", code=4)
