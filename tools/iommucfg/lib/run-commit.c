@@ -27,7 +27,17 @@ static int roll_back(struct iommucfg_run *run)
 	return ret ? ret : first;
 }
 
-static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bool reverts)
+/* The parent is gone: without it the second commit does not come, so the first goes back. */
+static void give_up_first(struct iommucfg_run *run, pid_t parent)
+{
+	if (!run->second || run->working == run->second || getppid() == parent)
+		return;
+	iommucfg_txn_allow_way_back(run->txn);
+	iommucfg_txn_rollback(run->txn);
+}
+
+static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bool reverts,
+					    pid_t parent)
 {
 	sigset_t all;
 	int ret, null;
@@ -45,13 +55,16 @@ static void __attribute__((noreturn)) child(struct iommucfg_run *run, int fd, bo
 	}
 	ret = reverts ? roll_back(run) : iommucfg_txn_commit(run->working);
 	if (write(fd, &ret, sizeof(ret)) < 0)
-		_exit(1);
-	_exit(0);
+		null = -1;
+	if (!ret && !reverts)
+		give_up_first(run, parent);
+	_exit(null < 0);
 }
 
 /* Has a child commit, or roll back. 0 or a negative errno. */
 static int start_child(struct iommucfg_run *run, bool reverts)
 {
+	pid_t parent = getpid();
 	int fds[2], ret;
 
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
@@ -66,7 +79,7 @@ static int start_child(struct iommucfg_run *run, bool reverts)
 		return ret;
 	}
 	if (!run->child)
-		child(run, fds[1], reverts);
+		child(run, fds[1], reverts, parent);
 	close(fds[1]);
 	run->child_fd = fds[0];
 	run->child_reverts = reverts;

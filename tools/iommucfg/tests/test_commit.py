@@ -6,7 +6,9 @@
 """
 import json
 import os
+import signal
 import sys
+import time
 
 import mktree
 from harness import Host, Terminal, main, test
@@ -194,12 +196,33 @@ def not_by_half():
 
 @test
 def killed_between():
-    """The kernel finishes the first one; the next command takes it back."""
+    """The kernel finishes the first one, and what of the command is left takes it back."""
+    for stop in (lambda p: p.kill(), lambda p: [p.send_signal(signal.SIGTERM), time.sleep(1), p.send_signal(signal.SIGTERM)]):
+        with Split() as h:
+            h.control("hold")
+            p = h.start("set", *h.ASKED)
+            name = h.wait_state("committing")
+            stop(p)
+            p.communicate()
+            assert p.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM), p.returncode
+            h.release()
+            h.wait_state("rolled-back", name)
+            assert h.types() == ["DMA"] * 3
+            h.run("set", "5", "DMA-FQ", code=0)
+            assert h.types() == ["DMA"] * 3 and not h.transactions(), h.transactions()
+
+
+@test
+def killed_with_its_child():
+    """Then the next command takes back what is done by half."""
     with Split() as h:
         h.control("hold")
         p = h.start("set", *h.ASKED)
         name = h.wait_state("committing")
+        with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
+            child = int(f.read().split()[0])
         p.kill()
+        os.kill(child, signal.SIGKILL)
         p.communicate()
         h.release()
         h.wait_state("committed", name)
