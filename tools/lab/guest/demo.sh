@@ -194,7 +194,7 @@ title "From $first to identity: three groups, one transaction"
 tell "All drivers of all devices are released and bound again, side by side. If one device" \
 	"does not come back, everything goes back."
 do_it "modprobe iommu-configfs"
-do_it "iommucfg apply --yes fast.conf"
+do_it "iommucfg apply --yes --confirm-timeout 0 fast.conf"
 must_exit 0 "done"
 must_say "with a bar that showed the way" '\[#*\.*\] [0-9]+ of [0-9]+ device steps'
 must "all three groups have the new type" "$(types)" "$changed"
@@ -266,16 +266,16 @@ disk=/dev/$(wait_disk "$(dev disk 0)")
 mkdir -p /srv
 do_it "mkfs.ext4 -q $disk && mount -t ext4 $disk /srv"
 must "a file system on that disk is mounted" "$status" 0
-do_it "iommucfg apply --yes fast.conf"
+do_it "iommucfg apply --yes --confirm-timeout 0 fast.conf"
 must_exit 3 "refused, nothing was touched"
 must_say "it names device and mount point" "$(dev disk 0).*/srv"
 must "the two groups that could change did not either" "$(types)" "$boot_types"
 tell "Or all but what is in use:"
-do_it "iommucfg apply --yes --skip-in-use fast.conf"
+do_it "iommucfg apply --yes --confirm-timeout 0 --skip-in-use fast.conf"
 must_exit 2 "done, but something is left to change"
 must "two groups have changed" "$(types)" "$first identity identity"
 do_it "umount /srv"
-do_it "iommucfg set $b $first $c $first --yes -q > /dev/null"
+do_it "iommucfg set $b $first $c $first --yes --confirm-timeout 0 -q > /dev/null"
 must "and are back" "$(types)" "$boot_types"
 
 title "Below it: directories and files"
