@@ -300,7 +300,11 @@ static void test_words(void **state)
 		assert_true(k < iommucfg_device_num_uses(device));
 		assert_int_equal(iommucfg_use_word(use), uses[i].word);
 		assert_int_equal(iommucfg_use_default_route(use), !strcmp(uses[i].kind, "net"));
-		assert_null(iommucfg_use_fix(use));
+		if (!strcmp(uses[i].kind, "vfs"))
+			assert_string_equal(iommucfg_use_fix(use),
+					    "echo 0 >/sys/bus/pci/devices/0000:00:04.0/sriov_numvfs");
+		else
+			assert_null(iommucfg_use_fix(use));
 	}
 }
 
