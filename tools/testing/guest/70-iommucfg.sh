@@ -127,8 +127,17 @@ holder=$(hold_open "/dev/$(wait_disk "$dev")" ro)
 run 3 "one that is only open, which the kernel knows" set "$disk" identity
 check_match "with the kernel's reason" "$(cat /tmp/err)" "open"
 run 2 "is left out, too" set "$disk" identity "$disk2" identity --skip-in-use
+run 0 "the other back again" set "$disk2" "$was"
+run 0 "with its word it goes, in a transaction of its own" \
+	set "$disk" identity "$disk2" identity --allow-in-use block --confirm-timeout 900 \
+	--detach --name two
+check_eq "with that word, and the other without" \
+	"$(cat $CONFIGFS/two/allow_in_use)-$(cat $CONFIGFS/two-block/allow_in_use)" "-block"
+check_eq "both are done" "$(group_type "$disk") $(group_type "$disk2")" "identity identity"
 let_go "$holder"
-run 0 "back" set "$disk2" "$was"
+run 0 "and undone, as one change" rollback two
+check_eq "as they were" "$(group_type "$disk") $(group_type "$disk2")" "$was $was"
+check_clean "a change of two"
 nic=$(nic_of "$(dev disk 1)")
 ip link set "$nic" up
 run 3 "a running interface refuses" set "$disk" identity
