@@ -152,7 +152,7 @@ static int look_at_child(struct iommucfg_run *run, int *ret)
 	return !run->child_over;
 }
 
-/* Who has a device of the plan, as it was before the commit; "" where nobody is known. */
+/* What had a device of the plan in use before the commit; "" for none that is known. */
 static void holders_of(struct iommucfg_run *run, const char *name, char *buf, size_t size)
 {
 	const struct iommucfg_group *group;
