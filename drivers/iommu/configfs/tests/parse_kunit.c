@@ -14,51 +14,33 @@ struct text_case {
 	u64 value;
 };
 
-static void type_words(struct kunit *test)
-{
-	static const char * const words[] = {
-		"none", "auto", "identity", "DMA", "DMA-FQ", "unknown",
-	};
-	enum icfg_type type;
+#define EXPECT_WORDS(test, word_of, ...) do {				\
+	static const char * const words[] = { __VA_ARGS__ };		\
+	int i;								\
+									\
+	for (i = 0; i < ARRAY_SIZE(words); i++)				\
+		KUNIT_EXPECT_STREQ(test, word_of(i), words[i]);		\
+} while (0)
 
-	for (type = ICFG_NONE; type <= ICFG_OTHER; type++)
-		KUNIT_EXPECT_STREQ(test, icfg_type_word(type), words[type]);
+static void words(struct kunit *test)
+{
+	EXPECT_WORDS(test, icfg_type_word,
+		     "none", "auto", "identity", "DMA", "DMA-FQ", "unknown");
+	EXPECT_WORDS(test, icfg_state_word, "staged", "committing", "committed",
+		     "unconfirmed", "rolling-back", "rolled-back", "failed");
+	EXPECT_WORDS(test, icfg_status_word, "staged", "unchanged", "in-place",
+		     "changed", "restored", "failed");
+	EXPECT_WORDS(test, icfg_phase_word,
+		     "check", "release", "switch", "probe", "verify", "restore");
 }
 
-static void state_words(struct kunit *test)
+/* What came of a text; the value of a bad one does not count. */
+static void expect_case(struct kunit *test, const struct text_case *c, int ret,
+			u64 value)
 {
-	static const char * const words[] = {
-		"staged", "committing", "committed", "unconfirmed",
-		"rolling-back", "rolled-back", "failed",
-	};
-	enum icfg_state state;
-
-	for (state = ICFG_STAGED; state <= ICFG_FAILED; state++)
-		KUNIT_EXPECT_STREQ(test, icfg_state_word(state), words[state]);
-}
-
-static void status_words(struct kunit *test)
-{
-	static const char * const words[] = {
-		"staged", "unchanged", "in-place", "changed", "restored",
-		"failed",
-	};
-	enum icfg_status status;
-
-	for (status = ICFG_S_STAGED; status <= ICFG_S_FAILED; status++)
-		KUNIT_EXPECT_STREQ(test, icfg_status_word(status),
-				   words[status]);
-}
-
-static void phase_words(struct kunit *test)
-{
-	static const char * const words[] = {
-		"check", "release", "switch", "probe", "verify", "restore",
-	};
-	enum icfg_phase phase;
-
-	for (phase = ICFG_CHECK; phase <= ICFG_RESTORE; phase++)
-		KUNIT_EXPECT_STREQ(test, icfg_phase_word(phase), words[phase]);
+	KUNIT_EXPECT_EQ_MSG(test, ret, c->ret, "\"%s\"", c->text);
+	if (!c->ret)
+		KUNIT_EXPECT_EQ_MSG(test, value, c->value, "\"%s\"", c->text);
 }
 
 static void new(struct kunit *test)
@@ -81,18 +63,15 @@ static void new(struct kunit *test)
 		{ "DMA-", -EINVAL },
 		{ "DMA-FQ2", -EINVAL },
 		{ "identit", -EINVAL },
+		{}
 	};
-	enum icfg_type type;
-	int i;
+	const struct text_case *c;
+	enum icfg_type type = 0;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		KUNIT_EXPECT_EQ_MSG(test,
-				    icfg_parse_type(cases[i].text,
-						    strlen(cases[i].text),
-						      &type),
-				    cases[i].ret, "\"%s\"", cases[i].text);
-		if (!cases[i].ret)
-			KUNIT_EXPECT_EQ(test, type, cases[i].value);
+	for (c = cases; c->text; c++) {
+		ret = icfg_parse_type(c->text, strlen(c->text), &type);
+		expect_case(test, c, ret, type);
 	}
 
 	/* A NUL is not the end of the text. */
@@ -104,15 +83,20 @@ static void new(struct kunit *test)
 
 static void one(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("1", 1), 0);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("1\n", 2), 0);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("", 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("\n", 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("0", 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("11", 2), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("1 ", 2), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("01", 2), -EINVAL);
-	KUNIT_EXPECT_EQ(test, icfg_parse_one("1\n\n", 3), -EINVAL);
+	static const struct text_case cases[] = {
+		{ "1", 0 }, { "1\n", 0 }, { "", -EINVAL }, { "\n", -EINVAL },
+		{ "0", -EINVAL }, { "11", -EINVAL }, { "1 ", -EINVAL },
+		{ "01", -EINVAL }, { "1\n\n", -EINVAL },
+		{}
+	};
+	const struct text_case *c;
+	int ret;
+
+	for (c = cases; c->text; c++) {
+		ret = icfg_parse_one(c->text, strlen(c->text));
+		expect_case(test, c, ret, 0);
+	}
+	/* A NUL is not the end of the text. */
 	KUNIT_EXPECT_EQ(test, icfg_parse_one("1", 2), -EINVAL);
 }
 
@@ -136,24 +120,20 @@ static void allow(struct kunit *test)
 		{ "others", -EINVAL },
 		{ "ne", -EINVAL },
 		{ "net 1", -EINVAL },
+		{}
 	};
-	unsigned int bits, new;
-	int i;
+	const struct text_case *c;
+	unsigned int bits = 0;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		bits = BIT(7);
-		KUNIT_EXPECT_EQ_MSG(test,
-				    icfg_parse_allow(cases[i].text,
-						     strlen(cases[i].text),
-						     &bits),
-				    cases[i].ret, "\"%s\"", cases[i].text);
-		/* What is wrong changes nothing. */
-		new = cases[i].value;
-		if (cases[i].ret)
-			new = BIT(7);
-		KUNIT_EXPECT_EQ_MSG(test, bits, new, "\"%s\"",
-				    cases[i].text);
+	for (c = cases; c->text; c++) {
+		ret = icfg_parse_allow(c->text, strlen(c->text), &bits);
+		expect_case(test, c, ret, bits);
 	}
+	/* What is wrong changes nothing. */
+	bits = BIT(7);
+	KUNIT_EXPECT_EQ(test, icfg_parse_allow("net 1", 5, &bits), -EINVAL);
+	KUNIT_EXPECT_EQ(test, bits, BIT(7));
 }
 
 static void allow_is_printed(struct kunit *test)
@@ -185,18 +165,15 @@ static void numbers(struct kunit *test)
 		{ "0x10", -EINVAL },
 		{ "1s", -EINVAL },
 		{ "1\n\n", -EINVAL },
+		{}
 	};
-	u64 value;
-	int i;
+	const struct text_case *c;
+	u64 value = 0;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		KUNIT_EXPECT_EQ_MSG(test,
-				    icfg_parse_number(cases[i].text,
-						      strlen(cases[i].text),
-						      604800, &value),
-				    cases[i].ret, "\"%s\"", cases[i].text);
-		if (!cases[i].ret)
-			KUNIT_EXPECT_EQ(test, value, cases[i].value);
+	for (c = cases; c->text; c++) {
+		ret = icfg_parse_number(c->text, strlen(c->text), 604800, &value);
+		expect_case(test, c, ret, value);
 	}
 
 	KUNIT_EXPECT_EQ(test, icfg_parse_number("18446744073709551615", 20,
@@ -226,16 +203,15 @@ static void group_ids(struct kunit *test)
 		{ "5\n", -EINVAL },
 		{ "0x5", -EINVAL },
 		{ "x", -EINVAL },
+		{}
 	};
-	unsigned int id;
-	int i;
+	const struct text_case *c;
+	unsigned int id = 0;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		KUNIT_EXPECT_EQ_MSG(test,
-				    icfg_parse_group_id(cases[i].text, &id),
-				    cases[i].ret, "\"%s\"", cases[i].text);
-		if (!cases[i].ret)
-			KUNIT_EXPECT_EQ(test, id, cases[i].value);
+	for (c = cases; c->text; c++) {
+		ret = icfg_parse_group_id(c->text, &id);
+		expect_case(test, c, ret, id);
 	}
 }
 
@@ -264,10 +240,7 @@ static void names(struct kunit *test)
 }
 
 static struct kunit_case words_cases[] = {
-	KUNIT_CASE(type_words),
-	KUNIT_CASE(state_words),
-	KUNIT_CASE(status_words),
-	KUNIT_CASE(phase_words),
+	KUNIT_CASE(words),
 	KUNIT_CASE(new),
 	KUNIT_CASE(one),
 	KUNIT_CASE(allow),

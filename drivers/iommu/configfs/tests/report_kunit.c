@@ -100,26 +100,18 @@ static void lines(struct kunit *test)
 			   "0 - verify EOPNOTSUPP no\n");
 }
 
+#define NAMED(err)	{ -(err), "1 - switch " #err " -\n" }
+
 static void errno_names(struct kunit *test)
 {
 	static const struct {
 		int err;
 		const char *line;
 	} cases[] = {
-		{ -EPERM, "1 - switch EPERM -\n" },
-		{ -ENOENT, "1 - switch ENOENT -\n" },
-		{ -EIO, "1 - switch EIO -\n" },
-		{ -EAGAIN, "1 - switch EAGAIN -\n" },
-		{ -ENOMEM, "1 - switch ENOMEM -\n" },
-		{ -EBUSY, "1 - switch EBUSY -\n" },
-		{ -EEXIST, "1 - switch EEXIST -\n" },
-		{ -ENODEV, "1 - switch ENODEV -\n" },
-		{ -EINVAL, "1 - switch EINVAL -\n" },
-		{ -ETIMEDOUT, "1 - switch ETIMEDOUT -\n" },
-		{ -ESTALE, "1 - switch ESTALE -\n" },
-		{ -ECANCELED, "1 - switch ECANCELED -\n" },
-		{ -EOPNOTSUPP, "1 - switch EOPNOTSUPP -\n" },
-		{ -EPROBE_DEFER, "1 - switch EPROBE_DEFER -\n" },
+		NAMED(EPERM), NAMED(ENOENT), NAMED(EIO), NAMED(EAGAIN),
+		NAMED(ENOMEM), NAMED(EBUSY), NAMED(EEXIST), NAMED(ENODEV),
+		NAMED(EINVAL), NAMED(ETIMEDOUT), NAMED(ESTALE),
+		NAMED(ECANCELED), NAMED(EOPNOTSUPP), NAMED(EPROBE_DEFER),
 		/* Not one that has a name: its number will do. */
 		{ -4000, "1 - switch 4000 -\n" },
 	};

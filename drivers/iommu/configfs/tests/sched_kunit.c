@@ -211,23 +211,6 @@ static void nothing(struct kunit *test)
 	run_steps(test, true);
 }
 
-/* Added in an odd order, and run both ways, as a commit does. */
-static void chain(struct kunit *test)
-{
-	struct test_step *s = use(test, 6);
-	int i;
-
-	for (i = 5; i > 0; i--)
-		before(test, &s[i], &s[i - 1]);
-
-	run_steps(test, false);
-	for (i = 0; i < 5; i++)
-		expect_after(test, &s[i + 1], &s[i]);
-	run_steps(test, true);
-	for (i = 0; i < 5; i++)
-		expect_after(test, &s[i], &s[i + 1]);
-}
-
 static void diamond(struct kunit *test)
 {
 	struct test_step *s = use(test, 4);
@@ -494,7 +477,6 @@ static void stopped_now(struct kunit *test)
 
 static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(nothing),
-	KUNIT_CASE(chain),
 	KUNIT_CASE(diamond),
 	KUNIT_CASE(side_by_side),
 	KUNIT_CASE(two_chains),

@@ -44,13 +44,15 @@ static void errnos(struct kunit *test)
  * struct reason - something to refuse a commit for
  * @ret: with which errno
  * @line: what the report says of it
- * @spoil: make it so, for group @i of the machine, staged as @group
+ * @spoil: make it so, for group @i of the machine, staged as @group; or NULL
+ * @busy: the stub that makes it so otherwise
  */
 struct reason {
 	int ret;
 	const char *line;
 	void (*spoil)(struct fake *fake, struct icfg_txn *txn,
 		      struct icfg_staged *group, int i);
+	enum fake_call busy;
 };
 
 static void spoil_generation(struct fake *fake, struct icfg_txn *txn,
@@ -60,35 +62,21 @@ static void spoil_generation(struct fake *fake, struct icfg_txn *txn,
 			  "18446744073709551615", 0);
 }
 
-static void spoil_type(struct fake *fake, struct icfg_txn *txn,
-		       struct icfg_staged *group, int i)
-{
-	group->new = ICFG_NONE;
+#define SPOIL(name, how)						\
+static void spoil_##name(struct fake *fake, struct icfg_txn *txn,	\
+			 struct icfg_staged *group, int i)		\
+{									\
+	how;								\
 }
 
-static void spoil_forced(struct fake *fake, struct icfg_txn *txn,
-			 struct icfg_staged *group, int i)
-{
-	fake->devs[i]->forced = IOMMU_DOMAIN_DMA;
-}
-
-static void spoil_members(struct fake *fake, struct icfg_txn *txn,
-			  struct icfg_staged *group, int i)
-{
-	fake_dev_unplug(fake->devs[i]);
-}
-
-static void spoil_identity(struct fake *fake, struct icfg_txn *txn,
-			   struct icfg_staged *group, int i)
-{
-	fake->devs[i]->ops.identity_domain = NULL;
-}
-
-static void spoil_present(struct fake *fake, struct icfg_txn *txn,
-			  struct icfg_staged *group, int i)
-{
-	fake->groups[i].type = ICFG_OTHER;
-}
+SPOIL(type, group->new = ICFG_NONE)
+SPOIL(forced, fake->devs[i]->forced = IOMMU_DOMAIN_DMA)
+SPOIL(members, fake_dev_unplug(fake->devs[i]))
+SPOIL(identity, fake->devs[i]->ops.identity_domain = NULL)
+SPOIL(present, fake->groups[i].type = ICFG_OTHER)
+SPOIL(leaving, fake->devs[i]->leaving = true)
+/* It was bound by hand, and would not bind again. */
+SPOIL(driver, fake->devs[i]->drv = &fake_other_driver)
 
 static void spoil_taken(struct fake *fake, struct icfg_txn *txn,
 			struct icfg_staged *group, int i)
@@ -100,37 +88,6 @@ static void spoil_taken(struct fake *fake, struct icfg_txn *txn,
 	fake_commit_unconfirmed(fake, other);
 	fake->groups[i].type = ICFG_DMA;
 	fake->txn = other;
-}
-
-static void spoil_driver(struct fake *fake, struct icfg_txn *txn,
-			 struct icfg_staged *group, int i)
-{
-	/* It was bound by hand, and would not bind again. */
-	fake->devs[i]->drv = &fake_other_driver;
-}
-
-static void spoil_owner(struct fake *fake, struct icfg_txn *txn,
-			struct icfg_staged *group, int i)
-{
-	fake->busy |= BIT(FAKE_OWNER);
-}
-
-static void spoil_leaving(struct fake *fake, struct icfg_txn *txn,
-			  struct icfg_staged *group, int i)
-{
-	fake->devs[i]->leaving = true;
-}
-
-static void spoil_net(struct fake *fake, struct icfg_txn *txn,
-		      struct icfg_staged *group, int i)
-{
-	fake->busy |= BIT(FAKE_NET);
-}
-
-static void spoil_block(struct fake *fake, struct icfg_txn *txn,
-			struct icfg_staged *group, int i)
-{
-	fake->busy |= BIT(FAKE_BLOCK);
 }
 
 static const struct reason reasons[] = {
@@ -147,12 +104,23 @@ static const struct reason reasons[] = {
 	{ -EBUSY, " check EBUSY driver icfg-fake would not bind again",
 	  spoil_driver },
 	{ -EBUSY, " check EBUSY the group is owned by user space",
-	  spoil_owner },
+	  NULL, FAKE_OWNER },
 	{ -EBUSY, " check EBUSY the module of its driver is being removed",
 	  spoil_leaving },
-	{ -EBUSY, " check EBUSY network interface fake0 is up", spoil_net },
-	{ -EBUSY, " check EBUSY block device fake1 is mounted", spoil_block },
+	{ -EBUSY, " check EBUSY network interface fake0 is up",
+	  NULL, FAKE_NET },
+	{ -EBUSY, " check EBUSY block device fake1 is mounted",
+	  NULL, FAKE_BLOCK },
 };
+
+static void spoil(const struct reason *reason, struct fake *fake,
+		  struct icfg_txn *txn, struct icfg_staged *group, int i)
+{
+	if (reason->spoil)
+		reason->spoil(fake, txn, group, i);
+	else
+		fake->busy |= BIT(reason->busy);
+}
 
 /*
  * Two reasons, each in a group of its own, as far as it has to do with one: the
@@ -164,6 +132,7 @@ static void refuse(struct kunit *test, const struct reason *first,
 {
 	struct fake *fake = test->priv;
 	struct icfg_staged *groups[3];
+	const char *report;
 	struct icfg_txn *txn;
 	u64 generation;
 	int i, row = 0, ret, checked;
@@ -177,9 +146,9 @@ static void refuse(struct kunit *test, const struct reason *first,
 	/* While another commit is possible. */
 	if (second->spoil == spoil_taken)
 		swap(first, second);
-	first->spoil(fake, txn, groups[0], 0);
+	spoil(first, fake, txn, groups[0], 0);
 	if (second != first)
-		second->spoil(fake, txn, groups[1], 1);
+		spoil(second, fake, txn, groups[1], 1);
 	while (rows[row] != first->ret && rows[row] != second->ret)
 		row++;
 
@@ -187,18 +156,12 @@ static void refuse(struct kunit *test, const struct reason *first,
 	generation = icfg_generation();
 	checked = fake_write(fake_dir(txn), "check", "1");
 	ret = fake_write(fake_dir(txn), "commit", "1");
-	KUNIT_EXPECT_EQ_MSG(test, checked, rows[row], "\"%s\", \"%s\"",
-			    first->line, second->line);
-	KUNIT_EXPECT_EQ_MSG(test, ret, rows[row], "\"%s\", \"%s\"",
-			    first->line, second->line);
-	KUNIT_EXPECT_NOT_NULL_MSG(test,
-				  strstr(fake_read(fake, fake_dir(txn),
-						   "report"), first->line),
-				  "\"%s\", \"%s\"", first->line, second->line);
-	KUNIT_EXPECT_NOT_NULL_MSG(test,
-				  strstr(fake_read(fake, fake_dir(txn),
-						   "report"), second->line),
-				  "\"%s\", \"%s\"", first->line, second->line);
+	report = fake_read(fake, fake_dir(txn), "report");
+	KUNIT_EXPECT_TRUE_MSG(test, checked == rows[row] && ret == rows[row] &&
+			      strstr(report, first->line) &&
+			      strstr(report, second->line),
+			      "\"%s\", \"%s\": %d, %d, %s", first->line,
+			      second->line, checked, ret, report);
 	KUNIT_EXPECT_EQ(test, txn->state, ICFG_STAGED);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->modified), 0);
 	KUNIT_EXPECT_EQ(test, icfg_generation(), generation);
