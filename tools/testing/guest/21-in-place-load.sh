@@ -77,6 +77,9 @@ signature()
 	ip -o addr show dev "$near"
 }
 signature > /tmp/signature
+# There is a load before anything is changed, and one after it.
+check "it is written to" wait_for 60 sh -c "[ \$(wc -l < /tmp/written) -gt 1 ]"
+check "there are pings" wait_for 60 sh -c "[ \$(grep -c seq= /tmp/pings) -gt 1 ]"
 
 uevents_start /tmp/uevents
 trace_start iommu_configfs iommu:attach_device_to_domain
@@ -110,8 +113,9 @@ else
 	txn_end "$t" > /dev/null
 fi
 
+written=$(wc -l < /tmp/written)
+pinged=$(grep -c seq= /tmp/pings)
 if [ -n "$t" ]; then
-	written=$(wc -l < /tmp/written)
 	for round in 1 2 3 4 5 6 7 8 9 10; do
 		step DMA-FQ 0
 		there=$(state_of)
@@ -140,8 +144,9 @@ if [ -n "$t" ]; then
 	check_eq "and rolled back by hand" "$(rc=$(write_errno "$t/rollback" 1); state_of)" \
 		"0 DMA in-place restored "
 	rmdir "$t/$group" "$t"
-	check "the writer went on" wait_for 60 sh -c "[ \$(wc -l < /tmp/written) -gt $((written + 1)) ]"
 fi
+check "the writer went on" wait_for 60 sh -c "[ \$(wc -l < /tmp/written) -gt $((written + 1)) ]"
+check "so did the pings" wait_for 60 sh -c "[ \$(grep -c seq= /tmp/pings) -gt $((pinged + 1)) ]"
 
 trace_stop > /tmp/trace
 uevents_stop
@@ -156,13 +161,11 @@ check "drivers, disk, mount, interface and address are the same" cmp /tmp/signat
 : > /tmp/enough
 wait $writer
 check_eq "nothing failed to be written, read, or compared" "$(cat /tmp/wrong)" ""
-check "it was written to" [ "$(wc -l < /tmp/written)" -gt 1 ]
 check "what was there before is there" cmp /tmp/block /tmp/mnt/before
 kill $pings
 wait $pings 2> /dev/null
 check_eq "no ping was lost" \
 	"$(sed -n 's/.*seq=\([0-9]*\).*/\1/p' /tmp/pings | awk '$1 != n++ { print $1; exit }')" ""
-check "there were some" [ "$(grep -c seq= /tmp/pings)" -gt 2 ]
 umount /tmp/mnt
 ip addr flush dev "$near"
 ip link set "$near" down
