@@ -40,31 +40,32 @@ static LIST_HEAD(releases);
  */
 void icfg_release_begin(struct icfg_release *release, struct icfg_plan_dev *d)
 {
-	guard(spinlock)(&release_lock);
-
 	release->task = current;
 	release->d = d;
+	spin_lock(&release_lock);
 	list_add(&release->node, &releases);
+	spin_unlock(&release_lock);
 }
 
 void icfg_release_end(struct icfg_release *release)
 {
-	guard(spinlock)(&release_lock);
-
+	spin_lock(&release_lock);
 	list_del(&release->node);
+	spin_unlock(&release_lock);
 }
 
 /* What this thread unbinds, or NULL. */
 static struct icfg_plan_dev *released_here(void)
 {
+	struct icfg_plan_dev *d = NULL;
 	struct icfg_release *release;
 
-	guard(spinlock)(&release_lock);
-
+	spin_lock(&release_lock);
 	list_for_each_entry(release, &releases, node)
 		if (release->task == current)
-			return release->d;
-	return NULL;
+			d = release->d;
+	spin_unlock(&release_lock);
+	return d;
 }
 
 /* @dev, whose lock is held, is unbound because @supplier is. */

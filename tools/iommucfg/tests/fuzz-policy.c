@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct iommucfg_problems *problems = iommucfg_problems_new();
 	struct iommucfg_group group = { .number = 1, .type = IOMMUCFG_TYPE_DMA };
 	struct iommucfg_group *groups[] = { &group };
-	struct iommucfg_topology topology = { .groups = groups, .num_groups = 1 };
+	/* One reference more than is put: nothing of it was allocated. */
+	struct iommucfg_topology topology = { .refs = 1, .groups = groups, .num_groups = 1 };
 	struct iommucfg_device *device;
 	struct iommucfg_policy *policy;
 	struct iommucfg_plan *plan;

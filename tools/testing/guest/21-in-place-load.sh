@@ -74,7 +74,8 @@ signature()
 {
 	echo "$(drivers_of "$group") $(stat -L -c %i "/sys/block/$disk")" \
 		"$(cat "/sys/class/net/$near/ifindex") $(grep -c /tmp/mnt /proc/mounts)"
-	ip -o addr show dev "$near"
+	# Addresses of IPv6 are tentative for a while.
+	ip -o -4 addr show dev "$near"
 }
 signature > /tmp/signature
 # There is a load before anything is changed, and one after it.
