@@ -112,13 +112,16 @@ static bool is_wrong(const struct iommucfg_plan *plan)
 static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 {
 	/*
-	 * What cannot be told to be free counts as in use, so it keeps its type, and that
-	 * is said. As an error it would keep the policy from all the others as well, and
-	 * nobody is there to say that it may go on.
+	 * What is in use keeps its type where the policy's words do not allow to take it,
+	 * and so does what cannot be told to be free. That is said. As an error it would
+	 * keep the policy from all the others as well, and nobody is there to say that it
+	 * may go on.
 	 */
 	run->options = (struct run_options){
 		.skip_in_use = true, .confirm_timeout = run->detach ? EARLY_TIMEOUT : 0,
 	};
+	if (iommucfg_policy_allow_in_use(policy) >= 0)
+		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	return run_plan_policy(run, policy);

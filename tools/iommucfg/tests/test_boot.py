@@ -246,6 +246,18 @@ def in_use_is_left_alone():
 
 
 @test
+def words_of_the_policy_count():
+    for options, code, changed, skipped in (("", 2, [], [3]),
+                                            ('options = { allow_in_use = [ "net" ]; confirm_timeout = 60; };', 2, [], [3]),
+                                            ('options = { allow_in_use = [ "default-route" ]; };', 0, [3], [])):
+        with Machine(True) as h:
+            h.etc('rules = ( { name = "a"; match = { driver = "e1000e"; }; type = "identity"; } );\n' + options)
+            d = h.json("apply", "--boot", code=code)
+            assert [c["group"] for c in d["changes"]] == changed, d
+            assert [c["group"] for c in d["skipped"]] == skipped, d
+
+
+@test
 def may_be_in_use_is_left_alone():
     with Machine(True) as h:
         h.etc('rules = ( { name = "a"; match = { vendor = [ 0x10de, 0x8086 ]; driver = [ "nvidia", "ahci", "pcieport" ]; }; type = "DMA"; } );')
