@@ -174,14 +174,7 @@ static void take_options(struct run *run, const struct asked *asked)
 		plan_file_options(run, asked->saved);
 		return;
 	}
-	if (!run->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
-		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-	if (!run->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
-		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
-	else
-		run_default_timeout(run);
-	if (iommucfg_policy_strict(policy) > 0)
-		run->options.strict = true;
+	run_policy_options(run, policy);
 }
 
 static int make_plan(struct run *run, bool again)

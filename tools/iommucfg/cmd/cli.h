@@ -223,6 +223,7 @@ int run_prepare(struct run *run);
 int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);
 void run_default_timeout(struct run *run);
+void run_policy_options(struct run *run, const struct iommucfg_policy *policy);
 void run_nothing(struct run *run);
 void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);

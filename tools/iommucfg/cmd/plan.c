@@ -167,14 +167,7 @@ static int plan_or_assert(struct cli *cli, int argc, char **argv, bool quiet)
 		return cli_nomem();
 	code = EXIT_BAD;
 	if (!cli_read_policy(cli, policy, argc - optind, argv + optind)) {
-		if (!run.allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
-			run.options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-		if (!run.timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
-			run.options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
-		else
-			run_default_timeout(&run);
-		if (iommucfg_policy_strict(policy) > 0)
-			run.options.strict = true;
+		run_policy_options(&run, policy);
 		code = plan_begin(&run);
 	}
 	if (!code) {

@@ -120,6 +120,19 @@ void run_default_timeout(struct run *run)
 		run->options.default_timeout = DEFAULT_TIMEOUT;
 }
 
+/* What the command line leaves open is as the policy says. */
+void run_policy_options(struct run *run, const struct iommucfg_policy *policy)
+{
+	if (!run->allow_set && iommucfg_policy_allow_in_use(policy) >= 0)
+		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
+	if (!run->timeout_set && iommucfg_policy_confirm_timeout(policy) >= 0)
+		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
+	else
+		run_default_timeout(run);
+	if (iommucfg_policy_strict(policy) > 0)
+		run->options.strict = true;
+}
+
 /* To be released by the caller; NULL after a message. */
 struct iommucfg_plan_options *run_plan_options(const struct run *run)
 {
