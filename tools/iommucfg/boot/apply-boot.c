@@ -113,9 +113,9 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 {
 	/*
 	 * What is in use keeps its type where the policy's words do not allow to take it,
-	 * and so does what cannot be told to be free. That is said. As an error it would
-	 * keep the policy from all the others as well, and nobody is there to say that it
-	 * may go on.
+	 * and so does what cannot be told to be free. That is a warning: an error would
+	 * keep the policy from all other groups as well, and at boot no person can decide
+	 * to go on.
 	 */
 	run->options = (struct run_options){
 		.skip_in_use = true, .confirm_timeout = run->detach ? EARLY_TIMEOUT : 0,

@@ -88,8 +88,9 @@ int cli_plain_options(struct cli *cli, int argc, char **argv);
 int cli_unknown_command(struct cli *cli, const char *word);
 const struct command *cli_command(const struct cli *cli, const char *word);
 /*
- * Reads the options of a command: those that all have, and what @own takes (0 taken,
- * 1 wrong, -1 not one of its own). -1 to go on, else the exit code.
+ * Reads the options of a command: those that all commands have, and those of @own,
+ * which returns 0 for an option that it took, 1 for a wrong value, and -1 for an option
+ * that it does not know. Returns -1 when the command can go on, else the exit code.
  */
 typedef int (*cli_option_fn)(struct cli *cli, int opt, void *data);
 int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,

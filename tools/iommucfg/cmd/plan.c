@@ -40,7 +40,7 @@ static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
 {
 	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL))
 		return;
-	/* As apply does it: each part in a transaction of its own. */
+	/* apply stages the two parts in two transactions. */
 	ask_about(cli, plan, options, false);
 	ask_about(cli, plan, options, true);
 }

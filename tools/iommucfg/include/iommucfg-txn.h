@@ -165,8 +165,8 @@ int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan
  * iommucfg_txn_stage_part() - stage some changes of a plan
  * @blocks: those by which disks go away that are held or mounted, else the others
  *
- * The kernel's word "block" holds for a whole transaction, in which it lets every disk
- * go. So what does not need it has a transaction of its own, without that word.
+ * The kernel's word "block" holds for a whole transaction: no disk of it is guarded.
+ * So the changes that do not need the word go in another transaction, without it.
  *
  * Return: how many were staged, or a negative errno after a problem.
  */

@@ -239,7 +239,7 @@ const char *iommucfg_problem_kind(const struct iommucfg_problem *problem);
 /**
  * iommucfg_problem_code() - what it is, for programs; stable
  *
- * Return: a word as iommucfg-json(5) has them; the kind where there is none of its own.
+ * Return: a word that iommucfg-json(5) lists; where it lists none, the kind.
  */
 const char *iommucfg_problem_code(const struct iommucfg_problem *problem);
 

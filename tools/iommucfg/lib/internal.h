@@ -197,7 +197,7 @@ struct iommucfg_change {
 	enum iommucfg_type to;
 	bool in_place, is_default;
 	char method[16];	/* as the kernel's check says; "" where it has not been asked */
-	bool blocks;		/* its disks go away: in a transaction of its own */
+	bool blocks;		/* disks in use go away: staged in the second transaction */
 	const struct iommucfg_rule *rule;
 	const char *file;
 	int line;

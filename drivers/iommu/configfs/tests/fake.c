@@ -76,7 +76,7 @@ static bool fails(struct fake *fake, enum fake_call call)
 	return fake->busy & BIT(call);
 }
 
-/* Does this allocation fail? On the way back all do, or none does. */
+/* Does this allocation fail? In a revert all of them fail, or none. */
 static bool starves(bool reverting, enum fake_call call)
 {
 	struct fake *fake = this_fake();

@@ -204,7 +204,7 @@ static void one_way(struct kunit *test)
 	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EOPNOTSUPP);
 	fake_txn_end(fake, txn);
 
-	/* So does the way back itself. */
+	/* From DMA-FQ to DMA it unbinds drivers, which asks the guards. */
 	fake_set_type(&fake->groups[0], ICFG_DMA_FQ);
 	txn = fake_txn(fake);
 	fake_stage(fake, txn, &fake->groups[0], "DMA");
