@@ -122,6 +122,8 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	};
 	if (iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
+	if (iommucfg_policy_disruption(policy) >= 0)
+		run->options.disruption = iommucfg_policy_disruption(policy);
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	return run_plan_policy(run, policy);

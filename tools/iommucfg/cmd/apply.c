@@ -63,6 +63,7 @@ static int own_option(struct cli *cli, int opt, void *data)
 		asked->plan = optarg;
 		return 0;
 	case OPT_ALLOW_IN_USE:
+	case OPT_DISRUPTION:
 	case OPT_SKIP_IN_USE:
 	case OPT_STRICT:
 	case OPT_BOOT:

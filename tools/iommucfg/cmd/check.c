@@ -37,6 +37,9 @@ static struct json_object *json_options(const struct iommucfg_policy *policy)
 			       json_number(iommucfg_policy_confirm_timeout(policy)));
 	json_object_object_add(o, "allow_in_use", allow);
 	json_object_object_add(o, "settle", json_number(iommucfg_policy_settle(policy)));
+	json_object_object_add(o, "disruption", iommucfg_policy_disruption(policy) < 0 ? NULL :
+			       json_text(iommucfg_disruption_name(
+					 iommucfg_policy_disruption(policy))));
 	json_object_object_add(o, "strict", iommucfg_policy_strict(policy) < 0 ? NULL :
 			       json_object_new_boolean(iommucfg_policy_strict(policy)));
 	return o;

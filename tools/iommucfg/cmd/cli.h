@@ -56,7 +56,7 @@ enum {
 	OPT_ROOT = 256, OPT_JSON, OPT_NO_COLOR, OPT_RAW, OPT_NOHEADINGS,
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
-	OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT, OPT_SAVE, OPT_PLAN,
+	OPT_DISRUPTION, OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT, OPT_SAVE, OPT_PLAN,
 };
 
 #define CLI_SHORT	"hqvV"
@@ -193,6 +193,7 @@ struct run_options {
 	long confirm_timeout, default_timeout;
 	int allow_in_use;
 	bool skip_in_use, only_look, strict;
+	enum iommucfg_disruption disruption;
 };
 
 struct run {
@@ -206,7 +207,7 @@ struct run {
 	const char *name;
 	long settle;
 	bool yes, detach;
-	bool allow_set, timeout_set, settle_set;	/* by the command line */
+	bool allow_set, disruption_set, timeout_set, settle_set;	/* by the command line */
 	bool dry;		/* the plan alone, by plan_dry() */
 	/*
 	 * Makes the plan of run->topology. With @again what it is made of is read anew. An
@@ -266,6 +267,7 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 #define RUN_LONG \
 	{ "allow-in-use", required_argument, NULL, OPT_ALLOW_IN_USE }, \
 	{ "confirm-timeout", required_argument, NULL, OPT_CONFIRM_TIMEOUT }, \
+	{ "disruption", required_argument, NULL, OPT_DISRUPTION }, \
 	{ "skip-in-use", no_argument, NULL, OPT_SKIP_IN_USE }
 
 /* a file per verb */

@@ -19,6 +19,8 @@
 	"                           block, mounted (data is lost), other; see iommucfg(8)\n" \
 	"      --confirm-timeout S  undo the change after S seconds unless confirmed\n" \
 	"                           (90 at a terminal if a disk or interface goes away)\n" \
+	"      --disruption WORD    the most that may happen: none (in place only), pause\n" \
+	"                           (drivers stay bound), rebind (the default)\n" \
 	"      --skip-in-use        leave out groups that are in use (then exit status 2)\n"
 
 #define HELP_DRY \
@@ -54,8 +56,9 @@ static const char help_check[] =
 	"Reads the policy alone and says every error in it. Needs no IOMMU.\n"
 	"Warns where the running kernel's initramfs image is older than the policy.\n" HELP_FILES;
 static const char help_plan[] =
-	"Says what would change, why, which drivers go away for a moment, and what is in\n"
-	"use. Changes nothing. Exit status 2 if there is something to change.\n" HELP_FILES
+	"Says what would change, why, how (in place, by pausing drivers or by\n"
+	"unbinding them), and what is in use. Changes nothing. Exit status 2 if there is\n"
+	"something to change.\n" HELP_FILES
 	HELP_GUARDS
 	HELP_STRICT
 	"      --save FILE          write the plan to FILE, for \"apply --plan FILE\"\n"

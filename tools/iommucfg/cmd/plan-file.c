@@ -104,6 +104,8 @@ static struct json_object *options_of(const struct run *run)
 	json_object_object_add(o, "allow_in_use", words);
 	json_object_object_add(o, "confirm_timeout",
 			       json_number(iommucfg_plan_confirm_timeout(run->plan)));
+	json_object_object_add(o, "disruption",
+			       json_text(iommucfg_disruption_name(run->options.disruption)));
 	json_object_object_add(o, "skip_in_use", json_object_new_boolean(run->options.skip_in_use));
 	json_object_object_add(o, "strict", json_object_new_boolean(run->options.strict));
 	return o;
@@ -151,6 +153,17 @@ int plan_file_save(struct run *run, const char *file, const struct iommucfg_poli
 	return EXIT_BAD;
 }
 
+/* Plans that were saved before there was this option may unbind drivers. */
+static int disruption_of(struct json_object *options)
+{
+	struct json_object *word;
+
+	if (!json_object_object_get_ex(options, "disruption", &word))
+		return IOMMUCFG_DISRUPTION_REBIND;
+	return json_object_is_type(word, json_type_string) ?
+	       iommucfg_disruption_parse(json_object_get_string(word)) : -1;
+}
+
 static bool is_plan(struct json_object *o)
 {
 	struct json_object *schema = get(o, "schema", json_type_string), *options, *changes, *c;
@@ -164,7 +177,7 @@ static bool is_plan(struct json_object *o)
 	    !hash || !get(o, "policy", json_type_string) ||
 	    !get(options, "allow_in_use", json_type_array) ||
 	    !get(options, "confirm_timeout", json_type_int) ||
-	    !get(options, "skip_in_use", json_type_boolean) ||
+	    disruption_of(options) < 0 || !get(options, "skip_in_use", json_type_boolean) ||
 	    !get(options, "strict", json_type_boolean))
 		return false;
 	for (i = 0; i < json_object_array_length(changes); i++) {
@@ -214,6 +227,7 @@ void plan_file_options(struct run *run, struct json_object *file)
 		word = json_object_get_string(json_object_array_get_idx(words, i));
 		run->options.allow_in_use |= word ? iommucfg_word_parse(word) : 0;
 	}
+	run->options.disruption = disruption_of(options);
 	run->options.skip_in_use = json_object_get_boolean(get(options, "skip_in_use",
 							       json_type_boolean));
 	run->options.strict = json_object_get_boolean(get(options, "strict", json_type_boolean));

@@ -25,6 +25,27 @@ static const struct column columns[] = {
 	[COL_WHERE] = { "WHERE", .drop = 2, .cut = 2 },
 };
 
+enum method {
+	UNCHANGED, IN_PLACE, PAUSE, REBIND, NUM_METHODS
+};
+
+static const char *const method_words[] = { "unchanged", "in place", "pause", "rebind" };
+
+/* What becomes of a driver. */
+static const char *const driver_words[] = { "stays", "stays", "paused", "released" };
+
+/* As the kernel says, or where it was not asked what can be relied on. */
+static enum method method_of(const struct iommucfg_change *change)
+{
+	const char *method = iommucfg_change_method(change);
+
+	if (iommucfg_change_in_place(change))
+		return IN_PLACE;
+	if (method && !strcmp(method, "pause"))
+		return PAUSE;
+	return method && !strcmp(method, "unchanged") ? UNCHANGED : REBIND;
+}
+
 static void group_cells(struct table *t, struct libscols_line *line,
 			const struct iommucfg_change *change)
 {
@@ -69,8 +90,7 @@ static void device_line(struct table *t, struct libscols_line *parent,
 	table_set(t, line, COL_BUS, iommucfg_device_bus(device));
 	table_set(t, line, COL_DRIVER, driver);
 	how = skipped ? "skipped" : !driver ? NULL :
-	      iommucfg_change_in_place(change) || iommucfg_device_manages_dma(device) ?
-	      "stays" : "released";
+	      iommucfg_device_manages_dma(device) ? "stays" : driver_words[method_of(change)];
 	table_set(t, line, COL_HOW, how);
 	if (table_has(t, COL_DESCRIPTION)) {
 		text = describe_device(device);
@@ -97,7 +117,7 @@ static void change_lines(struct table *t, const struct iommucfg_plan *plan,
 		table_set(t, line, COL_NAME, number);
 		group_cells(t, line, change);
 		table_set(t, line, COL_HOW, skipped ? "skipped" :
-			  iommucfg_change_in_place(change) ? "in place" : "rebind");
+			  method_words[method_of(change)]);
 	}
 	for (i = 0; i < iommucfg_group_num_devices(group); i++)
 		device_line(t, line, plan, change, iommucfg_group_device(group, i), skipped);
@@ -136,16 +156,47 @@ static void print_meaning(const struct iommucfg_plan *plan)
 	}
 }
 
+/* What each method means for who uses the devices. */
+static void print_methods(const struct iommucfg_plan *plan)
+{
+	static const char *const meanings[] = {
+		[IN_PLACE] =
+			"in place: drivers stay bound and at work; nothing stops.",
+		[PAUSE] =
+			"pause:    drivers stay bound. Each device is silent for a\n"
+			"          moment, as a rule less than a second; disks stay\n"
+			"          mounted, interfaces keep their addresses.",
+		[REBIND] =
+			"rebind:   drivers are unbound and bound again. Interfaces\n"
+			"          and disks go away and come back.",
+	};
+	size_t i, n = iommucfg_plan_num_changes(plan), count[NUM_METHODS] = { 0 };
+	bool asked = false;
+	enum method method;
+
+	for (i = 0; i < n; i++) {
+		count[method_of(iommucfg_plan_change(plan, i))]++;
+		asked |= iommucfg_change_method(iommucfg_plan_change(plan, i)) != NULL;
+	}
+	for (method = IN_PLACE; method < NUM_METHODS; method++)
+		if (count[method])
+			puts(meanings[method]);
+	if (count[REBIND] && !asked)
+		puts("The kernel was not asked how: it may do with less.");
+}
+
 static void print_summary(const struct iommucfg_plan *plan)
 {
-	size_t i, n = iommucfg_plan_num_changes(plan), in_place = 0;
+	size_t i, n = iommucfg_plan_num_changes(plan), count[NUM_METHODS] = { 0 };
 	char *text = describe_plural(n, "group");
 
 	for (i = 0; i < n; i++)
-		in_place += iommucfg_change_in_place(iommucfg_plan_change(plan, i));
+		count[method_of(iommucfg_plan_change(plan, i))]++;
 	printf("\n%s to change", text ? text : "");
-	if (in_place)
-		printf(", %zu of them in place", in_place);
+	if (count[IN_PLACE])
+		printf(", %zu of them in place", count[IN_PLACE]);
+	if (count[PAUSE])
+		printf(", %zu of them by pause", count[PAUSE]);
 	if (iommucfg_plan_num_skipped(plan))
 		printf(", %zu skipped because in use", iommucfg_plan_num_skipped(plan));
 	printf(", %zu unchanged.\n", iommucfg_plan_unchanged(plan));
@@ -183,6 +234,7 @@ int plan_print(struct cli *cli, const struct iommucfg_plan *plan)
 	ret = table_print(t) ? EXIT_BAD : EXIT_DONE;
 	if (!cli->raw && !cli->noheadings) {
 		print_meaning(plan);
+		print_methods(plan);
 		print_summary(plan);
 	}
 	return ret;

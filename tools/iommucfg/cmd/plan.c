@@ -23,6 +23,8 @@ static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED) {
 		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words : words & ~block);
 		if (!ret)
+			ret = iommucfg_txn_set_disruption(txn, options->disruption);
+		if (!ret)
 			ret = iommucfg_txn_set_confirm_timeout(txn,
 							       iommucfg_plan_confirm_timeout(plan));
 		if (!ret)

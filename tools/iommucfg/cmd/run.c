@@ -37,6 +37,20 @@ static int parse_allow(struct cli *cli, const char *text, int *mask)
 	return ret;
 }
 
+static int parse_disruption(struct cli *cli, const char *text,
+			    enum iommucfg_disruption *disruption)
+{
+	const char *near = iommucfg_suggest(text, iommucfg_disruption_names());
+	int parsed = iommucfg_disruption_parse(text);
+
+	if (parsed < 0)
+		return cli_usage(cli, "--disruption takes none, pause or rebind, not \"%s\"%s%s%s",
+				 text, near ? "; did you mean \"" : "", near ? near : "",
+				 near ? "\"?" : "");
+	*disruption = parsed;
+	return 0;
+}
+
 /* An option of apply, set, plan, undo and rollback. */
 int run_option(struct cli *cli, int opt, void *data)
 {
@@ -50,6 +64,9 @@ int run_option(struct cli *cli, int opt, void *data)
 		run->timeout_set = true;
 		return cli_number(cli, "--confirm-timeout", optarg, 0,
 				  IOMMUCFG_CONFIRM_TIMEOUT_MAX, &run->options.confirm_timeout) ? 1 : 0;
+	case OPT_DISRUPTION:
+		run->disruption_set = true;
+		return parse_disruption(cli, optarg, &run->options.disruption) ? 1 : 0;
 	case OPT_SETTLE:
 		run->settle_set = true;
 		return cli_number(cli, "--settle", optarg, 0, 3600, &run->settle) ? 1 : 0;
@@ -129,6 +146,8 @@ void run_policy_options(struct run *run, const struct iommucfg_policy *policy)
 		run->options.confirm_timeout = iommucfg_policy_confirm_timeout(policy);
 	else
 		run_default_timeout(run);
+	if (!run->disruption_set && iommucfg_policy_disruption(policy) >= 0)
+		run->options.disruption = iommucfg_policy_disruption(policy);
 	if (iommucfg_policy_strict(policy) > 0)
 		run->options.strict = true;
 }
@@ -147,6 +166,7 @@ struct iommucfg_plan_options *run_plan_options(const struct run *run)
 	iommucfg_plan_options_set_allow_in_use(options, run->options.allow_in_use);
 	iommucfg_plan_options_set_skip_in_use(options, run->options.skip_in_use);
 	iommucfg_plan_options_set_only_look(options, run->options.only_look);
+	iommucfg_plan_options_set_disruption(options, run->options.disruption);
 	iommucfg_plan_options_set_strict(options, run->options.strict);
 	return options;
 }
@@ -415,6 +435,45 @@ int run_judge(struct run *run, int code)
 	return code;
 }
 
+/* By which methods, and the longest that a device was silent; -v has each of them. */
+static void print_methods(struct run *run)
+{
+	size_t i, j, n = iommucfg_plan_num_changes(run->plan), in_place = 0, paused = 0;
+	struct iommucfg_device *device, *worst = NULL;
+	const struct iommucfg_change *change;
+	const struct iommucfg_group *group;
+	const char *method;
+	char text[160] = "";
+
+	for (i = 0; i < n; i++) {
+		change = iommucfg_plan_change(run->plan, i);
+		method = iommucfg_change_method(change);
+		group = iommucfg_change_group(change);
+		if (!method)
+			continue;
+		in_place += !strcmp(method, "in-place");
+		paused += !strcmp(method, "pause");
+		cli_debug(run->cli, "group %u: %s", iommucfg_group_number(group), method);
+		for (j = 0; j < iommucfg_group_num_devices(group); j++) {
+			device = iommucfg_group_device(group, j);
+			if (!iommucfg_device_silent(device))
+				continue;
+			cli_debug(run->cli, "group %u: %s was silent for %.1f ms",
+				  iommucfg_group_number(group), iommucfg_device_name(device),
+				  iommucfg_device_silent(device) / 1000.0);
+			if (!worst || iommucfg_device_silent(device) > iommucfg_device_silent(worst))
+				worst = device;
+		}
+	}
+	if (!in_place && !paused)
+		return;
+	if (worst)
+		snprintf(text, sizeof(text), "; no device was silent for longer than %.64s: %.1f ms",
+			 iommucfg_device_name(worst), iommucfg_device_silent(worst) / 1000.0);
+	cli_note(run->cli, "%zu in place, %zu with paused drivers, %zu with drivers unbound%s",
+		 in_place, paused, n - in_place - paused, text);
+}
+
 static void print_end(struct run *run, const char *result, int code)
 {
 	const char *name = iommucfg_run_transaction(run->run);
@@ -432,9 +491,11 @@ static void print_end(struct run *run, const char *result, int code)
 			plan_print(cli, run->plan);
 	} else if (!strcmp(result, "committed")) {
 		cli_note(cli, "%s changed%s", n, number);
+		print_methods(run);
 	} else if (!strcmp(result, "unconfirmed")) {
 		cli_note(cli, "%s changed%s, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
 			 n, number, name, iommucfg_plan_confirm_timeout(run->plan));
+		print_methods(run);
 	} else if (code == EXIT_RESTORED) {
 		cli_note(cli, "everything is as before");
 	} else if (code == EXIT_BROKEN) {

@@ -167,6 +167,7 @@ static struct json_object *json_txn(struct iommucfg_txn *txn)
 		json_object_object_add(g, "type", attr(txn, groups[i], "type"));
 		json_object_object_add(g, "current_type", attr(txn, groups[i], "current_type"));
 		json_object_object_add(g, "status", attr(txn, groups[i], "status"));
+		json_object_object_add(g, "method", attr(txn, groups[i], "method"));
 		json_object_array_add(array, g);
 	}
 	free(groups);

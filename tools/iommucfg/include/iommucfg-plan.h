@@ -57,13 +57,25 @@ void iommucfg_plan_options_set_only_look(struct iommucfg_plan_options *options, 
 void iommucfg_plan_options_set_strict(struct iommucfg_plan_options *options, bool strict);
 
 /**
+ * iommucfg_plan_options_set_disruption() - the most disruptive method that may be used
+ *
+ * A group that needs more is a problem of kind "disruption", or is left out with
+ * skip_in_use.
+ */
+void iommucfg_plan_options_set_disruption(struct iommucfg_plan_options *options,
+					  enum iommucfg_disruption disruption);
+
+/**
  * iommucfg_plan_policy() - what a policy would change
  * @topology: groups, after iommucfg_topology_scan_use() if uses shall count
  * @policy: rules
  * @options: copied; NULL: all off
  * @plan: where to store the plan, which holds @topology and @policy
  *
- * Conflicts and problems are part of the plan.
+ * Conflicts and problems are part of the plan. Where the module is loaded and the caller
+ * may use it, the kernel is asked how it would change each group: for that a transaction
+ * is made, checked and removed. What the kernel changes in place, or with its drivers
+ * paused, may be in use.
  *
  * Return: 0, or a negative errno where no plan could be made.
  */
@@ -181,14 +193,18 @@ struct iommucfg_group *iommucfg_change_group(const struct iommucfg_change *chang
 /** iommucfg_change_to() - the type that it would get */
 enum iommucfg_type iommucfg_change_to(const struct iommucfg_change *change);
 
-/** iommucfg_change_in_place() - without a driver being unbound? */
+/**
+ * iommucfg_change_in_place() - with drivers that stay bound and at work?
+ *
+ * Where the kernel was not asked: from DMA to DMA-FQ, which every kernel does in place.
+ */
 bool iommucfg_change_in_place(const struct iommucfg_change *change);
 
 /**
  * iommucfg_change_method() - how the kernel would do it
  *
- * Return: "in-place", "pause" or "rebind" after iommucfg_plan_check(); NULL before, and
- * where the kernel does not say.
+ * Return: "unchanged", "in-place", "pause" or "rebind"; NULL where the kernel was not
+ * asked, or does not say.
  */
 const char *iommucfg_change_method(const struct iommucfg_change *change);
 
@@ -198,6 +214,15 @@ const char *iommucfg_change_method(const struct iommucfg_change *change);
  * Such groups go in a transaction of their own, see iommucfg_txn_stage_part().
  */
 bool iommucfg_change_blocks(const struct iommucfg_change *change);
+
+/**
+ * iommucfg_change_needs() - the disruption that the change takes
+ *
+ * Where the kernel was not asked: at most so much. With a confirm timeout the way back
+ * counts, too.
+ */
+enum iommucfg_disruption iommucfg_change_needs(const struct iommucfg_plan *plan,
+					       const struct iommucfg_change *change);
 
 /** iommucfg_change_rule() - the rule that wants it; NULL for default and targets */
 const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change);

@@ -94,6 +94,9 @@ long iommucfg_policy_settle(const struct iommucfg_policy *policy);
 /** iommucfg_policy_allow_in_use() - mask of enum iommucfg_word, or -1 where not set */
 int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy);
 
+/** iommucfg_policy_disruption() - an enum iommucfg_disruption, or -1 where not set */
+int iommucfg_policy_disruption(const struct iommucfg_policy *policy);
+
 /** iommucfg_policy_strict() - is a rule that nothing meets an error? -1 where not set */
 int iommucfg_policy_strict(const struct iommucfg_policy *policy);
 

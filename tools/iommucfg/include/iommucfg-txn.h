@@ -148,6 +148,14 @@ void iommucfg_txn_allow_way_back(struct iommucfg_txn *txn);
  */
 int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds);
 
+/**
+ * iommucfg_txn_set_disruption() - the most disruptive method that the commit may use
+ *
+ * Return: 0; -EOPNOTSUPP where the kernel's module has no such limit, and @disruption is
+ * not IOMMUCFG_DISRUPTION_REBIND.
+ */
+int iommucfg_txn_set_disruption(struct iommucfg_txn *txn, enum iommucfg_disruption disruption);
+
 /** iommucfg_txn_stage() - add a group, or change its type */
 int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommucfg_type type);
 

@@ -428,6 +428,13 @@ const char *iommucfg_device_driver_override(struct iommucfg_device *device);
 /** iommucfg_device_modalias() - or NULL */
 const char *iommucfg_device_modalias(struct iommucfg_device *device);
 
+/**
+ * iommucfg_device_silent() - for how long a run has paused its driver
+ *
+ * Return: microseconds; 0 where it was not paused, or the kernel does not tell.
+ */
+long iommucfg_device_silent(const struct iommucfg_device *device);
+
 /** iommucfg_device_removable() - does sysfs `removable` read "removable"? */
 bool iommucfg_device_removable(struct iommucfg_device *device);
 
@@ -516,6 +523,27 @@ enum iommucfg_word iommucfg_word_parse(const char *name);
 
 /** iommucfg_word_name() - "net", "default-route", ..., or "never" */
 const char *iommucfg_word_name(enum iommucfg_word word);
+
+/**
+ * enum iommucfg_disruption - the most that a change may do to the users of a device
+ * @IOMMUCFG_DISRUPTION_REBIND: drivers may be unbound and bound again
+ * @IOMMUCFG_DISRUPTION_PAUSE: drivers stay bound, but may be paused for a moment
+ * @IOMMUCFG_DISRUPTION_NONE: in place only
+ */
+enum iommucfg_disruption {
+	IOMMUCFG_DISRUPTION_REBIND	= 0,
+	IOMMUCFG_DISRUPTION_PAUSE	= 1,
+	IOMMUCFG_DISRUPTION_NONE	= 2,
+};
+
+/** iommucfg_disruption_names() - all that there are, ended by NULL */
+const char *const *iommucfg_disruption_names(void);
+
+/** iommucfg_disruption_parse() - the one of a name, or -1 */
+int iommucfg_disruption_parse(const char *name);
+
+/** iommucfg_disruption_name() - "none", "pause" or "rebind" */
+const char *iommucfg_disruption_name(enum iommucfg_disruption disruption);
 
 /**
  * iommucfg_use_kind() - what it is

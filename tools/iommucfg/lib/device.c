@@ -132,6 +132,11 @@ const char *iommucfg_device_modalias(struct iommucfg_device *device)
 	return device->modalias;
 }
 
+long iommucfg_device_silent(const struct iommucfg_device *device)
+{
+	return device->silent;
+}
+
 bool iommucfg_device_removable(struct iommucfg_device *device)
 {
 	char buf[32];

@@ -94,6 +94,7 @@ struct iommucfg_device {
 	long class, vendor, device, subvendor, subdevice;
 	bool ids_read, override_read, modalias_read, removable_read, names_read, modules_read;
 	bool removable, untrusted, untrusted_read;
+	long silent;		/* microseconds for which a change has paused it, or 0 */
 };
 
 struct iommucfg_group {
@@ -189,14 +190,16 @@ struct iommucfg_policy {
 	char *def_file;
 	int def_line;
 	long confirm_timeout, settle;
-	int allow, strict;
+	int allow, strict, disruption;
 };
 
 struct iommucfg_change {
 	struct iommucfg_group *group;
 	enum iommucfg_type to;
 	bool in_place, is_default;
-	char method[16];	/* as the kernel's check says; "" where it has not been asked */
+	char method[16];	/* as the kernel says; "" where it was not asked */
+	bool reverts_in_place;	/* changed in place, and back as well; false where not known */
+	bool ruled_out;		/* the kernel says that the group cannot take the type */
 	bool blocks;		/* disks in use go away: staged in the second transaction */
 	const struct iommucfg_rule *rule;
 	const char *file;
@@ -213,6 +216,8 @@ struct iommucfg_plan_options {
 	long confirm_timeout, default_timeout;
 	int allow_in_use;
 	bool skip_in_use, only_look, strict;
+	enum iommucfg_disruption disruption;
+	const struct iommucfg_plan *methods_of;	/* a plan of the same groups: not asked anew */
 };
 
 struct iommucfg_plan {
@@ -225,6 +230,7 @@ struct iommucfg_plan {
 	size_t num_counts;
 	size_t unchanged;
 	bool no_way_back;	/* so there is no confirm timeout by default */
+	bool no_disruption;	/* the kernel's module knows no limit of disruption */
 	struct iommucfg_problems *conflicts, *problems;
 	char *def_file;
 };
@@ -335,8 +341,13 @@ bool ic_word_permits(const struct iommucfg_plan_options *options,
 const char *ic_word_hint(const struct iommucfg_plan_options *options,
 			 const struct iommucfg_device *device, const struct iommucfg_use *use);
 
-/* plan.c, plan-guards.c */
+/* plan.c, plan-guards.c, plan-method.c */
 int ic_plan_guards(struct iommucfg_plan *plan);
+int ic_plan_ask_methods(struct iommucfg_plan *plan);
+void ic_plan_read_methods(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
+void ic_change_set_method(struct iommucfg_change *change, const char *method);
+enum iommucfg_disruption ic_change_needs(const struct iommucfg_change *change,
+					 bool confirm_timeout);
 int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change);
 void ic_change_drop(struct ic_changes *changes, size_t index);
 

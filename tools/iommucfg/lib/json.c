@@ -284,6 +284,9 @@ struct json_object *json_change(const struct iommucfg_plan *plan,
 		json_object_object_add(d, "follows", json_object_new_boolean(
 				       iommucfg_plan_follows(plan, change, device)));
 		json_add_ids(d, device);
+		json_object_object_add(d, "silent_us",
+				       json_number(iommucfg_device_silent(device) ?
+						   iommucfg_device_silent(device) : -1));
 		json_object_object_add(d, "in_use", json_uses(device));
 		json_object_array_add(devices, d);
 	}

@@ -18,11 +18,23 @@ static bool rules_type_out(const struct iommucfg_problem *p)
 /* What the report has about a group: the first line that is of interest. */
 struct verdict {
 	const struct iommucfg_problem *type;	/* cannot take it */
+	const struct iommucfg_problem *disruption;
 	const struct iommucfg_problem *busy;
 	const struct iommucfg_problem *other;
 };
 
-static struct verdict verdict_of(const struct iommucfg_problems *report, long group)
+/* Does the kernel refuse the group because its method is ruled out by @limit? */
+static bool is_disruption(const struct iommucfg_plan *plan, const struct iommucfg_change *change,
+			  const struct iommucfg_problem *p, enum iommucfg_disruption limit)
+{
+	return is_errno(p, "EOPNOTSUPP") && !change->ruled_out &&
+	       ic_change_needs(change, plan->options.confirm_timeout) < limit;
+}
+
+static struct verdict verdict_of(const struct iommucfg_plan *plan,
+				 const struct iommucfg_change *change,
+				 const struct iommucfg_problems *report,
+				 enum iommucfg_disruption limit)
 {
 	const struct iommucfg_problem *p;
 	struct verdict v = { 0 };
@@ -30,9 +42,11 @@ static struct verdict verdict_of(const struct iommucfg_problems *report, long gr
 
 	for (i = 0; i < report->n; i++) {
 		p = &report->v[i];
-		if (p->group != group)
+		if (p->group != change->group->number)
 			continue;
-		if (rules_type_out(p))
+		if (is_disruption(plan, change, p, limit))
+			v.disruption = p;
+		else if (rules_type_out(p))
 			v.type = v.type ? v.type : p;
 		else if (is_errno(p, "EBUSY"))
 			v.busy = v.busy ? v.busy : p;
@@ -48,6 +62,7 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 {
 	bool may_block = plan->options.allow_in_use & IC_WORDS_BLOCK &&
 			 !ic_txn_has_word(txn, "block");
+	enum iommucfg_disruption limit = ic_txn_disruption(txn);
 	struct iommucfg_change *change;
 	struct verdict v;
 	size_t i = 0;
@@ -55,7 +70,7 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 
 	while (i < plan->changes.n) {
 		change = plan->changes.v[i];
-		v = verdict_of(report, change->group->number);
+		v = verdict_of(plan, change, report, limit);
 		if (v.type && change->is_default) {
 			struct ic_where where = {
 				.file = change->file, .line = change->line,
@@ -70,7 +85,7 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 			if (ret)
 				return ret;
 			plan->unchanged++;
-		} else if (v.busy && !v.type && !v.other && may_block) {
+		} else if (v.busy && !v.type && !v.disruption && !v.other && may_block) {
 			/* What only the kernel knows of may be a disk. */
 			change->blocks = true;
 			ret = iommucfg_txn_unstage(txn, change->group->number);
@@ -79,7 +94,8 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 			i++;
 			n++;
 			continue;
-		} else if (v.busy && !v.type && !v.other && plan->options.skip_in_use) {
+		} else if ((v.busy || v.disruption) && !v.type && !v.other &&
+			   plan->options.skip_in_use) {
 			ret = ic_change_add(&plan->skipped, change);
 			if (ret)
 				return ret;
@@ -113,7 +129,8 @@ static bool is_known(const struct iommucfg_plan *plan, const struct iommucfg_pro
 	return false;
 }
 
-static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems *report)
+static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems *report,
+		     enum iommucfg_disruption limit)
 {
 	const struct iommucfg_change *change;
 	struct iommucfg_problem p;
@@ -129,7 +146,9 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 			if (change->group->number != p.group)
 				continue;
 			/* The policy asks for what cannot be had. */
-			if (change->rule && rules_type_out(&p))
+			if (is_disruption(plan, change, &p, limit))
+				p.kind = (char *)"disruption";
+			else if (change->rule && rules_type_out(&p))
 				p.severity = IOMMUCFG_ERROR;
 			p.file = (char *)change->file;
 			p.line = change->line;
@@ -138,21 +157,6 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 		ret = ic_problems_copy(plan->problems, &p);
 	}
 	return ret;
-}
-
-/* Which method the check has chosen for each group, where the kernel has such a file. */
-static void read_methods(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
-{
-	struct iommucfg_change *change;
-	char method[16];
-	size_t i;
-
-	for (i = 0; i < plan->changes.n; i++) {
-		change = plan->changes.v[i];
-		if (!iommucfg_txn_group_attr(txn, change->group->number, "method", method,
-					     sizeof(method)) && strcmp(method, "none"))
-			snprintf(change->method, sizeof(change->method), "%s", method);
-	}
 }
 
 static bool is_empty(struct iommucfg_txn *txn)
@@ -173,7 +177,7 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		if (!plan->changes.n || is_empty(txn))
 			return 0;
 		ret = iommucfg_txn_check(txn);
-		read_methods(plan, txn);
+		ic_plan_read_methods(plan, txn);
 		if (!ret || ret == -EACCES)
 			return ret;
 		report = iommucfg_problems_new();
@@ -186,7 +190,7 @@ int iommucfg_plan_check(struct iommucfg_plan *plan, struct iommucfg_txn *txn)
 		iommucfg_problems_unref(report);
 	}
 	if (!left)
-		left = take_over(plan, report);
+		left = take_over(plan, report, ic_txn_disruption(txn));
 	if (!left && !report->n)
 		left = iommucfg_problems_add(plan->problems, IOMMUCFG_REFUSED, "kernel", -ret,
 					     "the kernel would refuse this: %s",

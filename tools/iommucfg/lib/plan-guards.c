@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What stands against the changes of a plan: groups that are in use. */
+/*
+ * What stands against the changes of a plan: groups that are in use, and methods that are
+ * more disruptive than is allowed.
+ */
 #include <errno.h>
 #include <stdio.h>
 
@@ -64,7 +67,9 @@ static bool unbinds(const struct iommucfg_change *change)
 	const struct iommucfg_group *group = change->group;
 	size_t i;
 
-	for (i = 0; i < group->num_devices && !change->in_place; i++)
+	if (ic_change_needs(change, false) != IOMMUCFG_DISRUPTION_REBIND)
+		return false;
+	for (i = 0; i < group->num_devices; i++)
 		if (ic_is_released(group->devices[i]) &&
 		    (iommucfg_device_num_interfaces(group->devices[i]) ||
 		     iommucfg_device_num_disks(group->devices[i])))
@@ -72,12 +77,21 @@ static bool unbinds(const struct iommucfg_change *change)
 	return false;
 }
 
+static bool is_too_disruptive(const struct iommucfg_plan *plan,
+			      const struct iommucfg_change *change, bool confirm_timeout)
+{
+	/* Of what the kernel refuses for its type, it says that. */
+	return !change->ruled_out &&
+	       ic_change_needs(change, confirm_timeout) < plan->options.disruption;
+}
+
 /*
- * Takes the default timeout where it is of use, and does not make a group need a word
- * that goes in place otherwise.
+ * Takes the default timeout where it is of use, and does not make a group be refused that
+ * goes in place without it.
  */
 static int choose_timeout(struct iommucfg_plan *plan)
 {
+	const struct iommucfg_change *change;
 	bool any = false;
 	size_t i;
 	int ret;
@@ -85,12 +99,16 @@ static int choose_timeout(struct iommucfg_plan *plan)
 	if (plan->options.confirm_timeout || !plan->options.default_timeout)
 		return 0;
 	for (i = 0; i < plan->changes.n && !any; i++)
-		any = unbinds(plan->changes.v[i]);
+		any = unbinds(plan->changes.v[i]) &&
+		      !is_too_disruptive(plan, plan->changes.v[i], false);
 	if (!any)
 		return 0;
 	plan->options.confirm_timeout = plan->options.default_timeout;
 	for (i = 0; i < plan->changes.n; i++) {
-		ret = plan->changes.v[i]->in_place ? examine(plan, plan->changes.v[i], false) : 0;
+		change = plan->changes.v[i];
+		if (!change->in_place || change->reverts_in_place)
+			continue;
+		ret = is_too_disruptive(plan, change, true) ? 1 : examine(plan, change, false);
 		if (ret < 0)
 			return ret;
 		if (!ret)
@@ -102,42 +120,97 @@ static int choose_timeout(struct iommucfg_plan *plan)
 	return 0;
 }
 
+static int refuse_disruption(struct iommucfg_plan *plan, const struct iommucfg_change *change)
+{
+	const char *word = iommucfg_disruption_name(plan->options.disruption);
+	struct ic_where where = {
+		.file = change->file, .line = change->line,
+		.rule = change->rule ? change->rule->name : NULL,
+		.group = change->group->number, .error = EOPNOTSUPP,
+	};
+	const char *what = "its drivers would be unbound and bound again";
+
+	if (change->in_place)
+		what = "to undo it when it is not confirmed its drivers would be unbound";
+	else if (ic_change_needs(change, false) == IOMMUCFG_DISRUPTION_PAUSE)
+		what = "its drivers would be paused";
+	return ic_problem(plan->problems, IOMMUCFG_REFUSED, "disruption", &where,
+			  "group %u needs more than disruption \"%s\": %s%s",
+			  change->group->number, word, what, *change->method ? "" :
+			  ", as far as it can be told without asking the kernel");
+}
+
+static int no_limit(struct iommucfg_plan *plan)
+{
+	int ret;
+
+	if (plan->options.disruption == IOMMUCFG_DISRUPTION_REBIND || !plan->no_disruption)
+		return 0;
+	ret = iommucfg_problems_add(plan->problems, IOMMUCFG_ERROR, "disruption", EOPNOTSUPP,
+				    "the kernel's module iommu-configfs has no limit of disruption: only \"rebind\" can be asked for");
+	if (!ret)
+		ic_problem_cure(plan->problems, "no-disruption-limit", NULL);
+	return ret;
+}
+
+/* 1 where the group is in use, or may be, and that is not permitted. */
+static int judge_uses(struct iommucfg_plan *plan, const struct iommucfg_change *change)
+{
+	int ret, unknown = 0;
+
+	/* What stays bound may be in use. */
+	if (ic_change_needs(change, plan->options.confirm_timeout) != IOMMUCFG_DISRUPTION_REBIND)
+		return 0;
+	ret = examine(plan, change, !plan->options.skip_in_use);
+	/* Who only looks has been warned. But what is left out is so in a plan, too. */
+	if (plan->options.skip_in_use ? !ret : !plan->options.only_look)
+		unknown = ic_unread_judge(plan, change);
+	return ret < 0 || unknown < 0 ? (ret < 0 ? ret : unknown) : ret | unknown;
+}
+
+static int judge(struct iommucfg_plan *plan, const struct iommucfg_change *change)
+{
+	int ret = 1;
+
+	if (plan->no_disruption ||
+	    !is_too_disruptive(plan, change, plan->options.confirm_timeout))
+		return judge_uses(plan, change);
+	if (!plan->options.skip_in_use)
+		ret = refuse_disruption(plan, change);
+	return ret < 0 ? ret : 1;
+}
+
 /*
- * The guards do not concern what is switched without unbinding, except with a
- * confirm timeout: the way back unbinds.
+ * The guards do not concern what is changed with its drivers bound, except in place with a
+ * confirm timeout, where the way back unbinds them.
  */
 int ic_plan_guards(struct iommucfg_plan *plan)
 {
 	struct iommucfg_change *change;
 	size_t i = 0;
-	int ret, unknown;
+	int ret;
 
-	ret = choose_timeout(plan);
+	ret = no_limit(plan);
+	if (!ret)
+		ret = choose_timeout(plan);
 	if (ret)
 		return ret;
 	while (i < plan->changes.n) {
 		change = plan->changes.v[i];
-		if (change->in_place && !plan->options.confirm_timeout) {
-			i++;
-			continue;
-		}
-		ret = examine(plan, change, !plan->options.skip_in_use);
-		/* Who only looks has been warned. But what is left out is so in a plan, too. */
-		unknown = 0;
-		if (plan->options.skip_in_use ? !ret : !plan->options.only_look)
-			unknown = ic_unread_judge(plan, change);
-		if (ret < 0 || unknown < 0)
-			return ret < 0 ? ret : unknown;
-		ret |= unknown;
+		ret = judge(plan, change);
+		if (ret < 0)
+			return ret;
 		if (ret && plan->options.skip_in_use) {
 			ret = ic_change_add(&plan->skipped, change);
 			if (ret)
 				return ret;
 			ic_change_drop(&plan->changes, i);
-		} else {
-			change->blocks = needs_block(change);
-			i++;
+			continue;
 		}
+		if (ic_change_needs(change, plan->options.confirm_timeout) ==
+		    IOMMUCFG_DISRUPTION_REBIND)
+			change->blocks = needs_block(change);
+		i++;
 	}
 	return 0;
 }
@@ -231,6 +304,12 @@ bool iommucfg_plan_follows(const struct iommucfg_plan *plan, const struct iommuc
 		if (iommucfg_rule_match(plan->counts[i].rule, device) > 0)
 			return false;
 	return change->rule;
+}
+
+enum iommucfg_disruption iommucfg_change_needs(const struct iommucfg_plan *plan,
+					       const struct iommucfg_change *change)
+{
+	return ic_change_needs(change, plan->options.confirm_timeout);
 }
 
 const char *iommucfg_change_method(const struct iommucfg_change *change)

@@ -48,6 +48,12 @@ void iommucfg_plan_options_set_only_look(struct iommucfg_plan_options *options, 
 	options->only_look = look;
 }
 
+void iommucfg_plan_options_set_disruption(struct iommucfg_plan_options *options,
+					  enum iommucfg_disruption disruption)
+{
+	options->disruption = disruption;
+}
+
 void iommucfg_plan_options_set_strict(struct iommucfg_plan_options *options, bool strict)
 {
 	options->strict = strict;

@@ -140,6 +140,7 @@ static int add_wish(struct iommucfg_plan *plan, struct iommucfg_group *group,
 		return -ENOMEM;
 	change->group = group;
 	change->to = wish->to;
+	/* Unless the kernel says more. */
 	change->in_place = group->type == IOMMUCFG_TYPE_DMA && wish->to == IOMMUCFG_TYPE_DMA_FQ;
 	change->rule = wish->rule;
 	change->is_default = wish->is_default;
@@ -387,6 +388,8 @@ int iommucfg_plan_policy(struct iommucfg_topology *topology, const struct iommuc
 	if (!ret)
 		ret = judge_unmatched(plan);
 	if (!ret)
+		ret = ic_plan_ask_methods(plan);
+	if (!ret)
 		ret = ic_plan_guards(plan);
 out:
 	free(ranking.rules);
@@ -444,6 +447,8 @@ int iommucfg_plan_targets(struct iommucfg_topology *topology,
 		}
 		ret = add_wish(plan, sorted[i].group, &wish, memory_end);
 	}
+	if (!ret)
+		ret = ic_plan_ask_methods(plan);
 	if (!ret)
 		ret = ic_plan_guards(plan);
 out:

@@ -273,8 +273,24 @@ static int parse_guard(struct ic_parse *p, const char *what, const config_settin
 	return 0;
 }
 
+static int parse_disruption(struct ic_parse *p, const config_setting_t *s)
+{
+	const char *word = config_setting_get_string(s);
+	char buf[128];
+	int parsed;
+
+	if (wrong_kind(p, s, word != NULL, "a word in quotes"))
+		return -1;
+	parsed = iommucfg_disruption_parse(word);
+	if (parsed < 0)
+		ic_parse_error(p, config_setting_source_line(s),
+			       "unknown word \"%s\" in \"disruption\"%s",
+			       word, ic_meant(buf, sizeof(buf), word, iommucfg_disruption_names()));
+	return parsed;
+}
+
 static const char *const option_keys[] = {
-	"confirm_timeout", "allow_in_use", "settle", "strict", NULL
+	"confirm_timeout", "allow_in_use", "settle", "disruption", "strict", NULL
 };
 
 static void parse_options(struct ic_parse *p, const config_setting_t *options)
@@ -298,6 +314,8 @@ static void parse_options(struct ic_parse *p, const config_setting_t *options)
 			mask = 0;
 			ic_parse_values(p, s, parse_guard, &mask);
 			p->policy->allow = mask;
+		} else if (!strcmp(key, "disruption")) {
+			p->policy->disruption = parse_disruption(p, s);
 		} else if (!strcmp(key, "strict")) {
 			if (!wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_BOOL,
 					"true or false"))

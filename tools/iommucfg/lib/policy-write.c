@@ -103,7 +103,7 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 	const char *comma = "", *const *word;
 
 	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0 &&
-	    policy->strict < 0)
+	    policy->disruption < 0 && policy->strict < 0)
 		return;
 	fputs("options = {", f);
 	if (policy->confirm_timeout >= 0)
@@ -120,6 +120,8 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 		}
 		fputs(" ];", f);
 	}
+	if (policy->disruption >= 0)
+		fprintf(f, " disruption = \"%s\";", iommucfg_disruption_name(policy->disruption));
 	if (policy->strict >= 0)
 		fprintf(f, " strict = %s;", policy->strict ? "true" : "false");
 	fputs(" };\n", f);

@@ -28,6 +28,7 @@ int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **out)
 	policy->ctx = iommucfg_ref(ctx);
 	policy->def_line = -1;
 	policy->confirm_timeout = policy->settle = policy->allow = policy->strict = -1;
+	policy->disruption = -1;
 	*out = policy;
 	return 0;
 }
@@ -260,6 +261,11 @@ long iommucfg_policy_settle(const struct iommucfg_policy *policy)
 int iommucfg_policy_allow_in_use(const struct iommucfg_policy *policy)
 {
 	return policy->allow;
+}
+
+int iommucfg_policy_disruption(const struct iommucfg_policy *policy)
+{
+	return policy->disruption;
 }
 
 int iommucfg_policy_strict(const struct iommucfg_policy *policy)

@@ -105,7 +105,8 @@ static struct json_object *devices(const struct iommucfg_group *group)
 }
 
 static struct json_object *change(const struct iommucfg_group *group, const char *to,
-				  bool in_place, const char *rule, const char *file, int line)
+				  bool in_place, const char *method, const char *rule,
+				  const char *file, int line)
 {
 	struct json_object *o = json_object_new_object(), *r = json_object_new_object();
 
@@ -116,6 +117,7 @@ static struct json_object *change(const struct iommucfg_group *group, const char
 	json_object_object_add(o, "from", json_text(iommucfg_group_type_text(group)));
 	json_object_object_add(o, "to", json_text(to));
 	json_object_object_add(o, "in_place", json_object_new_boolean(in_place));
+	json_object_object_add(o, "method", json_text(method));
 	json_object_object_add(o, "rule", r);
 	json_object_object_add(o, "devices", devices(group));
 	return o;
@@ -128,7 +130,7 @@ static struct json_object *planned(const struct iommucfg_change *c)
 
 	rule = iommucfg_change_origin(c, &file, &line);
 	return change(iommucfg_change_group(c), iommucfg_type_name(iommucfg_change_to(c)),
-		      iommucfg_change_in_place(c), rule, file, line);
+		      iommucfg_change_in_place(c), iommucfg_change_method(c), rule, file, line);
 }
 
 static struct json_object *plan_of(const struct iommucfg_plan *plan)
@@ -437,7 +439,8 @@ long record_end(struct record *record, const char *name, const char *result, int
 			if (!a || !b || !strcmp(iommucfg_group_type_text(a),
 						iommucfg_group_type_text(b)))
 				continue;
-			o = change(a, iommucfg_group_type_text(b), false, NULL, NULL, -1);
+			o = change(a, iommucfg_group_type_text(b), false, NULL, NULL, NULL,
+				   -1);
 			json_object_array_add(changes, o);
 		}
 		json_object_object_add(plan, "changes", changes);

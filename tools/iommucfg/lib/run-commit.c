@@ -239,8 +239,10 @@ static int meanwhile(struct iommucfg_run *run)
 
 int ic_run_commit_start(struct iommucfg_run *run)
 {
-	int ret = start_child(run, false);
+	int ret;
 
+	ic_run_watch_pauses(run);
+	ret = start_child(run, false);
 	if (ret) {
 		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "system", -ret,
 				      "no process can be made for the commit: %s",
@@ -286,6 +288,7 @@ int ic_run_commit_step(struct iommucfg_run *run)
 	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "commit: %s", ret ? strerror(-ret) : "done");
 	if (!ret && run->second && run->working != run->second)
 		return commit_second(run);
+	ic_run_note_methods(run, ret);
 	if (!ret)
 		return IOMMUCFG_RUN_DONE;
 	if (iommucfg_txn_report(run->working, IOMMUCFG_REFUSED, run->problems) <= 0)

@@ -86,6 +86,7 @@ int ic_run_look_again(struct iommucfg_run *run)
 	options.skip_in_use = false;
 	options.only_look = false;
 	options.default_timeout = 0;
+	options.methods_of = run->plan;
 	if (iommucfg_topology_scan(run->ctx, &topology, run->problems))
 		goto out;
 	/* What cannot be read was said before; what could have been found counts. */

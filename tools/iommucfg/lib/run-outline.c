@@ -23,9 +23,9 @@ char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks)
 		if (blocks && !c->blocks)
 			continue;
 		group = iommucfg_change_group(c);
-		fprintf(f, "%u %s %s %d", iommucfg_group_number(group),
+		fprintf(f, "%u %s %s %s", iommucfg_group_number(group),
 			iommucfg_group_type_text(group), iommucfg_type_name(iommucfg_change_to(c)),
-			iommucfg_change_in_place(c));
+			*c->method ? c->method : "-");
 		for (j = 0; j < iommucfg_group_num_devices(group); j++) {
 			device = iommucfg_group_device(group, j);
 			driver = iommucfg_device_driver(device);

@@ -37,6 +37,8 @@ static int set_up(struct iommucfg_run *run, struct iommucfg_txn *txn, bool block
 		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words :
 							 words & ~IC_WORDS_BLOCK);
 	if (!ret)
+		ret = iommucfg_txn_set_disruption(txn, run->plan->options.disruption);
+	if (!ret)
 		ret = iommucfg_txn_set_confirm_timeout(txn, run->plan->options.confirm_timeout);
 	return ret ? ic_run_refused(run, "the transaction cannot be set up", ret) :
 		     IOMMUCFG_RUN_DONE;

@@ -667,6 +667,7 @@ void iommucfg_run_end(struct iommucfg_run *run, int status)
 
 	if (!run->result)
 		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
+	ic_run_unwatch(run);
 	ic_run_forget(run);
 	run->entry = record_plan_end(&by, run->plan, iommucfg_run_transaction(run), run->result,
 				     status, run->begun);

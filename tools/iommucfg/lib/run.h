@@ -74,6 +74,7 @@ struct iommucfg_run {
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
 	uint64_t before_question;	/* generation */
+	char instance[32];		/* of the kernel's traces, while there is one */
 	/* came out */
 	bool overtaken;
 	long entry;			/* of the history, or 0 */
@@ -113,12 +114,15 @@ int ic_run_stage_parts(struct iommucfg_run *run);
 int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
 void ic_run_forget(struct iommucfg_run *run);
 
-/* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c */
+/* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c, run-pause.c */
 char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks);
 int ic_run_look_again(struct iommucfg_run *run);
 int ic_run_lock(struct iommucfg_run *run);
 bool ic_run_lock_again(struct iommucfg_run *run);
 void ic_run_unlock(struct iommucfg_run *run);
+void ic_run_watch_pauses(struct iommucfg_run *run);
+void ic_run_note_methods(struct iommucfg_run *run, int ret);
+void ic_run_unwatch(struct iommucfg_run *run);
 int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);
 

@@ -356,6 +356,27 @@ int iommucfg_txn_set_confirm_timeout(struct iommucfg_txn *txn, long seconds)
 	return ic_write_attr(txn->fd, "confirm_timeout", buf);
 }
 
+int iommucfg_txn_set_disruption(struct iommucfg_txn *txn, enum iommucfg_disruption disruption)
+{
+	char buf[16];
+
+	if (faccessat(txn->fd, "disruption", F_OK, 0) && errno == ENOENT)
+		return disruption == IOMMUCFG_DISRUPTION_REBIND ? 0 : -EOPNOTSUPP;
+	snprintf(buf, sizeof(buf), "%s\n", iommucfg_disruption_name(disruption));
+	return ic_write_attr(txn->fd, "disruption", buf);
+}
+
+/* The limit that was set, or that of a module which knows none. */
+enum iommucfg_disruption ic_txn_disruption(const struct iommucfg_txn *txn)
+{
+	char word[16];
+	int parsed = -1;
+
+	if (ic_read_attr(txn->fd, "disruption", word, sizeof(word)) > 0)
+		parsed = iommucfg_disruption_parse(word);
+	return parsed < 0 ? IOMMUCFG_DISRUPTION_REBIND : (enum iommucfg_disruption)parsed;
+}
+
 int iommucfg_txn_stage(struct iommucfg_txn *txn, unsigned int group, enum iommucfg_type type)
 {
 	char path[32], word[32];

@@ -15,6 +15,7 @@ struct iommucfg_txn {
 #define OWN_PREFIX "iommucfg-"
 
 /* txn.c */
+enum iommucfg_disruption ic_txn_disruption(const struct iommucfg_txn *txn);
 bool ic_txn_has_word(const struct iommucfg_txn *txn, const char *word);
 
 /* txn-creator.c */

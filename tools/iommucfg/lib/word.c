@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The words of allow_in_use, and which uses they permit. */
+/* The words of disruption and allow_in_use, and which uses the latter permit. */
 #include <ctype.h>
 
 #include "internal.h"
@@ -42,6 +42,33 @@ const char *iommucfg_word_name(enum iommucfg_word word)
 		if (word == words[i].word)
 			return words[i].name;
 	return "never";
+}
+
+static const char *const disruptions[] = {
+	[IOMMUCFG_DISRUPTION_REBIND] = "rebind",
+	[IOMMUCFG_DISRUPTION_PAUSE] = "pause",
+	[IOMMUCFG_DISRUPTION_NONE] = "none",
+	NULL
+};
+
+const char *const *iommucfg_disruption_names(void)
+{
+	return disruptions;
+}
+
+int iommucfg_disruption_parse(const char *name)
+{
+	int i;
+
+	for (i = 0; disruptions[i]; i++)
+		if (!strcmp(name, disruptions[i]))
+			return i;
+	return -1;
+}
+
+const char *iommucfg_disruption_name(enum iommucfg_disruption disruption)
+{
+	return disruptions[disruption];
 }
 
 /* How much of a name is that of the disk: "sda1", "nvme0n1p2" without the partition. */

@@ -16,8 +16,11 @@
  * rollback, and `disk-up` is the report where a disk is in use by then. `state-error` has the errno name that reading a state fails with, and
  * `drivers` lines of "<device> <driver>", a driver's name being the rest of its line;
  * its blanks are escaped unless there is `raw-drivers`.
- * `method` has lines of "<group> <method>"; a group without one goes by rebind.
- * `no-disruption` makes it a module without the files disruption, step_timeout,
+ * `method` has lines of "<group> <method>"; a group without one goes in place from DMA to
+ * DMA-FQ, and else by rebind. While there is `both-ways` all from DMA-FQ to DMA go in place
+ * as well, as on a kernel with patches. `unpausable` has the numbers of groups that turn out
+ * to have something mapped when they are paused, and `silent` what is written to a trace
+ * instance while a commit runs. `no-disruption` makes it a module without the files disruption, step_timeout,
  * remaining and method.
  *
  * Of the standing rules, `no-standing` makes it a module that has none;
@@ -36,22 +39,6 @@
 
 #include "standin.h"
 
-#define MAX_TXNS	32
-#define MAX_GROUPS	1024
-
-struct group {
-	char number[16], type[16], before[64], status[32], method[16];
-};
-
-struct txn {
-	char name[80], state[16], allow[64], disruption[16], report[4096];
-	unsigned long expected, timeout, step_timeout, done, all;
-	time_t deadline;
-	struct group groups[MAX_GROUPS];
-	int n;
-	int used;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct txn txns[MAX_TXNS];
 static unsigned long generation = 1;
@@ -66,7 +53,6 @@ static const char *const txn_files[] = {
 static const char *const group_files[] = {
 	"type", "current_type", "devices", "status", "method", NULL
 };
-static const char *const methods[] = { "none", "pause", "rebind", NULL };
 
 int listed(const char *const *names, const char *name)
 {
@@ -93,7 +79,7 @@ int slurp(char *buf, size_t size, const char *format, const char *name)
 	return n;
 }
 
-static void type_of(const char *group, char *buf, size_t size)
+void type_of(const char *group, char *buf, size_t size)
 {
 	if (slurp(buf, size, "sys/kernel/iommu_groups/%s/type", group) < 0)
 		snprintf(buf, size, "unknown");
@@ -517,36 +503,6 @@ static void run_hook(const char *name)
 		fprintf(stderr, "standin: %s failed\n", name);
 }
 
-/* Each group's method, and whether the ceiling allows it. */
-static int choose_methods(struct txn *txn)
-{
-	char lines[4096] = "", type[64], number[32], method[16], *p;
-	int i, ret = 0, needed, ceiling = 0;
-
-	slurp(lines, sizeof(lines), "control/%s", "method");
-	while (methods[ceiling] && strcmp(methods[ceiling], txn->disruption))
-		ceiling++;
-	for (i = 0; i < txn->n; i++) {
-		type_of(txn->groups[i].number, type, sizeof(type));
-		strcpy(txn->groups[i].method, strcmp(type, txn->groups[i].type) ? "rebind" :
-		       "unchanged");
-		for (p = lines; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : "")
-			if (sscanf(p, "%31s %15s", number, method) == 2 &&
-			    !strcmp(number, txn->groups[i].number))
-				strcpy(txn->groups[i].method, method);
-		for (needed = 2; needed && strcmp(methods[needed], txn->groups[i].method); needed--)
-			;
-		if (needed <= ceiling)
-			continue;
-		ret = -EOPNOTSUPP;
-		snprintf(txn->report + strlen(txn->report),
-			 sizeof(txn->report) - strlen(txn->report),
-			 "%s - check EOPNOTSUPP the group needs disruption \"%s\"\n",
-			 txn->groups[i].number, methods[needed]);
-	}
-	return ret;
-}
-
 /* Of disks the kernel knows what no file tells. */
 static int opened(struct txn *txn)
 {
@@ -578,10 +534,11 @@ static int check(struct txn *txn)
 	for (i = 0; i < txn->n; i++)
 		if (!strcmp(txn->groups[i].type, "none"))
 			return -EINVAL;
+	choose_methods(txn);
 	ret = control(txn, "check");
 	if (!ret && !strstr(txn->allow, "block"))
 		ret = opened(txn);
-	return ret ? ret : choose_methods(txn);
+	return ret ? ret : check_disruption(txn);
 }
 
 /* Unlike the check that a commit begins with. */
@@ -639,10 +596,14 @@ static int commit(struct txn *txn)
 		type_of(txn->groups[i].number, txn->groups[i].before,
 			sizeof(txn->groups[i].before));
 		set_type(txn->groups[i].number, txn->groups[i].type);
-		strcpy(txn->groups[i].status, "changed");
+		strcpy(txn->groups[i].status, !strcmp(txn->groups[i].method, "in-place") ?
+		       "in-place" : "changed");
 		txn->done++;
 	}
 	ret = control(txn, "commit");
+	if (!ret)
+		ret = pause_groups(txn);
+	write_trace();
 	if (ret == -ECANCELED)
 		restore(txn, "staged");
 	else if (ret == -EIO)
@@ -726,7 +687,7 @@ static int write_option(struct txn *txn, const char *file, const char *word)
 			return -EINVAL;
 		txn->step_timeout = n;
 	} else if (!strcmp(file, "disruption")) {
-		if (!listed(methods, word))
+		if (!listed(disruptions, word))
 			return -EINVAL;
 		snprintf(txn->disruption, sizeof(txn->disruption), "%.15s", word);
 	} else {

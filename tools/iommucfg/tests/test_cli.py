@@ -367,7 +367,7 @@ def plan_system_files():
             f.write(GPU + 'default = "keep"; options = { confirm_timeout = 5; };')
         d = h.json("check", code=0)
         assert len(d["rules"]) == 1 and d["default"] == "identity"
-        assert d["options"] == {"confirm_timeout": 5, "allow_in_use": None, "settle": None,
+        assert d["options"] == {"confirm_timeout": 5, "allow_in_use": None, "settle": None, "disruption": None,
                                 "strict": None}
         assert d["rules"][0]["file"] == f"{h.root}/etc/iommucfg.conf"
         d = h.json("check", "-", input='default = "DMA-FQ";', code=0)
@@ -574,7 +574,7 @@ def status_of_saved_tree():
         assert t.pop("age") >= 0
         assert t["name"] == "night" and t["state"] == "unconfirmed"
         assert t["groups"] == [{"group": 1, "type": "identity", "current_type": "identity",
-                                "status": "changed"}]
+                                "status": "changed", "method": None}]
         assert [(x["device"], x["phase"], x["errno"]) for x in t["report"]] == [
             ("0000:01:00.0", "probe", "EAGAIN"), (None, None, None), (None, "verify", "EIO")], t
         (same,) = h.json("status", "night", code=0)["transactions"]

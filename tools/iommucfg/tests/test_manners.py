@@ -404,7 +404,7 @@ def methods_for_programs():
         h.control("method", "1 pause\n3 in-place\n")
         for command in (("set", "-n", "1", "identity", "5", "DMA-FQ"), ("set", "1", "identity", "5", "DMA-FQ")):
             d = h.json(*command)
-            assert [(c["group"], c["method"]) for c in d["changes"]] == [(1, "pause"), (5, "rebind")], d
+            assert [(c["group"], c["method"]) for c in d["changes"]] == [(1, "pause"), (5, "in-place")], d
         h.control("no-disruption", "")
         (c,) = h.json("set", "1", "DMA", code=0)["changes"]
         assert c["method"] is None, c

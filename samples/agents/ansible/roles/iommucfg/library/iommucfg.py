@@ -45,7 +45,11 @@ options:
     description: As --allow-in-use. Where it is not given the policy decides.
     type: list
     elements: str
-    choices: [net, block]
+    choices: [net, default-route, block, mounted, other]
+  disruption:
+    description: As --disruption. Where it is not given the policy decides.
+    type: str
+    choices: [none, pause, rebind]
   confirm_timeout:
     description: As --confirm-timeout. Where it is not given the policy decides.
     type: int
@@ -115,6 +119,8 @@ def words(module, action):
     if action in ("plan", "apply"):
         if p["allow_in_use"] is not None:
             argv += ["--allow-in-use", ",".join(p["allow_in_use"])]
+        if p["disruption"] is not None:
+            argv += ["--disruption", p["disruption"]]
         if p["confirm_timeout"] is not None:
             argv += ["--confirm-timeout", str(p["confirm_timeout"])]
         if p["skip_in_use"]:
@@ -159,6 +165,7 @@ def main():
             "candidate": {"type": "str"},
             "dest": {"type": "path"},
             "allow_in_use": {"type": "list", "elements": "str", "choices": ["net", "default-route", "block", "mounted", "other"]},
+            "disruption": {"type": "str", "choices": ["none", "pause", "rebind"]},
             "confirm_timeout": {"type": "int"},
             "settle": {"type": "int"},
             "skip_in_use": {"type": "bool", "default": False},
