@@ -11,7 +11,7 @@
  * transaction is staged, checked, and removed. That touches no group.
  */
 static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
-		      const struct run_options *options, bool blocks)
+		      const struct run_options *options, enum iommucfg_part part)
 {
 	const int block = IOMMUCFG_WORD_BLOCK | IOMMUCFG_WORD_MOUNTED;
 	int words = options->allow_in_use, ret;
@@ -21,14 +21,13 @@ static void ask_about(struct cli *cli, struct iommucfg_plan *plan,
 		return;
 	/* In a saved tree a new directory is no transaction. */
 	if (iommucfg_txn_state(txn) == IOMMUCFG_STATE_STAGED) {
-		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words : words & ~block);
-		if (!ret)
-			ret = iommucfg_txn_set_disruption(txn, options->disruption);
+		ret = iommucfg_txn_set_allow_in_use(txn, part == IOMMUCFG_PART_BLOCK ? words :
+							 words & ~block);
 		if (!ret)
 			ret = iommucfg_txn_set_confirm_timeout(txn,
 							       iommucfg_plan_confirm_timeout(plan));
 		if (!ret)
-			ret = iommucfg_txn_stage_part(txn, plan, blocks,
+			ret = iommucfg_txn_stage_part(txn, plan, part,
 						      iommucfg_plan_problems(plan));
 		if (ret > 0)
 			iommucfg_plan_check(plan, txn);
@@ -42,9 +41,10 @@ static void ask_kernel(struct cli *cli, struct iommucfg_plan *plan,
 {
 	if (!iommucfg_plan_num_changes(plan) || iommucfg_kernel_probe(cli->ctx, NULL))
 		return;
-	/* apply stages the two parts in two transactions. */
-	ask_about(cli, plan, options, false);
-	ask_about(cli, plan, options, true);
+	/* apply stages the parts in transactions of their own. */
+	ask_about(cli, plan, options, IOMMUCFG_PART_MAIN);
+	ask_about(cli, plan, options, IOMMUCFG_PART_BLOCK);
+	ask_about(cli, plan, options, IOMMUCFG_PART_PAUSE);
 }
 
 static int judge(const struct iommucfg_plan *plan)

@@ -171,15 +171,15 @@ int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan
 
 /**
  * iommucfg_txn_stage_part() - stage some changes of a plan
- * @blocks: those by which disks go away that are held or mounted, else the others
+ * @part: which
  *
- * The kernel's word "block" holds for a whole transaction: no disk of it is guarded.
- * So the changes that do not need the word go in another transaction, without it.
+ * Sets the limit of disruption as well; of the words of allow_in_use "block" is for
+ * IOMMUCFG_PART_BLOCK alone, without which no disk of a transaction is guarded.
  *
  * Return: how many were staged, or a negative errno after a problem.
  */
 int iommucfg_txn_stage_part(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
-			    bool blocks, struct iommucfg_problems *problems);
+			    enum iommucfg_part part, struct iommucfg_problems *problems);
 
 /**
  * iommucfg_txn_open_other() - the other part of a change that is two transactions

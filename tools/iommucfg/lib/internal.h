@@ -200,7 +200,8 @@ struct iommucfg_change {
 	char method[16];	/* as the kernel says; "" where it was not asked */
 	bool reverts_in_place;	/* changed in place, and back as well; false where not known */
 	bool ruled_out;		/* the kernel says that the group cannot take the type */
-	bool blocks;		/* disks in use go away: staged in the second transaction */
+	enum iommucfg_part part;
+	bool keeps_drivers;	/* paused, and must not be unbound instead */
 	const struct iommucfg_rule *rule;
 	const char *file;
 	int line;
@@ -322,6 +323,7 @@ int ic_unknown(struct iommucfg_topology *topology, const struct ic_devices *only
 	__attribute__((format(printf, 4, 5)));
 int ic_unread_warn(const struct iommucfg_topology *topology, struct iommucfg_problems *problems);
 int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *change);
+bool ic_unread_hides(const struct iommucfg_plan *plan, const struct iommucfg_change *change);
 void ic_unread_free(struct iommucfg_topology *topology);
 
 /* use*.c */
@@ -340,6 +342,11 @@ bool ic_word_permits(const struct iommucfg_plan_options *options,
 		     const struct iommucfg_device *device, const struct iommucfg_use *use);
 const char *ic_word_hint(const struct iommucfg_plan_options *options,
 			 const struct iommucfg_device *device, const struct iommucfg_use *use);
+
+/* plan-parts.c */
+void ic_plan_choose_parts(struct iommucfg_plan *plan);
+enum iommucfg_disruption ic_plan_limit(const struct iommucfg_plan *plan, enum iommucfg_part part);
+size_t ic_plan_count_part(const struct iommucfg_plan *plan, enum iommucfg_part part);
 
 /* plan.c, plan-guards.c, plan-method.c */
 int ic_plan_guards(struct iommucfg_plan *plan);

@@ -87,7 +87,7 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 			plan->unchanged++;
 		} else if (v.busy && !v.type && !v.disruption && !v.other && may_block) {
 			/* What only the kernel knows of may be a disk. */
-			change->blocks = true;
+			change->part = IOMMUCFG_PART_BLOCK;
 			ret = iommucfg_txn_unstage(txn, change->group->number);
 			if (ret)
 				return ret;

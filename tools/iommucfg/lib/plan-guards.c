@@ -208,10 +208,11 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 			continue;
 		}
 		if (ic_change_needs(change, plan->options.confirm_timeout) ==
-		    IOMMUCFG_DISRUPTION_REBIND)
-			change->blocks = needs_block(change);
+		    IOMMUCFG_DISRUPTION_REBIND && needs_block(change))
+			change->part = IOMMUCFG_PART_BLOCK;
 		i++;
 	}
+	ic_plan_choose_parts(plan);
 	return 0;
 }
 
@@ -315,11 +316,6 @@ enum iommucfg_disruption iommucfg_change_needs(const struct iommucfg_plan *plan,
 const char *iommucfg_change_method(const struct iommucfg_change *change)
 {
 	return *change->method ? change->method : NULL;
-}
-
-bool iommucfg_change_blocks(const struct iommucfg_change *change)
-{
-	return change->blocks;
 }
 
 const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *change)

@@ -26,7 +26,7 @@ static struct iommucfg_target *targets_of(const struct iommucfg_run *run,
 	*n = 0;
 	targets = calloc(changes->n + 1, sizeof(*targets));
 	for (i = 0; targets && i < changes->n; i++) {
-		if (is_second(run) && !changes->v[i]->blocks)
+		if (is_second(run) && changes->v[i]->part != run->second_part)
 			continue;
 		group = iommucfg_topology_find_group(topology, changes->v[i]->group->number);
 		if (group)
@@ -62,8 +62,8 @@ static int judge(struct iommucfg_run *run, const struct iommucfg_plan *now)
 
 static int compare(struct iommucfg_run *run, const struct iommucfg_plan *now)
 {
-	char *then = ic_plan_outline(run->plan, is_second(run));
-	char *text = ic_plan_outline(now, false);
+	char *then = ic_plan_outline(run->plan, is_second(run) ? (int)run->second_part : -1);
+	char *text = ic_plan_outline(now, -1);
 	bool same = then && text && !strcmp(then, text);
 
 	free(then);

@@ -4,8 +4,8 @@
 
 #include "run.h"
 
-/* @blocks: only what goes in a transaction of its own. */
-char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks)
+/* @part: an enum iommucfg_part, or -1 for all of it. */
+char *ic_plan_outline(const struct iommucfg_plan *plan, int part)
 {
 	const struct iommucfg_change *c;
 	const struct iommucfg_group *group;
@@ -20,7 +20,7 @@ char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks)
 		return NULL;
 	for (i = 0; plan && i < iommucfg_plan_num_changes(plan); i++) {
 		c = iommucfg_plan_change(plan, i);
-		if (blocks && !c->blocks)
+		if (part >= 0 && c->part != (enum iommucfg_part)part)
 			continue;
 		group = iommucfg_change_group(c);
 		fprintf(f, "%u %s %s %s", iommucfg_group_number(group),

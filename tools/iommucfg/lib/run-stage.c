@@ -2,7 +2,8 @@
 /*
  * The transactions of a run. Groups whose disks are held or mounted go in one of their
  * own: the kernel's word "block", which they need, holds for all of a transaction, and
- * another group's disk that is opened meanwhile would go as well.
+ * another group's disk that is opened meanwhile would go as well. So do groups that are in
+ * use and may be paused, but not rebound, where others are rebound.
  */
 #include <errno.h>
 
@@ -28,16 +29,14 @@ int ic_run_refused(struct iommucfg_run *run, const char *what, int ret)
 	return IOMMUCFG_RUN_REFUSED;
 }
 
-static int set_up(struct iommucfg_run *run, struct iommucfg_txn *txn, bool blocks)
+static int set_up(struct iommucfg_run *run, struct iommucfg_txn *txn, enum iommucfg_part part)
 {
 	int words = run->options.allow_in_use, ret;
 
 	ret = iommucfg_txn_set_generation(txn, run->generation);
 	if (!ret)
-		ret = iommucfg_txn_set_allow_in_use(txn, blocks ? words :
+		ret = iommucfg_txn_set_allow_in_use(txn, part == IOMMUCFG_PART_BLOCK ? words :
 							 words & ~IC_WORDS_BLOCK);
-	if (!ret)
-		ret = iommucfg_txn_set_disruption(txn, run->plan->options.disruption);
 	if (!ret)
 		ret = iommucfg_txn_set_confirm_timeout(txn, run->plan->options.confirm_timeout);
 	return ret ? ic_run_refused(run, "the transaction cannot be set up", ret) :
@@ -45,7 +44,7 @@ static int set_up(struct iommucfg_run *run, struct iommucfg_txn *txn, bool block
 }
 
 /* Makes a transaction, with its part of the plan in it, and has the kernel check it. */
-static int stage_part(struct iommucfg_run *run, const char *name, bool blocks,
+static int stage_part(struct iommucfg_run *run, const char *name, enum iommucfg_part part,
 		      struct iommucfg_txn **txn)
 {
 	int ret;
@@ -57,10 +56,10 @@ static int stage_part(struct iommucfg_run *run, const char *name, bool blocks,
 		ic_creator_write(run->ctx, iommucfg_txn_name(*txn), run->command, NULL);
 	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "transaction \"%s\", generation %llu",
 		   iommucfg_txn_name(*txn), (unsigned long long)run->generation);
-	ret = set_up(run, *txn, blocks);
+	ret = set_up(run, *txn, part);
 	if (ret)
 		return ret;
-	if (iommucfg_txn_stage_part(*txn, run->plan, blocks, run->problems) < 0)
+	if (iommucfg_txn_stage_part(*txn, run->plan, part, run->problems) < 0)
 		return IOMMUCFG_RUN_REFUSED;
 	ret = iommucfg_plan_check(run->plan, *txn);
 	if (!ret)
@@ -88,22 +87,22 @@ static void forget(struct iommucfg_run *run, struct iommucfg_txn *txn)
 	iommucfg_txn_unref(txn);
 }
 
-static size_t count_part(const struct iommucfg_run *run, bool blocks)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < run->plan->changes.n; i++)
-		n += run->plan->changes.v[i]->blocks == blocks;
-	return n;
-}
-
 /* "NAME-block", within what a name may have. */
-static void second_name(const struct iommucfg_run *run, char *buf, size_t size)
+static void second_name(const struct iommucfg_run *run, enum iommucfg_part part, char *buf,
+			size_t size)
 {
-	static const char suffix[] = "-block";
+	const char *suffix = part == IOMMUCFG_PART_BLOCK ? "-block" : "-pause";
 
 	snprintf(buf, size, "%.*s%s", (int)(IOMMUCFG_TXN_NAME_MAX - strlen(suffix)), run->name,
 		 suffix);
+}
+
+static int too_many(struct iommucfg_run *run)
+{
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", E2BIG,
+			      "groups that are in use and can only be paused, disks in use that go away, and other groups that are rebound do not go in one change: change some of them first, by \"iommucfg set\"");
+	ic_problem_cure(run->problems, "too-many-parts", NULL);
+	return IOMMUCFG_RUN_REFUSED;
 }
 
 static void link_parts(struct iommucfg_run *run)
@@ -114,30 +113,41 @@ static void link_parts(struct iommucfg_run *run)
 	ic_creator_write(run->ctx, second, run->command, &(struct ic_part){ first, false });
 }
 
-int ic_run_stage_parts(struct iommucfg_run *run)
+/* A part with changes in it: one more transaction, unless its check leaves none of them. */
+static int add_part(struct iommucfg_run *run, enum iommucfg_part part)
 {
 	char name[IOMMUCFG_TXN_NAME_MAX + 1];
-	int code = IOMMUCFG_RUN_DONE;
+	struct iommucfg_txn **txn = run->txn ? &run->second : &run->txn;
+	int code;
 
-	if (count_part(run, false))
-		code = stage_part(run, run->name, false, &run->txn);
-	/* The check may have found some that are to go in the other one. */
-	if (!code && run->txn && !count_part(run, false))
-		ic_run_forget(run);
-	if (!code && !run->txn && count_part(run, true)) {
-		code = stage_part(run, run->name, true, &run->txn);
-	} else if (!code && count_part(run, true)) {
-		if (run->name)
-			second_name(run, name, sizeof(name));
-		code = stage_part(run, run->name ? name : NULL, true, &run->second);
-		/* Or have left out what is in use. */
-		if (!code && !count_part(run, true)) {
-			forget(run, run->second);
-			run->second = NULL;
-		}
-		if (!code && run->second)
-			link_parts(run);
+	if (run->second)
+		return too_many(run);
+	if (run->txn)
+		run->second_part = part;
+	if (run->txn && run->name)
+		second_name(run, part, name, sizeof(name));
+	code = stage_part(run, run->txn && run->name ? name : run->name, part, txn);
+	/* It may have found that all are to go in a later one, or left out what is in use. */
+	if (!code && !ic_plan_count_part(run->plan, part)) {
+		forget(run, *txn);
+		*txn = NULL;
 	}
+	return code;
+}
+
+int ic_run_stage_parts(struct iommucfg_run *run)
+{
+	static const enum iommucfg_part parts[] = {
+		IOMMUCFG_PART_MAIN, IOMMUCFG_PART_BLOCK, IOMMUCFG_PART_PAUSE,
+	};
+	int code = IOMMUCFG_RUN_DONE;
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(*parts) && !code; i++)
+		if (ic_plan_count_part(run->plan, parts[i]))
+			code = add_part(run, parts[i]);
+	if (!code && run->second)
+		link_parts(run);
 	run->working = run->txn;
 	if (run->txn)
 		snprintf(run->transaction, sizeof(run->transaction), "%s",

@@ -534,7 +534,7 @@ void iommucfg_run_nothing(struct iommucfg_run *run)
 /* Where there was a question: is it what was shown? */
 static int compare(struct iommucfg_run *run)
 {
-	char *now = ic_plan_outline(run->plan, false);
+	char *now = ic_plan_outline(run->plan, -1);
 	bool same = now && run->shown && !strcmp(now, run->shown);
 
 	free(now);
@@ -549,7 +549,7 @@ static int compare(struct iommucfg_run *run)
 void iommucfg_run_again(struct iommucfg_run *run)
 {
 	if (!run->again)
-		run->shown = ic_plan_outline(run->plan, false);
+		run->shown = ic_plan_outline(run->plan, -1);
 	run->again = true;
 	ic_run_forget(run);
 	iommucfg_plan_unref(run->plan);

@@ -52,10 +52,11 @@ struct iommucfg_run {
 	enum ic_phase phase;
 	struct iommucfg_txn *txn;
 	/*
-	 * Groups whose disks go away have a transaction of their own, which is committed
+	 * Of changes that cannot be in one transaction the second part, which is committed
 	 * after the other one; NULL where all are in one.
 	 */
 	struct iommucfg_txn *second;
+	enum iommucfg_part second_part;
 	struct iommucfg_txn *working;	/* the one that is committed now, or was last */
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
@@ -115,7 +116,7 @@ int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
 void ic_run_forget(struct iommucfg_run *run);
 
 /* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c, run-pause.c */
-char *ic_plan_outline(const struct iommucfg_plan *plan, bool blocks);
+char *ic_plan_outline(const struct iommucfg_plan *plan, int part);
 int ic_run_look_again(struct iommucfg_run *run);
 int ic_run_lock(struct iommucfg_run *run);
 bool ic_run_lock_again(struct iommucfg_run *run);

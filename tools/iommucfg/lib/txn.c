@@ -424,7 +424,7 @@ int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan
 			    struct iommucfg_problems *problems)
 {
 	size_t i;
-	int ret = 0;
+	int ret = iommucfg_txn_set_disruption(txn, plan->options.disruption);
 
 	for (i = 0; i < plan->changes.n && !ret; i++)
 		ret = stage_change(txn, plan->changes.v[i], problems);
@@ -432,13 +432,17 @@ int iommucfg_txn_stage_plan(struct iommucfg_txn *txn, const struct iommucfg_plan
 }
 
 int iommucfg_txn_stage_part(struct iommucfg_txn *txn, const struct iommucfg_plan *plan,
-			    bool blocks, struct iommucfg_problems *problems)
+			    enum iommucfg_part part, struct iommucfg_problems *problems)
 {
-	int n = 0, ret = 0;
 	size_t i;
+	int n = 0, ret;
 
+	ret = iommucfg_txn_set_disruption(txn, ic_plan_limit(plan, part));
+	if (ret)
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", -ret,
+				      "the limit of disruption cannot be set: %s", strerror(-ret));
 	for (i = 0; i < plan->changes.n && !ret; i++) {
-		if (plan->changes.v[i]->blocks != blocks)
+		if (plan->changes.v[i]->part != part)
 			continue;
 		ret = stage_change(txn, plan->changes.v[i], problems);
 		n++;

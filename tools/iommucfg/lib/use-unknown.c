@@ -136,6 +136,25 @@ static const char *refuses(const struct iommucfg_plan_options *options, const st
 	return NULL;
 }
 
+/* Can what is not known be about the group of @change? */
+static bool concerns(const struct ic_unread *u, const struct iommucfg_change *change)
+{
+	return !u->device || (u->device->group == change->group && ic_is_released(u->device));
+}
+
+/* Is it not known of the group whether it is in use in a way that is not permitted? */
+bool ic_unread_hides(const struct iommucfg_plan *plan, const struct iommucfg_change *change)
+{
+	const struct iommucfg_topology *topology = plan->topology;
+	size_t i;
+
+	for (i = 0; i < topology->num_unreads; i++)
+		if (concerns(&topology->unreads[i], change) &&
+		    refuses(&plan->options, &topology->unreads[i]))
+			return true;
+	return false;
+}
+
 /*
  * Returns if it cannot be told whether the group of @change is in use: an error, or a
  * warning where it is left out because of that.
@@ -150,7 +169,7 @@ int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *ch
 
 	for (i = 0; i < topology->num_unreads; i++) {
 		u = &topology->unreads[i];
-		if (u->device && (u->device->group != change->group || !ic_is_released(u->device)))
+		if (!concerns(u, change))
 			continue;
 		hint = refuses(&plan->options, u);
 		if (!hint || (last && is_same(last, u)))

@@ -262,4 +262,41 @@ def cannot_be_paused():
         assert d["result"] == "restored" and "mappings" in d["problems"][0]["message"], d
 
 
+@test
+def never_rebound_instead():
+    """What may be paused only, as it is in use, is not rebound when that fails."""
+    alone, mixed = ("set", "3", "identity"), ("set", "3", "identity", "5", "identity")
+    # Without the word the kernel itself guards an interface that is up, which the stand-in does not.
+    for args, words, code in (
+            (alone, ["--allow-in-use", "net"], 4), (mixed, ["--allow-in-use", "net"], 4),
+            (alone, ["--allow-in-use", "default-route"], 0), (mixed, ["--allow-in-use", "default-route"], 0),
+            (mixed, ["--allow-in-use", "net", "--disruption", "pause", "--skip-in-use"], 4)):
+        with Host(True) as h:
+            h.control("method", "3 pause\n")
+            h.control("unpausable", "3")
+            d = h.json(*args, *words, "--name", "a", "--settle", "0", code=code)
+            assert h.type(3) == ("DMA" if code else "identity"), (args, words, d)
+            assert h.type(5) == ("identity" if args == mixed and not code else "DMA"), d
+            assert h.transactions() == [], d
+            assert any("mappings" in p["message"] for p in d["problems"]), d
+    # Where it works the two are one change.
+    with Host(True) as h:
+        h.control("method", "3 pause\n")
+        h.control("hold")
+        p = h.start(*mixed, "--allow-in-use", "net", "--name", "a")
+        h.wait_state("committing", "a")
+        assert h.transactions() == ["a", "a-pause"]
+        with open(f"{h.iommu}/a/disruption") as f, open(f"{h.iommu}/a-pause/disruption") as g:
+            assert (f.read(), g.read()) == ("rebind\n", "pause\n")
+        assert [n for n in os.listdir(f"{h.iommu}/a-pause") if n.isdigit()] == ["3"]
+        h.release()
+        p.communicate()
+        assert p.returncode == 0 and h.type(3) == h.type(5) == "identity" and h.transactions() == []
+    # Three parts are too many.
+    with Host(True) as h:
+        h.control("method", "3 pause\n")
+        d = h.json(*mixed, "9", "DMA", "--allow-in-use", "net,mounted", code=3)
+        assert d["problems"][0]["code"] == "too-many-parts" and h.type(5) == "DMA" and h.transactions() == [], d
+
+
 sys.exit(main("method"))
