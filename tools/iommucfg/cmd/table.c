@@ -199,17 +199,18 @@ static int width_of(const char *text)
 	return widest;
 }
 
-static int table_width(struct table *t)
+/* The table as it would be printed without colours; NULL where that fails. */
+static char *table_text(struct table *t)
 {
 	char *text = NULL;
-	int width = 0;
 
 	scols_table_enable_colors(t->scols, 0);
-	if (!scols_print_table_to_string(t->scols, &text) && text)
-		width = width_of(text);
+	if (scols_print_table_to_string(t->scols, &text)) {
+		free(text);
+		text = NULL;
+	}
 	scols_table_enable_colors(t->scols, cli_color(t->cli, stdout));
-	free(text);
-	return width;
+	return text;
 }
 
 /* Each line of a text, where it is longer, to @width cells with an ellipsis at the end. */
@@ -240,10 +241,11 @@ static char *shorten(const char *text, int width)
 	return fclose(f) ? NULL : out;
 }
 
-/* Of the texts in a column. */
+/* Of the texts in a column, with the lines of the tree. */
 static int column_width(struct table *t, struct libscols_column *column)
 {
 	struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+	bool tree = scols_column_is_tree(column);
 	struct libscols_line *line;
 	int width = 0, w;
 	const char *data;
@@ -251,6 +253,8 @@ static int column_width(struct table *t, struct libscols_column *column)
 	while (iter && !scols_table_next_line(t->scols, iter, &line)) {
 		data = scols_line_get_column_data(line, column);
 		w = data ? width_of(data) : 0;
+		if (tree && scols_line_get_parent(line))
+			w += 2;
 		if (w > width)
 			width = w;
 	}
@@ -304,14 +308,32 @@ static int cut_widest(struct table *t, int step, int excess)
 	return excess;
 }
 
-/* Leaves a column out. Returns how much narrower the table is, with the blank between. */
-static int hide_column(struct table *t, size_t id)
+/* With its heading. */
+static int whole_width(struct table *t, size_t id)
 {
 	int width = column_width(t, t->by_id[id]), heading = strlen(t->columns[id].name);
 
+	return width > heading ? width : heading;
+}
+
+/* Leaves a column out. Returns how much narrower the table is, with the blank between. */
+static int hide_column(struct table *t, size_t id)
+{
 	scols_column_set_flags(t->by_id[id], SCOLS_FL_HIDDEN |
 			       scols_column_get_flags(t->by_id[id]));
-	return (width > heading ? width : heading) + 1;
+	return whole_width(t, id) + 1;
+}
+
+/* Of the table, by its columns. */
+static int sum_of_widths(struct table *t)
+{
+	int sum = -1;
+	size_t i;
+
+	for (i = 0; i < t->num_columns; i++)
+		if (t->by_id[i] && !scols_column_is_hidden(t->by_id[i]))
+			sum += whole_width(t, i) + 1;
+	return sum;
 }
 
 /* Takes @excess cells out of the table, if it can; false where nothing was left to take. */
@@ -331,25 +353,41 @@ static bool narrow(struct table *t, int excess)
 	return excess < before;
 }
 
-/* Only the whole table tells its width, and to print one takes its time if it is long. */
-static void fit(struct table *t, int width)
+/*
+ * Only the printed table tells its width for certain, and to print a long one takes its time:
+ * the sum of its columns comes first. Returns the text that fits, or what was printed last.
+ */
+static char *fit(struct table *t, int width)
 {
+	char *text;
 	int excess;
 
 	do {
-		excess = table_width(t) - width;
+		excess = sum_of_widths(t) - width;
 	} while (excess > 0 && narrow(t, excess));
+	for (;;) {
+		text = table_text(t);
+		excess = text ? width_of(text) - width : 0;
+		if (excess <= 0 || !narrow(t, excess))
+			return text;
+		free(text);
+	}
 }
 
 /* Prints and releases it. */
 int table_print(struct table *t)
 {
-	int ret;
+	char *text = NULL;
+	int ret = 0;
 
 	/* What is for a program has all that there is. */
 	if (!t->cli->raw)
-		fit(t, terminal_width(STDOUT_FILENO));
-	ret = scols_print_table(t->scols);
+		text = fit(t, terminal_width(STDOUT_FILENO));
+	if (!text || cli_color(t->cli, stdout))
+		ret = scols_print_table(t->scols);
+	else if (*text)
+		ret = puts(text) == EOF;
+	free(text);
 	table_free(t);
 	return ret;
 }
