@@ -208,22 +208,6 @@ bool iommucfg_change_in_place(const struct iommucfg_change *change);
  */
 const char *iommucfg_change_method(const struct iommucfg_change *change);
 
-/**
- * enum iommucfg_part - the changes that go in one transaction
- * @IOMMUCFG_PART_MAIN: most of them
- * @IOMMUCFG_PART_BLOCK: those by which disks go away that are held or mounted: the kernel's
- *	word "block", which they need, holds for a whole transaction
- * @IOMMUCFG_PART_PAUSE: those whose drivers are paused, as what is in use does not permit more,
- *	where others are unbound: the limit of disruption holds for a whole transaction
- *
- * A run has two parts at most.
- */
-enum iommucfg_part {
-	IOMMUCFG_PART_MAIN	= 0,
-	IOMMUCFG_PART_BLOCK	= 1,
-	IOMMUCFG_PART_PAUSE	= 2,
-};
-
 /** iommucfg_change_part() - which it goes in, see iommucfg_txn_stage_part() */
 enum iommucfg_part iommucfg_change_part(const struct iommucfg_change *change);
 
