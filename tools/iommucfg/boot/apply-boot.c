@@ -53,14 +53,18 @@ static void loud_skipped(struct run *run)
 {
 	const struct iommucfg_change *change;
 	const struct iommucfg_group *group;
+	bool limit;
 	size_t i;
 
 	for (i = 0; run->plan && i < iommucfg_plan_num_skipped(run->plan); i++) {
 		change = iommucfg_plan_skipped(run->plan, i);
 		group = iommucfg_change_group(change);
-		iommucfg_problems_add(run->cli->problems, IOMMUCFG_WARNING, "in-use", EBUSY,
-				      "group %u is in use and stays %s: the policy wants %s",
+		limit = iommucfg_change_over_limit(change);
+		iommucfg_problems_add(run->cli->problems, IOMMUCFG_WARNING,
+				      limit ? "disruption" : "in-use", limit ? EOPNOTSUPP : EBUSY,
+				      "group %u %s and stays %s: the policy wants %s",
 				      iommucfg_group_number(group),
+				      limit ? "needs more than the policy's disruption" : "is in use",
 				      iommucfg_group_type_text(group),
 				      iommucfg_type_name(iommucfg_change_to(change)));
 	}
@@ -122,7 +126,8 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	};
 	if (iommucfg_policy_allow_in_use(policy) >= 0)
 		run->options.allow_in_use = iommucfg_policy_allow_in_use(policy);
-	if (iommucfg_policy_disruption(policy) >= 0)
+	/* Before drivers are bound there is nothing to disturb. */
+	if (!run->detach && iommucfg_policy_disruption(policy) >= 0)
 		run->options.disruption = iommucfg_policy_disruption(policy);
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);

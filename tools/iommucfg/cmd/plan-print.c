@@ -185,9 +185,20 @@ static void print_methods(const struct iommucfg_plan *plan)
 		puts("The kernel was not asked how: it may do with less.");
 }
 
+/* How many were left out for the limit of disruption. */
+static size_t count_over_limit(const struct iommucfg_plan *plan)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < iommucfg_plan_num_skipped(plan); i++)
+		n += iommucfg_change_over_limit(iommucfg_plan_skipped(plan, i));
+	return n;
+}
+
 static void print_summary(const struct iommucfg_plan *plan)
 {
 	size_t i, n = iommucfg_plan_num_changes(plan), count[NUM_METHODS] = { 0 };
+	size_t skipped = iommucfg_plan_num_skipped(plan), over = count_over_limit(plan);
 	char *text = describe_plural(n, "group");
 
 	for (i = 0; i < n; i++)
@@ -197,8 +208,10 @@ static void print_summary(const struct iommucfg_plan *plan)
 		printf(", %zu of them in place", count[IN_PLACE]);
 	if (count[PAUSE])
 		printf(", %zu of them by pause", count[PAUSE]);
-	if (iommucfg_plan_num_skipped(plan))
-		printf(", %zu skipped because in use", iommucfg_plan_num_skipped(plan));
+	if (skipped > over)
+		printf(", %zu skipped because in use", skipped - over);
+	if (over)
+		printf(", %zu skipped because of disruption", over);
 	printf(", %zu unchanged.\n", iommucfg_plan_unchanged(plan));
 	free(text);
 	if (n && iommucfg_plan_confirm_timeout(plan))
@@ -290,8 +303,8 @@ void plan_print_verdict(struct cli *cli, const struct iommucfg_plan *plan)
 	if (!changes && !skipped)
 		printf("%s would have nothing to do.\n", command);
 	else if (skipped)
-		printf("%s would change %s and leave out %zu in use.\n", command,
-		       groups ? groups : "", skipped);
+		printf("%s would change %s and leave out %zu%s.\n", command, groups ? groups : "",
+		       skipped, count_over_limit(plan) ? "" : " in use");
 	else
 		printf("%s would change %s.\n", command, groups ? groups : "");
 	free(groups);

@@ -208,6 +208,9 @@ bool iommucfg_change_in_place(const struct iommucfg_change *change);
  */
 const char *iommucfg_change_method(const struct iommucfg_change *change);
 
+/** iommucfg_change_over_limit() - was it left out as it needs more disruption than is allowed? */
+bool iommucfg_change_over_limit(const struct iommucfg_change *change);
+
 /** iommucfg_change_part() - which it goes in, see iommucfg_txn_stage_part() */
 enum iommucfg_part iommucfg_change_part(const struct iommucfg_change *change);
 

@@ -199,6 +199,7 @@ struct iommucfg_change {
 	bool in_place, is_default;
 	char method[16];	/* as the kernel says; "" where it was not asked */
 	bool reverts_in_place;	/* changed in place, and back as well; false where not known */
+	bool over_limit;	/* skipped for the limit of disruption */
 	bool ruled_out;		/* the kernel says that the group cannot take the type */
 	enum iommucfg_part part;
 	bool keeps_drivers;	/* paused, and must not be unbound instead */

@@ -96,6 +96,7 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 			continue;
 		} else if ((v.busy || v.disruption) && !v.type && !v.other &&
 			   plan->options.skip_in_use) {
+			change->over_limit = v.disruption;
 			ret = ic_change_add(&plan->skipped, change);
 			if (ret)
 				return ret;

@@ -168,14 +168,15 @@ static int judge_uses(struct iommucfg_plan *plan, const struct iommucfg_change *
 	return ret < 0 || unknown < 0 ? (ret < 0 ? ret : unknown) : ret | unknown;
 }
 
-static int judge(struct iommucfg_plan *plan, const struct iommucfg_change *change)
+static int judge(struct iommucfg_plan *plan, struct iommucfg_change *change)
 {
 	int ret = 1;
 
 	if (plan->no_disruption ||
 	    !is_too_disruptive(plan, change, plan->options.confirm_timeout))
 		return judge_uses(plan, change);
-	if (!plan->options.skip_in_use)
+	change->over_limit = plan->options.skip_in_use;
+	if (!change->over_limit)
 		ret = refuse_disruption(plan, change);
 	return ret < 0 ? ret : 1;
 }
@@ -311,6 +312,11 @@ enum iommucfg_disruption iommucfg_change_needs(const struct iommucfg_plan *plan,
 					       const struct iommucfg_change *change)
 {
 	return ic_change_needs(change, plan->options.confirm_timeout);
+}
+
+bool iommucfg_change_over_limit(const struct iommucfg_change *change)
+{
+	return change->over_limit;
 }
 
 const char *iommucfg_change_method(const struct iommucfg_change *change)

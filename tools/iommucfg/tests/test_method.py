@@ -109,6 +109,8 @@ def limited():
                     d = h.json(*command, code=2)
                     assert [c["group"] for c in d["skipped"]] == [int(group)] and not d["changes"], d
                     assert "disruption" not in [p["kind"] for p in d["problems"]], d
+                out = h.run("set", *args, "--skip-in-use", "-n", code=2).out
+                assert "1 skipped because of disruption" in out and "leave out 1." in out, out
                 assert h.type(group) == before and h.transactions() == []
     with Host() as h:
         assert "did you mean \"pause\"" in h.run("set", "1", "DMA", "--disruption", "pauze", code=1).err
@@ -144,6 +146,20 @@ def limited_by_the_policy():
         h.control("check", "EOPNOTSUPP\n1 - check EOPNOTSUPP its IOMMU has no identity domain\n")
         d = h.json("apply", p, code=1)
         assert [x["kind"] for x in d["problems"]] == ["kernel"], d
+
+
+@test
+def limited_at_boot():
+    """Once drivers are bound; in the initramfs there is nothing to disturb."""
+    for early in (True, False):
+        with Host(True) as h:
+            os.makedirs(f"{h.root}/etc", exist_ok=True)
+            with open(f"{h.root}/etc/iommucfg.conf", "w") as f:
+                f.write('rules = ( { name = "g"; match = { vendor = 0x10de; }; type = "identity"; } ); '
+                        'options = { disruption = "pause"; };')
+            r = h.run("apply", "--boot", *(["--initramfs"] if early else []), code=0 if early else 2)
+            assert h.type(1) == ("identity" if early else "DMA-FQ"), r
+            assert early or "disruption" in r.err, r
 
 
 @test
