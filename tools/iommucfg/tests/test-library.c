@@ -193,7 +193,7 @@ static void test_roots(void **state)
 static void test_policy_text(void **state)
 {
 	static const char *const policies[] = {
-		"", "default = \"DMA-FQ\";", "options = { settle = 0; allow_in_use = [ ]; };",
+		"", "default = \"DMA-FQ\";", "options = { disruption = \"none\"; };", "options = { settle = 0; allow_in_use = [ ]; };",
 		"rules = ( { name = \"a\\\"\\\\b\\x01\\n\xc3\xa9\"; match = { device = \"01:00.[0-1]\"; "
 		"bus = \"pci\"; path = ( \"00:1c.4/*\", \"x\\\\\\\\*\" ); }; type = \"DMA\"; priority = -3; } );",
 		"rules = ( { name = \"b\"; match = { vendor = ( \"8086\", 0x10de ); device_id = 0; "
@@ -226,6 +226,7 @@ static void test_policy_text(void **state)
 					    iommucfg_rule_name(iommucfg_policy_rule(b, j)));
 		assert_int_equal(iommucfg_policy_allow_in_use(a), iommucfg_policy_allow_in_use(b));
 		assert_int_equal(iommucfg_policy_settle(a), iommucfg_policy_settle(b));
+		assert_int_equal(iommucfg_policy_disruption(a), iommucfg_policy_disruption(b));
 		free(first);
 		free(second);
 		iommucfg_policy_unref(a);

@@ -268,6 +268,37 @@ static void test_guards(void **state)
 	assert_int_equal(iommucfg_problems_count(iommucfg_plan_problems(f.plan)), 1);
 }
 
+/* Where the kernel cannot be asked: what every kernel does, and no more. */
+static void test_disruption(void **state)
+{
+	struct iommucfg_plan_options options = { .disruption = IOMMUCFG_DISRUPTION_NONE };
+	const char *unused = "rules = (" RULE("a", "device = \"05:00.0\";", "identity", "") ");";
+	const char *fq = "rules = (" RULE("a", "device = \"05:00.0\";", "DMA-FQ", "") ");";
+	const struct iommucfg_change *change;
+
+	(void)state;
+	make_plan(unused, &options);
+	change = iommucfg_plan_change(f.plan, 0);
+	assert_null(iommucfg_change_method(change));
+	assert_int_equal(iommucfg_change_needs(f.plan, change), IOMMUCFG_DISRUPTION_REBIND);
+	assert_string_equal(iommucfg_problem_kind(iommucfg_problems_get(
+		iommucfg_plan_problems(f.plan), 1)), "disruption");
+	options.skip_in_use = true;
+	make_plan(unused, &options);
+	assert_int_equal(iommucfg_plan_num_skipped(f.plan), 1);
+	assert_true(iommucfg_change_over_limit(iommucfg_plan_skipped(f.plan, 0)));
+	make_plan(fq, &options);
+	change = iommucfg_plan_change(f.plan, 0);
+	assert_int_equal(iommucfg_change_needs(f.plan, change), IOMMUCFG_DISRUPTION_NONE);
+	options.confirm_timeout = 1;
+	make_plan(fq, &options);
+	assert_int_equal(iommucfg_plan_num_changes(f.plan), 0);
+	assert_int_equal(iommucfg_change_needs(f.plan, iommucfg_plan_skipped(f.plan, 0)),
+			 IOMMUCFG_DISRUPTION_REBIND);
+	assert_int_equal(iommucfg_disruption_parse("pause"), IOMMUCFG_DISRUPTION_PAUSE);
+	assert_int_equal(iommucfg_disruption_parse("Pause"), -1);
+}
+
 /* Each use has the word that permits it. */
 static void test_words(void **state)
 {
@@ -410,7 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_match), TEST(test_priority), TEST(test_conflict), TEST(test_required),
-		TEST(test_default), TEST(test_guards), TEST(test_words), TEST(test_targets),
+		TEST(test_default), TEST(test_guards), TEST(test_disruption), TEST(test_words), TEST(test_targets),
 		TEST(test_find), TEST(test_save),
 		cmocka_unit_test(test_order_of_release),
 		cmocka_unit_test_prestate_setup_teardown(test_large, setup, teardown, (char *)"large"),
