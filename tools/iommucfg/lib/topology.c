@@ -14,26 +14,43 @@
 
 #define GROUPS_DIR	"kernel/iommu_groups"
 
+/* "8086:10D3" after KEY, or "C0330" for one number; true where the line has it. */
+static bool parse_ids(const char *line, const char *key, long *first, long *second)
+{
+	size_t length = strlen(key);
+	unsigned long a, b = 0;
+	char *end;
+
+	if (strncmp(line, key, length))
+		return false;
+	errno = 0;
+	a = strtoul(line + length, &end, 16);
+	if (end == line + length || (second && *end != ':'))
+		return false;
+	if (second)
+		b = strtoul(end + 1, &end, 16);
+	if (errno || a > UINT_MAX || b > UINT_MAX)
+		return false;
+	*first = a;
+	if (second)
+		*second = b;
+	return true;
+}
+
 /* uevent is one read for what takes six otherwise. */
 static int parse_uevent(struct iommucfg_device *device, char *text)
 {
-	unsigned int a, b;
 	char *line, *save;
 
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (sscanf(line, "PCI_CLASS=%x", &a) == 1) {
-			device->class = a;
-		} else if (sscanf(line, "PCI_ID=%x:%x", &a, &b) == 2) {
-			device->vendor = a;
-			device->device = b;
-		} else if (sscanf(line, "PCI_SUBSYS_ID=%x:%x", &a, &b) == 2) {
-			device->subvendor = a;
-			device->subdevice = b;
-		} else if (!strncmp(line, "MODALIAS=", 9)) {
+		if (!strncmp(line, "MODALIAS=", 9)) {
 			free(device->modalias);
 			if (ic_strdup(&device->modalias, line + 9))
 				return -ENOMEM;
 			device->modalias_read = true;
+		} else if (!parse_ids(line, "PCI_CLASS=", &device->class, NULL) &&
+			   !parse_ids(line, "PCI_ID=", &device->vendor, &device->device)) {
+			parse_ids(line, "PCI_SUBSYS_ID=", &device->subvendor, &device->subdevice);
 		}
 	}
 	device->ids_read = device->class >= 0 && device->vendor >= 0 && device->subvendor >= 0;
