@@ -110,7 +110,7 @@ static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
 	HELP_TABLE
 	"Columns: NAME STATE REMAINING AGE PROGRESS PID UID COMMAND GROUP TYPE CURRENT\n"
-	"         STATUS\n";
+	"         STATUS METHOD\n";
 static const char help_standing[] =
 	"Shows the kernel's standing rules, which apply fills from the system's policy,\n"
 	"and the devices that came since and did not get what a rule says.\n\n"

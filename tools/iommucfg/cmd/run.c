@@ -443,7 +443,8 @@ static void print_methods(struct run *run)
 	const struct iommucfg_change *change;
 	const struct iommucfg_group *group;
 	const char *method;
-	char text[160] = "";
+	char text[256] = "";
+	int length = 0;
 
 	for (i = 0; i < n; i++) {
 		change = iommucfg_plan_change(run->plan, i);
@@ -467,11 +468,19 @@ static void print_methods(struct run *run)
 	}
 	if (!in_place && !paused)
 		return;
+	n -= in_place + paused;
+	if (in_place)
+		length = snprintf(text, sizeof(text), "%zu in place", in_place);
+	if (paused)
+		length += snprintf(text + length, sizeof(text) - length, "%s%zu with paused drivers",
+				   length ? ", " : "", paused);
+	if (n)
+		length += snprintf(text + length, sizeof(text) - length, ", %zu with drivers unbound",
+				   n);
 	if (worst)
-		snprintf(text, sizeof(text), "; no device was silent for longer than %.64s: %.1f ms",
-			 iommucfg_device_name(worst), iommucfg_device_silent(worst) / 1000.0);
-	cli_note(run->cli, "%zu in place, %zu with paused drivers, %zu with drivers unbound%s",
-		 in_place, paused, n - in_place - paused, text);
+		snprintf(text + length, sizeof(text) - length, "; silent for %.1f ms at most: %.64s",
+			 iommucfg_device_silent(worst) / 1000.0, iommucfg_device_name(worst));
+	cli_note(run->cli, "%s", text);
 }
 
 static void print_end(struct run *run, const char *result, int code)

@@ -10,7 +10,7 @@
 
 enum {
 	COL_NAME, COL_STATE, COL_REMAINING, COL_AGE, COL_PROGRESS, COL_PID, COL_UID, COL_COMMAND,
-	COL_GROUP, COL_TYPE, COL_CURRENT, COL_STATUS,
+	COL_GROUP, COL_TYPE, COL_CURRENT, COL_STATUS, COL_METHOD,
 };
 
 static const struct column columns[] = {
@@ -26,6 +26,7 @@ static const struct column columns[] = {
 	[COL_TYPE] = { "TYPE" },
 	[COL_CURRENT] = { "CURRENT" },
 	[COL_STATUS] = { "STATUS" },
+	[COL_METHOD] = { "METHOD" },
 };
 
 static const char *state_color(enum iommucfg_state state)
@@ -111,6 +112,8 @@ static void group_line(struct table *t, struct libscols_line *parent, struct iom
 		table_set(t, line, COL_CURRENT, value);
 	if (!iommucfg_txn_group_attr(txn, group, "status", value, sizeof(value)))
 		table_set(t, line, COL_STATUS, value);
+	if (!iommucfg_txn_group_attr(txn, group, "method", value, sizeof(value)))
+		table_set(t, line, COL_METHOD, value);
 }
 
 static void txn_lines(struct table *t, struct iommucfg_txn *txn)

@@ -115,15 +115,18 @@ static int leave_out(struct iommucfg_plan *plan, struct iommucfg_txn *txn,
 	return n;
 }
 
-/* Has the plan said of this device already that it is in use? */
+/* Has the plan said this already of the device, or of the group? */
 static bool is_known(const struct iommucfg_plan *plan, const struct iommucfg_problem *p)
 {
+	const char *kind = is_errno(p, "EBUSY") ? "in-use" : p->kind;
 	const struct iommucfg_problem *q;
 	size_t i;
 
-	for (i = 0; is_errno(p, "EBUSY") && i < plan->problems->n; i++) {
+	if (strcmp(kind, "in-use") && strcmp(kind, "disruption"))
+		return false;
+	for (i = 0; i < plan->problems->n; i++) {
 		q = &plan->problems->v[i];
-		if (q->group == p->group && !strcmp(q->kind, "in-use") &&
+		if (q->group == p->group && !strcmp(q->kind, kind) &&
 		    (!p->device || !q->device || !strcmp(p->device, q->device)))
 			return true;
 	}
@@ -140,8 +143,6 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 
 	for (i = 0; i < report->n && !ret; i++) {
 		p = report->v[i];
-		if (is_known(plan, &p))
-			continue;
 		for (j = 0; j < plan->changes.n; j++) {
 			change = plan->changes.v[j];
 			if (change->group->number != p.group)
@@ -155,7 +156,8 @@ static int take_over(struct iommucfg_plan *plan, const struct iommucfg_problems 
 			p.line = change->line;
 			p.rule = change->rule ? change->rule->name : NULL;
 		}
-		ret = ic_problems_copy(plan->problems, &p);
+		if (!is_known(plan, &p))
+			ret = ic_problems_copy(plan->problems, &p);
 	}
 	return ret;
 }

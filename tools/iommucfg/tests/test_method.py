@@ -104,7 +104,8 @@ def limited():
                 d = h.json("set", *args, code=3)
                 (p,) = [p for p in d["problems"] if p["severity"] != "warning"]
                 assert (p["kind"], p["errno"], d["result"]) == ("disruption", "EOPNOTSUPP", "refused"), d
-                assert "disruption" in [p["kind"] for p in h.json("set", *args, "-n", code=2)["problems"]]
+                kinds = [p["kind"] for p in h.json("set", *args, "-n", code=2)["problems"]]
+                assert kinds.count("disruption") == 1, kinds
                 for command in ("set", *args, "--skip-in-use"), ("set", *args, "--skip-in-use", "-n"):
                     d = h.json(*command, code=2)
                     assert [c["group"] for c in d["skipped"]] == [int(group)] and not d["changes"], d
@@ -252,8 +253,7 @@ def what_was_done():
         h.control("method", "1 pause\n3 pause\n")
         r = h.run("undo", "-v", "--name", "a", code=0)
         text = " ".join(r.err.split())
-        assert "0 in place, 2 with paused drivers, 1 with drivers unbound" in text, r
-        assert "no device was silent for longer than 0000:01:00.1: 84.0 ms" in text, r
+        assert ": 2 with paused drivers, 1 with drivers unbound; silent for 84.0 ms at most: 0000:01:00.1" in text, r
         assert "group 1: 0000:01:00.0 was silent for 12.8 ms" in text, r
     # Nothing to say where drivers were unbound, as ever.
     with Host(True) as h:
