@@ -25,6 +25,8 @@
 
 #include "core.h"
 #include "icfg.h"
+#include "pause.h"
+#include "rebind.h"
 #include "trace.h"
 
 /* How long locks of devices are waited for in a revert. */
@@ -76,6 +78,7 @@ bool icfg_apply_has_work(struct icfg_plan *plan)
 
 	icfg_for_each_group(pg, plan)
 		if (pg->method == ICFG_METHOD_IN_PLACE ||
+		    pg->method == ICFG_METHOD_PAUSE ||
 		    pg->method == ICFG_METHOD_REBIND)
 			return true;
 	return false;
@@ -115,9 +118,34 @@ static void count_steps(struct icfg_plan *plan,
 		atomic_add(count, &plan->txn->total);
 }
 
+static void count_pauses(struct icfg_plan *plan,
+			 bool (*selected)(const struct icfg_plan_group *pg))
+{
+	struct icfg_plan_group *pg;
+	int count = 0;
+
+	icfg_for_each_group(pg, plan)
+		if (selected(pg))
+			count += 2 * icfg_pause_count(pg);
+	if (plan->counts)
+		atomic_add(count, &plan->txn->total);
+}
+
+/* A driver that was not paused is not resumed: that step is not to come any more. */
+static void settle_progress(struct icfg_plan *plan)
+{
+	if (plan->counts)
+		atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
+}
+
 static bool method_is_rebind(const struct icfg_plan_group *pg)
 {
-	return pg->method == ICFG_METHOD_REBIND;
+	return pg->method == ICFG_METHOD_REBIND && !pg->settled;
+}
+
+static bool method_is_pause(const struct icfg_plan_group *pg)
+{
+	return pg->method == ICFG_METHOD_PAUSE;
 }
 
 static bool method_is_in_place(const struct icfg_plan_group *pg)
@@ -162,8 +190,11 @@ static void verify(struct icfg_plan *plan)
 	icfg_rebind_verify(plan, lacks_driver);
 }
 
-static bool apply_forward(struct icfg_plan *plan)
+/* Groups that go by rebind, through to the end. */
+static void rebind_groups(struct icfg_plan *plan)
 {
+	struct icfg_plan_group *pg;
+
 	guard(expedited)(plan);
 
 	count_steps(plan, icfg_dev_is_selected, 2);
@@ -174,6 +205,77 @@ static bool apply_forward(struct icfg_plan *plan)
 		icfg_rebind_probe(plan, is_unbound);
 	if (!icfg_plan_is_stopped(plan))
 		verify(plan);
+	icfg_for_each_group(pg, plan)
+		pg->settled = pg->method == ICFG_METHOD_REBIND;
+}
+
+/* May the drivers that could not be paused be unbound? Else the plan stops. */
+static void ask_guards(struct icfg_plan *plan)
+{
+	unsigned int words;
+	struct icfg_plan_dev *d;
+	char why[ICFG_WHY];
+
+	icfg_for_each_dev(d, plan) {
+		if (!icfg_dev_is_selected(d))
+			continue;
+		words = ICFG_ALL_WORDS & ~plan->allow;
+		if (d->locked)
+			snprintf(why, sizeof(why),
+				 "a probe or remove of it is under way");
+		else if (!icfg_inuse_driver(d, why) &&
+			 (d->port ||
+			  icfg_inuse_below(d->dev, &words, why) != -EBUSY))
+			continue;
+		icfg_plan_report(d->group, d, ICFG_RELEASE, -EBUSY, "%s", why);
+		icfg_plan_stop(plan, ICFG_STOP);
+	}
+}
+
+/*
+ * Groups that could not be paused, which is reported, go by rebind. Returns false
+ * where there is none, or they must not.
+ */
+static bool fall_back(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	bool any = false;
+
+	icfg_for_each_group(pg, plan) {
+		if (!pg->fell_back)
+			continue;
+		any = true;
+		icfg_pause_note_method(pg, ICFG_METHOD_REBIND);
+		if (plan->disruption == ICFG_DISRUPT_REBIND)
+			pg->method = ICFG_METHOD_REBIND;
+		else
+			icfg_plan_stop(plan, ICFG_STOP);
+	}
+	if (!any || icfg_plan_is_stopped(plan))
+		return false;
+
+	if (icfg_deps_order(plan, icfg_dev_is_selected)) {
+		icfg_report_add(&plan->txn->report, ICFG_NO_GROUP, NULL,
+				ICFG_RELEASE, -ENOMEM, "no memory");
+		icfg_plan_stop(plan, ICFG_STOP);
+	} else {
+		ask_guards(plan);
+	}
+	return !icfg_plan_is_stopped(plan);
+}
+
+static bool apply_forward(struct icfg_plan *plan)
+{
+	rebind_groups(plan);
+	if (!icfg_plan_is_stopped(plan)) {
+		guard(expedited)(plan);
+
+		count_pauses(plan, method_is_pause);
+		icfg_pause_switch(plan, method_is_pause);
+		settle_progress(plan);
+	}
+	if (!icfg_plan_is_stopped(plan) && fall_back(plan))
+		rebind_groups(plan);
 	/*
 	 * Last what unbinds nothing: when anything else fails, these groups need
 	 * no revert, which would unbind drivers where it cannot be in place.
@@ -183,14 +285,21 @@ static bool apply_forward(struct icfg_plan *plan)
 	return !icfg_plan_is_stopped(plan);
 }
 
-/* In this round of a revert, and to be switched? */
+/* In this round of a revert, and to be switched without a pause? */
 static bool is_group_reverted(const struct icfg_plan_group *pg)
 {
 	return pg->revert == ICFG_REVERT_ACTIVE && pg->switched_back &&
-	       !pg->pinned;
+	       !pg->pause_back && !pg->pinned;
 }
 
-/* The same, and its drivers have to go for that? */
+/* In this round of a revert, and to be switched with its drivers paused? */
+static bool is_group_paused_back(const struct icfg_plan_group *pg)
+{
+	return pg->revert == ICFG_REVERT_ACTIVE && pg->switched_back &&
+	       pg->pause_back && !pg->pinned;
+}
+
+/* In this round of a revert, and to be rebound? */
 static bool is_group_unbound(const struct icfg_plan_group *pg)
 {
 	return is_group_reverted(pg) && !pg->back_in_place;
@@ -302,6 +411,7 @@ static void look_at_groups(struct icfg_plan *plan)
 		pg->switched_back = pg->modified && icfg_group_needs_revert(pg);
 		pg->back_in_place = pg->switched_back &&
 				    icfg_group_reverts_in_place(pg);
+		pg->pause_back = false;
 		if (!pg->switched_back)
 			continue;
 		/* Without memory for a new member, the switch looks again. */
@@ -327,6 +437,9 @@ static void look_at_groups(struct icfg_plan *plan)
 		if ((d->locked || d->driver_leaving) &&
 		    d->group->revert == ICFG_REVERT_ACTIVE)
 			leave_out(d);
+	icfg_for_each_group(pg, plan)
+		if (is_group_unbound(pg))
+			pg->pause_back = icfg_pause_back_possible(pg);
 }
 
 /* In which order are they unbound, and which dependents with them? */
@@ -443,6 +556,7 @@ static bool choose_round(struct icfg_plan *plan)
 			continue;
 		pg->revert = ICFG_REVERT_ACTIVE;
 		pg->failed = false;
+		pg->fell_back = false;
 	}
 
 	icfg_deps_add_unasked(plan);
@@ -466,6 +580,38 @@ static bool is_made_anew(const struct icfg_plan_dev *d)
 	       d->state == ICFG_DEV_GONE;
 }
 
+/* Groups whose drivers can be paused. The next round rebinds those that cannot. */
+static void pause_round(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	icfg_for_each_group(pg, plan)
+		if (is_group_paused_back(pg))
+			icfg_pause_note_method(pg, ICFG_METHOD_PAUSE);
+	count_pauses(plan, is_group_paused_back);
+	icfg_pause_switch(plan, is_group_paused_back);
+	settle_progress(plan);
+	icfg_for_each_group(pg, plan) {
+		if (pg->revert != ICFG_REVERT_ACTIVE || !pg->fell_back)
+			continue;
+		icfg_pause_note_method(pg, ICFG_METHOD_REBIND);
+		pg->revert = ICFG_REVERT_WAITING;
+	}
+	leave_out_running(plan);
+	spread(plan);
+}
+
+static bool any_fell_back(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	icfg_for_each_group(pg, plan)
+		if (pg->fell_back && pg->revert == ICFG_REVERT_WAITING &&
+		    !icfg_step_is_left(&pg->step))
+			return true;
+	return false;
+}
+
 /* Restore the groups that were chosen. */
 static void run_round(struct icfg_plan *plan)
 {
@@ -474,6 +620,7 @@ static void run_round(struct icfg_plan *plan)
 
 	guard(expedited)(plan);
 
+	pause_round(plan);
 	count_steps(plan, is_reverted, 2);
 	count_steps(plan, is_probed, 1);
 	icfg_rebind_release(plan, is_reverted);
@@ -503,7 +650,7 @@ static void run_round(struct icfg_plan *plan)
 static unsigned long step_end(const struct icfg_plan *plan,
 			      const struct icfg_step *step)
 {
-	unsigned long end = READ_ONCE(step->since) + plan->step_limit;
+	unsigned long end = icfg_step_end(step, plan->step_limit);
 	unsigned long expired_end = plan->expired_at + EXPIRED_WAIT;
 
 	if (READ_ONCE(plan->stop) == ICFG_STOP_NOW && !step->reverting &&
@@ -618,6 +765,8 @@ static void revert_groups(struct icfg_plan *plan)
 			run_round(plan);
 		if (!icfg_apply_is_waiting(plan))
 			return;
+		if (any_fell_back(plan))
+			continue;
 		if (last)
 			break;
 		/* One more round for what has returned since the groups were chosen. */

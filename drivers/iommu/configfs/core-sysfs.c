@@ -170,6 +170,38 @@ int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
 	return store_type(group, type);
 }
 
+/* A stock kernel changes no domain below a driver, and none asks for that. */
+bool icfg_core_can_pause(const struct device_driver *drv)
+{
+	return false;
+}
+
+int icfg_core_pause(struct device *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+int icfg_core_resume(struct device *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+long icfg_core_mappings(struct iommu_group *group)
+{
+	return -EOPNOTSUPP;
+}
+
+int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
+			      unsigned int drivers)
+{
+	return -EOPNOTSUPP;
+}
+
+bool icfg_core_reaches_memory(struct device *dev)
+{
+	return false;
+}
+
 static DEFINE_MUTEX(index_lock);
 /* A device of a group, with a reference, by the group's number. */
 static DEFINE_XARRAY(hints);

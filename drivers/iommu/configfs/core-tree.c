@@ -10,6 +10,7 @@
 #include <linux/err.h>
 #include <linux/module.h>
 
+#include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "core.h"
 
@@ -97,6 +98,52 @@ int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
 	if (type == ICFG_NONE || type >= ARRAY_SIZE(domain_types))
 		return -EINVAL;
 	return iommu_group_set_default_type(group, domain_types[type]);
+}
+
+bool icfg_core_can_pause(const struct device_driver *drv)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_can_pause, drv);
+
+	return drv->dma_pause && drv->dma_resume;
+}
+
+int icfg_core_pause(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_pause, dev);
+
+	return dev->driver->dma_pause(dev);
+}
+
+int icfg_core_resume(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_resume, dev);
+
+	return dev->driver->dma_resume(dev);
+}
+
+long icfg_core_mappings(struct iommu_group *group)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_mappings, group);
+
+	return iommu_group_mappings(group);
+}
+
+int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
+			      unsigned int drivers)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_set_paused_type, group, type,
+				   drivers);
+
+	if (type == ICFG_NONE || type >= ARRAY_SIZE(domain_types))
+		return -EINVAL;
+	return iommu_group_set_paused_type(group, domain_types[type], drivers);
+}
+
+bool icfg_core_reaches_memory(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(icfg_core_reaches_memory, dev);
+
+	return iommu_dma_mask_covers_memory(dev);
 }
 
 MODULE_IMPORT_NS("IOMMU_CONFIGFS");

@@ -66,6 +66,43 @@ bool icfg_core_in_place(enum icfg_type from, enum icfg_type to);
  */
 int icfg_core_set_type(struct iommu_group *group, enum icfg_type type);
 
+/* Has a driver the callbacks that pause and resume its DMA? */
+bool icfg_core_can_pause(const struct device_driver *drv);
+
+/**
+ * icfg_core_pause - pause the driver of a device
+ * @dev: the device, awake, with its lock held
+ *
+ * Returns 0, or a negative errno with the driver as it was before.
+ */
+int icfg_core_pause(struct device *dev);
+
+/* The way back; a driver that fails here has to be unbound. */
+int icfg_core_resume(struct device *dev);
+
+/**
+ * icfg_core_mappings - how much is mapped in the group's default domain
+ * @group: the group, its drivers paused
+ *
+ * Returns the number of mappings, or -ENODATA where nothing is translated.
+ */
+long icfg_core_mappings(struct iommu_group *group);
+
+/**
+ * icfg_core_set_paused_type - icfg_core_set_type() below paused drivers
+ * @group: the group; the caller has a reference
+ * @type: as there
+ * @drivers: how many drivers of the group are paused
+ *
+ * Also returns -ENOTEMPTY where something is mapped, and -EPERM where another
+ * driver than those uses the group.
+ */
+int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
+			      unsigned int drivers);
+
+/* Does the DMA mask of a device, which is bound, cover all memory? */
+bool icfg_core_reaches_memory(struct device *dev);
+
 /* core-sysfs.c: returns when no DMA-FQ is being set that began before. */
 void icfg_core_wait_set_type(void);
 

@@ -24,6 +24,7 @@
 #include <linux/sort.h>
 #include <linux/spinlock.h>
 
+#include "deps.h"
 #include "icfg.h"
 
 static const struct class *link_class;
@@ -450,7 +451,9 @@ int icfg_deps_order(struct icfg_plan *plan,
 	return order.err;
 }
 
-static bool has_consumer(const struct icfg_links *links, struct device *dev)
+/* Is anything bound that would be unbound with @dev, or would a link be deleted? */
+bool icfg_links_have_consumer(const struct icfg_links *links,
+			      struct device *dev)
 {
 	const struct icfg_link *link;
 	size_t left;
@@ -476,7 +479,7 @@ bool icfg_deps_has_consumers(struct icfg_plan_dev *d)
 
 	if (icfg_links_list(&links, GFP_KERNEL))
 		return true;
-	has = has_consumer(&links, d->dev);
+	has = icfg_links_have_consumer(&links, d->dev);
 	icfg_links_free(&links);
 	return has;
 }

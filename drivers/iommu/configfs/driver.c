@@ -49,7 +49,7 @@ bool icfg_driver_manages_dma(const struct device_driver *drv)
 
 /**
  * icfg_keeps_msi - does a device have interrupts in its group's domain?
- * @dev: a device whose lock is held, its driver one that manages DMA itself
+ * @dev: a device whose lock is held
  *
  * Where the IOMMU translates the writes that are a device's interrupts, as on
  * Arm, their address was mapped in the domain of the time when the driver

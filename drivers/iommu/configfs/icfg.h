@@ -72,7 +72,9 @@ enum icfg_status {
 enum icfg_phase {
 	ICFG_CHECK,
 	ICFG_RELEASE,
+	ICFG_PAUSE,
 	ICFG_SWITCH,
+	ICFG_RESUME,
 	ICFG_PROBE,
 	ICFG_VERIFY,
 	ICFG_RESTORE,
@@ -96,6 +98,7 @@ enum icfg_method {
 	ICFG_METHOD_NONE,	/* not known yet */
 	ICFG_METHOD_UNCHANGED,	/* it has its type already */
 	ICFG_METHOD_IN_PLACE,	/* between DMA and DMA-FQ, drivers stay bound */
+	ICFG_METHOD_PAUSE,	/* drivers paused, group switched, drivers resumed */
 	ICFG_METHOD_REBIND,	/* drivers unbound, group switched, devices probed */
 };
 
@@ -180,7 +183,9 @@ enum icfg_stop {
  * @deps: struct icfg_edge, to the steps that go before this one
  * @dependents: struct icfg_edge, to the steps that go after this one
  * @selected: set by the caller: this step is part of the next run
- * @since: when it began last, in jiffies
+ * @since: when it began last, or its part that @limit is for, in jiffies
+ * @limit: how long that part may take, where that is less than the limit of the
+ *	run; 0: that of the run
  * @reverting: it began last as part of a revert
  * @slow: it was reported as slow since
  * @late: it has outlasted its limit since
@@ -191,6 +196,7 @@ struct icfg_step {
 	struct list_head dependents;
 	bool selected;
 	unsigned long since;
+	unsigned long limit;
 	bool reverting;
 	bool slow;
 	bool late;
@@ -249,6 +255,8 @@ bool icfg_step_has_dep(const struct icfg_step *step,
 bool icfg_step_has_dependent(const struct icfg_step *step,
 			     bool (*test)(const struct icfg_step *dependent));
 bool icfg_step_is_left(const struct icfg_step *step);
+void icfg_step_begin_part(struct icfg_step *step, unsigned long limit);
+unsigned long icfg_step_end(const struct icfg_step *step, unsigned long limit);
 bool icfg_step_watch(struct icfg_step *step, unsigned long until,
 		     void (*slow)(struct icfg_step *step),
 		     void (*late)(struct icfg_step *step));
@@ -447,12 +455,19 @@ enum icfg_revert {
  * @old: the type at the start of the commit, which a revert restores
  * @cur: the type as last read by us
  * @method: how it gets its type
+ * @phase: what its step does: ICFG_PAUSE, ICFG_SWITCH, ICFG_RESUME, or ICFG_RELEASE
+ *	of a driver that could not be resumed
+ * @busy: the member that it does that to, or NULL
  * @revert: where it is when the plan is reverted
  * @refusal: the errno that a check reports for it, 0 while there is none
  * @owned: another transaction has it: it is not judged any further
  * @modified: a driver was unbound or the type was set
  * @switched_back: the revert is to set its type
  * @back_in_place: and can do so with drivers bound
+ * @settled: the commit has given it its type, by rebind
+ * @pause_back: the revert pauses its drivers
+ * @fell_back: it was to be paused, and has to be rebound
+ * @no_pause: it was found that it cannot be paused
  * @pinned: it must not be touched by the revert; the reason is reported
  * @failed: something of it could not be restored
  * @waits: it is reported that it waits for the device of another group
@@ -469,12 +484,18 @@ struct icfg_plan_group {
 	enum icfg_type old;
 	enum icfg_type cur;
 	enum icfg_method method;
+	enum icfg_phase phase;
+	struct icfg_plan_dev *busy;
 	enum icfg_revert revert;
 	int refusal;
 	bool owned;
 	bool modified;
 	bool switched_back;
 	bool back_in_place;
+	bool settled;
+	bool pause_back;
+	bool fell_back;
+	bool no_pause;
 	bool pinned;
 	bool failed;
 	bool waits;
@@ -483,6 +504,7 @@ struct icfg_plan_group {
 
 enum icfg_dev_state {
 	ICFG_DEV_IDLE,		/* as it was found, or bound again */
+	ICFG_DEV_PAUSED,	/* its driver is paused, or could not be resumed */
 	ICFG_DEV_UNBOUND,	/* we took its driver away */
 	ICFG_DEV_PINNED,	/* it must keep its driver in a revert */
 	ICFG_DEV_GONE,		/* it was unplugged */
@@ -501,6 +523,7 @@ enum icfg_dev_state {
  * @state: where it is between the driver that it had and none
  * @member: a member of the group; else a managed consumer of what is released
  * @managed: its driver manages DMA itself, and stays
+ * @can_pause: its driver can be paused
  * @port: its driver would manage DMA itself, but keeps interrupts in the domain,
  *	and is unbound for their sake; what hangs below it stays
  * @dependent: unbound because a supplier is unbound; its group need not be in the
@@ -530,6 +553,7 @@ struct icfg_plan_dev {
 	unsigned int retry;
 	bool member;
 	bool managed;
+	bool can_pause;
 	bool port;
 	bool dependent;
 	bool below;
@@ -633,7 +657,8 @@ static inline bool icfg_dev_is_dependent(const struct icfg_plan_dev *d)
 static inline bool icfg_dev_is_selected(const struct icfg_plan_dev *d)
 {
 	return icfg_dev_is_dependent(d) ||
-	       (icfg_dev_is_bound(d) && d->group->method == ICFG_METHOD_REBIND);
+	       (icfg_dev_is_bound(d) && !d->group->settled &&
+		d->group->method == ICFG_METHOD_REBIND);
 }
 
 /* Does it have the driver that it had at the start? */
@@ -717,28 +742,6 @@ void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 
 /* deps.c */
 /**
- * struct icfg_link - a managed device link, as it was when listed
- * @supplier: with a reference
- * @consumer: unbound by the driver core when @supplier is; with a reference
- * @goes: the link itself goes when @supplier is unbound
- */
-struct icfg_link {
-	struct device *supplier;
-	struct device *consumer;
-	bool goes;
-};
-
-/**
- * struct icfg_links - the managed device links of the machine
- * @links: the list, those of one supplier together
- * @count: links in it
- */
-struct icfg_links {
-	struct icfg_link *links;
-	size_t count;
-};
-
-/**
  * struct icfg_release - a release of a driver that is under way
  * @node: in a list of deps.c
  * @task: the thread that it runs in
@@ -756,11 +759,6 @@ void icfg_release_end(struct icfg_release *release);
 int icfg_deps_init(void);
 void icfg_deps_exit(void);
 
-int icfg_links_list(struct icfg_links *links, gfp_t gfp);
-const struct icfg_link *icfg_links_of(const struct icfg_links *links,
-				      const struct device *supplier,
-				      size_t *count);
-void icfg_links_free(struct icfg_links *links);
 int icfg_deps_order(struct icfg_plan *plan,
 		    bool (*selected)(const struct icfg_plan_dev *d));
 bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
@@ -825,18 +823,6 @@ int icfg_apply_rollback(struct icfg_plan *plan);
 bool icfg_apply_is_waiting(struct icfg_plan *plan);
 void icfg_apply_take_back(struct icfg_plan *plan);
 void icfg_apply_carry_over(struct icfg_plan *plan, struct icfg_plan *undo);
-
-/* rebind.c */
-void icfg_rebind_release(struct icfg_plan *plan,
-			 bool (*selected)(const struct icfg_plan_dev *d));
-void icfg_rebind_switch(struct icfg_plan *plan,
-			bool (*selected)(const struct icfg_plan_group *pg));
-void icfg_rebind_probe(struct icfg_plan *plan,
-		       bool (*selected)(const struct icfg_plan_dev *d));
-void icfg_rebind_verify(struct icfg_plan *plan,
-			bool (*selected)(const struct icfg_plan_dev *d));
-bool icfg_rebind_watch_dev(struct icfg_plan_dev *d, unsigned long until);
-bool icfg_rebind_watch_group(struct icfg_plan_group *pg, unsigned long until);
 
 /* pm.c */
 /* What excludes commits and rollbacks. */

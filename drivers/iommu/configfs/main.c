@@ -11,6 +11,7 @@
 
 #include "core.h"
 #include "icfg.h"
+#include "pause.h"
 #include "rules/rules.h"
 
 static int __init icfg_init(void)
@@ -76,6 +77,7 @@ static void __exit icfg_exit(void)
 	icfg_pm_exit();
 	/* Before the timers, which a step that returns may queue. */
 	icfg_sched_exit();
+	icfg_pause_exit();
 	icfg_txn_exit();
 	icfg_core_exit();
 	icfg_deps_exit();

@@ -45,7 +45,9 @@ static const char * const status_words[] = {
 static const char * const phase_words[] = {
 	[ICFG_CHECK]	= "check",
 	[ICFG_RELEASE]	= "release",
+	[ICFG_PAUSE]	= "pause",
 	[ICFG_SWITCH]	= "switch",
+	[ICFG_RESUME]	= "resume",
 	[ICFG_PROBE]	= "probe",
 	[ICFG_VERIFY]	= "verify",
 	[ICFG_RESTORE]	= "restore",
@@ -55,6 +57,7 @@ static const char * const method_words[] = {
 	[ICFG_METHOD_NONE]	= "none",
 	[ICFG_METHOD_UNCHANGED]	= "unchanged",
 	[ICFG_METHOD_IN_PLACE]	= "in-place",
+	[ICFG_METHOD_PAUSE]	= "pause",
 	[ICFG_METHOD_REBIND]	= "rebind",
 };
 

@@ -20,6 +20,7 @@
 
 #include "core.h"
 #include "icfg.h"
+#include "rebind.h"
 #include "trace.h"
 
 /* How often a group is released again when a driver was bound in between. */
@@ -97,15 +98,38 @@ static void slow_dev(struct icfg_step *step)
 		       dev_action(d), d->drv_name ?: "-");
 }
 
+/* What the step of a group is doing, and when that is. */
+static const char *group_action(const struct icfg_plan_group *pg)
+{
+	switch (READ_ONCE(pg->phase)) {
+	case ICFG_PAUSE:
+		return "the driver to be paused";
+	case ICFG_RESUME:
+		return "the driver to be resumed";
+	case ICFG_RELEASE:
+		return "the driver to be unbound";
+	default:
+		return "the domain to be attached";
+	}
+}
+
+static enum icfg_phase group_phase(const struct icfg_plan_group *pg)
+{
+	enum icfg_phase phase = READ_ONCE(pg->phase);
+
+	if (pg->step.reverting)
+		return ICFG_RESTORE;
+	return phase == ICFG_CHECK ? ICFG_SWITCH : phase;
+}
+
 static void slow_group(struct icfg_step *step)
 {
 	struct icfg_plan_group *pg = to_plan_group(step);
+	struct icfg_plan_dev *d = READ_ONCE(pg->busy);
 
-	icfg_plan_report(pg, NULL, step->reverting ? ICFG_RESTORE : ICFG_SWITCH,
-			 -EINPROGRESS,
-			 "waiting for over 10 s for the domain to be attached");
-	icfg_plan_warn(pg, NULL,
-		       "waiting for over 10 s for the domain to be attached");
+	icfg_plan_report(pg, d, group_phase(pg), -EINPROGRESS,
+			 "waiting for over 10 s for %s", group_action(pg));
+	icfg_plan_warn(pg, d, "waiting for over 10 s for %s", group_action(pg));
 }
 
 /* The commit goes back; a revert goes on without this group. */
@@ -134,12 +158,19 @@ static void late_dev(struct icfg_step *step)
 static void late_group(struct icfg_step *step)
 {
 	struct icfg_plan_group *pg = to_plan_group(step);
+	struct icfg_plan_dev *d = READ_ONCE(pg->busy);
 
-	icfg_plan_report(pg, NULL, step->reverting ? ICFG_RESTORE : ICFG_SWITCH,
-			 -ETIMEDOUT,
-			 "given up on: the domain has not been attached; the group is restored when it is");
-	icfg_plan_warn(pg, NULL,
-		       "given up on: the domain has not been attached");
+	icfg_plan_report(pg, d, group_phase(pg), -ETIMEDOUT,
+			 "given up on waiting for %s; the group is restored when that is done",
+			 group_action(pg));
+	/* A pause or a resume has the locks that device_shutdown() takes. */
+	if (d)
+		icfg_plan_warn(pg, d,
+			       "given up on waiting for %s; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)",
+			       group_action(pg));
+	else
+		icfg_plan_warn(pg, NULL, "given up on waiting for %s",
+			       group_action(pg));
 	give_up(pg);
 }
 
@@ -238,7 +269,7 @@ static void run_counted(struct icfg_plan *plan, bool probing,
 }
 
 /* Takes the driver away, whichever it is by now. */
-static void release_driver(struct icfg_plan_dev *d)
+void icfg_rebind_release_driver(struct icfg_plan_dev *d)
 {
 	struct device *dev = d->dev;
 	struct device *parent = NULL;
@@ -365,7 +396,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 			      pg->method == ICFG_METHOD_REBIND)
 		WRITE_ONCE(pg->modified, true);
 	keep_port_enabled(d);
-	release_driver(d);
+	icfg_rebind_release_driver(d);
 	icfg_inuse_leave(d);
 	WRITE_ONCE(d->state, ICFG_DEV_UNBOUND);
 	trace_icfg_release(pg, d, 0);
@@ -446,7 +477,7 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
  * kernel log only, and leaves the device with DMA that the domain would stop. One
  * that was so before is no worse off.
  */
-static bool dma_setup_fails(struct icfg_plan_group *pg)
+bool icfg_rebind_setup_fails(struct icfg_plan_group *pg)
 {
 	struct icfg_plan_dev *d;
 
@@ -478,7 +509,7 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		pg->cur = icfg_core_type(pg->staged->group);
 		/* A new domain, though perhaps one of the same type as before. */
 		if (!ret && !in_place) {
-			pg->dma_setup_failed = dma_setup_fails(pg);
+			pg->dma_setup_failed = icfg_rebind_setup_fails(pg);
 			if (pg->dma_setup_failed)
 				ret = -ENOMEM;
 		}
@@ -553,15 +584,17 @@ static void switch_step(struct icfg_step *step)
 }
 
 /**
- * icfg_rebind_switch - switch groups
- * @plan: the plan, the drivers of these groups released (but in place)
+ * icfg_rebind_run_groups - run a step of each group
+ * @plan: the plan
  * @selected: which groups
+ * @fn: does the work of a step
  */
-void icfg_rebind_switch(struct icfg_plan *plan,
-			bool (*selected)(const struct icfg_plan_group *pg))
+void icfg_rebind_run_groups(struct icfg_plan *plan,
+			    bool (*selected)(const struct icfg_plan_group *pg),
+			    void (*fn)(struct icfg_step *step))
 {
 	struct icfg_sched sched = {
-		.fn		= switch_step,
+		.fn		= fn,
 		.slow		= slow_group,
 		.late		= late_group,
 		.leave		= leave_group,
@@ -579,6 +612,17 @@ void icfg_rebind_switch(struct icfg_plan *plan,
 
 	/* It takes plan->lock: a switch that was left is out of icfg_plan_members(). */
 	icfg_deps_add_unasked(plan);
+}
+
+/**
+ * icfg_rebind_switch - switch groups
+ * @plan: the plan, the drivers of these groups released (but in place)
+ * @selected: which groups
+ */
+void icfg_rebind_switch(struct icfg_plan *plan,
+			bool (*selected)(const struct icfg_plan_group *pg))
+{
+	icfg_rebind_run_groups(plan, selected, switch_step);
 }
 
 static bool driver_matches(struct icfg_plan_dev *d)

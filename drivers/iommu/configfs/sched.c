@@ -69,6 +69,7 @@ static void make_ready(struct icfg_step *step, struct list_head *ready)
 
 	step->state = ICFG_STEP_RUNNING;
 	step->since = jiffies;
+	step->limit = 0;
 	step->sched->waiting--;
 	step->sched->running++;
 	list_add_tail(&step->ready, ready);
@@ -222,6 +223,27 @@ bool icfg_step_is_left(const struct icfg_step *step)
 	return READ_ONCE(step->state) == ICFG_STEP_LEFT;
 }
 
+/**
+ * icfg_step_begin_part - from here on a step has another limit
+ * @step: the step, called from its function
+ * @limit: how long this part may take, in jiffies; 0: as long as the run says
+ */
+void icfg_step_begin_part(struct icfg_step *step, unsigned long limit)
+{
+	WRITE_ONCE(step->since, jiffies);
+	/* Pairs with icfg_step_end(): a new limit does not count from an old start. */
+	smp_store_release(&step->limit, limit);
+}
+
+/* Until when may it take, where the limit of its run is @limit? */
+unsigned long icfg_step_end(const struct icfg_step *step, unsigned long limit)
+{
+	/* Pairs with icfg_step_begin_part(). */
+	unsigned long own = smp_load_acquire(&step->limit);
+
+	return READ_ONCE(step->since) + (own ? min(own, limit) : limit);
+}
+
 /* Forget every edge among the steps of @list. */
 void icfg_step_free_deps(struct list_head *list)
 {
@@ -316,7 +338,7 @@ static void watch_steps(struct icfg_sched *sched, struct list_head *list)
 	list_for_each_entry(step, list, node) {
 		/* Noted as late before those that wait for it begin. */
 		if (!is_running(step) ||
-		    !icfg_step_watch(step, step->since + sched->limit,
+		    !icfg_step_watch(step, icfg_step_end(step, sched->limit),
 				     sched->slow, sched->late))
 			continue;
 		scoped_guard(spinlock, &sched_lock)

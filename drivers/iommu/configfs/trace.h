@@ -41,6 +41,21 @@ ICFG_GROUP_EVENT(icfg_switch);
 ICFG_GROUP_EVENT(icfg_verify);
 ICFG_GROUP_EVENT(icfg_restore);
 
+/* What is mapped with the drivers paused; -ENODATA: it does not translate. */
+TRACE_EVENT(icfg_prove,
+	    TP_PROTO(const struct icfg_plan_group *pg, long mappings),
+	    TP_ARGS(pg, mappings),
+	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(pg->plan->txn))
+			     __field(unsigned int, group)
+			     __field(long, mappings)),
+	    TP_fast_assign(__assign_str(transaction);
+			   __entry->group = pg->staged->id;
+			   __entry->mappings = mappings;),
+	    TP_printk("transaction=%s group=%u mappings=%ld",
+		      __get_str(transaction), __entry->group,
+		      __entry->mappings)
+);
+
 /* One event a device. */
 DECLARE_EVENT_CLASS(icfg_dev,
 		    TP_PROTO(const struct icfg_plan_group *pg,
@@ -70,7 +85,31 @@ DECLARE_EVENT_CLASS(icfg_dev,
 		     TP_ARGS(pg, d, err))
 
 ICFG_DEV_EVENT(icfg_release);
+ICFG_DEV_EVENT(icfg_pause);
 ICFG_DEV_EVENT(icfg_probe);
+
+/* @silent: for how long it was paused, in microseconds. */
+TRACE_EVENT(icfg_resume,
+	    TP_PROTO(const struct icfg_plan_group *pg,
+		     const struct icfg_plan_dev *d, s64 silent, int err),
+	    TP_ARGS(pg, d, silent, err),
+	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(pg->plan->txn))
+			     __string(device, dev_name(d->dev))
+			     __string(driver, d->drv_name ?: "-")
+			     __field(unsigned int, group)
+			     __field(s64, silent)
+			     __field(int, err)),
+	    TP_fast_assign(__assign_str(transaction);
+			   __assign_str(device);
+			   __assign_str(driver);
+			   __entry->group = pg->staged->id;
+			   __entry->silent = silent;
+			   __entry->err = err;),
+	    TP_printk("transaction=%s group=%u device=%s driver=%s silent_us=%lld err=%d",
+		      __get_str(transaction), __entry->group,
+		      __get_str(device), __get_str(driver),
+		      __entry->silent, __entry->err)
+);
 
 #endif /* _ICFG_TRACE_H */
 

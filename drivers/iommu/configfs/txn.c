@@ -119,6 +119,7 @@ static enum icfg_status revert_status(const struct icfg_plan_group *pg)
 static enum icfg_status commit_status(const struct icfg_plan_group *pg)
 {
 	switch (pg->method) {
+	case ICFG_METHOD_PAUSE:
 	case ICFG_METHOD_REBIND:
 		return ICFG_S_CHANGED;
 	case ICFG_METHOD_IN_PLACE:

@@ -15,7 +15,9 @@
 #include <linux/string.h>
 
 #include "core.h"
+#include "deps.h"
 #include "icfg.h"
+#include "pause.h"
 #include "trace.h"
 
 /* A use that may end soon counts when it lasts for this many polls. */
@@ -128,6 +130,57 @@ static void check_fq(struct icfg_plan_group *pg)
 		pg->method = ICFG_METHOD_IN_PLACE;
 }
 
+/* Which groups that would be rebound can be paused instead? */
+static int check_pause(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_links links;
+	struct icfg_plan_dev *d;
+	bool any = false;
+	int ret;
+
+	icfg_for_each_group(pg, plan) {
+		if (pg->method != ICFG_METHOD_REBIND || pg->refusal ||
+		    !icfg_pause_possible(pg, pg->new))
+			continue;
+		pg->method = ICFG_METHOD_PAUSE;
+		any = true;
+	}
+	if (!any)
+		return 0;
+
+	/* Consumers use what the driver provides, and are not paused. */
+	ret = icfg_links_list(&links, GFP_KERNEL);
+	if (ret)
+		return ret;
+	icfg_for_each_dev(d, plan)
+		if (d->can_pause && d->group->method == ICFG_METHOD_PAUSE &&
+		    icfg_links_have_consumer(&links, d->dev))
+			d->group->method = ICFG_METHOD_REBIND;
+	icfg_links_free(&links);
+	return 0;
+}
+
+/*
+ * A group with a member that is unbound, or deleted, with a device of another group
+ * is rebound. Returns true if there was one: look again for members of others that
+ * are unbound with it.
+ */
+static bool rebind_dependents(struct icfg_plan *plan)
+{
+	struct icfg_plan_dev *d;
+	bool any = false;
+
+	icfg_for_each_dev(d, plan) {
+		if (!d->member || (!d->dependent && !d->below) ||
+		    d->group->method != ICFG_METHOD_PAUSE)
+			continue;
+		d->group->method = ICFG_METHOD_REBIND;
+		any = true;
+	}
+	return any;
+}
+
 /* Bound, and not unbound by the commit, but perhaps by the revert of it? */
 static bool only_revert_unbinds(const struct icfg_plan_dev *d)
 {
@@ -152,6 +205,10 @@ static void check_disruption(struct icfg_plan_group *pg)
 	if (pg->method == ICFG_METHOD_REBIND)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its drivers would have to be unbound, which disruption rules out");
+	else if (pg->method == ICFG_METHOD_PAUSE &&
+		 pg->plan->disruption == ICFG_DISRUPT_NONE)
+		icfg_refuse(pg, NULL, -EOPNOTSUPP,
+			    "its drivers would have to be paused, which disruption rules out");
 	else if (pg->method == ICFG_METHOD_IN_PLACE && pg->plan->confirm &&
 		 !icfg_core_in_place(pg->new, pg->old))
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
@@ -328,18 +385,24 @@ int icfg_validate_commit(struct icfg_plan *plan)
 		if (ret && ret != -EBUSY)
 			return ret;
 	}
-	icfg_for_each_group(pg, plan) {
+	icfg_for_each_group(pg, plan)
 		check_fq(pg);
-		check_disruption(pg);
-	}
-
-	ret = icfg_deps_order(plan, may_be_released);
+	ret = check_pause(plan);
 	if (ret)
 		return ret;
+
+	do {
+		ret = icfg_deps_order(plan, may_be_released);
+		if (ret)
+			return ret;
+	} while (rebind_dependents(plan));
+	icfg_for_each_group(pg, plan)
+		check_disruption(pg);
 	check_drivers(plan);
 
 	icfg_for_each_group(pg, plan)
 		if (pg->method == ICFG_METHOD_REBIND ||
+		    pg->method == ICFG_METHOD_PAUSE ||
 		    pg->method == ICFG_METHOD_IN_PLACE)
 			check_owner(pg);
 	check_inuse(plan, may_be_released, plan->allow);
@@ -472,6 +535,12 @@ static bool may_be_reverted(const struct icfg_plan_dev *d)
 	       (icfg_dev_is_bound(d) && revert_unbinds(d->group));
 }
 
+/* The same without what is paused, unless it turns out that it cannot be. */
+static bool is_unbound_back(const struct icfg_plan_dev *d)
+{
+	return may_be_reverted(d) && (d->dependent || !d->group->pause_back);
+}
+
 /* The group of an earlier plan that @pg is, if that still waits for a step. */
 static struct icfg_plan_group *waiting_group(struct icfg_plan_group *pg)
 {
@@ -560,8 +629,9 @@ static enum icfg_method revert_method(const struct icfg_plan_group *pg)
 {
 	if (!pg->modified)
 		return ICFG_METHOD_UNCHANGED;
-	return icfg_group_reverts_in_place(pg) ? ICFG_METHOD_IN_PLACE :
-						 ICFG_METHOD_REBIND;
+	if (icfg_group_reverts_in_place(pg))
+		return ICFG_METHOD_IN_PLACE;
+	return pg->pause_back ? ICFG_METHOD_PAUSE : ICFG_METHOD_REBIND;
 }
 
 static void note_revert_methods(struct icfg_plan *plan)
@@ -581,6 +651,7 @@ static void note_revert_methods(struct icfg_plan *plan)
  */
 static int order_revert(struct icfg_plan *plan)
 {
+	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
 	int ret;
 
@@ -593,7 +664,14 @@ static int order_revert(struct icfg_plan *plan)
 		if (ret && ret != -EBUSY)
 			return ret;
 	}
-	return icfg_deps_order(plan, may_be_reverted);
+	ret = icfg_deps_order(plan, may_be_reverted);
+	if (ret)
+		return ret;
+
+	icfg_for_each_group(pg, plan)
+		pg->pause_back = !pg->owned && revert_unbinds(pg) &&
+				 icfg_pause_back_possible(pg);
+	return 0;
 }
 
 /* What a rollback by hand is refused for. */
@@ -606,7 +684,7 @@ static int check_revert(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan)
 		if (pg->modified && icfg_group_needs_revert(pg) && !pg->owned)
 			check_owner(pg);
-	check_inuse(plan, may_be_reverted, plan->allow);
+	check_inuse(plan, is_unbound_back, plan->allow);
 	return plan->refusal;
 }
 

@@ -17,6 +17,7 @@
  * @supplier: the device that two others depend on
  * @from: the first group of the transaction
  * @to: the one behind its last
+ * @pause: drivers can be paused
  * @failed_as: everything that was made to fail so far, as bits of enum fake_call
  */
 struct world {
@@ -24,6 +25,7 @@ struct world {
 	struct icfg_txn *txn;
 	struct fake_dev *supplier;
 	unsigned int from, to;
+	bool pause;
 	unsigned long failed_as;
 };
 
@@ -32,11 +34,13 @@ struct world {
  * @desc: its name
  * @side_by_side: steps run beside each other, not in turn
  * @no_way_back: the core does not go from DMA-FQ to DMA in place
+ * @pause: drivers can be paused
  */
 struct kind {
 	const char *desc;
 	bool side_by_side;
 	bool no_way_back;
+	bool pause;
 };
 
 static const enum icfg_type types_before[] = {
@@ -55,6 +59,12 @@ static const enum icfg_type types_after[] = {
 
 #define GROUPS	ARRAY_SIZE(types_before)
 
+/* What is called where drivers can be paused. */
+#define PAUSE_CALLS	(BIT(FAKE_PAUSE) | BIT(FAKE_MAPPED) | BIT(FAKE_RESUME))
+
+/* What a group is rebound for instead. */
+#define FALL_BACKS	(BIT(FAKE_PAUSE) | BIT(FAKE_MAPPED))
+
 /* The group that gets a new domain of the type that it had. */
 #define ANEW	5
 
@@ -63,33 +73,41 @@ static const enum icfg_type types_after[] = {
  * DMA-FQ, and one has its type already; and ANEW, which is no part of the
  * transaction where it is not asked for. In the others: a parent and its child, a
  * consumer in another group, a consumer in none, and a device that has no driver.
+ * Where drivers can be paused there is no consumer in another group, and all groups
+ * that would be rebound are paused but that which has the supplier.
  */
 static void make_world(struct kunit *test, struct world *w)
 {
 	struct fake *fake = test->priv;
 	const struct kind *kind = test->param_value;
 	struct fake_dev *parent, *child, *supplier, *consumer;
+	struct device_driver *drv;
 	unsigned int i;
 
 	if (kind && kind->side_by_side)
 		fake_side_by_side(fake);
 	fake->no_way_back = kind && kind->no_way_back;
+	w->pause |= kind && kind->pause;
+	drv = w->pause ? &fake_pause_driver : &fake_driver;
+	if (!w->pause)
+		fake->never |= PAUSE_CALLS;
 	w->fake = fake;
 	for (i = 0; i < GROUPS; i++)
 		fake_group_add(fake, types_before[i]);
 	fake->groups[ANEW].system = ICFG_DMA_FQ;
 
-	parent = fake_dev_add(fake, &fake->groups[0], &fake_driver, NULL);
-	child = fake_dev_add(fake, &fake->groups[0], &fake_other_driver,
-			     parent);
-	supplier = fake_dev_add(fake, &fake->groups[1], &fake_driver, NULL);
+	parent = fake_dev_add(fake, &fake->groups[0], drv, NULL);
+	child = fake_dev_add(fake, &fake->groups[0],
+			     w->pause ? drv : &fake_other_driver, parent);
+	supplier = fake_dev_add(fake, &fake->groups[1], drv, NULL);
 	fake_dev_add(fake, &fake->groups[1], NULL, NULL);
-	fake_dev_add(fake, &fake->groups[2], &fake_driver, NULL);
-	fake_dev_add(fake, &fake->groups[3], &fake_driver, NULL);
-	fake_dev_add(fake, &fake->groups[4], &fake_driver, NULL);
-	fake_dev_add(fake, &fake->groups[ANEW], &fake_driver, NULL);
+	fake_dev_add(fake, &fake->groups[2], drv, NULL);
+	fake_dev_add(fake, &fake->groups[3], drv, NULL);
+	fake_dev_add(fake, &fake->groups[4], drv, NULL);
+	fake_dev_add(fake, &fake->groups[ANEW], drv, NULL);
 	consumer = fake_dev_add(fake, NULL, &fake_other_driver, NULL);
-	fake_link(supplier, child);
+	if (!w->pause)
+		fake_link(supplier, child);
 	fake_link(supplier, consumer);
 	w->supplier = supplier;
 	w->from = 0;
@@ -301,14 +319,24 @@ static void expect_all_failed(struct world *w)
 	int call;
 
 	for (call = 0; call < FAKE_HANG && !w->fake->wq; call++)
-		KUNIT_EXPECT_TRUE_MSG(w->fake->test, w->failed_as & BIT(call),
-				      "%s did not fail", fake_call_word(call));
+		if (!(w->fake->never & BIT(call)))
+			KUNIT_EXPECT_TRUE_MSG(w->fake->test,
+					      w->failed_as & BIT(call),
+					      "%s did not fail",
+					      fake_call_word(call));
 }
 
 /* What follows a failure of the test says nothing new. */
 static bool is_lost(struct kunit *test)
 {
 	return READ_ONCE(test->status) == KUNIT_FAILURE;
+}
+
+/* Was a group rebound because it could not be paused, and is that reported? */
+static bool fell_back(struct world *w)
+{
+	return BIT(w->fake->failed_as[0]) & FALL_BACKS &&
+	       strstr(report(w), " pause ");
 }
 
 /* Each call of a commit. */
@@ -326,9 +354,10 @@ static void commits(struct kunit *test, const char *timeout)
 			break;
 		/*
 		 * No call may fail without a word, but for an odd type that is
-		 * read again right after.
+		 * read again right after; and what cannot be paused is rebound.
 		 */
-		expect(&w, ret, ret || w.fake->failed_as[0] == FAKE_READ);
+		expect(&w, ret, ret || w.fake->failed_as[0] == FAKE_READ ||
+		       fell_back(&w));
 		canceled |= ret == -ECANCELED;
 		start_over(&w, timeout);
 		expect(&w, ret, fake_pins() == pins);
@@ -432,13 +461,15 @@ static void expect_after_rollback(struct world *w, int ret,
 /* Get to the state that a rollback begins in. */
 static void get_to(struct world *w, enum icfg_state from)
 {
+	/* One that is probed: the consumer, where others are paused. */
+	struct fake_dev *d = w->fake->devs[w->pause ? w->fake->nr_devs - 1 : 0];
 	bool fail = from == ICFG_FAILED;
 	int ret;
 
 	fake_fail(w->fake, 0, 0);
-	w->fake->devs[0]->broken = fail;
+	d->broken = fail;
 	ret = fake_write(fake_dir(w->txn), "commit", "1");
-	w->fake->devs[0]->broken = false;
+	d->broken = false;
 	expect(w, ret, ret == (fail ? -EIO : 0));
 	expect(w, ret, w->txn->state == from);
 }
@@ -793,10 +824,35 @@ static void returns_in_round(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+static void paused_hangs(struct kunit *test)
+{
+	struct world w = { .pause = true };
+	int ret, n;
+
+	make_world(test, &w);
+	w.fake->never = ~BIT(FAKE_HANG);
+	new_txn(&w, "0");
+	for (n = 1; !is_lost(test); n++) {
+		fake_fail(w.fake, n, 0);
+		ret = fake_write(fake_dir(w.txn), "commit", "1");
+		if (!failed(&w))
+			break;
+		expect_taken_back(&w, ret, icfg_generation());
+		start_over(&w, "0");
+	}
+	expect(&w, ret, !ret);
+	KUNIT_EXPECT_GT(test, n, 6);
+	start_over(&w, "0");
+	end_txn(&w);
+}
+
 static const struct kind kinds[] = {
 	{ "in turn" },
 	{ "side by side, no way back in place", .side_by_side = true,
 	  .no_way_back = true },
+	{ "paused, in turn, no way back in place", .no_way_back = true,
+	  .pause = true },
+	{ "paused, side by side", .side_by_side = true, .pause = true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(kind, kinds, desc);
@@ -816,6 +872,7 @@ static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_SLOW(rollback_hangs),
 	KUNIT_CASE_SLOW(timer_hangs),
 	KUNIT_CASE_SLOW(returns_in_round),
+	KUNIT_CASE_SLOW(paused_hangs),
 	KUNIT_CASE_SLOW(supplier_away),
 	{}
 };

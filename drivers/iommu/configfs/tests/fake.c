@@ -15,7 +15,9 @@
 #include <linux/slab.h>
 
 #include "../core.h"
+#include "../deps.h"
 #include "../icfg.h"
+#include "../pause.h"
 #include "fake.h"
 
 /* How long the last references may take to go. */
@@ -45,6 +47,9 @@ static const char * const call_words[FAKE_CALLS] = {
 	[FAKE_SET]	= "set",
 	[FAKE_SET_UP]	= "set up",
 	[FAKE_PROBE]	= "probe",
+	[FAKE_PAUSE]	= "pause",
+	[FAKE_MAPPED]	= "mapped",
+	[FAKE_RESUME]	= "resume",
 	[FAKE_HANG]	= "hang",
 };
 
@@ -124,6 +129,7 @@ static void bus_remove(struct device *dev)
 	struct fake_dev *d = to_fake_dev(dev);
 
 	d->removes++;
+	d->paused = false;
 	atomic_inc(&d->fake->modified);
 }
 
@@ -146,6 +152,12 @@ struct device_driver fake_other_driver = {
 	.owner	= THIS_MODULE,
 };
 
+struct device_driver fake_pause_driver = {
+	.name	= "icfg-fake-pause",
+	.bus	= &fake_bus,
+	.owner	= THIS_MODULE,
+};
+
 int fake_bus_init(struct kunit_suite *suite)
 {
 	int ret;
@@ -159,8 +171,13 @@ int fake_bus_init(struct kunit_suite *suite)
 	ret = driver_register(&fake_other_driver);
 	if (ret)
 		goto err_driver;
+	ret = driver_register(&fake_pause_driver);
+	if (ret)
+		goto err_other;
 	return 0;
 
+err_other:
+	driver_unregister(&fake_other_driver);
 err_driver:
 	driver_unregister(&fake_driver);
 err_bus:
@@ -170,6 +187,7 @@ err_bus:
 
 void fake_bus_exit(struct kunit_suite *suite)
 {
+	driver_unregister(&fake_pause_driver);
 	driver_unregister(&fake_other_driver);
 	driver_unregister(&fake_driver);
 	bus_unregister(&fake_bus);
@@ -298,7 +316,7 @@ void fake_link(struct fake_dev *supplier, struct fake_dev *consumer)
 			      device_link_add(&consumer->dev, &supplier->dev, 0));
 }
 
-/* Has every device the driver that it came with? */
+/* Has every device the driver that it came with, and is none of them paused? */
 bool fake_all_bound(struct fake *fake)
 {
 	unsigned int i;
@@ -307,7 +325,8 @@ bool fake_all_bound(struct fake *fake)
 		struct device *dev = &fake->devs[i]->dev;
 
 		if (device_is_registered(dev) &&
-		    dev->driver != fake->devs[i]->drv)
+		    (dev->driver != fake->devs[i]->drv ||
+		     fake->devs[i]->paused))
 			return false;
 	}
 	return true;
@@ -339,6 +358,8 @@ void fake_fail(struct fake *fake, int first, int second)
 	fake->fail[0] = first;
 	fake->fail[1] = second;
 	fake->leaving = NULL;
+	/* No driver was caught. */
+	icfg_pause_exit();
 	atomic_set(&fake->calls, 0);
 	atomic_set(&fake->failed, 0);
 	atomic_set(&fake->modified, 0);
@@ -440,6 +461,73 @@ static int core_set_type(struct iommu_group *iommu_group, enum icfg_type type)
 	return 0;
 }
 
+static bool core_can_pause(const struct device_driver *drv)
+{
+	return drv == &fake_pause_driver;
+}
+
+static int core_pause(struct device *dev)
+{
+	struct fake_dev *d = to_fake_dev(dev);
+
+	atomic_inc(&d->fake->modified);
+	KUNIT_EXPECT_FALSE(d->fake->test, d->paused);
+	if (fails(d->fake, FAKE_PAUSE))
+		return -EIO;
+	d->paused = true;
+	d->pauses++;
+	return 0;
+}
+
+static int core_resume(struct device *dev)
+{
+	struct fake_dev *d = to_fake_dev(dev);
+
+	KUNIT_EXPECT_TRUE(d->fake->test, d->paused);
+	if (fails(d->fake, FAKE_RESUME))
+		return -EIO;
+	d->paused = false;
+	return 0;
+}
+
+static long core_mappings(struct iommu_group *iommu_group)
+{
+	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
+
+	if (!translates(group))
+		return -ENODATA;
+	return fails(group->fake, FAKE_MAPPED) ? 3 : 0;
+}
+
+/* Never with a driver that is not paused. */
+static int core_set_paused_type(struct iommu_group *iommu_group,
+				enum icfg_type type, unsigned int drivers)
+{
+	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
+	struct fake *fake = group->fake;
+	unsigned int i, paused = 0;
+
+	for (i = 0; i < fake->nr_devs; i++) {
+		if (fake->devs[i]->group != group)
+			continue;
+		KUNIT_EXPECT_EQ(fake->test, !!fake->devs[i]->dev.driver,
+				fake->devs[i]->paused);
+		paused += fake->devs[i]->paused;
+	}
+	KUNIT_EXPECT_EQ(fake->test, paused, drivers);
+	atomic_inc(&fake->modified);
+	if (fails(fake, FAKE_SET))
+		return -EIO;
+	WRITE_ONCE(group->type, type == ICFG_AUTO ? group->system : type);
+	set_up(group);
+	return 0;
+}
+
+static bool core_reaches_memory(struct device *dev)
+{
+	return true;
+}
+
 static int inuse_below(struct device *dev, unsigned int *words, char *why)
 {
 	if (*words & ICFG_ALLOW_NET && fails(this_fake(), FAKE_NET)) {
@@ -520,6 +608,7 @@ static int plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 	d->driver_leaving = false;
 	ret = real(icfg_plan_get_driver(plan, d));
+	d->can_pause = d->member && d->drv == &fake_pause_driver;
 	if (!ret && d->drv && starves(plan->reverting, FAKE_PIN)) {
 		kfree_const(d->drv_name);
 		d->drv_name = NULL;
@@ -648,6 +737,14 @@ int fake_init(struct kunit *test)
 	kunit_activate_static_stub(test, icfg_core_type, core_type);
 	kunit_activate_static_stub(test, icfg_core_in_place, core_in_place);
 	kunit_activate_static_stub(test, icfg_core_set_type, core_set_type);
+	kunit_activate_static_stub(test, icfg_core_can_pause, core_can_pause);
+	kunit_activate_static_stub(test, icfg_core_pause, core_pause);
+	kunit_activate_static_stub(test, icfg_core_resume, core_resume);
+	kunit_activate_static_stub(test, icfg_core_mappings, core_mappings);
+	kunit_activate_static_stub(test, icfg_core_set_paused_type,
+				   core_set_paused_type);
+	kunit_activate_static_stub(test, icfg_core_reaches_memory,
+				   core_reaches_memory);
 	kunit_activate_static_stub(test, icfg_inuse_below, inuse_below);
 	kunit_activate_static_stub(test, icfg_inuse_driver, inuse_driver);
 	kunit_activate_static_stub(test, icfg_inuse_owner, inuse_owner);

@@ -36,6 +36,9 @@ enum fake_call {
 	FAKE_SET,	/* the core refuses the type */
 	FAKE_SET_UP,	/* the core leaves a device out, and says nothing */
 	FAKE_PROBE,	/* a driver refuses its device */
+	FAKE_PAUSE,	/* a driver cannot be paused */
+	FAKE_MAPPED,	/* a paused driver has something mapped */
+	FAKE_RESUME,	/* a driver cannot go on, and has to be unbound */
 	FAKE_HANG,	/* a step does not return before fake_let_go() */
 	FAKE_CALLS
 };
@@ -70,6 +73,8 @@ struct fake_group {
  * @broken: its probe fails, whatever the count says
  * @solid: its probe never fails
  * @leaving: the module of its driver is being removed, whatever the count says
+ * @paused: its driver is paused, or could not go on
+ * @pauses: how often it was
  * @probes: how often it was probed
  * @probed: when it last was, as a number of fake->modified
  * @removes: how often its driver was released
@@ -87,6 +92,8 @@ struct fake_dev {
 	bool broken;
 	bool solid;
 	bool leaving;
+	bool paused;
+	int pauses;
 	int probes;
 	int probed;
 	int removes;
@@ -154,6 +161,7 @@ struct fake {
 
 extern struct device_driver fake_driver;
 extern struct device_driver fake_other_driver;
+extern struct device_driver fake_pause_driver;
 
 int fake_bus_init(struct kunit_suite *suite);
 void fake_bus_exit(struct kunit_suite *suite);

@@ -30,8 +30,8 @@ static void words(struct kunit *test)
 		     "unconfirmed", "rolling-back", "rolled-back", "failed");
 	EXPECT_WORDS(test, icfg_status_word, "staged", "unchanged", "in-place",
 		     "changed", "restored", "failed");
-	EXPECT_WORDS(test, icfg_phase_word,
-		     "check", "release", "switch", "probe", "verify", "restore");
+	EXPECT_WORDS(test, icfg_phase_word, "check", "release", "pause", "switch",
+		     "resume", "probe", "verify", "restore");
 }
 
 /* What came of a text; the value of a bad one does not count. */
