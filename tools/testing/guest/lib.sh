@@ -371,9 +371,22 @@ txn_end()
 	rmdir "$1"
 }
 
+# On kernels that can pause drivers too, most tests are of what is unbound: Y pauses them.
+PAUSE=N
+
 load_module()
 {
-	[ -d "$CONFIGFS" ] || modprobe iommu-configfs
+	[ -d "$CONFIGFS" ] || modprobe iommu-configfs || return
+	echo $PAUSE > /sys/module/iommu_configfs/parameters/pause
+}
+
+# pause_or_skip: for tests of drivers that are paused.
+pause_or_skip()
+{
+	local sym=iommu_group_set_paused_type
+	grep -q " $sym$" /proc/kallsyms || skip_all "this kernel has no $sym()"
+	PAUSE=Y
+	load_module || bail "no module"
 }
 
 # A line that tells of a step which takes long.

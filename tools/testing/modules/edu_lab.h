@@ -29,6 +29,13 @@
  *				it still
  *     supplier			the probes to come link to this device
  *     doing			"probe", "remove" or "-": what the driver is in right now
+ *     dma_bits			the DMA mask of edu_lab_pause (0: 64)
+ *     pause_hold		the pause of edu_lab_pause waits while this is not 0
+ *     resume_hold		its resume likewise
+ *     pause_errors		so many pauses to come fail; -1: all
+ *     resume_errors		so many resumes
+ *     pause_keeps		1: a pause leaves the driver's page mapped
+ *     pauses			how many pauses ended well
  *     probes, removes		how many of them ended well
  *     probe_noio, remove_noio	1: the last one ran under memalloc_noio_save()
  */
@@ -44,6 +51,7 @@ struct dentry;
 struct device;
 struct gendisk;
 struct pci_dev;
+struct pci_device_id;
 
 #define EDU_VENDOR	0x1234
 #define EDU_DEVICE	0x11e8
@@ -63,6 +71,15 @@ struct edu_knobs {
 	u32 child;
 	u32 disk;
 	struct gendisk *gendisk;	/* of the probe that made it */
+	u32 dma_bits;
+	u32 pause_hold;
+	u32 resume_hold;
+	u32 pause_keeps;
+	atomic_t pause_errors;
+	atomic_t resume_errors;
+	atomic_t pauses;
+	void *page;			/* of edu_lab_pause, for the device to see */
+	dma_addr_t page_dma;
 	u32 probe_noio;
 	u32 remove_noio;
 	atomic_t probe_defers;
@@ -88,6 +105,20 @@ void edu_knobs_exit(void);
 
 int edu_dma_check(struct pci_dev *pdev);
 int edu_dma_to_memory(void __iomem *regs, dma_addr_t addr);
+
+/* edu_lab_main.c */
+int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id);
+void edu_remove(struct pci_dev *pdev);
+
+/* edu_lab_pause.c */
+#ifdef EDU_HAVE_PAUSE
+extern struct pci_driver edu_pause_driver;
+
+int edu_pause_start(struct pci_dev *pdev, struct edu_knobs *knobs);
+void edu_page_free(struct device *dev, struct edu_knobs *knobs);
+#else
+static inline void edu_page_free(struct device *dev, struct edu_knobs *knobs) {}
+#endif
 
 /* edu_lab_disk.c */
 struct gendisk *edu_disk_add(struct pci_dev *pdev);

@@ -162,6 +162,13 @@ static void edu_knobs_files(struct edu_knobs *knobs)
 	debugfs_create_u32("dma", 0600, dir, &knobs->dma);
 	debugfs_create_u32("child", 0600, dir, &knobs->child);
 	debugfs_create_u32("disk", 0600, dir, &knobs->disk);
+	debugfs_create_u32("dma_bits", 0600, dir, &knobs->dma_bits);
+	debugfs_create_u32("pause_hold", 0600, dir, &knobs->pause_hold);
+	debugfs_create_u32("resume_hold", 0600, dir, &knobs->resume_hold);
+	debugfs_create_u32("pause_keeps", 0600, dir, &knobs->pause_keeps);
+	debugfs_create_atomic_t("pause_errors", 0600, dir, &knobs->pause_errors);
+	debugfs_create_atomic_t("resume_errors", 0600, dir, &knobs->resume_errors);
+	debugfs_create_atomic_t("pauses", 0400, dir, &knobs->pauses);
 	debugfs_create_u32("probe_noio", 0400, dir, &knobs->probe_noio);
 	debugfs_create_u32("remove_noio", 0400, dir, &knobs->remove_noio);
 	debugfs_create_atomic_t("probe_defers", 0600, dir, &knobs->probe_defers);

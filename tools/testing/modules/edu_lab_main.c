@@ -4,7 +4,8 @@
  *
  * edu_lab takes edu devices by itself. By driver_override each of the three takes
  * any PCI device (and leaves its DMA alone where it is no edu): edu_lab_fixed
- * forbids unbinding through sysfs, edu_lab_managed minds its own DMA domain.
+ * forbids unbinding through sysfs, edu_lab_managed minds its own DMA domain. So does
+ * edu_lab_pause, see there.
  */
 #include <linux/auxiliary_bus.h>
 #include <linux/module.h>
@@ -77,6 +78,13 @@ static int edu_start(struct pci_dev *pdev, struct edu_knobs *knobs)
 		if (ret)
 			return ret;
 	}
+#ifdef EDU_HAVE_PAUSE
+	if (drv == &edu_pause_driver) {
+		ret = edu_pause_start(pdev, knobs);
+		if (ret)
+			return ret;
+	}
+#endif
 	if (knobs->disk) {
 		disk = edu_disk_add(pdev);
 		if (IS_ERR(disk))
@@ -92,7 +100,7 @@ static int edu_start(struct pci_dev *pdev, struct edu_knobs *knobs)
 	return 0;
 }
 
-static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct edu_knobs *knobs = edu_knobs_get(pci_name(pdev));
 	int ret;
@@ -110,7 +118,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return ret;
 }
 
-static void edu_remove(struct pci_dev *pdev)
+void edu_remove(struct pci_dev *pdev)
 {
 	struct edu_knobs *knobs = edu_knobs_get(pci_name(pdev));
 	struct auxiliary_device *child = pci_get_drvdata(pdev);
@@ -126,6 +134,7 @@ static void edu_remove(struct pci_dev *pdev)
 	if (knobs->gendisk)
 		edu_disk_del(knobs->gendisk);
 	knobs->gendisk = NULL;
+	edu_page_free(&pdev->dev, knobs);
 	WRITE_ONCE(knobs->doing, "-");
 	atomic_inc(&knobs->removes);
 	edu_event(&pdev->dev, "removed", 0);
@@ -182,6 +191,9 @@ static struct auxiliary_driver edu_child_driver = {
 };
 
 static struct pci_driver *const edu_drivers[] = {
+#ifdef EDU_HAVE_PAUSE
+	&edu_pause_driver,
+#endif
 	&edu_fixed_driver, &edu_managed_driver, &edu_driver,
 };
 

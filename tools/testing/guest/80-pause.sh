@@ -1,0 +1,175 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC3043 # busybox has local
+#
+# Groups change their type while their disks are mounted and written and their
+# interfaces carry traffic: the drivers are paused, and nothing is unbound.
+#
+# machines: vtd
+# also: virtio-iommu amd
+# timeout: 300
+
+. /lab/lib.sh
+. /lab/tests/faults.sh
+
+pause_or_skip
+
+# The disk and the first interface of a group, and the one that it talks to.
+far=$(dev disk3 1)
+unshare -n sleep 600 &
+ns=$!
+wait_for 5 test -e "/proc/$ns/ns/net"
+far_nic=$(wait_nic "$far")
+ip link set "$far_nic" netns "$ns"
+there()
+{
+	nsenter -t "$ns" -n "$@"
+}
+there ip addr add 10.9.0.2/24 dev "$far_nic"
+there ip link set "$far_nic" up
+
+# inode FILE: a device that came anew has another one for its directory.
+inode()
+{
+	stat -L -c %i "$1"
+}
+
+# number NAME FILE: what stands behind NAME= there
+number()
+{
+	sed -n "s/.*$1=\([0-9]*\).*/\1/p" "$2"
+}
+
+# change NAME TYPE: by a commit that may pause, and no more.
+change()
+{
+	local t
+	t=$(txn_new change)
+	stage "$t" "$group" "$2"
+	echo pause > "$t/disruption"
+	check_eq "$1: to $2: check" "$(write_errno "$t/check" 1) $(cat "$t/$group/method")" "0 pause"
+	trace_start iommu_configfs
+	check_eq "$1: to $2: commit" "$(write_errno "$t/commit" 1)" 0
+	trace_stop > /tmp/trace
+	check_eq "$1: to $2: type and method" "$(group_type "$group") $(cat "$t/$group/method")" "$2 pause"
+	check_eq "$1: to $2: status and report" "$(status "$t" "$group"; cat "$t/report")" changed
+	check_match "$1: to $2: progress" "$(cat "$t/progress")" '^([2-9]|[1-9][0-9]) \1$'
+	check_eq "$1: to $2: no driver is unbound" "$(grep -cE 'icfg_(release|probe):' /tmp/trace)" 0
+	check_eq "$1: to $2: each driver is paused and resumed" \
+		"$(grep -c icfg_pause: /tmp/trace) $(grep -c 'icfg_resume:.* silent_us=[0-9]* err=0' /tmp/trace)" \
+		"$drivers $drivers"
+	say "$1: to $2: $(sed -n 's/.*icfg_resume:.*device=\([^ ]*\).*silent_us=\([0-9]*\).*/\1 \2 us/p' /tmp/trace | xargs)"
+	txn_end "$t"
+}
+
+# types: through all of them and back, none of it in place. $1: name of what is tested
+types()
+{
+	local type
+	for type in identity DMA identity DMA-FQ identity "$boot"; do
+		[ "$(group_type "$group")" != $type ] || continue
+		change "$1" $type
+		sleep 1
+	done
+}
+
+for name in disk virtio; do
+	has_group $name || { skip "$name" "the machine has no such group"; continue; }
+	group=$(group_of $name)
+	boot=$(group_type "$group")
+	before=$(groups_now "$group")
+	drivers=$(drivers_of "$group" | wc -w)
+	disk_dev=
+	nic_dev=
+	for dev in $(devices_of $name); do
+		if disk_of "$dev" > /dev/null; then
+			disk_dev=$dev
+		elif [ -z "$nic_dev" ] && nic_of "$dev" > /dev/null; then
+			nic_dev=$dev
+		fi
+	done
+	disk=$(wait_disk "$disk_dev") || bail "$name: no disk"
+	nic=$(wait_nic "$nic_dev") || bail "$name: no interface"
+
+	check "$name: a file system" sh -c "mkfs.ext4 -qF '/dev/$disk' > /dev/null 2>&1"
+	mkdir -p /tmp/m
+	mount -t ext4 "/dev/$disk" /tmp/m || bail "$name: cannot be mounted"
+	mount_id=$(grep ' /tmp/m ' /proc/self/mountinfo)
+	head -c 2097152 /dev/urandom > /tmp/m/file
+	sync
+	sums=$(md5sum < /tmp/m/file)
+	ip addr add 10.9.0.1/24 dev "$nic"
+	ip link set "$nic" up
+	ifindex=$(cat "/sys/class/net/$nic/ifindex")
+	inodes="$(inode "/sys/block/$disk") $(inode "/sys/class/net/$nic")"
+	check "$name: the other side is there" wait_for 30 ping -c 1 -W 1 10.9.0.2
+
+	stall /tmp/m/stall > /tmp/stall.out 2>&1 &
+	stall=$!
+	ping -i 0.2 10.9.0.2 > /tmp/ping.out 2>&1 &
+	ping=$!
+	# What asks an interface for its counters meets it paused, too.
+	while usleep 300000; do cat "/sys/class/net/$nic/statistics/rx_packets"; ip -s link; done > /dev/null 2>&1 &
+	asking=$!
+	sleep 2
+	types $name
+	sleep 1
+	kill $asking
+	kill -INT $ping
+	wait $ping $asking 2> /dev/null
+	kill $stall
+	wait $stall
+	check_eq "$name: all that was written came back, without an error" \
+		"$? $(number errors /tmp/stall.out) $(number wrong /tmp/stall.out)" "0 0 0"
+	check "$name: and it was written to" [ "$(number writes /tmp/stall.out)" -gt 20 ]
+	say "$name: $(cat /tmp/stall.out)"
+	say "$name: $(tail -n 3 /tmp/ping.out | xargs)"
+	check "$name: the other side answers" wait_for 10 ping -c 1 -W 1 10.9.0.2
+	check_eq "$name: the interface is the same" "$(cat "/sys/class/net/$nic/ifindex")" "$ifindex"
+	check_eq "$name: with its address" "$(ip -o addr show dev "$nic" | grep -c '10\.9\.0\.1/24')" 1
+	check_eq "$name: disk and interface never went" \
+		"$(inode "/sys/block/$disk") $(inode "/sys/class/net/$nic")" "$inodes"
+	check_eq "$name: the mount is the same" "$(grep ' /tmp/m ' /proc/self/mountinfo)" "$mount_id"
+	echo 3 > /proc/sys/vm/drop_caches
+	check_eq "$name: the file is what it was" "$(md5sum < /tmp/m/file)" "$sums"
+
+	# An interface that is closed and opened by others meanwhile, and what asks for an end.
+	t=$(txn_new rollback)
+	stage "$t" "$group" identity
+	echo 600 > "$t/confirm_timeout"
+	check_eq "$name: a commit to confirm" "$(write_errno "$t/commit" 1) $(group_type "$group")" "0 identity"
+	echo 1 > "$t/confirm_timeout"
+	check "$name: the timer takes it back" wait_for 30 is "$t/state" rolled-back
+	check_eq "$name: by a pause" "$(cat "$t/$group/method") $(group_type "$group")" "pause $boot"
+	check_eq "$name: the disk never went" "$(inode "/sys/block/$disk")" "${inodes% *}"
+	check_eq "$name: nothing to report" "$(report "$t")" ""
+	txn_end "$t"
+	t=$(txn_new rollback)
+	stage "$t" "$group" identity
+	while usleep 100000; do ip link set "$nic" down; ip link set "$nic" up; done &
+	toggling=$!
+	for try in 1 2; do
+		check_eq "$name: with the interface going up and down, $try" \
+			"$(write_errno "$t/commit" 1) $(write_errno "$t/rollback" 1)" "0 0"
+		rmdir "$t/$group" "$t"
+		t=$(txn_new rollback)
+		stage "$t" "$group" identity
+	done
+	kill $toggling
+	wait $toggling 2> /dev/null
+	txn_end "$t"
+	ip link set "$nic" up
+	ip addr add 10.9.0.1/24 dev "$nic" 2> /dev/null
+	check "$name: it works" wait_for 30 ping -c 1 -W 1 10.9.0.2
+
+	umount /tmp/m
+	ip addr flush dev "$nic"
+	ip link set "$nic" down
+	check_as_before "$name: as before" "$before" "$group"
+done
+
+kill $ns
+wait $ns 2> /dev/null
+wait_for 20 nic_of "$far" > /dev/null
+ip link set "$(nic_of "$far")" down
+finish
