@@ -296,15 +296,14 @@ static int pause_dev(struct icfg_plan_dev *d, ktime_t *since)
 
 	begin_phase(d->group, ICFG_PAUSE, d);
 	ret = wake(d->dev);
-	if (!ret) {
-		*since = ktime_get();
+	*since = ktime_get();
+	if (!ret)
 		ret = icfg_should_fail() ? -ENOMEM : icfg_core_pause(d->dev);
-	}
+	trace_icfg_pause(d->group, d, ktime_us_delta(ktime_get(), *since), ret);
 	if (ret)
 		pm_runtime_put(d->dev);
 	else
 		WRITE_ONCE(d->state, ICFG_DEV_PAUSED);
-	trace_icfg_pause(d->group, d, ret);
 	step_done(d->group);
 	return ret;
 }
@@ -313,11 +312,15 @@ static int pause_dev(struct icfg_plan_dev *d, ktime_t *since)
 static void resume_dev(struct icfg_plan_dev *d, ktime_t since)
 {
 	struct icfg_plan_group *pg = d->group;
+	ktime_t begun, now;
 	int ret;
 
 	begin_phase(pg, ICFG_RESUME, d);
+	begun = ktime_get();
 	ret = icfg_should_fail() ? -ENOMEM : icfg_core_resume(d->dev);
-	trace_icfg_resume(pg, d, ktime_us_delta(ktime_get(), since), ret);
+	now = ktime_get();
+	trace_icfg_resume(pg, d, ktime_us_delta(now, begun),
+			  ktime_us_delta(now, since), ret);
 	pm_runtime_put(d->dev);
 	step_done(pg);
 	if (ret)

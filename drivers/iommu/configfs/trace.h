@@ -85,30 +85,55 @@ DECLARE_EVENT_CLASS(icfg_dev,
 		     TP_ARGS(pg, d, err))
 
 ICFG_DEV_EVENT(icfg_release);
-ICFG_DEV_EVENT(icfg_pause);
 ICFG_DEV_EVENT(icfg_probe);
 
-/* @silent: for how long it was paused, in microseconds. */
-TRACE_EVENT(icfg_resume,
+/* @took: what the driver's callback took, in microseconds. */
+TRACE_EVENT(icfg_pause,
 	    TP_PROTO(const struct icfg_plan_group *pg,
-		     const struct icfg_plan_dev *d, s64 silent, int err),
-	    TP_ARGS(pg, d, silent, err),
+		     const struct icfg_plan_dev *d, s64 took, int err),
+	    TP_ARGS(pg, d, took, err),
 	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(pg->plan->txn))
 			     __string(device, dev_name(d->dev))
 			     __string(driver, d->drv_name ?: "-")
 			     __field(unsigned int, group)
+			     __field(s64, took)
+			     __field(int, err)),
+	    TP_fast_assign(__assign_str(transaction);
+			   __assign_str(device);
+			   __assign_str(driver);
+			   __entry->group = pg->staged->id;
+			   __entry->took = took;
+			   __entry->err = err;),
+	    TP_printk("transaction=%s group=%u device=%s driver=%s took_us=%lld err=%d",
+		      __get_str(transaction), __entry->group,
+		      __get_str(device), __get_str(driver),
+		      __entry->took, __entry->err)
+);
+
+/* @silent: from before the pause until after the resume. */
+TRACE_EVENT(icfg_resume,
+	    TP_PROTO(const struct icfg_plan_group *pg,
+		     const struct icfg_plan_dev *d, s64 took, s64 silent,
+		     int err),
+	    TP_ARGS(pg, d, took, silent, err),
+	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(pg->plan->txn))
+			     __string(device, dev_name(d->dev))
+			     __string(driver, d->drv_name ?: "-")
+			     __field(unsigned int, group)
+			     __field(s64, took)
 			     __field(s64, silent)
 			     __field(int, err)),
 	    TP_fast_assign(__assign_str(transaction);
 			   __assign_str(device);
 			   __assign_str(driver);
 			   __entry->group = pg->staged->id;
+			   __entry->took = took;
 			   __entry->silent = silent;
 			   __entry->err = err;),
-	    TP_printk("transaction=%s group=%u device=%s driver=%s silent_us=%lld err=%d",
+	    TP_printk("transaction=%s group=%u device=%s driver=%s took_us=%lld silent_us=%lld err=%d",
 		      __get_str(transaction), __entry->group,
 		      __get_str(device), __get_str(driver),
-		      __entry->silent, __entry->err)
+		      __entry->took, __entry->silent, __entry->err)
 );
 
 #endif /* _ICFG_TRACE_H */
