@@ -53,13 +53,7 @@ done
 near=$(wait_nic "$near_dev") || bail "no interface in the group"
 far_dev=$(dev disk3 1)
 far=$(wait_nic "$far_dev") || bail "no interface in the other group"
-unshare -n sleep 600 &
-ns=$!
-elsewhere()
-{
-	[ "$(readlink "/proc/$ns/ns/net")" != "$(readlink /proc/self/ns/net)" ]
-}
-check "a network namespace is there" wait_for 20 elsewhere
+check "a network namespace is there" other_net
 ip link set "$far" netns "$ns"
 nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far"
 nsenter -t "$ns" -n ip link set "$far" up

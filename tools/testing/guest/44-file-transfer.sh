@@ -98,9 +98,7 @@ near=$(dev disk2 1)
 far=$(dev disk3 1)
 group=$(group_of disk2)
 boot=$(group_type "$group")
-unshare -n sleep 600 &
-ns=$!
-wait_for 5 test -e "/proc/$ns/ns/net"
+check "a network namespace is there" other_net
 far_nic=$(wait_nic "$far")
 far_mac=$(cat "/sys/class/net/$far_nic/address")
 ip link set "$far_nic" netns "$ns"

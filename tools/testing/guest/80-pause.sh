@@ -16,9 +16,7 @@ pause_or_skip
 
 # The disk and the first interface of a group, and the one that it talks to.
 far=$(dev disk3 1)
-unshare -n sleep 600 &
-ns=$!
-wait_for 5 test -e "/proc/$ns/ns/net"
+check "a network namespace is there" other_net
 far_nic=$(wait_nic "$far")
 ip link set "$far_nic" netns "$ns"
 there()
@@ -59,7 +57,8 @@ change()
 		"$(grep -c icfg_pause: /tmp/trace) $(grep -c 'icfg_resume:.* silent_us=[0-9]* err=0' /tmp/trace)" \
 		"$drivers $drivers"
 	say "$1: to $2: $(sed -n 's/.*icfg_resume:.*device=\([^ ]*\).*silent_us=\([0-9]*\).*/\1 \2 us/p' /tmp/trace | xargs)"
-	txn_end "$t"
+	# It stays.
+	rmdir "$t/$group" "$t"
 }
 
 # types: through all of them and back, none of it in place. $1: name of what is tested
@@ -146,7 +145,8 @@ for name in disk virtio; do
 	txn_end "$t"
 	t=$(txn_new rollback)
 	stage "$t" "$group" identity
-	while usleep 100000; do ip link set "$nic" down; ip link set "$nic" up; done &
+	# One that is detached cannot be opened.
+	while usleep 100000; do ip link set "$nic" down; ip link set "$nic" up; done 2> /dev/null &
 	toggling=$!
 	for try in 1 2; do
 		check_eq "$name: with the interface going up and down, $try" \

@@ -311,6 +311,20 @@ wait_disk()
 	echo "$disk"
 }
 
+# other_net: a network namespace of its own; its process, to be killed in the end, is $ns.
+other_net()
+{
+	unshare -n sleep 600 &
+	ns=$!
+	wait_for 10 has_other_net $ns
+}
+
+# has_other_net PID
+has_other_net()
+{
+	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
 # QEMU's AHCI wants the table of a command in one piece, also where it crosses a page and
 # the IOMMU has the next page elsewhere. With eight segments at most none crosses one.
 small_requests()
