@@ -223,6 +223,72 @@ def mock(figures, bars):
     return table
 
 
+# ---------------------------------------------------------------- in use
+
+PAUSED = re.compile(r'icfg_(pause|resume): .*device=(\S+) .*took_us=(\d+)(?: silent_us=(\d+))?')
+LONGEST = re.compile(r'errors=(\d+) wrong=(\d+) longest_us=(\d+)')
+
+
+def live_changes(figures):
+    """The lines of each change: (groups, method, [text])."""
+    changes = []
+    for n, method, *words in of(figures, 'live'):
+        if words == ['begin']:
+            changes.append((int(n), method, []))
+        else:
+            changes[-1][2].append(' '.join(words))
+    return changes
+
+
+def blackout(n, method, lines):
+    """What one change took from the devices, in seconds: the longest silence, and what the
+    drivers themselves take for theirs."""
+    if method == 'rebind':
+        events = [(m[1], float(m[2]), m[3], m[4]) for m in map(EVENT.search, lines) if m]
+        devices = spans(events)
+        if len(devices) != 2 * n:
+            raise ValueError(f'the trace of {n} groups has {len(devices)} devices')
+        return max((d['icfg_probe'][1] - d['icfg_release'][0],
+                    sum(e - b for b, e in d.values())) for d in devices.values())
+    own, silent = collections.Counter(), {}
+    for match in filter(None, map(PAUSED.search, lines)):
+        own[match[2]] += int(match[3]) / 1e6
+        if match[4]:
+            silent[match[2]] = int(match[4]) / 1e6
+    if len(silent) != (2 * n if method == 'pause' else 0):
+        raise ValueError(f'{method}: the trace of {n} groups has {len(silent)} devices')
+    return max(((silent[d], own[d]) for d in silent), default=(0, 0))
+
+
+def live(figures, bars):
+    """Groups in use, by method."""
+    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    for n, method, lines in live_changes(figures):
+        silent, own = blackout(n, method, lines)
+        stall = next((m for m in map(LONGEST.search, lines) if m), None)
+        if stall and (stall[1], stall[2]) != ('0', '0'):
+            raise ValueError(f'live: {stall[0]}')
+        found[n][method].append((silent, own, int(stall[3]) / 1e6 if stall else 0))
+    if not found:
+        return None
+    table = {}
+    for n, methods in sorted(found.items()):
+        table[n] = {}
+        for method, runs in methods.items():
+            silent, own, stall = (statistics.median(r[i] for r in runs) for i in range(3))
+            table[n][method] = {'silent': silent, 'drivers_own': own, 'longest_write': stall,
+                                'samples': len(runs)}
+    for n, methods in table.items():
+        pause = methods['pause']
+        pause['ratio'] = round(pause['longest_write'] / pause['drivers_own'], 3)
+        bars.most(f'live, {n} groups paused: longest write / (pause + resume by the driver that '
+                  'takes longest)', pause['ratio'], 2)
+    if 8 in table:
+        bars.most('live: longest silence of a device, 8 groups paused / 1',
+                  table[8]['pause']['silent'] / table[1]['pause']['silent'], 1.2)
+    return table
+
+
 # ---------------------------------------------------------------- memory
 
 # Threads of the kernel's workqueues come with the work, and go minutes after it.
@@ -287,7 +353,7 @@ def judge(figures, about):
     results = {'schema': SCHEMA, 'host': about,
                'cpus': int(of(figures, 'cpus')[0][0]),
                'real': real(figures, bars), 'mock': mock(figures, bars),
-               'memory': memory(figures, bars), 'fio': fio(figures),
+               'memory': memory(figures, bars), 'live': live(figures, bars), 'fio': fio(figures),
                'seconds': {part: int(s) for part, s in of(figures, 'took')}}
     results['busy'] = about['busy_with_others'] > BUSY
     results['bars'] = bars.list

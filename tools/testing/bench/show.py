@@ -99,6 +99,15 @@ def memory(table):
           'for the way back.\n')
 
 
+def live(table):
+    """Groups in use."""
+    title('A disk that is written, by method: silence of devices, longest write')
+    columns(['groups', 'method', 'longest silence', "its driver's own part", 'longest write'],
+            [[n, method, ms(e['silent']), ms(e['drivers_own']),
+              ms(e['longest_write']) if method != 'rebind' else 'not mounted']
+             for n, methods in table.items() for method, e in methods.items()])
+
+
 LAZIER = ['DMA-FQ', 'identity']
 
 
@@ -134,7 +143,8 @@ def bars(results):
 def table(results):
     """All tables that there are figures for."""
     print()
-    for part, function in (('real', real), ('mock', mock), ('memory', memory), ('fio', fio)):
+    for part, function in (('real', real), ('mock', mock), ('memory', memory), ('live', live),
+                           ('fio', fio)):
         if results[part]:
             function(results[part])
     bars(results)
@@ -212,6 +222,22 @@ def markdown_mock(table):
                 *(times(1 + table['own_cost'][n]) for n in sizes)), '']
 
 
+def markdown_live(table):
+    """Groups in use, as ratios to unbinding them."""
+    if not table:
+        return []
+    columns = [(n, method) for n, methods in table.items() for method in ('pause', 'in-place')]
+    return [row('A disk that is mounted and written (a kernel with the patches)',
+                *(f'{method}, {n} group{"s" if n > 1 else ""}' for n, method in columns)),
+            row('---', *['---:'] * len(columns)),
+            row('longest silence of a device / by rebind',
+                *(f"{table[n][m]['silent'] / table[n]['rebind']['silent']:.3f}x"
+                  for n, m in columns)),
+            row("longest write / pause and resume by the drivers alone",
+                *(times(table[n][m]['longest_write'] / table[n]['pause']['drivers_own'])
+                  for n, m in columns)), '']
+
+
 def markdown_fio(table):
     """I/O under each type."""
     return [row('fio on NVMe, I/Os per second as ratios to DMA (least-most of all rounds), '
@@ -224,7 +250,8 @@ def markdown_fio(table):
 def readme(results, path):
     """Puts the ratios between the marks in a file."""
     lines = [BEGIN, '']
-    for part, function in (('real', markdown_real), ('mock', markdown_mock), ('fio', markdown_fio)):
+    for part, function in (('real', markdown_real), ('mock', markdown_mock),
+                           ('live', markdown_live), ('fio', markdown_fio)):
         lines += function(results[part])
     for n, entry in results['mock']['slow'].items():
         lines.append(f'- {n * 4} devices with probes of 50 ms: one after the other '

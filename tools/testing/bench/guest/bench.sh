@@ -13,7 +13,7 @@ figure()
 	echo "figure $*"
 }
 
-for part in real mock memory fio; do
+for part in real mock memory live fio; do
 	# shellcheck source=/dev/null
 	. /lab/bench/$part.sh
 done

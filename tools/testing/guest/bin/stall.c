@@ -5,6 +5,8 @@
  * there were, how many failed, how many were wrong, and the longest, in microseconds:
  *
  *	writes=N errors=N wrong=N longest_us=N
+ *
+ * At SIGUSR1 it prints the same, and goes on; the longest is from then on.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,11 +21,14 @@
 #define SIZE	4096
 #define BLOCKS	1024
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, ask;
 
-static void on_term(int sig)
+static void on_signal(int sig)
 {
-	stop = sig;
+	if (sig == SIGTERM)
+		stop = sig;
+	else
+		ask = sig;
 }
 
 static uint64_t now_us(void)
@@ -34,16 +39,25 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void tell(uint64_t writes, uint64_t errors, uint64_t wrong, uint64_t longest)
+{
+	printf("writes=%llu errors=%llu wrong=%llu longest_us=%llu\n", (unsigned long long)writes,
+	       (unsigned long long)errors, (unsigned long long)wrong,
+	       (unsigned long long)longest);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t n, start, took, longest = 0, errors = 0, wrong = 0;
-	struct sigaction action = { .sa_handler = on_term };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	uint64_t *out, *in;
 	int fd;
 
 	if (argc != 2)
 		return 2;
 	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL);
 	fd = open(argv[1], O_RDWR | O_CREAT | O_DIRECT | O_SYNC, 0600);
 	if (fd < 0 || posix_memalign((void **)&out, SIZE, SIZE) ||
 	    posix_memalign((void **)&in, SIZE, SIZE)) {
@@ -64,9 +78,12 @@ int main(int argc, char **argv)
 		took = now_us() - start;
 		if (took > longest)
 			longest = took;
+		if (ask) {
+			ask = 0;
+			tell(n, errors, wrong, longest);
+			longest = 0;
+		}
 	}
-	printf("writes=%llu errors=%llu wrong=%llu longest_us=%llu\n", (unsigned long long)n,
-	       (unsigned long long)errors, (unsigned long long)wrong,
-	       (unsigned long long)longest);
+	tell(n, errors, wrong, longest);
 	return errors || wrong;
 }
