@@ -14,11 +14,13 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools deb demo check check-debian check-kernel check-series results series bench vm \
+.PHONY: help setup modules tools deb demo demo-live check check-debian check-kernel check-series results series bench vm \
 	checkpatch sparse install clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
+	@echo 'make demo-live    the same below a mounted root disk and a TCP session, with nothing'
+	@echo '                  unbound; on a patched kernel, which is built for it (a while)'
 	@echo 'make check        all tests on VT-d; ends in "N passed, N failed, N skipped"'
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
@@ -56,6 +58,10 @@ deb: setup
 
 demo: setup tools
 	@tools/lab/lab demo
+
+# Drivers are paused by kernels with the patches only.
+demo-live: setup tools
+	@LAB_KERNEL=$(or $(LAB_KERNEL),plain) tools/lab/lab demo demo-live
 
 check: setup tools
 	@scripts/check.sh lab unit guest

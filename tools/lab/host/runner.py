@@ -373,10 +373,8 @@ class Runner:
 class Show(Runner):
     """Shows what a script prints, as it is, to a person who watches."""
 
-    SCRIPT = LAB / 'guest/demo.sh'
-
-    def __init__(self, machine, kernel, archives):
-        test = Test(self.SCRIPT)
+    def __init__(self, machine, kernel, archives, script):
+        test = Test(LAB / f'guest/{script}.sh')
         test.timeout = 300
         super().__init__(machine, [test], kernel, archives)
         self._live = sys.stdout.isatty()
