@@ -68,6 +68,7 @@ static int own_option(struct cli *cli, int opt, void *data)
 	case OPT_STRICT:
 	case OPT_BOOT:
 	case OPT_ONLY:
+	case OPT_CHECK_COMMAND:
 	case 'n':
 		asked->unplanned = true;
 	}
@@ -171,6 +172,7 @@ static void take_options(struct run *run, const struct asked *asked)
 
 	if (!run->settle_set && iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
+	run_verdict_options(run, policy);
 	if (asked->saved) {
 		plan_file_options(run, asked->saved);
 		return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg check */
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 
@@ -21,6 +22,15 @@ static struct json_object *json_rule(const struct iommucfg_rule *rule)
 	return o;
 }
 
+static struct json_object *json_words(char *const *words)
+{
+	struct json_object *array = words ? json_object_new_array() : NULL;
+
+	for (; words && *words; words++)
+		json_object_array_add(array, json_text(*words));
+	return array;
+}
+
 static struct json_object *json_options(const struct iommucfg_policy *policy)
 {
 	struct json_object *o = json_object_new_object(), *allow = NULL;
@@ -40,6 +50,13 @@ static struct json_object *json_options(const struct iommucfg_policy *policy)
 	json_object_object_add(o, "disruption", iommucfg_policy_disruption(policy) < 0 ? NULL :
 			       json_text(iommucfg_disruption_name(
 					 iommucfg_policy_disruption(policy))));
+	json_object_object_add(o, "check_command",
+			       json_words(iommucfg_policy_check_command(policy)));
+	json_object_object_add(o, "check_timeout",
+			       json_number(iommucfg_policy_check_timeout(policy)));
+	json_object_object_add(o, "faults", iommucfg_policy_faults(policy) < 0 ? NULL :
+			       json_text(iommucfg_policy_faults(policy) ==
+					 IOMMUCFG_FAULTS_WARN ? "warn" : "rollback"));
 	json_object_object_add(o, "strict", iommucfg_policy_strict(policy) < 0 ? NULL :
 			       json_object_new_boolean(iommucfg_policy_strict(policy)));
 	return o;
@@ -63,13 +80,43 @@ static int print_json(struct cli *cli, const struct iommucfg_policy *policy, boo
 	return json_print(o, true) ? EXIT_BAD : EXIT_DONE;
 }
 
+static int data_option(struct cli *cli, int opt, void *data_only)
+{
+	(void)cli;
+	if (opt != OPT_DATA_ONLY)
+		return -1;
+	*(bool *)data_only = true;
+	return 0;
+}
+
+/* A policy from elsewhere may choose types, and not what is run here. */
+static int refuse_programs(struct cli *cli, const struct iommucfg_policy *policy)
+{
+	char *const *command = iommucfg_policy_check_command(policy);
+	const char *file;
+	int line;
+
+	if (!command || !*command)
+		return EXIT_DONE;
+	file = iommucfg_policy_check_origin(policy, &line);
+	iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "policy", EPERM,
+			      "%s:%d: the policy runs a program, \"%s\", and is to be data only",
+			      file, line, *command);
+	iommucfg_problems_cure(cli->problems, "data-only", NULL);
+	return EXIT_BAD;
+}
+
 int cmd_check(struct cli *cli, int argc, char **argv)
 {
+	static const struct option options[] = {
+		CLI_LONG, { "data-only", no_argument, NULL, OPT_DATA_ONLY }, { NULL, 0, NULL, 0 }
+	};
 	struct iommucfg_policy *policy;
+	bool data_only = false;
 	char *rules;
 	int code;
 
-	code = cli_plain_options(cli, argc, argv);
+	code = cli_options(cli, argc, argv, ":" CLI_SHORT, options, data_option, &data_only);
 	if (code >= 0)
 		return code;
 	code = cli_open(cli);
@@ -78,6 +125,8 @@ int cmd_check(struct cli *cli, int argc, char **argv)
 	if (iommucfg_policy_new(cli->ctx, &policy))
 		return cli_nomem();
 	code = cli_read_policy(cli, policy, argc - optind, argv + optind) ? EXIT_BAD : EXIT_DONE;
+	if (data_only)
+		code = cli_worse(code, refuse_programs(cli, policy));
 	/* Files that are named need not be those that are in the image. */
 	if (optind == argc)
 		image_check(cli);

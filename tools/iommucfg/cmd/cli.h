@@ -57,6 +57,7 @@ enum {
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
 	OPT_DISRUPTION, OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT, OPT_SAVE, OPT_PLAN,
+	OPT_CHECK_COMMAND, OPT_DATA_ONLY,
 };
 
 #define CLI_SHORT	"hqvV"
@@ -208,6 +209,10 @@ struct run {
 	long settle;
 	bool yes, detach;
 	bool allow_set, disruption_set, timeout_set, settle_set;	/* by the command line */
+	char *check_path[2];	/* --check-command */
+	char *const *check_command;	/* or NULL */
+	long check_timeout;	/* 0: the library's */
+	bool check_set;		/* by the command line */
 	bool dry;		/* the plan alone, by plan_dry() */
 	/*
 	 * Makes the plan of run->topology. With @again what it is made of is read anew. An
@@ -226,6 +231,7 @@ int run_plan_policy(struct run *run, const struct iommucfg_policy *policy);
 int run_plan_targets(struct run *run, const struct iommucfg_target *targets, size_t n);
 void run_default_timeout(struct run *run);
 void run_policy_options(struct run *run, const struct iommucfg_policy *policy);
+void run_verdict_options(struct run *run, const struct iommucfg_policy *policy);
 void run_nothing(struct run *run);
 void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);
@@ -256,6 +262,7 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 
 #define RUN_DRY_SHORT	"n"
 #define RUN_MORE_LONG \
+	{ "check-command", required_argument, NULL, OPT_CHECK_COMMAND }, \
 	{ "dry-run", no_argument, NULL, 'n' }, \
 	{ "detach", no_argument, NULL, OPT_DETACH }, \
 	{ "name", required_argument, NULL, OPT_NAME }, \

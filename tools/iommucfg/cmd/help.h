@@ -36,6 +36,7 @@
 
 #define HELP_RUN \
 	HELP_GUARDS \
+	"      --check-command PATH undo the change unless this program says it is good\n" \
 	"      --detach             return after the change; print the transaction's name\n" \
 	"      --name NAME          name of the transaction\n" \
 	"      --settle S           wait up to S seconds for devices to come back (10)\n" \
@@ -54,7 +55,8 @@ static const char help_version[] =
 	"The same as \"iommucfg --version\".\n";
 static const char help_check[] =
 	"Reads the policy alone and says every error in it. Needs no IOMMU.\n"
-	"Warns where the running kernel's initramfs image is older than the policy.\n" HELP_FILES;
+	"Warns where the running kernel's initramfs image is older than the policy.\n" HELP_FILES
+	"      --data-only          a policy that runs a program is an error\n";
 static const char help_plan[] =
 	"Says what would change, why, how (in place, by pausing drivers or by\n"
 	"unbinding them), and what is in use. Changes nothing. Exit status 2 if there is\n"

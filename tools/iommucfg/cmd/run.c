@@ -88,6 +88,14 @@ int run_option(struct cli *cli, int opt, void *data)
 	case OPT_NAME:
 		run->name = optarg;
 		return 0;
+	case OPT_CHECK_COMMAND:
+		if (*optarg && *optarg != '/')
+			return cli_usage(cli, "--check-command takes an absolute path, not \"%s\"",
+					 optarg);
+		run->check_set = true;
+		run->check_path[0] = *optarg ? optarg : NULL;
+		run->check_command = run->check_path;
+		return 0;
 	default:
 		return -1;
 	}
@@ -135,6 +143,15 @@ void run_default_timeout(struct run *run)
 {
 	if (!run->timeout_set && !run->detach && !run->cli->json && ask_possible())
 		run->options.default_timeout = DEFAULT_TIMEOUT;
+}
+
+/* How the policy wants a change to be judged. */
+void run_verdict_options(struct run *run, const struct iommucfg_policy *policy)
+{
+	if (!run->check_set)
+		run->check_command = iommucfg_policy_check_command(policy);
+	if (iommucfg_policy_check_timeout(policy) > 0)
+		run->check_timeout = iommucfg_policy_check_timeout(policy);
 }
 
 /* What the command line leaves open is as the policy says. */
@@ -196,6 +213,8 @@ static int make(struct run *run)
 	iommucfg_plan_options_unref(options);
 	iommucfg_run_set_settle(run->run, run->settle);
 	iommucfg_run_set_detach(run->run, run->detach);
+	if (iommucfg_run_set_check(run->run, run->check_command, run->check_timeout))
+		return cli_nomem();
 	return EXIT_DONE;
 }
 

@@ -14,7 +14,7 @@ static const struct {
 	{ "status", "{\"transactions\":[]}", false },
 	{ "history", "{\"entries\":[]}", false },
 	{ "standing", "{\"rules\":[],\"report\":[]}", false },
-	{ "check", "{\"rules\":[],\"default\":\"keep\",\"options\":{\"confirm_timeout\":null,\"allow_in_use\":null,\"settle\":null,\"disruption\":null,\"strict\":null}}", true },
+	{ "check", "{\"rules\":[],\"default\":\"keep\",\"options\":{\"confirm_timeout\":null,\"allow_in_use\":null,\"settle\":null,\"disruption\":null,\"strict\":null,\"check_command\":null,\"check_timeout\":null,\"faults\":null}}", true },
 	{ "save", "{\"file\":null,\"rules\":0,\"policy\":null}", true },
 	{ "metrics", "{\"file\":null,\"metrics\":[]}", true },
 	{ "confirm", "{\"transaction\":null,\"state\":null,\"entry\":null}", true },

@@ -100,6 +100,29 @@ int iommucfg_policy_disruption(const struct iommucfg_policy *policy);
 /** iommucfg_policy_strict() - is a rule that nothing meets an error? -1 where not set */
 int iommucfg_policy_strict(const struct iommucfg_policy *policy);
 
+/**
+ * iommucfg_policy_check_command() - what says whether a change is good
+ *
+ * Return: words ended by NULL, of which the first is a path; no word where none is to be
+ * run; NULL where not set.
+ */
+char *const *iommucfg_policy_check_command(const struct iommucfg_policy *policy);
+
+/** iommucfg_policy_check_origin() - the file that it is in, or NULL, and the line */
+const char *iommucfg_policy_check_origin(const struct iommucfg_policy *policy, int *line);
+
+/** iommucfg_policy_check_timeout() - seconds that it may take, or -1 where not set */
+long iommucfg_policy_check_timeout(const struct iommucfg_policy *policy);
+
+/** enum iommucfg_faults - what an IOMMU fault of a changed device leads to */
+enum iommucfg_faults {
+	IOMMUCFG_FAULTS_WARN		= 0,
+	IOMMUCFG_FAULTS_ROLLBACK	= 1,
+};
+
+/** iommucfg_policy_faults() - enum iommucfg_faults, or -1 where not set */
+int iommucfg_policy_faults(const struct iommucfg_policy *policy);
+
 /** iommucfg_rule_name() - the rule's name */
 const char *iommucfg_rule_name(const struct iommucfg_rule *rule);
 

@@ -114,6 +114,16 @@ void iommucfg_run_set_detach(struct iommucfg_run *run, bool detach);
  */
 int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, const char *action);
 
+/**
+ * iommucfg_run_set_check() - a program that says whether the change is good
+ * @command: a path and arguments, ended by NULL; copied; NULL or no word: none
+ * @seconds: how long it may take; 0: 30
+ *
+ * iommucfg_run_settle() runs it once. It has no standard input. Where its exit status is not
+ * 0, or it takes longer, the change is undone.
+ */
+int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long seconds);
+
 /** iommucfg_run_set_undoes() - the entry of the history that this run takes back; 0: none */
 void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry);
 
@@ -243,7 +253,11 @@ void iommucfg_run_again(struct iommucfg_run *run);
 /** iommucfg_run_commit() - carry it out */
 int iommucfg_run_commit(struct iommucfg_run *run);
 
-/** iommucfg_run_settle() - wait until devices are back; undo it where one stays away */
+/**
+ * iommucfg_run_settle() - wait until devices are back, then have the change judged
+ *
+ * Undoes it where one stays away, and where the check command says no.
+ */
 int iommucfg_run_settle(struct iommucfg_run *run);
 
 /**

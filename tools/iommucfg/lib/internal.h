@@ -191,6 +191,11 @@ struct iommucfg_policy {
 	int def_line;
 	long confirm_timeout, settle;
 	int allow, strict, disruption;
+	char **check_command;	/* NULL where not set, without words for none */
+	char *check_file;	/* where it is */
+	int check_line;
+	long check_timeout;
+	int faults;		/* enum iommucfg_faults, or -1 */
 };
 
 struct iommucfg_change {
@@ -256,6 +261,7 @@ char *ic_printable(const char *text);
 int ic_list_directories(int dirfd, const char *path, int (*wanted)(const struct dirent *e),
 			char ***names);
 void ic_free_names(char **names);
+char **ic_copy_names(char *const *names);
 
 /* problem.c */
 int ic_problem(struct iommucfg_problems *problems, enum iommucfg_severity severity,

@@ -289,8 +289,70 @@ static int parse_disruption(struct ic_parse *p, const config_setting_t *s)
 	return parsed;
 }
 
+static int parse_check_word(struct ic_parse *p, const char *what, const config_setting_t *s,
+			    void *data)
+{
+	const char *word = config_setting_get_string(s);
+	char **words = data;
+
+	if (!word) {
+		ic_parse_error(p, config_setting_source_line(s),
+			       "\"%s\" must have words in quotes, not %s", what,
+			       ic_setting_kind(s));
+		return 0;
+	}
+	while (*words)
+		words++;
+	return ic_strdup(words, word);
+}
+
+static void parse_check_command(struct ic_parse *p, const config_setting_t *s)
+{
+	unsigned int line = config_setting_source_line(s);
+	int type = config_setting_type(s);
+	char **words;
+
+	/* One word could be taken for a line for a shell. */
+	if (wrong_kind(p, s, type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST,
+		       "an array [ ] of a path and arguments"))
+		return;
+	words = calloc(config_setting_length(s) + 1, sizeof(*words));
+	if (!words || (config_setting_length(s) && ic_parse_values(p, s, parse_check_word, words))) {
+		p->nomem = true;
+		ic_free_names(words);
+		return;
+	}
+	if (*words && **words != '/')
+		ic_parse_error(p, line, "\"check_command\" must begin with an absolute path, not \"%s\"",
+			       *words);
+	ic_free_names(p->policy->check_command);
+	p->policy->check_command = words;
+	p->policy->check_line = line;
+	free(p->policy->check_file);
+	if (ic_strdup(&p->policy->check_file, p->file))
+		p->nomem = true;
+}
+
+static int parse_faults(struct ic_parse *p, const config_setting_t *s)
+{
+	static const char *const words[] = { "warn", "rollback", NULL };
+	char buf[128];
+	int i;
+
+	if (wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_STRING, "a word in quotes"))
+		return -1;
+	for (i = 0; words[i]; i++)
+		if (!strcmp(config_setting_get_string(s), words[i]))
+			return i;
+	ic_parse_error(p, config_setting_source_line(s), "unknown word \"%s\" in \"faults\"%s",
+		       config_setting_get_string(s),
+		       ic_meant(buf, sizeof(buf), config_setting_get_string(s), words));
+	return -1;
+}
+
 static const char *const option_keys[] = {
-	"confirm_timeout", "allow_in_use", "settle", "disruption", "strict", NULL
+	"confirm_timeout", "allow_in_use", "settle", "disruption", "strict", "check_command",
+	"check_timeout", "faults", NULL
 };
 
 static void parse_options(struct ic_parse *p, const config_setting_t *options)
@@ -320,6 +382,12 @@ static void parse_options(struct ic_parse *p, const config_setting_t *options)
 			if (!wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_BOOL,
 					"true or false"))
 				p->policy->strict = config_setting_get_bool(s);
+		} else if (!strcmp(key, "check_command")) {
+			parse_check_command(p, s);
+		} else if (!strcmp(key, "check_timeout")) {
+			p->policy->check_timeout = parse_int(p, s, 1, 3600);
+		} else if (!strcmp(key, "faults")) {
+			p->policy->faults = parse_faults(p, s);
 		} else {
 			unknown_key(p, s, "\"options\"", option_keys);
 		}

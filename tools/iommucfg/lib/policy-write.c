@@ -98,12 +98,31 @@ static void put_rule(FILE *f, const struct iommucfg_rule *rule)
 	fputs(" }", f);
 }
 
+static void put_check(FILE *f, const struct iommucfg_policy *policy)
+{
+	char **word = policy->check_command;
+
+	if (word) {
+		fputs(" check_command = [", f);
+		for (; *word; word++) {
+			fputs(word == policy->check_command ? " " : ", ", f);
+			ic_put_word(f, *word, false);
+		}
+		fputs(" ];", f);
+	}
+	if (policy->check_timeout >= 0)
+		fprintf(f, " check_timeout = %ld;", policy->check_timeout);
+	if (policy->faults >= 0)
+		fprintf(f, " faults = \"%s\";", policy->faults ? "rollback" : "warn");
+}
+
 static void put_options(FILE *f, const struct iommucfg_policy *policy)
 {
 	const char *comma = "", *const *word;
 
 	if (policy->confirm_timeout < 0 && policy->settle < 0 && policy->allow < 0 &&
-	    policy->disruption < 0 && policy->strict < 0)
+	    policy->disruption < 0 && policy->strict < 0 &&
+	    policy->check_timeout < 0 && policy->faults < 0 && !policy->check_command)
 		return;
 	fputs("options = {", f);
 	if (policy->confirm_timeout >= 0)
@@ -124,6 +143,7 @@ static void put_options(FILE *f, const struct iommucfg_policy *policy)
 		fprintf(f, " disruption = \"%s\";", iommucfg_disruption_name(policy->disruption));
 	if (policy->strict >= 0)
 		fprintf(f, " strict = %s;", policy->strict ? "true" : "false");
+	put_check(f, policy);
 	fputs(" };\n", f);
 }
 

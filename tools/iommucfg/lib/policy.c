@@ -29,6 +29,7 @@ int iommucfg_policy_new(struct iommucfg *ctx, struct iommucfg_policy **out)
 	policy->def_line = -1;
 	policy->confirm_timeout = policy->settle = policy->allow = policy->strict = -1;
 	policy->disruption = -1;
+	policy->check_timeout = policy->faults = policy->check_line = -1;
 	*out = policy;
 	return 0;
 }
@@ -78,6 +79,8 @@ void iommucfg_policy_unref(struct iommucfg_policy *policy)
 		ic_rule_free(policy->rules[i]);
 	free(policy->rules);
 	free(policy->def_file);
+	free(policy->check_file);
+	ic_free_names(policy->check_command);
 	iommucfg_unref(policy->ctx);
 	free(policy);
 }
@@ -271,6 +274,27 @@ int iommucfg_policy_disruption(const struct iommucfg_policy *policy)
 int iommucfg_policy_strict(const struct iommucfg_policy *policy)
 {
 	return policy->strict;
+}
+
+char *const *iommucfg_policy_check_command(const struct iommucfg_policy *policy)
+{
+	return policy->check_command;
+}
+
+const char *iommucfg_policy_check_origin(const struct iommucfg_policy *policy, int *line)
+{
+	*line = policy->check_line;
+	return policy->check_file;
+}
+
+long iommucfg_policy_check_timeout(const struct iommucfg_policy *policy)
+{
+	return policy->check_timeout;
+}
+
+int iommucfg_policy_faults(const struct iommucfg_policy *policy)
+{
+	return policy->faults;
 }
 
 const char *iommucfg_rule_name(const struct iommucfg_rule *rule)

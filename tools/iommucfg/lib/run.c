@@ -18,7 +18,8 @@
 
 #include "run.h"
 
-#define DEFAULT_SETTLE	10
+#define DEFAULT_SETTLE		10
+#define DEFAULT_CHECK_TIMEOUT	30
 /* How often to look at what no file descriptor tells of. */
 #define PAUSE		100
 #define PAUSE_ASK	500
@@ -52,6 +53,7 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 	run->lock = -1;
 	run->lock_wait = -1;
 	run->child_fd = -1;
+	run->program.fd = -1;
 	run->begun_fd = -1;
 	run->unread = -1;
 	run->question_fd = -1;
@@ -64,16 +66,6 @@ struct iommucfg_run *iommucfg_run_ref(struct iommucfg_run *run)
 {
 	run->refs++;
 	return run;
-}
-
-static void free_command(struct iommucfg_run *run)
-{
-	char **word;
-
-	for (word = run->command; word && *word; word++)
-		free(*word);
-	free(run->command);
-	run->command = NULL;
 }
 
 void iommucfg_run_unref(struct iommucfg_run *run)
@@ -90,7 +82,9 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 		close(run->child_fd);
 	if (run->begun_fd >= 0)
 		close(run->begun_fd);
-	free_command(run);
+	ic_child_kill(&run->program);
+	ic_free_names(run->command);
+	ic_free_names(run->check_command);
 	free(run->action);
 	free(run->name);
 	free(run->shown);
@@ -130,20 +124,22 @@ void iommucfg_run_set_detach(struct iommucfg_run *run, bool detach)
 
 int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, const char *action)
 {
-	size_t n, i;
-	int ret = 0;
-
-	for (n = 0; command[n]; n++)
-		;
-	free_command(run);
-	run->command = calloc(n + 1, sizeof(*run->command));
-	if (!run->command)
-		return -ENOMEM;
-	for (i = 0; i < n && !ret; i++)
-		ret = ic_strdup(&run->command[i], command[i]);
+	ic_free_names(run->command);
+	run->command = ic_copy_names(command);
 	free(run->action);
 	run->action = NULL;
-	return ret ? ret : ic_strdup(&run->action, action);
+	return run->command ? ic_strdup(&run->action, action) : -ENOMEM;
+}
+
+int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long seconds)
+{
+	ic_free_names(run->check_command);
+	run->check_command = NULL;
+	run->check_timeout = seconds > 0 ? seconds : DEFAULT_CHECK_TIMEOUT;
+	if (!command || !*command)
+		return 0;
+	run->check_command = ic_copy_names(command);
+	return run->check_command ? 0 : -ENOMEM;
 }
 
 void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry)
@@ -272,13 +268,18 @@ void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
 
 static int step(struct iommucfg_run *run)
 {
+	int code;
+
 	switch (run->phase) {
 	case IC_PHASE_LOCK:
 		return ic_run_lock_step(run);
 	case IC_PHASE_COMMIT:
 		return ic_run_commit_step(run);
 	case IC_PHASE_SETTLE:
-		return ic_run_settle_step(run);
+		code = ic_run_settle_step(run);
+		return code == IOMMUCFG_RUN_DONE ? ic_run_verdict_begin(run) : code;
+	case IC_PHASE_CHECK:
+		return ic_run_check_step(run);
 	case IC_PHASE_ASK:
 		return ic_run_ask_step(run);
 	case IC_PHASE_END:
@@ -308,7 +309,7 @@ size_t iommucfg_run_poll_fds(const struct iommucfg_run *run, struct pollfd *fds,
 
 	*timeout = run->phase == IC_PHASE_NONE ? 0 :
 		   run->phase == IC_PHASE_ASK ? PAUSE_ASK : PAUSE;
-	n = add_fd(fds, 0, count, run->child_fd);
+	n = add_fd(fds, 0, count, run->phase == IC_PHASE_CHECK ? run->program.fd : run->child_fd);
 	if (run->phase == IC_PHASE_ASK)
 		n = add_fd(fds, n, count, run->question_fd);
 	return add_fd(fds, n, count, run->cancel_fd);
@@ -612,15 +613,18 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 
 int iommucfg_run_settle(struct iommucfg_run *run)
 {
+	int code = IOMMUCFG_RUN_AGAIN;
+
 	if (is_nothing(run))
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE) {
 		ic_run_forget_cancel(run);
-		if (!run->settle)
-			return IOMMUCFG_RUN_DONE;
-		ic_run_enter(run, IC_PHASE_SETTLE);
+		if (run->settle)
+			ic_run_enter(run, IC_PHASE_SETTLE);
+		else
+			code = ic_run_verdict_begin(run);
 	}
-	return came_to(run, ic_run_drive(run));
+	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }
 
 /* The lock is free during the question: without an answer it would hold up the machine. */

@@ -5,6 +5,7 @@
 
 #include <time.h>
 
+#include "child.h"
 #include "history.h"
 #include "internal.h"
 #include "txn.h"
@@ -15,6 +16,7 @@ enum ic_phase {
 	IC_PHASE_LOCK,		/* for another run to end */
 	IC_PHASE_COMMIT,
 	IC_PHASE_SETTLE,
+	IC_PHASE_CHECK,		/* what the policy's check command says */
 	IC_PHASE_ASK,
 	IC_PHASE_END,		/* for somebody else to decide, or for the kernel to end */
 	IC_PHASE_ROLLBACK,
@@ -30,6 +32,8 @@ struct iommucfg_run {
 	long settle;
 	bool detach, nonblocking;
 	char **command, *action;
+	char **check_command;		/* or NULL */
+	long check_timeout;
 	long undoes;
 	iommucfg_run_progress_fn progress;
 	void *progress_data;
@@ -70,6 +74,7 @@ struct iommucfg_run {
 	pid_t child;
 	bool child_reverts, child_over;
 	int child_ret;			/* once it is over */
+	struct ic_child program;	/* the check command */
 	long unread;			/* elapsed when the state could not be read, -1: it can */
 	bool lost;			/* it never could, and that was said */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
@@ -97,6 +102,7 @@ int ic_run_drive(struct iommucfg_run *run);
 int ic_run_lock_step(struct iommucfg_run *run);
 int ic_run_commit_step(struct iommucfg_run *run);
 int ic_run_settle_step(struct iommucfg_run *run);
+int ic_run_check_step(struct iommucfg_run *run);
 int ic_run_rollback_step(struct iommucfg_run *run);
 int ic_run_ask_step(struct iommucfg_run *run);
 int ic_run_end_step(struct iommucfg_run *run);
@@ -114,6 +120,11 @@ int ic_run_judge(const struct iommucfg_run *run);
 int ic_run_stage_parts(struct iommucfg_run *run);
 int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
 void ic_run_forget(struct iommucfg_run *run);
+
+/* run-verdict.c */
+int ic_run_verdict_begin(struct iommucfg_run *run);
+long ic_run_seconds(struct iommucfg_run *run, long seconds);
+bool ic_run_is_late(struct iommucfg_run *run);
 
 /* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c, run-pause.c */
 char *ic_plan_outline(const struct iommucfg_plan *plan, int part);

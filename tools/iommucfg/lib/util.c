@@ -295,3 +295,21 @@ void ic_free_names(char **names)
 		free(names[i]);
 	free(names);
 }
+
+/* NULL if there is no memory. */
+char **ic_copy_names(char *const *names)
+{
+	char **copy;
+	size_t n, i;
+
+	for (n = 0; names[n]; n++)
+		;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (i = 0; copy && i < n; i++) {
+		if (!ic_strdup(&copy[i], names[i]))
+			continue;
+		ic_free_names(copy);
+		return NULL;
+	}
+	return copy;
+}

@@ -201,6 +201,8 @@ static void test_policy_text(void **state)
 		"\"storage\", \"030200\" ); driver = [ \"a\", \"b\" ]; removable = false; }; "
 		"type = \"identity\"; required = true; } ); options = { confirm_timeout = 60; "
 		"allow_in_use = [ \"block\", \"net\" ]; };",
+		"options = { check_command = [ \"/bin/a b\", \"\", \"\\\"\" ]; check_timeout = 9; "
+		"faults = \"warn\"; };", "options = { check_command = [ ]; faults = \"rollback\"; };",
 	};
 	struct iommucfg_policy *a, *b;
 	char *first, *second;

@@ -368,7 +368,8 @@ def plan_system_files():
         d = h.json("check", code=0)
         assert len(d["rules"]) == 1 and d["default"] == "identity"
         assert d["options"] == {"confirm_timeout": 5, "allow_in_use": None, "settle": None, "disruption": None,
-                                "strict": None}
+                                "strict": None, "check_command": None, "check_timeout": None,
+                                "faults": None}
         assert d["rules"][0]["file"] == f"{h.root}/etc/iommucfg.conf"
         d = h.json("check", "-", input='default = "DMA-FQ";', code=0)
         assert d["default"] == "DMA-FQ" and d["rules"] == []

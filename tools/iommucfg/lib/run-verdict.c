@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The verdict on a commit, once the devices are back: the check command of the policy. It can
+ * only say no; then the change goes back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "run.h"
+
+/* What still runs so many seconds before the kernel undoes the change has failed. */
+#define BEFORE_END	5
+
+/* Seconds that are left for a verdict; -1 where nothing counts down. */
+static long seconds_left(struct iommucfg_run *run)
+{
+	long remaining;
+
+	if (!run->plan->options.confirm_timeout)
+		return -1;
+	if (iommucfg_txn_remaining(run->txn, &remaining))
+		return -1;
+	return remaining > BEFORE_END ? remaining - BEFORE_END : 0;
+}
+
+/* Of @seconds those that there are. */
+long ic_run_seconds(struct iommucfg_run *run, long seconds)
+{
+	long left = seconds_left(run);
+
+	return left >= 0 && left < seconds ? left : seconds;
+}
+
+bool ic_run_is_late(struct iommucfg_run *run)
+{
+	return !seconds_left(run);
+}
+
+static int check_says_no(struct iommucfg_run *run, const char *why, int error)
+{
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "check-command", error,
+			      "the check command \"%s\" %s", run->check_command[0], why);
+	return ic_run_roll_back(run);
+}
+
+static int begin_check(struct iommucfg_run *run)
+{
+	struct ic_program program = {
+		.argv = run->check_command, .input = -1, .copy_to = -1, .kill_rest = true,
+		.limit = ic_run_seconds(run, run->check_timeout),
+	};
+	char why[128];
+	int ret;
+
+	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "running \"%s\"", run->check_command[0]);
+	ret = ic_child_start(&run->program, &program);
+	if (ret) {
+		snprintf(why, sizeof(why), "cannot be run: %s", strerror(-ret));
+		return check_says_no(run, why, -ret);
+	}
+	ic_run_enter(run, IC_PHASE_CHECK);
+	return IOMMUCFG_RUN_AGAIN;
+}
+
+/* DONE, AGAIN in another phase, or begins a rollback. */
+int ic_run_verdict_begin(struct iommucfg_run *run)
+{
+	if (run->check_command)
+		return begin_check(run);
+	return IOMMUCFG_RUN_DONE;
+}
+
+/* Somebody else may have ended it: 1, and the phase is another one. */
+static int is_over(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+
+	if (ic_run_state(run, &state) || state == IOMMUCFG_STATE_UNCONFIRMED ||
+	    state == IOMMUCFG_STATE_COMMITTED)
+		return 0;
+	ic_child_kill(&run->program);
+	ic_run_enter(run, IC_PHASE_END);
+	return 1;
+}
+
+int ic_run_check_step(struct iommucfg_run *run)
+{
+	char *why;
+	int code;
+
+	if (is_over(run))
+		return IOMMUCFG_RUN_AGAIN;
+	if (ic_run_cancelled(run)) {
+		ic_run_forget_cancel(run);
+		ic_child_kill(&run->program);
+		return check_says_no(run, "was interrupted", EINTR);
+	}
+	if (ic_child_runs(&run->program))
+		return IOMMUCFG_RUN_AGAIN;
+	if (!ic_child_failed(&run->program))
+		return IOMMUCFG_RUN_DONE;
+	why = ic_child_describe(&run->program);
+	code = check_says_no(run, why ? why : "failed",
+			     run->program.timed_out ? ETIMEDOUT : ECANCELED);
+	free(why);
+	return code;
+}
