@@ -129,6 +129,7 @@ static int make_plan(struct run *run, const struct iommucfg_policy *policy)
 	/* Before drivers are bound there is nothing to disturb. */
 	if (!run->detach && iommucfg_policy_disruption(policy) >= 0)
 		run->options.disruption = iommucfg_policy_disruption(policy);
+	run->faults_warn = iommucfg_policy_faults(policy) == IOMMUCFG_FAULTS_WARN;
 	if (iommucfg_policy_settle(policy) >= 0)
 		run->settle = iommucfg_policy_settle(policy);
 	return run_plan_policy(run, policy);

@@ -213,6 +213,7 @@ struct run {
 	char *const *check_command;	/* or NULL */
 	long check_timeout;	/* 0: the library's */
 	bool check_set;		/* by the command line */
+	bool faults_warn;	/* only */
 	bool dry;		/* the plan alone, by plan_dry() */
 	/*
 	 * Makes the plan of run->topology. With @again what it is made of is read anew. An

@@ -274,6 +274,19 @@ static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
 	return code;
 }
 
+/* Before it is kept: have the devices of an unconfirmed change had IOMMU faults? */
+static bool has_faulted(struct cli *cli, struct iommucfg_txn *txn, struct iommucfg_txn *other)
+{
+	bool faulted;
+
+	if (iommucfg_txn_state(txn) != IOMMUCFG_STATE_UNCONFIRMED)
+		return false;
+	faulted = iommucfg_txn_faulted(txn, cli->problems);
+	if (other)
+		faulted |= iommucfg_txn_faulted(other, cli->problems);
+	return faulted;
+}
+
 static int act(struct cli *cli, const char *name,
 	       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow), int allow,
 	       const char *done)
@@ -304,7 +317,10 @@ static int act(struct cli *cli, const char *name,
 		/* To forget one changes nothing. */
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		iommucfg_txn_open_other(txn, &other, NULL);
-		code = act_on_both(cli, txn, action, allow, other);
+		if (action == confirm && has_faulted(cli, txn, other))
+			code = cli_worse(EXIT_RESTORED, act_on_both(cli, txn, rollback, allow, other));
+		else
+			code = act_on_both(cli, txn, action, allow, other);
 		state = iommucfg_txn_state(txn);
 		entry = record_end(record, found, result_of(code, done), code);
 		if (other)

@@ -150,6 +150,7 @@ void run_verdict_options(struct run *run, const struct iommucfg_policy *policy)
 {
 	if (!run->check_set)
 		run->check_command = iommucfg_policy_check_command(policy);
+	run->faults_warn = iommucfg_policy_faults(policy) == IOMMUCFG_FAULTS_WARN;
 	if (iommucfg_policy_check_timeout(policy) > 0)
 		run->check_timeout = iommucfg_policy_check_timeout(policy);
 }
@@ -213,6 +214,8 @@ static int make(struct run *run)
 	iommucfg_plan_options_unref(options);
 	iommucfg_run_set_settle(run->run, run->settle);
 	iommucfg_run_set_detach(run->run, run->detach);
+	iommucfg_run_set_faults(run->run, run->faults_warn ? IOMMUCFG_FAULTS_WARN :
+							     IOMMUCFG_FAULTS_ROLLBACK);
 	if (iommucfg_run_set_check(run->run, run->check_command, run->check_timeout))
 		return cli_nomem();
 	return EXIT_DONE;

@@ -27,6 +27,7 @@
 #define LIBIOMMUCFG_RUN_H
 
 #include "iommucfg.h"
+#include "iommucfg-policy.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -123,6 +124,14 @@ int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, con
  * 0, or it takes longer, the change is undone.
  */
 int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long seconds);
+
+/**
+ * iommucfg_run_set_faults() - what IOMMU faults of the changed devices lead to
+ *
+ * IOMMUCFG_FAULTS_ROLLBACK, as before the call: one that the kernel's log has between the
+ * commit and the end of the run undoes the change.
+ */
+void iommucfg_run_set_faults(struct iommucfg_run *run, enum iommucfg_faults faults);
 
 /** iommucfg_run_set_undoes() - the entry of the history that this run takes back; 0: none */
 void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry);
@@ -256,7 +265,7 @@ int iommucfg_run_commit(struct iommucfg_run *run);
 /**
  * iommucfg_run_settle() - wait until devices are back, then have the change judged
  *
- * Undoes it where one stays away, and where the check command says no.
+ * Undoes it where one stays away, has IOMMU faults, or the check command says no.
  */
 int iommucfg_run_settle(struct iommucfg_run *run);
 

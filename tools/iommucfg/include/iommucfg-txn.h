@@ -216,6 +216,14 @@ int iommucfg_txn_commit(struct iommucfg_txn *txn);
  */
 const char *iommucfg_txn_refusal(int error);
 
+/**
+ * iommucfg_txn_faulted() - have its devices had IOMMU faults since the commit?
+ * @problems: gets a problem that quotes the kernel's log, and warnings
+ *
+ * Return: true where there is reason to undo it. What a run has not made is not known.
+ */
+bool iommucfg_txn_faulted(struct iommucfg_txn *txn, struct iommucfg_problems *problems);
+
 /** iommucfg_txn_confirm() - keep an unconfirmed commit; -EBUSY in other states */
 int iommucfg_txn_confirm(struct iommucfg_txn *txn);
 

@@ -221,6 +221,7 @@ static int meanwhile(struct iommucfg_run *run)
 
 	if (cancelled > 1)
 		return IOMMUCFG_RUN_LEFT;
+	ic_run_faults_meanwhile(run);
 	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all) &&
 	    run->second && !iommucfg_txn_progress(run->second, &more, &more_all)) {
 		done += more;
@@ -315,6 +316,8 @@ int ic_run_settle_step(struct iommucfg_run *run)
 	} else if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_COMMITTED) {
 		ic_run_enter(run, IC_PHASE_END);
 		code = IOMMUCFG_RUN_AGAIN;
+	} else if (ic_run_faulted(run)) {
+		code = ic_run_roll_back(run);
 	} else if (n > 0) {
 		code = IOMMUCFG_RUN_AGAIN;
 		/* Who does not want to wait gets the answer of now. */

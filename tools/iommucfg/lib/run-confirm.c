@@ -42,6 +42,8 @@ int ic_run_end_step(struct iommucfg_run *run)
 	case IOMMUCFG_STATE_UNKNOWN:
 		return IOMMUCFG_RUN_FAILED;
 	default:
+		if (state == IOMMUCFG_STATE_UNCONFIRMED && ic_run_faulted(run))
+			return ic_run_roll_back(run);
 		/* In the kernel's hands a request has no effect. */
 		if (!ic_run_cancelled(run))
 			break;
@@ -82,6 +84,8 @@ int ic_run_ask_step(struct iommucfg_run *run)
 	/* The kernel's clock is the one that counts; "iommucfg extend" may have set it anew. */
 	if (!iommucfg_txn_remaining(run->txn, &remaining))
 		left = remaining;
+	if (ic_run_faulted(run))
+		return ic_run_roll_back(run);
 	if (ic_run_cancelled(run))
 		ic_run_forget_cancel(run);
 	else

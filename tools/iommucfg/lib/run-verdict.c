@@ -10,6 +10,8 @@
 
 /* What still runs so many seconds before the kernel undoes the change has failed. */
 #define BEFORE_END	5
+/* How long faults are looked for at least, where devices are waited for. */
+#define FAULTS_MSEC	200
 
 /* Seconds that are left for a verdict; -1 where nothing counts down. */
 static long seconds_left(struct iommucfg_run *run)
@@ -62,9 +64,24 @@ static int begin_check(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_AGAIN;
 }
 
-/* DONE, AGAIN in another phase, or begins a rollback. */
+/* A fault of the first DMA takes a moment to get into the log. */
+static bool is_too_early(const struct iommucfg_run *run)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return run->watch && run->phase == IC_PHASE_SETTLE &&
+	       (now.tv_sec - run->since.tv_sec) * 1000 +
+	       (now.tv_nsec - run->since.tv_nsec) / 1000000 < FAULTS_MSEC;
+}
+
+/* After settle, or in its place. DONE, AGAIN, or begins a rollback. */
 int ic_run_verdict_begin(struct iommucfg_run *run)
 {
+	if (is_too_early(run))
+		return IOMMUCFG_RUN_AGAIN;
+	if (ic_run_faulted(run))
+		return ic_run_roll_back(run);
 	if (run->check_command)
 		return begin_check(run);
 	return IOMMUCFG_RUN_DONE;
@@ -94,6 +111,10 @@ int ic_run_check_step(struct iommucfg_run *run)
 		ic_run_forget_cancel(run);
 		ic_child_kill(&run->program);
 		return check_says_no(run, "was interrupted", EINTR);
+	}
+	if (ic_run_faulted(run)) {
+		ic_child_kill(&run->program);
+		return ic_run_roll_back(run);
 	}
 	if (ic_child_runs(&run->program))
 		return IOMMUCFG_RUN_AGAIN;

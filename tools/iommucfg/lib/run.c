@@ -75,6 +75,7 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	iommucfg_txn_unref(run->txn);
 	iommucfg_txn_unref(run->second);
 	iommucfg_witness_unref(run->witness);
+	ic_watch_free(run->watch);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	ic_run_unlock(run);
@@ -129,6 +130,11 @@ int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, con
 	free(run->action);
 	run->action = NULL;
 	return run->command ? ic_strdup(&run->action, action) : -ENOMEM;
+}
+
+void iommucfg_run_set_faults(struct iommucfg_run *run, enum iommucfg_faults faults)
+{
+	run->faults_warn = faults == IOMMUCFG_FAULTS_WARN;
 }
 
 int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long seconds)
@@ -601,11 +607,14 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 			/* Whatever becomes of this process, it is known what was begun. */
 			run->begun_fd = record_plan_begin(&by, run->plan, run->transaction,
 							  &run->begun);
+			ic_run_faults_begin(run);
 			code = ic_run_commit_start(run);
 		}
 	}
 	if (code == IOMMUCFG_RUN_AGAIN)
 		code = ic_run_drive(run);
+	if (code == IOMMUCFG_RUN_DONE)
+		ic_run_faults_committed(run);
 	if (code == IOMMUCFG_RUN_DONE)
 		run->result = run->plan->options.confirm_timeout ? "unconfirmed" : "committed";
 	return came_to(run, code);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "child.h"
+#include "faults.h"
 #include "history.h"
 #include "internal.h"
 #include "txn.h"
@@ -34,6 +35,7 @@ struct iommucfg_run {
 	char **command, *action;
 	char **check_command;		/* or NULL */
 	long check_timeout;
+	bool faults_warn;		/* only */
 	long undoes;
 	iommucfg_run_progress_fn progress;
 	void *progress_data;
@@ -64,6 +66,7 @@ struct iommucfg_run {
 	struct iommucfg_txn *working;	/* the one that is committed now, or was last */
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
+	struct ic_watch *watch;		/* of IOMMU faults, or NULL */
 	struct timespec since;		/* when the phase began */
 	unsigned int forgotten;		/* of the requests to stop */
 	struct iommucfg_problems *hanging;	/* steps that were told of */
@@ -120,6 +123,12 @@ int ic_run_judge(const struct iommucfg_run *run);
 int ic_run_stage_parts(struct iommucfg_run *run);
 int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
 void ic_run_forget(struct iommucfg_run *run);
+
+/* run-faults.c */
+void ic_run_faults_begin(struct iommucfg_run *run);
+void ic_run_faults_meanwhile(struct iommucfg_run *run);
+void ic_run_faults_committed(struct iommucfg_run *run);
+bool ic_run_faulted(struct iommucfg_run *run);
 
 /* run-verdict.c */
 int ic_run_verdict_begin(struct iommucfg_run *run);

@@ -62,6 +62,30 @@ void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *comma
 	free(path);
 }
 
+/* Adds to the file, or replaces in it; takes @value. */
+void ic_creator_set(struct iommucfg *ctx, const char *name, const char *key,
+		    struct json_object *value)
+{
+	struct json_object *o = NULL;
+	char *path = file_of(name), *text = NULL;
+	int error;
+
+	if (path)
+		text = state_read(ctx->rootfd, path, &error);
+	if (text)
+		o = json_tokener_parse(text);
+	free(text);
+	if (json_object_is_type(o, json_type_object)) {
+		json_object_object_add(o, key, value);
+		value = NULL;
+		state_write(ctx, path, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+				      JSON_C_TO_STRING_NOSLASHESCAPE));
+	}
+	json_object_put(value);
+	json_object_put(o);
+	free(path);
+}
+
 void ic_creator_remove(struct iommucfg *ctx, const char *name)
 {
 	char *path = file_of(name);
@@ -91,7 +115,7 @@ static long directory_age(const struct iommucfg_txn *txn)
 }
 
 /* What the file says, or NULL. */
-static struct json_object *read_creator(const struct iommucfg_txn *txn)
+struct json_object *ic_creator_read(const struct iommucfg_txn *txn)
 {
 	struct json_object *o = NULL;
 	char *path = file_of(txn->name), *text;
@@ -119,7 +143,9 @@ static struct json_object *read_creator(const struct iommucfg_txn *txn)
  */
 struct json_object *json_creator(const struct iommucfg_txn *txn, long *age)
 {
-	struct json_object *o = read_creator(txn);
+	static const char *const members[] = { "uid", "pid", "command" };
+	struct json_object *o = ic_creator_read(txn), *creator;
+	size_t i;
 
 	*age = directory_age(txn);
 	if (!o)
@@ -127,15 +153,17 @@ struct json_object *json_creator(const struct iommucfg_txn *txn, long *age)
 	*age = boottime() - json_object_get_int64(get(o, "boottime", json_type_int));
 	if (*age < 0)
 		*age = 0;
-	json_object_object_del(o, "boottime");
-	json_object_object_del(o, "other");
-	json_object_object_del(o, "first");
-	return o;
+	creator = json_object_new_object();
+	for (i = 0; i < sizeof(members) / sizeof(*members); i++)
+		json_object_object_add(creator, members[i],
+				       json_object_get(json_object_object_get(o, members[i])));
+	json_object_put(o);
+	return creator;
 }
 
 int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **other, bool *first)
 {
-	struct json_object *o = read_creator(txn), *back = NULL, *name;
+	struct json_object *o = ic_creator_read(txn), *back = NULL, *name;
 	int ret = -ENOENT;
 
 	*other = NULL;
@@ -144,7 +172,7 @@ int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **othe
 		ret = iommucfg_txn_open(txn->ctx, json_object_get_string(name), other);
 	/* Another one may have that name by now. */
 	if (!ret) {
-		back = read_creator(*other);
+		back = ic_creator_read(*other);
 		name = back ? get(back, "other", json_type_string) : NULL;
 		if (!name || strcmp(json_object_get_string(name), txn->name)) {
 			iommucfg_txn_unref(*other);

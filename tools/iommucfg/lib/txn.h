@@ -4,6 +4,8 @@
 
 #include "internal.h"
 
+struct json_object;
+
 struct iommucfg_txn {
 	unsigned int refs;
 	struct iommucfg *ctx;
@@ -27,6 +29,9 @@ struct ic_part {
 
 void ic_creator_write(struct iommucfg *ctx, const char *name, char *const *command,
 		      const struct ic_part *part);
+void ic_creator_set(struct iommucfg *ctx, const char *name, const char *key,
+		    struct json_object *value);
+struct json_object *ic_creator_read(const struct iommucfg_txn *txn);
 void ic_creator_remove(struct iommucfg *ctx, const char *name);
 
 /* txn-report.c */

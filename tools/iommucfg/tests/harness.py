@@ -91,6 +91,9 @@ class Host:
             os.makedirs(self.iommu)
             os.makedirs(f"{self.root}/control")
             os.makedirs(f"{self.root}/run", exist_ok=True)
+            os.makedirs(f"{self.root}/dev", exist_ok=True)
+            with open(f"{self.root}/dev/kmsg", "w"):
+                pass
             self.process = subprocess.Popen([STANDIN, self.root], stderr=subprocess.DEVNULL)
             end = time.monotonic() + 60
             while not os.path.exists(f"{self.iommu}/abi"):
@@ -150,6 +153,12 @@ class Host:
         with open(path, "w") as f:
             f.write(text)
         os.chmod(path, mode)
+
+    def kernel_says(self, text, seq, ago=0):
+        """A record of the kernel's log, so many seconds old."""
+        text = "".join(c if " " <= c <= "~" and c != "\\" else f"\\x{ord(c):02x}" for c in text)
+        with open(f"{self.root}/dev/kmsg", "a") as f:
+            f.write(f"3,{seq},{max(0, int((time.monotonic() - ago) * 1e6))},-;{text}\n SUBSYSTEM=pci\n")
 
     def release(self):
         """Lets a commit go on that control("hold") keeps."""
