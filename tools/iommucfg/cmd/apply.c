@@ -218,7 +218,7 @@ static void give_up(struct run *run)
  */
 static int read_policy(struct run *run, struct asked *asked)
 {
-	bool asks = run_asks(run);
+	bool asks = run_plans_twice(run);
 	int i, ret, code = EXIT_DONE;
 
 	for (i = 0; i < asked->num_files; i++)
@@ -268,6 +268,8 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 		       plan_end(&run, EXIT_BAD, false) : plan_dry(&run);
 		goto out;
 	}
+	if (!asked.only)
+		run_find_hooks(&run);
 	code = read_policy(&run, &asked);
 	if (!code) {
 		take_options(&run, &asked);

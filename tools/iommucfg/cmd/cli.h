@@ -223,6 +223,7 @@ struct run {
 	void *make_data;
 	int (*accept)(struct run *run);	/* once it is staged, or NULL; an exit code */
 	bool locked;
+	bool hooks;		/* there are some, to be called */
 };
 
 int run_lock(struct run *run);
@@ -237,6 +238,8 @@ void run_nothing(struct run *run);
 void run_undoes(struct run *run, long entry);
 int run_interrupted(struct run *run);
 bool run_asks(const struct run *run);
+bool run_plans_twice(const struct run *run);
+void run_find_hooks(struct run *run);
 int run_judge(struct run *run, int code);
 int run_finish(struct run *run, int code);
 const char *run_result(const struct run *run);

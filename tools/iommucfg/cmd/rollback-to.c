@@ -425,7 +425,8 @@ static int go_back(struct run *run, long id,
 		return !code && search.missing ? EXIT_CHANGE : code;
 	}
 	signals_catch();
-	code = run_asks(run) ? EXIT_DONE : run_lock(run);
+	run_find_hooks(run);
+	code = run_plans_twice(run) ? EXIT_DONE : run_lock(run);
 	if (code)
 		return run_finish(run, code);
 	code = run_prepare(run);

@@ -317,6 +317,17 @@ bool run_asks(const struct run *run)
 	return !run->yes && ask_possible();
 }
 
+/* Once more under the lock, which nothing that may take long is to hold. */
+bool run_plans_twice(const struct run *run)
+{
+	return run_asks(run) || run->hooks;
+}
+
+void run_find_hooks(struct run *run)
+{
+	run->hooks = !run->dry && iommucfg_hooks_any(run->cli->ctx);
+}
+
 /*
  * An output that cannot be written has to be noticed before the change. Nothing
  * can tell beforehand of a disk that will be full.
@@ -417,6 +428,24 @@ static int lock_and_plan_again(struct run *run)
 	return code;
 }
 
+/* The system's hooks, before the change; they get what "plan --json" prints. */
+static int call_hooks(struct run *run)
+{
+	const char *document = run->cli->document;
+	struct json_object *o;
+	const char *text;
+	int code;
+
+	run->cli->document = "plan";
+	o = json_plan(run->cli, run->plan, iommucfg_run_transaction(run->run), "planned");
+	run->cli->document = document;
+	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+	code = text ? iommucfg_run_before(run->run, text) : cli_nomem();
+	json_object_put(o);
+	return code;
+}
+
 /* The plan is good: shows it, and asks. */
 static int show_and_ask(struct run *run)
 {
@@ -439,7 +468,9 @@ int run_judge(struct run *run, int code)
 	code = stage(run, code);
 	if (!code && !is_nothing(run))
 		code = show_and_ask(run);
-	if (!code && !run->locked && run_asks(run))
+	if (!code && run->hooks && !is_nothing(run))
+		code = call_hooks(run);
+	if (!code && !run->locked && run_plans_twice(run))
 		code = lock_and_plan_again(run);
 	if (!code)
 		code = iommucfg_run_commit(run->run);

@@ -110,7 +110,8 @@ int cmd_set(struct cli *cli, int argc, char **argv)
 		code = plan_dry(&run);
 	} else if (code < 0) {
 		signals_catch();
-		code = run_asks(&run) ? EXIT_DONE : run_lock(&run);
+		run_find_hooks(&run);
+		code = run_plans_twice(&run) ? EXIT_DONE : run_lock(&run);
 		if (!code) {
 			code = run_prepare(&run);
 			if (run.topology)

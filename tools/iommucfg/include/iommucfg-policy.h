@@ -114,12 +114,6 @@ const char *iommucfg_policy_check_origin(const struct iommucfg_policy *policy, i
 /** iommucfg_policy_check_timeout() - seconds that it may take, or -1 where not set */
 long iommucfg_policy_check_timeout(const struct iommucfg_policy *policy);
 
-/** enum iommucfg_faults - what an IOMMU fault of a changed device leads to */
-enum iommucfg_faults {
-	IOMMUCFG_FAULTS_WARN		= 0,
-	IOMMUCFG_FAULTS_ROLLBACK	= 1,
-};
-
 /** iommucfg_policy_faults() - enum iommucfg_faults, or -1 where not set */
 int iommucfg_policy_faults(const struct iommucfg_policy *policy);
 

@@ -11,6 +11,7 @@
  *	iommucfg_run_begin()		takes the lock
  *	iommucfg_run_plan_policy()	or iommucfg_run_plan_targets()
  *	iommucfg_run_stage()		the kernel checks it; nothing is touched yet
+ *	iommucfg_run_before()		where the system's hooks are to be called
  *	iommucfg_run_commit()
  *	iommucfg_run_settle()
  *	iommucfg_run_confirm()
@@ -27,7 +28,6 @@
 #define LIBIOMMUCFG_RUN_H
 
 #include "iommucfg.h"
-#include "iommucfg-policy.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -258,6 +258,19 @@ int iommucfg_run_stage(struct iommucfg_run *run, int outcome);
  * or drivers iommucfg_run_stage() refuses it.
  */
 void iommucfg_run_again(struct iommucfg_run *run);
+
+/** iommucfg_hooks_any() - are there programs in /etc/iommucfg/hooks.d? */
+bool iommucfg_hooks_any(struct iommucfg *ctx);
+
+/**
+ * iommucfg_run_before() - call the hooks, which may refuse the change
+ * @document: the plan as JSON, which they get on standard input
+ *
+ * To be called without the lock, between two plans, see iommucfg_run_again(). Only then
+ * iommucfg_run_settle() calls them after the change, and iommucfg_run_end() where it does
+ * not stand. Their output goes to standard error.
+ */
+int iommucfg_run_before(struct iommucfg_run *run, const char *document);
 
 /** iommucfg_run_commit() - carry it out */
 int iommucfg_run_commit(struct iommucfg_run *run);

@@ -587,6 +587,12 @@ enum iommucfg_guard iommucfg_use_guard(const struct iommucfg_use *use);
 /** iommucfg_use_default_route() - an interface that carries a default route */
 bool iommucfg_use_default_route(const struct iommucfg_use *use);
 
+/** enum iommucfg_faults - what an IOMMU fault of a changed device leads to */
+enum iommucfg_faults {
+	IOMMUCFG_FAULTS_WARN		= 0,
+	IOMMUCFG_FAULTS_ROLLBACK	= 1,
+};
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -182,6 +183,14 @@ bool ic_child_runs(struct ic_child *child)
 	child->timed_out = true;
 	ic_child_kill(child);
 	return false;
+}
+
+/* For a moment, or until there is something to read. */
+void ic_child_wait(const struct ic_child *child)
+{
+	struct pollfd p = { .fd = child->fd, .events = POLLIN };
+
+	poll(&p, 1, 100);
 }
 
 bool ic_child_failed(const struct ic_child *child)

@@ -36,6 +36,7 @@ struct ic_program {
 
 int ic_child_start(struct ic_child *child, const struct ic_program *program);
 bool ic_child_runs(struct ic_child *child);
+void ic_child_wait(const struct ic_child *child);
 void ic_child_limit(struct ic_child *child, long seconds);
 void ic_child_kill(struct ic_child *child);
 bool ic_child_failed(const struct ic_child *child);

@@ -148,10 +148,10 @@ int ic_run_lock(struct iommucfg_run *run)
 }
 
 /*
- * After a question, during which the lock was let go. False where another process has had
+ * After the lock was let go. False where another process has had
  * it for long, or cannot be kept out.
  */
-bool ic_run_lock_again(struct iommucfg_run *run)
+static bool lock_again(struct iommucfg_run *run)
 {
 	int fd = open_lock(run->ctx);
 
@@ -167,6 +167,21 @@ bool ic_run_lock_again(struct iommucfg_run *run)
 		write_holder(fd);
 	run->lock = fd;
 	return fd >= 0;
+}
+
+/* For as long as something is waited for that may need it, or take long. */
+void ic_run_lend_lock(struct iommucfg_run *run)
+{
+	ic_run_unlock(run);
+	iommucfg_kernel_generation(run->ctx, &run->before_lending);
+}
+
+void ic_run_take_lock_back(struct iommucfg_run *run)
+{
+	uint64_t now = 0;
+
+	iommucfg_kernel_generation(run->ctx, &now);
+	run->overtaken |= !lock_again(run) || now != run->before_lending;
 }
 
 void ic_run_unlock(struct iommucfg_run *run)

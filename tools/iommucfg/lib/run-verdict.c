@@ -82,9 +82,7 @@ int ic_run_verdict_begin(struct iommucfg_run *run)
 		return IOMMUCFG_RUN_AGAIN;
 	if (ic_run_faulted(run))
 		return ic_run_roll_back(run);
-	if (run->check_command)
-		return begin_check(run);
-	return IOMMUCFG_RUN_DONE;
+	return run->check_command ? begin_check(run) : ic_run_after_begin(run);
 }
 
 /* Somebody else may have ended it: 1, and the phase is another one. */
@@ -100,22 +98,30 @@ static int is_over(struct iommucfg_run *run)
 	return 1;
 }
 
+/* While a program runs: true where the change goes back, or is over, whatever that says. */
+bool ic_run_went_wrong(struct iommucfg_run *run)
+{
+	if (is_over(run))
+		return true;
+	if (ic_run_cancelled(run)) {
+		ic_run_forget_cancel(run);
+		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "interrupted", EINTR,
+				      "interrupted before the verdict: the change is undone");
+	} else if (!ic_run_faulted(run)) {
+		return false;
+	}
+	ic_child_kill(&run->program);
+	ic_run_roll_back(run);
+	return true;
+}
+
 int ic_run_check_step(struct iommucfg_run *run)
 {
 	char *why;
 	int code;
 
-	if (is_over(run))
+	if (ic_run_went_wrong(run))
 		return IOMMUCFG_RUN_AGAIN;
-	if (ic_run_cancelled(run)) {
-		ic_run_forget_cancel(run);
-		ic_child_kill(&run->program);
-		return check_says_no(run, "was interrupted", EINTR);
-	}
-	if (ic_run_faulted(run)) {
-		ic_child_kill(&run->program);
-		return ic_run_roll_back(run);
-	}
 	if (ic_child_runs(&run->program))
 		return IOMMUCFG_RUN_AGAIN;
 	if (!ic_child_failed(&run->program))

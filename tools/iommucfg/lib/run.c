@@ -54,6 +54,7 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 	run->lock_wait = -1;
 	run->child_fd = -1;
 	run->program.fd = -1;
+	run->hook_input = -1;
 	run->begun_fd = -1;
 	run->unread = -1;
 	run->question_fd = -1;
@@ -86,6 +87,9 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	ic_child_kill(&run->program);
 	ic_free_names(run->command);
 	ic_free_names(run->check_command);
+	ic_free_names(run->hooks);
+	if (run->hook_input >= 0)
+		close(run->hook_input);
 	free(run->action);
 	free(run->name);
 	free(run->shown);
@@ -279,13 +283,18 @@ static int step(struct iommucfg_run *run)
 	switch (run->phase) {
 	case IC_PHASE_LOCK:
 		return ic_run_lock_step(run);
+	case IC_PHASE_BEFORE:
+		return ic_run_before_step(run);
 	case IC_PHASE_COMMIT:
 		return ic_run_commit_step(run);
 	case IC_PHASE_SETTLE:
 		code = ic_run_settle_step(run);
 		return code == IOMMUCFG_RUN_DONE ? ic_run_verdict_begin(run) : code;
 	case IC_PHASE_CHECK:
-		return ic_run_check_step(run);
+		code = ic_run_check_step(run);
+		return code == IOMMUCFG_RUN_DONE ? ic_run_after_begin(run) : code;
+	case IC_PHASE_AFTER:
+		return ic_run_after_step(run);
 	case IC_PHASE_ASK:
 		return ic_run_ask_step(run);
 	case IC_PHASE_END:
@@ -315,7 +324,7 @@ size_t iommucfg_run_poll_fds(const struct iommucfg_run *run, struct pollfd *fds,
 
 	*timeout = run->phase == IC_PHASE_NONE ? 0 :
 		   run->phase == IC_PHASE_ASK ? PAUSE_ASK : PAUSE;
-	n = add_fd(fds, 0, count, run->phase == IC_PHASE_CHECK ? run->program.fd : run->child_fd);
+	n = add_fd(fds, 0, count, run->program.pid ? run->program.fd : run->child_fd);
 	if (run->phase == IC_PHASE_ASK)
 		n = add_fd(fds, n, count, run->question_fd);
 	return add_fd(fds, n, count, run->cancel_fd);
@@ -587,6 +596,17 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 	return came_to(run, code);
 }
 
+int iommucfg_run_before(struct iommucfg_run *run, const char *document)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (is_nothing(run))
+		return IOMMUCFG_RUN_DONE;
+	if (run->phase == IC_PHASE_NONE)
+		code = ic_run_before_begin(run, document);
+	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
+}
+
 /* Commit and after -------------------------------------------------------- */
 
 int iommucfg_run_commit(struct iommucfg_run *run)
@@ -636,22 +656,6 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }
 
-/* The lock is free during the question: without an answer it would hold up the machine. */
-static void begin_question(struct iommucfg_run *run)
-{
-	ic_run_unlock(run);
-	iommucfg_kernel_generation(run->ctx, &run->before_question);
-	ic_run_enter(run, IC_PHASE_ASK);
-}
-
-static void end_question(struct iommucfg_run *run)
-{
-	uint64_t now = 0;
-
-	iommucfg_kernel_generation(run->ctx, &now);
-	run->overtaken = !ic_run_lock_again(run) || now != run->before_question;
-}
-
 int iommucfg_run_confirm(struct iommucfg_run *run)
 {
 	int code;
@@ -659,7 +663,9 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 	if (is_nothing(run) || !run->plan->options.confirm_timeout || run->detach)
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE && run->question) {
-		begin_question(run);
+		/* Without an answer it would hold up the machine. */
+		ic_run_lend_lock(run);
+		ic_run_enter(run, IC_PHASE_ASK);
 	} else if (run->phase == IC_PHASE_NONE) {
 		ic_run_say(run, IOMMUCFG_RUN_NOTE,
 			   "waiting %ld seconds for \"iommucfg confirm %s\"",
@@ -668,10 +674,17 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 	}
 	code = ic_run_drive(run);
 	if (run->question && code != IOMMUCFG_RUN_AGAIN)
-		end_question(run);
+		ic_run_take_lock_back(run);
 	if (code == IOMMUCFG_RUN_DONE)
 		run->result = "committed";
 	return came_to(run, code);
+}
+
+/* Or may, as the kernel is still at work, or somebody has to confirm it. */
+static bool stands(const struct iommucfg_run *run)
+{
+	return !strcmp(run->result, "committed") || !strcmp(run->result, "unconfirmed") ||
+	       !strcmp(run->result, "left");
 }
 
 void iommucfg_run_end(struct iommucfg_run *run, int status)
@@ -689,4 +702,6 @@ void iommucfg_run_end(struct iommucfg_run *run, int status)
 	run->begun_fd = -1;
 	run->begun = 0;
 	ic_run_unlock(run);
+	if (!stands(run))
+		ic_run_undone(run);
 }

@@ -15,9 +15,11 @@
 enum ic_phase {
 	IC_PHASE_NONE,
 	IC_PHASE_LOCK,		/* for another run to end */
+	IC_PHASE_BEFORE,	/* hooks */
 	IC_PHASE_COMMIT,
 	IC_PHASE_SETTLE,
 	IC_PHASE_CHECK,		/* what the policy's check command says */
+	IC_PHASE_AFTER,		/* hooks */
 	IC_PHASE_ASK,
 	IC_PHASE_END,		/* for somebody else to decide, or for the kernel to end */
 	IC_PHASE_ROLLBACK,
@@ -77,12 +79,16 @@ struct iommucfg_run {
 	pid_t child;
 	bool child_reverts, child_over;
 	int child_ret;			/* once it is over */
-	struct ic_child program;	/* the check command */
+	struct ic_child program;	/* the check command, or a hook */
+	char **hooks;			/* paths, ended by NULL; or NULL */
+	size_t hook, hooks_done;	/* the one that runs; those that let it happen */
+	int hook_input;			/* the plan, or -1 */
+	bool hooks_refresh;		/* nothing had changed when they were begun */
 	long unread;			/* elapsed when the state could not be read, -1: it can */
 	bool lost;			/* it never could, and that was said */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
-	uint64_t before_question;	/* generation */
+	uint64_t before_lending;	/* generation when the lock was let go */
 	char instance[32];		/* of the kernel's traces, while there is one */
 	/* came out */
 	bool overtaken;
@@ -130,7 +136,17 @@ void ic_run_faults_meanwhile(struct iommucfg_run *run);
 void ic_run_faults_committed(struct iommucfg_run *run);
 bool ic_run_faulted(struct iommucfg_run *run);
 
+/* hooks.c */
+#define HOOK_SECONDS	60
+
+int ic_run_before_begin(struct iommucfg_run *run, const char *document);
+int ic_run_before_step(struct iommucfg_run *run);
+int ic_run_after_begin(struct iommucfg_run *run);
+int ic_run_after_step(struct iommucfg_run *run);
+void ic_run_undone(struct iommucfg_run *run);
+
 /* run-verdict.c */
+bool ic_run_went_wrong(struct iommucfg_run *run);
 int ic_run_verdict_begin(struct iommucfg_run *run);
 long ic_run_seconds(struct iommucfg_run *run, long seconds);
 bool ic_run_is_late(struct iommucfg_run *run);
@@ -139,7 +155,8 @@ bool ic_run_is_late(struct iommucfg_run *run);
 char *ic_plan_outline(const struct iommucfg_plan *plan, int part);
 int ic_run_look_again(struct iommucfg_run *run);
 int ic_run_lock(struct iommucfg_run *run);
-bool ic_run_lock_again(struct iommucfg_run *run);
+void ic_run_lend_lock(struct iommucfg_run *run);
+void ic_run_take_lock_back(struct iommucfg_run *run);
 void ic_run_unlock(struct iommucfg_run *run);
 void ic_run_watch_pauses(struct iommucfg_run *run);
 void ic_run_note_methods(struct iommucfg_run *run, int ret);

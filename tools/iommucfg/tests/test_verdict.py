@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What judges a change after the commit: a check command, IOMMU faults.
+"""What judges a change: hooks, a check command, IOMMU faults.
 
 	test_verdict.py IOMMUCFG STANDIN [NAME...]
 """
@@ -11,7 +11,9 @@ import struct
 import sys
 import time
 
-from harness import GPU, Host, Terminal, main, test
+import jsonschema
+
+from harness import GPU, IOMMUCFG, Host, Terminal, main, schema, test
 
 
 class Judged(Host):
@@ -24,6 +26,23 @@ class Judged(Host):
             f.write(f"#!/bin/sh\n{text}\n")
         os.chmod(path, 0o755)
         return path
+
+    def hook(self, name, text='exit 0', mode=0o755):
+        """What is called is written down; @text is run after that."""
+        top = f"{self.root}/etc/iommucfg/hooks.d"
+        os.makedirs(top, exist_ok=True)
+        with open(f"{top}/{name}", "w") as f:
+            f.write(f"#!/bin/sh\necho {name} $* $IOMMUCFG_ACTION $IOMMUCFG_RESULT >>{self.dir}/calls\n{text}\n")
+        os.chmod(f"{top}/{name}", mode)
+
+    def calls(self):
+        """What was, since the last time."""
+        if not os.path.exists(f"{self.dir}/calls"):
+            return []
+        with open(f"{self.dir}/calls") as f:
+            lines = f.read().splitlines()
+        os.unlink(f"{self.dir}/calls")
+        return lines
 
     def options(self, text):
         return self.policy(GPU + f"options = {{ {text} }};\n")
@@ -396,6 +415,146 @@ def a_log_that_cannot_be_read():
         d = h.json("set", "1", "identity", code=0)
         p = h.problem(d, "fault")
         assert (p["code"], p["severity"], p["errno"]) == ("faults-unseen", "warning", "ENOENT"), p
+
+
+@test
+def hooks_are_called():
+    with Judged() as h:
+        h.hook("20-b", f"cat >{h.dir}/plan; env >{h.dir}/env; pwd >>{h.dir}/env; echo said; echo so >&2")
+        h.hook("10_A", f"cat >{h.dir}/first")
+        for name in "30.sh", "40-c~", "50 d", ".60":
+            h.hook(name)
+        h.hook("70-no", mode=0o644)
+        os.makedirs(f"{h.root}/etc/iommucfg/hooks.d/80-dir")
+        r = h.run("set", "1", "identity", "--name", "night", code=0, env=dict(os.environ, SECRET="x"))
+        assert h.calls() == ["10_A before set planned", "20-b before set planned", "20-b after set committed",
+                             "10_A after set committed"]
+        assert r.err.count("said\n") == 2 and r.err.count("so\n") == 2 and "said" not in r.out
+        for name in "plan", "first":
+            with open(f"{h.dir}/{name}") as f:
+                plan = json.load(f)
+            jsonschema.validate(plan, schema("plan"))
+            assert plan["schema"] == "iommucfg/plan/1" and plan["result"] == "planned"
+            assert [c["group"] for c in plan["changes"]] == [1] and plan["transaction"] == "night"
+        with open(f"{h.dir}/env") as f:
+            env = f.read().splitlines()
+        assert env.pop() == "/" and {"LANG=C", "IOMMUCFG_TRANSACTION=night", "IOMMUCFG_ACTION=set",
+                                     "IOMMUCFG_RESULT=committed"} <= set(env)
+        assert {e.split("=")[0] for e in env} <= {"PATH", "LANG", "IOMMUCFG_TRANSACTION", "IOMMUCFG_ACTION",
+                                                  "IOMMUCFG_RESULT", "PWD", "OLDPWD", "SHLVL", "_"}, env
+        # Nothing to do, only a plan, an entry taken back.
+        h.run("set", "1", "identity", code=0)
+        h.run("set", "1", "DMA", "-n", code=2)
+        h.run("plan", h.policy(GPU), code=0)
+        assert h.calls() == []
+        h.run("undo", code=0)
+        assert [c.split()[2] for c in h.calls()] == ["undo"] * 4
+        h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", code=0)
+        assert h.calls()[-1].split()[1:] == ["after", "set", "unconfirmed"]
+        h.run("confirm", code=0)
+        h.run("apply", "--only", "1", h.policy(GPU), code=0)
+        assert h.calls() == [] and h.type(1) == "identity"
+
+
+@test
+def a_hook_refuses():
+    with Judged() as h:
+        h.hook("1-yes")
+        h.hook("2-no", r"test $1 != before || { printf 'not now\033\n'; exit 9; }")
+        h.hook("3-late")
+        d = h.json("set", "1", "identity", code=3)
+        m = h.problem(d, "hook")["message"]
+        assert "2-no before" in m and r"not now\x1b" in m and "status 9" in m, m
+        assert h.calls() == ["1-yes before set planned", "2-no before set planned", "1-yes undone set refused"]
+        assert h.type(1) == "DMA-FQ" and not h.transactions() and d["result"] == "refused"
+
+
+@test
+def a_hook_fails_afterwards():
+    with Judged() as h:
+        h.hook("1-yes")
+        h.hook("2-no", "test $1 != after || kill -9 $$")
+        h.hook("3-last")
+        d = h.json("apply", h.policy(GPU), code=4)
+        assert "2-no after" in h.problem(d, "hook")["message"]
+        assert h.calls() == [f"{n} before apply planned" for n in ("1-yes", "2-no", "3-last")] + [
+            "3-last after apply committed", "2-no after apply committed", "3-last undone apply restored",
+            "2-no undone apply restored", "1-yes undone apply restored"]
+        h.is_back()
+
+
+@test
+def a_hook_hangs():
+    with Judged() as h:
+        h.hook("1", "test $1 != after || exec sleep 1000")
+        d = h.json("set", "1", "identity", "--confirm-timeout", "6", code=4)
+        assert "did not end" in h.problem(d, "hook")["message"], d
+        assert h.calls()[-1] == "1 undone set restored"
+        h.is_back()
+
+
+@test
+def undone_where_the_change_does_not_stand():
+    with Judged() as h:
+        h.hook("1", "test $1 != undone || exit 1")
+        h.control("commit", "ECANCELED\n1 0000:01:00.0 probe ENODEV no\n")
+        d = h.json("set", "1", "identity", code=4)
+        assert h.calls() == ["1 before set planned", "1 undone set restored"]
+        # What it says then has no effect.
+        assert h.problem(d, "hook")["severity"] == "warning"
+        h.control("commit", "EIO\n1 0000:01:00.0 restore ENODEV no\n")
+        h.run("set", "1", "identity", "--name", "a", code=5)
+        assert h.calls()[-1] == "1 undone set failed"
+        os.unlink(f"{h.root}/control/commit")
+        h.run("rollback", "a", code=0)
+        assert h.calls() == []
+        h.run("set", "1", "identity", "--check-command", "/bin/false", code=4)
+        assert h.calls() == ["1 before set planned", "1 undone set restored"]
+
+
+@test
+def hooks_hold_no_lock():
+    with Judged() as h:
+        # Changes something itself meanwhile.
+        h.hook("1", f"test $1 = undone || {IOMMUCFG} --root {h.root} apply --only 7 {h.policy(GPU + 'default = ' + chr(34) + 'DMA-FQ' + chr(34) + ';', 'all.conf')}")
+        r = h.run("set", "1", "identity", code=0)
+        assert h.type(1) == "identity" and h.type(7) == "DMA-FQ", r
+    # What it changes of the plan itself makes it another one.
+    with Judged() as h:
+        h.hook("1", f"test $1 != before || {IOMMUCFG} --root {h.root} apply --only 1 {h.policy(GPU.replace('identity', 'DMA'))}")
+        d = h.json("set", "1", "identity", code=3)
+        assert any(p["code"] == "plan-differs" for p in d["problems"]), d
+        assert h.type(1) == "DMA" and h.calls() == ["1 before set planned", "1 undone set refused"]
+
+
+@test
+def hooks_of_others():
+    for what in "owner", "mode", "directory":
+        with Judged() as h:
+            h.hook("1-good")
+            h.hook("2-bad")
+            top = f"{h.root}/etc/iommucfg/hooks.d"
+            if what == "owner":
+                os.chown(f"{top}/2-bad", 1, 0)
+            else:
+                os.chmod(f"{top}/2-bad" if what == "mode" else top, 0o775)
+            d = h.json("set", "1", "identity", code=3)
+            assert h.problem(d, "hook")["code"] == "hook-owner", d
+            assert h.calls() == [] and h.type(1) == "DMA-FQ" and not h.transactions()
+
+
+@test
+def hooks_after_the_question():
+    with Judged() as h:
+        h.hook("1")
+        t = Terminal(h.command("set", "1", "identity", "--confirm-timeout", "900"))
+        t.expect(r"\?")
+        assert h.calls() == []
+        t.send("y\n")
+        t.expect("[Kk]eep")
+        assert h.calls() == ["1 before set planned", "1 after set unconfirmed"]
+        t.send("n\n")
+        assert t.end() == 4 and h.calls() == ["1 undone set restored"]
 
 
 @test
