@@ -222,6 +222,8 @@ static int meanwhile(struct iommucfg_run *run)
 	if (cancelled > 1)
 		return IOMMUCFG_RUN_LEFT;
 	ic_run_faults_meanwhile(run);
+	if (!run->child_reverts)
+		ic_run_self_extend(run);
 	if (run->progress && !iommucfg_txn_progress(run->txn, &done, &all) &&
 	    run->second && !iommucfg_txn_progress(run->second, &more, &more_all)) {
 		done += more;

@@ -44,6 +44,9 @@ int ic_run_end_step(struct iommucfg_run *run)
 	default:
 		if (state == IOMMUCFG_STATE_UNCONFIRMED && ic_run_faulted(run))
 			return ic_run_roll_back(run);
+		/* Suspend may have refused the confirmation. */
+		if (state == IOMMUCFG_STATE_UNCONFIRMED && run->self_timeout && run->keeping)
+			return ic_run_keep(run);
 		/* In the kernel's hands a request has no effect. */
 		if (!ic_run_cancelled(run))
 			break;
@@ -54,10 +57,12 @@ int ic_run_end_step(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_AGAIN;
 }
 
-static int keep(struct iommucfg_run *run)
+/* What the verdict, or a person, says yes to. */
+int ic_run_keep(struct iommucfg_run *run)
 {
 	int ret;
 
+	run->keeping = true;
 	/* Its time is over before that of the second. */
 	ret = iommucfg_txn_confirm(run->txn);
 	if (!ret && ic_run_is_split(run))
@@ -91,7 +96,7 @@ int ic_run_ask_step(struct iommucfg_run *run)
 	else
 		answer = run->question(run, left > 0 ? left : 0, run->question_data);
 	if (answer == IOMMUCFG_RUN_YES)
-		return keep(run);
+		return ic_run_keep(run);
 	if (answer == IOMMUCFG_RUN_NO)
 		return ic_run_roll_back(run);
 	if (!ic_run_state(run, &state) && state != IOMMUCFG_STATE_UNCONFIRMED)

@@ -88,16 +88,30 @@ static int take(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_DONE;
 }
 
+/*
+ * Also while a change waits for its verdict, in whose course it has let the lock go, or whose
+ * process was killed.
+ */
+static int try_lock(struct iommucfg_run *run)
+{
+	if (flock(run->lock_wait, LOCK_EX | LOCK_NB))
+		return -errno;
+	if (!ic_txn_any_judged(run->ctx))
+		return 0;
+	flock(run->lock_wait, LOCK_UN);
+	return -EWOULDBLOCK;
+}
+
 int ic_run_lock_step(struct iommucfg_run *run)
 {
 	int code = IOMMUCFG_RUN_AGAIN;
 
 	/* The other run waits for a confirmation, which may take long. */
-	if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
+	if (ic_txn_pending(run->ctx, IOMMUCFG_REFUSED, false, run->problems))
 		code = IOMMUCFG_RUN_REFUSED;
 	else if (ic_run_cancelled(run))
 		code = ic_run_interrupted(run);
-	else if (!flock(run->lock_wait, LOCK_EX | LOCK_NB))
+	else if (!try_lock(run))
 		return take(run);
 	else if (ic_run_elapsed(run) >= WAIT_SECONDS)
 		code = busy(run);
@@ -129,8 +143,8 @@ int ic_run_lock(struct iommucfg_run *run)
 	fd = ret ? ret : open_lock(run->ctx);
 	ret = fd < 0 ? fd : 0;
 	run->lock_wait = fd < 0 ? -1 : fd;
-	if (!ret && flock(fd, LOCK_EX | LOCK_NB))
-		ret = -errno;
+	if (!ret)
+		ret = try_lock(run);
 	if (!ret)
 		return take(run);
 	if (ret == -EWOULDBLOCK) {

@@ -152,7 +152,7 @@ int ic_run_stage_parts(struct iommucfg_run *run)
 	if (run->txn)
 		snprintf(run->transaction, sizeof(run->transaction), "%s",
 			 iommucfg_txn_name(run->txn));
-	return code;
+	return code ? code : ic_run_self_stage(run);
 }
 
 /* Removes what was made; what is unconfirmed or failed stays. */

@@ -18,7 +18,7 @@ static long seconds_left(struct iommucfg_run *run)
 {
 	long remaining;
 
-	if (!run->plan->options.confirm_timeout)
+	if (!run->plan->options.confirm_timeout && !run->self_timeout)
 		return -1;
 	if (iommucfg_txn_remaining(run->txn, &remaining))
 		return -1;

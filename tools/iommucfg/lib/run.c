@@ -462,7 +462,7 @@ static int look_around(struct iommucfg_run *run)
 	int code = IOMMUCFG_RUN_DONE, ret;
 
 	if (run->again)
-		return iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems) ?
+		return ic_txn_pending(run->ctx, IOMMUCFG_REFUSED, true, run->problems) ?
 		       IOMMUCFG_RUN_REFUSED : IOMMUCFG_RUN_DONE;
 	if (iommucfg_kernel_probe(run->ctx, run->problems))
 		code = IOMMUCFG_RUN_ERROR;
@@ -483,7 +483,8 @@ static int look_around(struct iommucfg_run *run)
 					      strerror(-ret));
 			code = IOMMUCFG_RUN_ERROR;
 		}
-		if (iommucfg_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->problems))
+		/* Without the lock there is time yet until that one is over. */
+		if (ic_txn_pending(run->ctx, IOMMUCFG_REFUSED, run->lock >= 0, run->problems))
 			code = iommucfg_run_worse(code, IOMMUCFG_RUN_REFUSED);
 	}
 	return code;
@@ -633,8 +634,10 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 	}
 	if (code == IOMMUCFG_RUN_AGAIN)
 		code = ic_run_drive(run);
-	if (code == IOMMUCFG_RUN_DONE)
+	if (code == IOMMUCFG_RUN_DONE) {
+		ic_run_self_committed(run);
 		ic_run_faults_committed(run);
+	}
 	if (code == IOMMUCFG_RUN_DONE)
 		run->result = run->plan->options.confirm_timeout ? "unconfirmed" : "committed";
 	return came_to(run, code);
@@ -656,11 +659,24 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }
 
+static int confirm_itself(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (run->phase == IC_PHASE_NONE)
+		code = ic_run_faulted(run) ? ic_run_roll_back(run) : ic_run_keep(run);
+	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
+}
+
 int iommucfg_run_confirm(struct iommucfg_run *run)
 {
 	int code;
 
-	if (is_nothing(run) || !run->plan->options.confirm_timeout || run->detach)
+	if (is_nothing(run))
+		return IOMMUCFG_RUN_DONE;
+	if (run->self_timeout)
+		return confirm_itself(run);
+	if (!run->plan->options.confirm_timeout || run->detach)
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE && run->question) {
 		/* Without an answer it would hold up the machine. */

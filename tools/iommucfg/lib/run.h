@@ -86,6 +86,9 @@ struct iommucfg_run {
 	bool hooks_refresh;		/* nothing had changed when they were begun */
 	long unread;			/* elapsed when the state could not be read, -1: it can */
 	bool lost;			/* it never could, and that was said */
+	/* the timer of a change that confirms itself, or 0; when it was set last */
+	long self_timeout, extended;
+	bool keeping;			/* the verdict is good */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
 	uint64_t before_lending;	/* generation when the lock was let go */
@@ -145,6 +148,11 @@ int ic_run_after_begin(struct iommucfg_run *run);
 int ic_run_after_step(struct iommucfg_run *run);
 void ic_run_undone(struct iommucfg_run *run);
 
+/* run-self.c */
+int ic_run_self_stage(struct iommucfg_run *run);
+void ic_run_self_extend(struct iommucfg_run *run);
+void ic_run_self_committed(struct iommucfg_run *run);
+
 /* run-verdict.c */
 bool ic_run_went_wrong(struct iommucfg_run *run);
 int ic_run_verdict_begin(struct iommucfg_run *run);
@@ -163,5 +171,6 @@ void ic_run_note_methods(struct iommucfg_run *run, int ret);
 void ic_run_unwatch(struct iommucfg_run *run);
 int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);
+int ic_run_keep(struct iommucfg_run *run);
 
 #endif

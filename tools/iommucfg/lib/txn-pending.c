@@ -2,7 +2,7 @@
 /* Transactions that hold up a change. */
 #include <errno.h>
 
-#include "internal.h"
+#include "txn.h"
 
 static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
 			enum iommucfg_severity severity, struct iommucfg_problems *problems)
@@ -23,9 +23,12 @@ static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
 	free(more);
 }
 
-/* Transactions that somebody has to decide about first. */
-int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
-			 struct iommucfg_problems *problems)
+/*
+ * Transactions that somebody has to decide about first; @judged: and those that are about to
+ * be confirmed or undone by whoever made them.
+ */
+int ic_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity, bool judged,
+		   struct iommucfg_problems *problems)
 {
 	enum iommucfg_state state;
 	struct iommucfg_txn *txn;
@@ -46,7 +49,8 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 					      names[i], strerror(-ret));
 			ic_problem_cure(problems, "state-unreadable", NULL);
 		}
-		if (state == IOMMUCFG_STATE_UNCONFIRMED || state == IOMMUCFG_STATE_FAILED) {
+		if ((state == IOMMUCFG_STATE_UNCONFIRMED && (judged || !ic_txn_is_judged(txn))) ||
+		    state == IOMMUCFG_STATE_FAILED) {
 			found++;
 			add_pending(txn, state, severity, problems);
 		}
@@ -54,4 +58,10 @@ int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
 	}
 	iommucfg_txn_list_free(names);
 	return found;
+}
+
+int iommucfg_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity,
+			 struct iommucfg_problems *problems)
+{
+	return ic_txn_pending(ctx, severity, true, problems);
 }

@@ -34,6 +34,16 @@ void ic_creator_set(struct iommucfg *ctx, const char *name, const char *key,
 struct json_object *ic_creator_read(const struct iommucfg_txn *txn);
 void ic_creator_remove(struct iommucfg *ctx, const char *name);
 
+/* run-self.c */
+#define SELF_CONFIRMING	"self-confirming"
+
+bool ic_txn_is_judged(struct iommucfg_txn *txn);
+bool ic_txn_any_judged(struct iommucfg *ctx);
+
+/* txn-pending.c */
+int ic_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity, bool judged,
+		   struct iommucfg_problems *problems);
+
 /* txn-report.c */
 int ic_report_lines(struct iommucfg_problems *problems, enum iommucfg_severity severity,
 		    char *text, size_t from, bool *full);

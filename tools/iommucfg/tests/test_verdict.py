@@ -516,7 +516,7 @@ def undone_where_the_change_does_not_stand():
 def hooks_hold_no_lock():
     with Judged() as h:
         # Changes something itself meanwhile.
-        h.hook("1", f"test $1 = undone || {IOMMUCFG} --root {h.root} apply --only 7 {h.policy(GPU + 'default = ' + chr(34) + 'DMA-FQ' + chr(34) + ';', 'all.conf')}")
+        h.hook("1", f"test $1 != before || {IOMMUCFG} --root {h.root} apply --only 7 {h.policy(GPU + 'default = ' + chr(34) + 'DMA-FQ' + chr(34) + ';', 'all.conf')}")
         r = h.run("set", "1", "identity", code=0)
         assert h.type(1) == "identity" and h.type(7) == "DMA-FQ", r
     # What it changes of the plan itself makes it another one.
@@ -555,6 +555,106 @@ def hooks_after_the_question():
         assert h.calls() == ["1 before set planned", "1 after set unconfirmed"]
         t.send("n\n")
         assert t.end() == 4 and h.calls() == ["1 undone set restored"]
+
+
+def option(h, name, file="confirm_timeout"):
+    with open(f"{h.iommu}/{name}/{file}") as f:
+        return int(f.read())
+
+
+def creator(h, name):
+    with open(f"{h.root}/run/iommucfg/txn/{name}") as f:
+        return json.load(f)
+
+
+@test
+def confirms_itself():
+    # The time that settle, check command and hooks may take, and 30 seconds.
+    for args, seconds in (((), 40), (("--settle", "100"), 130), (("--check-command", "/bin/true"), 70),
+                          (("--confirm-timeout", "900", "--detach"), 900)):
+        with Judged() as h:
+            h.control("hold")
+            p = h.start("set", "1", "identity", "--name", "night", *args)
+            h.wait_state("committing")
+            assert option(h, "night") == seconds
+            assert creator(h, "night").get("self-confirming") == (True if seconds < 900 else None)
+            h.release()
+            p.communicate(timeout=60)
+            assert p.returncode == 0 and h.type(1) == "identity"
+            assert h.transactions() == (["night"] if seconds == 900 else [])
+            assert h.history()[-1]["result"] == ("unconfirmed" if seconds == 900 else "committed")
+    with Judged() as h:
+        h.hook("1")
+        h.hook("2", f"test $1 = before || cat {h.iommu}/night/confirm_timeout {h.iommu}/night/state >>{h.dir}/calls")
+        h.run("apply", "--name", "night", h.options('check_timeout = 7; settle = 3; check_command = [ "/bin/true" ];'), code=0)
+        assert h.calls()[3:5] == [str(3 + 7 + 120 + 30), "unconfirmed"]
+    # What goes in place has no way back in place: final at once.
+    with Judged() as h:
+        h.control("method", "3 in-place\n")
+        h.control("hold")
+        p = h.start("set", "3", "DMA-FQ", "--name", "night")
+        h.wait_state("committing")
+        assert option(h, "night") == 0 and "self-confirming" not in creator(h, "night")
+        h.release()
+        p.communicate(timeout=60)
+        assert p.returncode == 0 and not h.transactions()
+
+
+@test
+def killed_before_the_verdict():
+    with Judged() as h:
+        started = f"{h.dir}/started"
+        check = h.script("check", f": >{started}; exec sleep 5")
+        p = h.start("set", "1", "identity", "--name", "night", "--check-command", check)
+        end = time.monotonic() + 60
+        while not os.path.exists(started):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert h.state("night") == "unconfirmed"
+        p.kill()
+        p.communicate(timeout=60)
+        assert 0 < option(h, "night", "remaining") <= 70
+        # Another one waits until it has gone back, and then does what it is asked for.
+        q = h.start("set", "7", "DMA")
+        assert "waiting" in q.stderr.readline()
+        with open(f"{h.iommu}/night/confirm_timeout", "w") as f:
+            f.write("1")
+        q.communicate(timeout=60)
+        assert q.returncode == 0 and (h.type(1), h.type(7)) == ("DMA-FQ", "DMA")
+        killed = [e for e in h.history() if e["transaction"] == "night"]
+        assert len(killed) == 1 and killed[0]["result"] != "committed", killed
+
+
+@test
+def another_one_waits_for_the_verdict():
+    with Judged() as h:
+        go = f"{h.dir}/go"
+        check = h.script("check", f"while test ! -e {go}; do sleep 0.1; done")
+        h.hook("1")
+        p = h.start("set", "1", "identity", "--check-command", check)
+        h.wait_state("unconfirmed")
+        q = h.start("apply", h.policy(GPU.replace("identity", "DMA")))
+        # It makes its plan without the lock, for the hook.
+        end = time.monotonic() + 60
+        while sum("before" in c for c in open(f"{h.dir}/calls")) < 2:
+            assert time.monotonic() < end and q.poll() is None, q.communicate()
+            time.sleep(0.02)
+        with open(go, "w"):
+            pass
+        assert p.wait(timeout=60) == 0
+        q.communicate(timeout=60)
+        # The plan was made for what the other one has changed.
+        assert q.returncode == 0 and h.type(1) == "DMA"
+
+
+@test
+def a_fault_right_before_the_end():
+    with Judged() as h:
+        h.hook("1", f"test $1 != after || cat {h.dir}/fault >>{h.root}/dev/kmsg")
+        with open(f"{h.dir}/fault", "w") as f:
+            f.write(f"3,9,{int(time.monotonic() * 1e6)},-;{VTD % '0000:01:00.0'}\n")
+        h.problem(h.json("set", "1", "identity", code=4), "fault")
+        h.is_back()
 
 
 @test

@@ -24,6 +24,8 @@
  *     probe_errors		so many probes to come fail; -1: all
  *     probe_errno		what they fail with (5, EIO)
  *     dma			0: do not try DMA in probe
+ *     stray			1: after that probe has the device write to a page that was
+ *				never mapped for it: an IOMMU fault, but not under identity
  *     child			1: probe makes a child device, which has a driver, too
  *     disk			1: probe makes a RAM disk, eduSLOT; a remove that is held has
  *				it still
@@ -68,6 +70,7 @@ struct edu_knobs {
 	u32 remove_hold;
 	u32 probe_errno;
 	u32 dma;
+	u32 stray;
 	u32 child;
 	u32 disk;
 	struct gendisk *gendisk;	/* of the probe that made it */
@@ -103,7 +106,7 @@ void edu_knobs_exit(void);
 /* Half of the device's buffer: QEMU up to 7.2 takes the last byte for out of bounds. */
 #define EDU_LEN		2048
 
-int edu_dma_check(struct pci_dev *pdev);
+int edu_dma_check(struct pci_dev *pdev, bool stray);
 int edu_dma_to_memory(void __iomem *regs, dma_addr_t addr);
 
 /* edu_lab_main.c */

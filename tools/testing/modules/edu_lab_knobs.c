@@ -160,6 +160,7 @@ static void edu_knobs_files(struct edu_knobs *knobs)
 	debugfs_create_u32("remove_hold", 0600, dir, &knobs->remove_hold);
 	debugfs_create_u32("probe_errno", 0600, dir, &knobs->probe_errno);
 	debugfs_create_u32("dma", 0600, dir, &knobs->dma);
+	debugfs_create_u32("stray", 0600, dir, &knobs->stray);
 	debugfs_create_u32("child", 0600, dir, &knobs->child);
 	debugfs_create_u32("disk", 0600, dir, &knobs->disk);
 	debugfs_create_u32("dma_bits", 0600, dir, &knobs->dma_bits);

@@ -74,7 +74,7 @@ static int edu_start(struct pci_dev *pdev, struct edu_knobs *knobs)
 			return ret;
 	}
 	if (is_edu(pdev) && knobs->dma && !drv->driver_managed_dma) {
-		ret = edu_dma_check(pdev);
+		ret = edu_dma_check(pdev, knobs->stray);
 		if (ret)
 			return ret;
 	}
