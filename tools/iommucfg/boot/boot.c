@@ -334,6 +334,27 @@ static int refuse(struct cli *cli, const char *why)
 	return EXIT_REFUSED;
 }
 
+/* What the policy on trial has to say whether this boot is good; "apply --boot" asks it not. */
+static int check(struct cli *cli, const struct trial *trial)
+{
+	struct iommucfg_policy *policy;
+	char *const *command;
+	int code = EXIT_DONE;
+
+	if (iommucfg_policy_new(cli->ctx, &policy))
+		return cli_nomem();
+	/* It was read at boot, so nothing in it can be wrong. */
+	if (!iommucfg_policy_read_buffer(policy, "policy", trial->policy, strlen(trial->policy),
+					 NULL)) {
+		command = iommucfg_policy_check_command(policy);
+		if (command && *command)
+			code = iommucfg_check_run(command, iommucfg_policy_check_timeout(policy),
+						  cli->problems);
+	}
+	iommucfg_policy_unref(policy);
+	return code ? refuse(cli, "its check command does not say that all is well") : code;
+}
+
 static int make_good(struct cli *cli, int dirfd, const struct trial *trial, const char *boot_id)
 {
 	int ret;
@@ -343,6 +364,9 @@ static int make_good(struct cli *cli, int dirfd, const struct trial *trial, cons
 			      "its tries are used up, and this boot has not tried it");
 	if (!trial->applied)
 		return refuse(cli, "it could not be applied in this boot");
+	ret = check(cli, trial);
+	if (ret)
+		return ret;
 	ret = state_write(cli->ctx, "var/lib/iommucfg/good.conf", trial->policy);
 	if (ret) {
 		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "boot", -ret,

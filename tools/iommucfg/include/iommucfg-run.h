@@ -126,6 +126,13 @@ int iommucfg_run_set_command(struct iommucfg_run *run, char *const *command, con
 int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long seconds);
 
 /**
+ * iommucfg_check_run() - the same outside of a run, waiting for its end
+ *
+ * Return: DONE, or REFUSED with a problem that quotes it.
+ */
+int iommucfg_check_run(char *const *command, long seconds, struct iommucfg_problems *problems);
+
+/**
  * iommucfg_run_set_faults() - what IOMMU faults of the changed devices lead to
  *
  * IOMMUCFG_FAULTS_ROLLBACK, as before the call: one that the kernel's log has between the

@@ -33,33 +33,55 @@ long ic_run_seconds(struct iommucfg_run *run, long seconds)
 	return left >= 0 && left < seconds ? left : seconds;
 }
 
-bool ic_run_is_late(struct iommucfg_run *run)
+static int start_check(struct ic_child *child, char *const *command, long seconds,
+		       struct iommucfg_problems *problems)
 {
-	return !seconds_left(run);
+	struct ic_program program = {
+		.argv = command, .input = -1, .copy_to = -1, .kill_rest = true, .limit = seconds,
+	};
+	int ret = ic_child_start(child, &program);
+
+	if (ret)
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "check-command", -ret,
+				      "the check command \"%s\" cannot be run: %s", command[0],
+				      strerror(-ret));
+	return ret;
 }
 
-static int check_says_no(struct iommucfg_run *run, const char *why, int error)
+/* It has ended: false where it says no. */
+static bool check_says_yes(const struct ic_child *child, char *const *command,
+			   struct iommucfg_problems *problems)
 {
-	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "check-command", error,
-			      "the check command \"%s\" %s", run->check_command[0], why);
-	return ic_run_roll_back(run);
+	char *why;
+
+	if (!ic_child_failed(child))
+		return true;
+	why = ic_child_describe(child);
+	iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "check-command",
+			      child->timed_out ? ETIMEDOUT : ECANCELED,
+			      "the check command \"%s\" %s", command[0], why ? why : "failed");
+	free(why);
+	return false;
+}
+
+int iommucfg_check_run(char *const *command, long seconds, struct iommucfg_problems *problems)
+{
+	struct ic_child child;
+
+	if (start_check(&child, command, seconds > 0 ? seconds : DEFAULT_CHECK_TIMEOUT, problems))
+		return IOMMUCFG_RUN_REFUSED;
+	while (ic_child_runs(&child))
+		ic_child_wait(&child);
+	return check_says_yes(&child, command, problems) ? IOMMUCFG_RUN_DONE :
+							   IOMMUCFG_RUN_REFUSED;
 }
 
 static int begin_check(struct iommucfg_run *run)
 {
-	struct ic_program program = {
-		.argv = run->check_command, .input = -1, .copy_to = -1, .kill_rest = true,
-		.limit = ic_run_seconds(run, run->check_timeout),
-	};
-	char why[128];
-	int ret;
-
 	ic_run_say(run, IOMMUCFG_RUN_DEBUG, "running \"%s\"", run->check_command[0]);
-	ret = ic_child_start(&run->program, &program);
-	if (ret) {
-		snprintf(why, sizeof(why), "cannot be run: %s", strerror(-ret));
-		return check_says_no(run, why, -ret);
-	}
+	if (start_check(&run->program, run->check_command,
+			ic_run_seconds(run, run->check_timeout), run->problems))
+		return ic_run_roll_back(run);
 	ic_run_enter(run, IC_PHASE_CHECK);
 	return IOMMUCFG_RUN_AGAIN;
 }
@@ -117,18 +139,8 @@ bool ic_run_went_wrong(struct iommucfg_run *run)
 
 int ic_run_check_step(struct iommucfg_run *run)
 {
-	char *why;
-	int code;
-
-	if (ic_run_went_wrong(run))
+	if (ic_run_went_wrong(run) || ic_child_runs(&run->program))
 		return IOMMUCFG_RUN_AGAIN;
-	if (ic_child_runs(&run->program))
-		return IOMMUCFG_RUN_AGAIN;
-	if (!ic_child_failed(&run->program))
-		return IOMMUCFG_RUN_DONE;
-	why = ic_child_describe(&run->program);
-	code = check_says_no(run, why ? why : "failed",
-			     run->program.timed_out ? ETIMEDOUT : ECANCELED);
-	free(why);
-	return code;
+	return check_says_yes(&run->program, run->check_command, run->problems) ?
+	       IOMMUCFG_RUN_DONE : ic_run_roll_back(run);
 }

@@ -18,8 +18,7 @@
 
 #include "run.h"
 
-#define DEFAULT_SETTLE		10
-#define DEFAULT_CHECK_TIMEOUT	30
+#define DEFAULT_SETTLE	10
 /* How often to look at what no file descriptor tells of. */
 #define PAUSE		100
 #define PAUSE_ASK	500

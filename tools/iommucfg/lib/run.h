@@ -155,9 +155,10 @@ void ic_run_self_committed(struct iommucfg_run *run);
 
 /* run-verdict.c */
 bool ic_run_went_wrong(struct iommucfg_run *run);
+#define DEFAULT_CHECK_TIMEOUT	30
+
 int ic_run_verdict_begin(struct iommucfg_run *run);
 long ic_run_seconds(struct iommucfg_run *run, long seconds);
-bool ic_run_is_late(struct iommucfg_run *run);
 
 /* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c, run-pause.c */
 char *ic_plan_outline(const struct iommucfg_plan *plan, int part);

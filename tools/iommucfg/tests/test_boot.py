@@ -221,6 +221,27 @@ def errors_leave_the_machine_alone():
 
 
 @test
+def check_command_has_a_say_in_the_confirmation():
+    with Machine(True) as h:
+        check, asked = os.path.join(h.dir, "check"), os.path.join(h.dir, "asked")
+        with open(check, "w") as f:
+            f.write(f"#!/bin/sh\necho >>{asked}\necho all is not well\nexit $(cat {h.dir}/status)\n")
+        os.chmod(check, 0o755)
+        with open(f"{h.dir}/status", "w") as f:
+            f.write("3")
+        h.etc(GPU + f'options = {{ check_command = [ "{check}" ]; }};\n')
+        h.run("apply", "--boot", code=0)
+        assert h.type(1) == "identity" and not os.path.exists(asked)
+        d = h.json("confirm", "--boot", code=3)
+        assert [p["kind"] for p in d["problems"]] == ["check-command", "boot"], d
+        assert "all is not well" in d["problems"][0]["message"] and h.state() and not h.good()
+        with open(f"{h.dir}/status", "w") as f:
+            f.write("0")
+        h.run("confirm", "--boot", code=0)
+        assert h.good() and not h.state()
+
+
+@test
 def failed_commit_is_not_confirmed():
     with Machine(True) as h:
         h.etc(GPU)

@@ -20,46 +20,74 @@ one=$(group_of edu)
 two=$(group_of edu2)
 a=$(dev edu 0)
 b=$(dev edu2 0)
+c=$(dev edu 1)
 boot_one=$(group_type "$one")
 boot_two=$(group_type "$two")
 
+# faults_of ADDRESS: lines of the log that the IOMMU has written about its faults.
+faults_of()
+{
+	klog | grep -cE "Request device .*${1#0000:}|$1: AMD-Vi: Event logged|device=$1|fault from EP|client: $1|event 0x"
+}
+
+# stray ADDRESS: has it write to a page that was never mapped for it. The kernel limits the
+# lines that it logs in five seconds, and one such write can be many faults.
+stray()
+{
+	sleep 6
+	edu_set "$1" stray 1
+	unbind "$1"
+	bind "$1" edu_lab
+}
+
+# An IOMMU that says nothing: QEMU's amd-iommu takes a page that is not there for no fault.
+run 0 "a group under DMA" set "$one" DMA
+klog_begin
+stray "$c"
+edu_set "$c" stray 0
+reported=$(faults_of "$c")
 run 0 "both groups are under identity" set "$one" identity "$two" identity
 before=$(groups_now "$one" "$two")
 
-# The lines of the log that the IOMMU has written about faults of a device.
-FAULT="Request device .*${a#0000:}|$a: AMD-Vi: Event logged|device=$a|fault from EP|client: $a|event 0x"
+faults()
+{
+	klog_begin
+	check "DMA to a page that is not mapped is harmless under identity" stray "$a"
+	check_eq "and no fault" "$(faults_of "$a")" 0
 
-klog_begin
-edu_set "$a" stray 1
-unbind "$a"
-check "DMA to a page that is not mapped is harmless under identity" bind "$a" edu_lab
-check_eq "and no fault" "$(klog | grep -cE "$FAULT")" 0
+	sleep 6
+	run 4 "under DMA its fault undoes the change" set --json "$one" DMA
+	check_match "which the exit says" "$(cat /tmp/out)" '"result": "restored"'
+	check_match "and the problem" "$(cat /tmp/out)" '"kind": "fault"'
+	quoted=$(sed -n 's/.*"message": ".*IOMMU fault after the change: \\"\(.*\)\\"".*/\1/p' /tmp/out)
+	say "quoted: $quoted"
+	check_match "the line is quoted" "$quoted" "."
+	check "as it is in the log" sh -c 'dmesg | grep -qF -e "${1%%\\*}"' - "$quoted"
+	check_as_before "everything is as before" "$before" "$one" "$two"
+	check_eq "no transaction is left" \
+		"$(ls $CONFIGFS | grep -vxE 'abi|generation|standing' | xargs)" ""
 
-run 4 "under DMA its fault undoes the change" set --json "$one" DMA
-check_match "which the exit says" "$(cat /tmp/out)" '"result": "restored"'
-check_match "and the problem" "$(cat /tmp/out)" '"kind": "fault"'
-quoted=$(sed -n 's/.*"message": ".*IOMMU fault after the change: \\"\(.*\)\\"".*/\1/p' /tmp/out)
-say "quoted: $quoted"
-check_match "the line is quoted" "$quoted" "."
-check "as it is in the log" sh -c 'dmesg | grep -qF -e "${1%%\\*}"' - "$quoted"
-check_as_before "everything is as before" "$before" "$one" "$two"
-check_eq "no transaction is left" "$(ls $CONFIGFS | grep -vxE 'abi|generation|standing' | xargs)" ""
+	sleep 6
+	run 0 "a device that has had faults before only warns" set --json "$one" DMA
+	check_match "with a code" "$(cat /tmp/out)" '"code": "faulted-before"'
+	check_eq "and the type is the new one" "$(group_type "$one")" DMA
+	edu_set "$a" stray 0
+	run 0 "back to identity" set "$one" identity
 
-run 0 "a device that has had faults before only warns" set --json "$one" DMA
-check_match "with a code" "$(cat /tmp/out)" '"code": "faulted-before"'
-check_eq "and the type is the new one" "$(group_type "$one")" DMA
-edu_set "$a" stray 0
-run 0 "back to identity" set "$one" identity
+	# Between commit and confirm, in another process.
+	run 0 "an unconfirmed change" set --confirm-timeout 120 --detach --name night "$two" DMA
+	stray "$b"
+	edu_set "$b" stray 0
+	run 4 "confirm finds the fault since then" confirm night
+	check_match "and quotes it" "$(cat /tmp/err)" "IOMMU fault"
+	check_as_before "and everything is as before" "$before" "$one" "$two"
+}
 
-# Between commit and confirm, in another process.
-run 0 "an unconfirmed change" set --confirm-timeout 120 --detach --name night "$two" DMA
-edu_set "$b" stray 1
-unbind "$b"
-bind "$b" edu_lab
-edu_set "$b" stray 0
-run 4 "confirm finds the fault since then" confirm night
-check_match "and quotes it" "$(cat /tmp/err)" "IOMMU fault"
-check_as_before "and everything is as before" "$before" "$one" "$two"
+if [ "$reported" = 0 ]; then
+	skip "an IOMMU fault undoes a change" "this IOMMU reports none"
+else
+	faults
+fi
 
 cat >/tmp/check <<'END'
 #!/bin/sh
