@@ -45,6 +45,7 @@ struct ic_watch *ic_watch_new(struct iommucfg *ctx, bool rollback,
 	if (!watch)
 		return NULL;
 	watch->rollback = rollback;
+	watch->trace.fd = -1;
 	watch->time = now();
 	ret = ic_log_open(&watch->log, ctx);
 	if (!ret)
@@ -73,6 +74,7 @@ void ic_watch_free(struct ic_watch *watch)
 	for (i = 0; i < watch->n; i++)
 		ic_source_clear(&watch->v[i].source);
 	ic_log_close(&watch->log);
+	ic_fault_trace_close(&watch->trace);
 	free(watch->hits);
 	free(watch->v);
 	free(watch);
@@ -97,21 +99,36 @@ int ic_watch_add(struct ic_watch *watch, const struct iommucfg_device *device)
 	return ret;
 }
 
-static void add_hit(struct ic_watch *watch, size_t i, const struct ic_record *record)
+static void add_hit(struct ic_watch *watch, size_t i, uint64_t seq, const char *line)
 {
 	struct ic_hit *hit;
 
 	if (IC_GROW(watch->hits, watch->num_hits, watch->cap_hits))
 		return;
 	hit = &watch->hits[watch->num_hits];
-	*hit = (struct ic_hit){ .watched = i, .seq = record->seq };
-	if (!ic_strdup(&hit->line, record->text))
+	*hit = (struct ic_hit){ .watched = i, .seq = seq, .round = watch->round };
+	if (!ic_strdup(&hit->line, line))
 		watch->num_hits++;
 }
 
 static bool is_recent(const struct ic_watch *watch, const struct ic_record *record)
 {
 	return record->time + BEFORE_USEC >= watch->time;
+}
+
+/* There are no events from before it was made. */
+static void read_trace(struct ic_watch *watch)
+{
+	struct ic_fault_parser parser = { 0 };
+	struct ic_fault fault;
+	char *line;
+	size_t i;
+
+	while ((line = ic_fault_trace_next(&watch->trace)))
+		for (i = 0; i < watch->n; i++)
+			if (ic_fault_parse(&parser, line, &fault) &&
+			    ic_source_is(&watch->v[i].source, &fault))
+				add_hit(watch, i, watch->next, line);
 }
 
 /* What has come since; see ic_watch_judge() for what it means. */
@@ -122,6 +139,7 @@ void ic_watch_read(struct ic_watch *watch)
 	bool after;
 	size_t i;
 
+	watch->round++;
 	while (ic_log_next(&watch->log, &record)) {
 		watch->next = record.seq + 1;
 		after = record.seq >= watch->began;
@@ -131,9 +149,10 @@ void ic_watch_read(struct ic_watch *watch)
 			if (ic_source_is(&watch->v[i].source, &fault) &&
 			    (after || (is_recent(watch, &record) && !watch->v[i].before))) {
 				watch->v[i].before |= !after;
-				add_hit(watch, i, &record);
+				add_hit(watch, i, record.seq, record.text);
 			}
 	}
+	read_trace(watch);
 }
 
 static void warn(struct ic_watch *watch, const struct ic_hit *hit, const char *code,
@@ -151,7 +170,8 @@ static void warn(struct ic_watch *watch, const struct ic_hit *hit, const char *c
 }
 
 /* All that is in the log was before the change. */
-void ic_watch_begin(struct ic_watch *watch, struct iommucfg_problems *problems)
+void ic_watch_begin(struct ic_watch *watch, struct iommucfg *ctx,
+		    struct iommucfg_problems *problems)
 {
 	watch->began = UINT64_MAX;
 	ic_watch_read(watch);
@@ -159,6 +179,7 @@ void ic_watch_begin(struct ic_watch *watch, struct iommucfg_problems *problems)
 	/* What was overwritten before is no loss. */
 	watch->log.lost = false;
 	ic_watch_judge(watch, problems);
+	ic_fault_trace_open(&watch->trace, ctx);
 }
 
 /* Judges what was read. True where a fault says no; then there is a problem that quotes it. */
@@ -181,7 +202,7 @@ bool ic_watch_judge(struct ic_watch *watch, struct iommucfg_problems *problems)
 			warn(watch, hit, "faulted-before",
 			     "has had IOMMU faults in the ten minutes before the change, so those do not undo it",
 			     problems);
-		} else if (hit->seq < watched->from) {
+		} else if (hit->seq < watched->from || hit->round < watched->from_round) {
 			warn(watch, hit, "faulted-before", "had an IOMMU fault before its group was switched",
 			     problems);
 		} else if (!watch->rollback) {

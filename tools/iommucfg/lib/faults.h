@@ -77,6 +77,7 @@ struct ic_watched {
 	struct ic_source source;
 	long group;
 	uint64_t from;		/* number of the first record that counts */
+	unsigned long from_round;	/* of reading */
 	bool before;		/* has had faults in the ten minutes before the change */
 	bool told;
 };
@@ -86,12 +87,28 @@ struct ic_watched {
 struct ic_hit {
 	size_t watched;
 	uint64_t seq;
+	unsigned long round;
 	char *line;
 };
 
+/* fault-trace.c: the trace event io_page_fault */
+struct ic_fault_trace {
+	struct iommucfg *ctx;
+	int fd;
+	char name[48];		/* of the instance */
+	char buf[1024];
+	size_t length;
+};
+
+void ic_fault_trace_open(struct ic_fault_trace *trace, struct iommucfg *ctx);
+void ic_fault_trace_close(struct ic_fault_trace *trace);
+char *ic_fault_trace_next(struct ic_fault_trace *trace);
+
 struct ic_watch {
 	struct ic_log log;
+	struct ic_fault_trace trace;
 	struct ic_fault_parser parser;
+	unsigned long round;	/* of reading */
 	struct ic_watched *v;
 	size_t n, cap;
 	struct ic_hit *hits;
@@ -107,7 +124,8 @@ struct ic_watch *ic_watch_new(struct iommucfg *ctx, bool rollback,
 			      struct iommucfg_problems *problems);
 void ic_watch_free(struct ic_watch *watch);
 int ic_watch_add(struct ic_watch *watch, const struct iommucfg_device *device);
-void ic_watch_begin(struct ic_watch *watch, struct iommucfg_problems *problems);
+void ic_watch_begin(struct ic_watch *watch, struct iommucfg *ctx,
+		    struct iommucfg_problems *problems);
 void ic_watch_read(struct ic_watch *watch);
 bool ic_watch_judge(struct ic_watch *watch, struct iommucfg_problems *problems);
 

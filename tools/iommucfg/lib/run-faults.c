@@ -51,7 +51,7 @@ void ic_run_faults_begin(struct iommucfg_run *run)
 			ic_watch_add(run->watch, changes->v[i]->group->devices[j]);
 	if (!run->watch)
 		return;
-	ic_watch_begin(run->watch, run->problems);
+	ic_watch_begin(run->watch, run->ctx, run->problems);
 	tell_all(run);
 }
 
@@ -73,6 +73,12 @@ static bool is_switched(const struct iommucfg_run *run, long number)
 	return false;
 }
 
+static void count_from(struct ic_watch *watch, size_t i, uint64_t record, unsigned long round)
+{
+	watch->v[i].from = record;
+	watch->v[i].from_round = round;
+}
+
 /*
  * What was read before a group was seen to be switched came before that; what is read from
  * then on counts for it.
@@ -90,7 +96,7 @@ void ic_run_faults_meanwhile(struct iommucfg_run *run)
 	for (i = 0; i < watch->n; i++)
 		if (watch->v[i].from == IC_WATCH_NOT_YET &&
 		    is_switched(run, watch->v[i].group))
-			watch->v[i].from = next;
+			count_from(watch, i, next, watch->round);
 }
 
 /* Every group is switched, and every device probed. */
@@ -105,7 +111,7 @@ void ic_run_faults_committed(struct iommucfg_run *run)
 	next = watch->next > watch->began ? watch->next : watch->began;
 	for (i = 0; i < watch->n; i++)
 		if (watch->v[i].from == IC_WATCH_NOT_YET)
-			watch->v[i].from = next;
+			count_from(watch, i, next, watch->round + 1);
 	tell_all(run);
 }
 

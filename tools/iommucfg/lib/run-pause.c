@@ -4,19 +4,13 @@
  * was paused. The kernel's files have the methods. The times are in a trace event alone, so
  * a trace instance is made for the commit, and removed after it.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "run.h"
+#include "trace-instance.h"
 
-#define TRACING		"sys/kernel/tracing"
-#define EVENT		"events/iommu_configfs/icfg_resume"
+#define EVENT		"iommu_configfs/icfg_resume"
 #define PREFIX		"iommucfg-"
 
 static bool any_paused(const struct iommucfg_plan *plan)
@@ -29,49 +23,11 @@ static bool any_paused(const struct iommucfg_plan *plan)
 	return false;
 }
 
-static void remove_instance(struct iommucfg *ctx, const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), TRACING "/instances/%.64s", name);
-	unlinkat(ctx->rootfd, path, AT_REMOVEDIR);
-}
-
-/* Those of processes that were killed. */
-static void remove_left(struct iommucfg *ctx)
-{
-	DIR *dir = ic_opendirat(ctx->rootfd, TRACING "/instances");
-	const struct dirent *e;
-	unsigned int pid;
-	int end;
-
-	while (dir && (e = readdir(dir))) {
-		end = 0;
-		if (sscanf(e->d_name, PREFIX "%u%n", &pid, &end) == 1 && end &&
-		    !e->d_name[end] && kill(pid, 0) && errno == ESRCH)
-			remove_instance(ctx, e->d_name);
-	}
-	if (dir)
-		closedir(dir);
-}
-
 /* Before a commit. Where it cannot be watched the times are not known. */
 void ic_run_watch_pauses(struct iommucfg_run *run)
 {
-	struct iommucfg *ctx = run->ctx;
-	char path[128];
-
-	if (!any_paused(run->plan) || faccessat(ctx->rootfd, TRACING "/" EVENT, F_OK, 0))
-		return;
-	remove_left(ctx);
-	snprintf(run->instance, sizeof(run->instance), PREFIX "%ld", (long)getpid());
-	snprintf(path, sizeof(path), TRACING "/instances/%s", run->instance);
-	if (mkdirat(ctx->rootfd, path, 0700)) {
-		*run->instance = '\0';
-		return;
-	}
-	snprintf(path, sizeof(path), TRACING "/instances/%s/" EVENT "/enable", run->instance);
-	ic_write_attr(ctx->rootfd, path, "1\n");
+	if (any_paused(run->plan))
+		ic_instance_make(run->ctx, PREFIX, EVENT, run->instance, sizeof(run->instance));
 }
 
 static struct iommucfg_device *find_device(const struct iommucfg_plan *plan, unsigned int group,
@@ -169,6 +125,6 @@ void ic_run_note_methods(struct iommucfg_run *run, int ret)
 void ic_run_unwatch(struct iommucfg_run *run)
 {
 	if (*run->instance)
-		remove_instance(run->ctx, run->instance);
+		ic_instance_remove(run->ctx, run->instance);
 	*run->instance = '\0';
 }

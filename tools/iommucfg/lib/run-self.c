@@ -20,13 +20,18 @@
 static long timeout_of(const struct iommucfg_run *run)
 {
 	const struct ic_changes *changes = &run->plan->changes;
+	bool any = false;
 	size_t i;
 
-	if (run->plan->options.confirm_timeout || !changes->n)
+	if (run->plan->options.confirm_timeout)
 		return 0;
-	for (i = 0; i < changes->n; i++)
-		if (changes->v[i]->in_place)
+	for (i = 0; i < changes->n; i++) {
+		if (changes->v[i]->in_place && !changes->v[i]->reverts_in_place)
 			return 0;
+		any |= !changes->v[i]->in_place;
+	}
+	if (!any)
+		return 0;
 	return run->settle + (run->check_command ? run->check_timeout : 0) +
 	       HOOK_SECONDS * (long)run->hooks_done + SPARE_SECONDS;
 }

@@ -409,6 +409,21 @@ def confirm_looks_at_faults():
 
 
 @test
+def faults_by_trace_event():
+    for device, code in (("0000:01:00.1", 4), ("0000:00:02.0", 0)):
+        with Judged() as h:
+            top = f"{h.root}/sys/kernel/tracing"
+            os.makedirs(f"{top}/events/iommu/io_page_fault")
+            os.makedirs(f"{top}/instances/iommucfg-faults-4194305")
+            line = f"irq/24-amdvi-60 [000] .... 12.3: io_page_fault: IOMMU:mlx5_core {device} iova=0x0000000000001000 flags=0x0001"
+            h.control("hook", f"#!/bin/sh\ncd {top}/instances/iommucfg-faults-*[0-9] && echo '{line}' >trace_pipe\n", 0o755)
+            d = h.json("set", "1", "identity", code=code)
+            assert not code or line in h.problem(d, "fault")["message"], d
+            # What a process that was killed has left is gone.
+            assert "iommucfg-faults-4194305" not in os.listdir(f"{top}/instances")
+
+
+@test
 def a_log_that_cannot_be_read():
     with Judged() as h:
         os.unlink(f"{h.root}/dev/kmsg")
