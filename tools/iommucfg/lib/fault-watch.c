@@ -203,8 +203,8 @@ bool ic_watch_judge(struct ic_watch *watch, struct iommucfg_problems *problems)
 			     "has had IOMMU faults in the ten minutes before the change, so those do not undo it",
 			     problems);
 		} else if (hit->seq < watched->from || hit->round < watched->from_round) {
-			warn(watch, hit, "faulted-before", "had an IOMMU fault before its group was switched",
-			     problems);
+			warn(watch, hit, "faulted-before",
+			     "had an IOMMU fault before its group was switched", problems);
 		} else if (!watch->rollback) {
 			warn(watch, hit, NULL, "has IOMMU faults after the change", problems);
 		} else {

@@ -13,13 +13,15 @@
 #include "run.h"
 
 #define HOOKS_DIR	"etc/iommucfg/hooks.d"
+#define HOOK_PATH	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* As run-parts(8): no backups, nothing that a package manager has left. */
 static int is_hook_name(const struct dirent *e)
 {
-	return e->d_name[strspn(e->d_name,
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")] ==
-	       '\0';
+	static const char known[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
+	return !e->d_name[strspn(e->d_name, known)];
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -135,12 +137,12 @@ static int set_document(struct iommucfg_run *run, const char *document)
 
 static char **environment(const struct iommucfg_run *run, const char *result)
 {
+	const char *action = run->action ? run->action : "apply";
 	char **env = calloc(6, sizeof(*env));
 
-	if (env && (ic_strdup(&env[0], "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") ||
-		    ic_strdup(&env[1], "LANG=C") ||
+	if (env && (ic_strdup(&env[0], "PATH=" HOOK_PATH) || ic_strdup(&env[1], "LANG=C") ||
 		    asprintf(&env[2], "IOMMUCFG_TRANSACTION=%s", run->transaction) < 0 ||
-		    asprintf(&env[3], "IOMMUCFG_ACTION=%s", run->action ? run->action : "apply") < 0 ||
+		    asprintf(&env[3], "IOMMUCFG_ACTION=%s", action) < 0 ||
 		    asprintf(&env[4], "IOMMUCFG_RESULT=%s", result) < 0)) {
 		ic_free_names(env);
 		return NULL;

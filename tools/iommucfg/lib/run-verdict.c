@@ -33,6 +33,12 @@ long ic_run_seconds(struct iommucfg_run *run, long seconds)
 	return left >= 0 && left < seconds ? left : seconds;
 }
 
+/* With a confirm timeout: is there no time left? */
+bool ic_run_is_late(struct iommucfg_run *run)
+{
+	return !seconds_left(run);
+}
+
 static int start_check(struct ic_child *child, char *const *command, long seconds,
 		       struct iommucfg_problems *problems)
 {

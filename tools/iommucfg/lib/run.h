@@ -159,6 +159,7 @@ bool ic_run_went_wrong(struct iommucfg_run *run);
 
 int ic_run_verdict_begin(struct iommucfg_run *run);
 long ic_run_seconds(struct iommucfg_run *run, long seconds);
+bool ic_run_is_late(struct iommucfg_run *run);
 
 /* run-lock.c, run-look.c, run-commit.c, run-confirm.c, run-outline.c, run-pause.c */
 char *ic_plan_outline(const struct iommucfg_plan *plan, int part);

@@ -212,6 +212,15 @@ def check_command_and_the_end_of_time():
 
 
 @test
+def settle_and_the_end_of_time():
+    with Judged() as h:
+        h.control("hook", f"#!/bin/sh\nrm {h.root}/sys/class/net/ib0\n", 0o755)
+        d = h.json("set", "1", "identity", "--settle", "1000", "--confirm-timeout", "6", code=4)
+        assert h.problem(d, "settle") and not any(p["code"] == "not-confirmed" for p in d["problems"]), d
+        h.is_back()
+
+
+@test
 def check_command_interrupted():
     with Judged() as h:
         started = f"{h.dir}/started"
