@@ -210,6 +210,13 @@ class Host:
         with open(f"{self.iommu}/{name}/state") as f:
             return f.read().strip()
 
+    def expire(self, name=None):
+        """What nothing confirms any more goes back, and not only when its time is over."""
+        name = self.wait_state("unconfirmed", name)
+        with open(f"{self.iommu}/{name}/confirm_timeout", "w") as f:
+            f.write("1")
+        self.wait_state("rolled-back", name)
+
     def wait_state(self, state, name=None):
         end = time.monotonic() + 120
         seen = None

@@ -214,7 +214,7 @@ def killed_between():
 
 @test
 def killed_with_its_child():
-    """Then the next command takes back what is done by half."""
+    """Then the kernel takes back what is done by half."""
     with Split() as h:
         h.control("hold")
         p = h.start("set", *h.ASKED)
@@ -225,8 +225,9 @@ def killed_with_its_child():
         os.kill(child, signal.SIGKILL)
         p.communicate()
         h.release()
-        h.wait_state("committed", name)
+        h.wait_state("unconfirmed", name)
         assert h.types() == ["DMA", "identity", "identity"]
+        h.expire(name)
         h.run("set", "5", "DMA-FQ", code=0)
         assert h.types() == ["DMA"] * 3 and not h.transactions(), h.transactions()
         e = h.history()[0]

@@ -432,8 +432,9 @@ def signal_twice():
         assert h.state("slow") == "committing"
         assert p.returncode == 128 + signal.SIGTERM and "slow" in err, err
         h.release()
-        h.wait_state("committed", "slow")
-        assert h.type(1) == "DMA"
+        # Nothing judges it any more.
+        h.expire("slow")
+        assert h.type(1) == "DMA-FQ"
 
 
 @test
@@ -445,8 +446,19 @@ def killed():
         p.kill()
         h.release()
         p.communicate()
+        h.expire("slow")
+        assert h.json("status", code=0)["transactions"][0]["groups"][0]["status"] == "restored"
+    # What is final at once stays.
+    with Host(True) as h:
+        h.control("method", "1 in-place\n")
+        h.control("hold")
+        p = h.start("set", "1", "DMA", "--name", "slow")
+        h.wait_state("committing")
+        p.kill()
+        h.release()
+        p.communicate()
         h.wait_state("committed", "slow")
-        assert h.json("status", code=0)["transactions"][0]["groups"][0]["status"] == "changed"
+        assert h.type(1) == "DMA"
 
 
 @test

@@ -108,15 +108,17 @@ def stopped():
     with Host(True) as h:
         out = agent(h, "1", "DMA", "timeout=900", "ask=later", "after=3", "stop=1")
         assert out[-1] == "4 restored" and h.type(1) == "DMA-FQ" and not h.transactions(), out
-    # Twice: it leaves, and the kernel goes on.
+    # Twice: it leaves, the kernel goes on, and nothing judges what it has done.
     with Host(True) as h:
         h.control("hold")
         out = agent(h, "1", "DMA", "stop=2")
         assert out[-1] == "6 left" and len(h.transactions()) == 1, out
         assert history(h)[-1]["result"] == "left"
         h.release()
-        h.wait_state("committed")
+        h.wait_state("unconfirmed")
         assert h.type(1) == "DMA"
+        h.expire()
+        assert h.type(1) == "DMA-FQ"
 
 
 @test

@@ -196,6 +196,8 @@ def killed():
         a.wait()
         b = h.waiting()
         h.release()
+        # Nor from a change that nothing has judged: that goes back first.
+        h.expire()
         ended(b, 0)
         assert h.type(1) == "identity"
 

@@ -543,6 +543,10 @@ def hooks_hold_no_lock():
         h.hook("1", f"test $1 != before || {IOMMUCFG} --root {h.root} apply --only 7 {h.policy(GPU + 'default = ' + chr(34) + 'DMA-FQ' + chr(34) + ';', 'all.conf')}")
         r = h.run("set", "1", "identity", code=0)
         assert h.type(1) == "identity" and h.type(7) == "DMA-FQ", r
+    with Judged() as h:
+        h.hook("1", f"flock -n {h.root}/run/iommucfg/change.lock true")
+        h.run("set", "1", "identity", "--name", "a", code=0)
+        assert [c.split()[1] for c in h.calls()] == ["before", "after"]
     # What it changes of the plan itself makes it another one.
     with Judged() as h:
         h.hook("1", f"test $1 != before || {IOMMUCFG} --root {h.root} apply --only 1 {h.policy(GPU.replace('identity', 'DMA'))}")
