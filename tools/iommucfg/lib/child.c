@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Runs a program without a shell, in a session and process group of its own, for a bounded
- * time. Its output and errors go into one pipe, of which the last bytes are kept to be
- * quoted. Called in steps, so that the caller can watch other things meanwhile.
+ * Runs a program without a shell, in a new session and process group, for a bounded time. Its
+ * output and errors go into one pipe, of which the last bytes are kept to be quoted. Called in
+ * steps, so that the caller can watch other things meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -136,7 +136,7 @@ static void over(struct ic_child *child)
 	child->pid = 0;
 }
 
-/* Ends it and what it has started, unless that has made a session of its own. */
+/* Kills the whole process group. */
 void ic_child_kill(struct ic_child *child)
 {
 	if (!child->pid)
@@ -199,7 +199,10 @@ bool ic_child_failed(const struct ic_child *child)
 	       WEXITSTATUS(child->status);
 }
 
-/* As one text: whoever makes a message of it escapes the other bytes that are no text. */
+/*
+ * As one text on one line. Other bytes that are no text are escaped when a message is made
+ * of it.
+ */
 static char *quoted(const char *text, size_t length)
 {
 	char *copy = malloc(4 * length + 1), *to = copy;

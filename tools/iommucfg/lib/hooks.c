@@ -29,7 +29,7 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Whoever can write it is root by it. */
+/* A hook runs as root, so only root may write it. */
 static bool is_roots(const struct stat *st)
 {
 	return !st->st_uid && !(st->st_mode & (S_IWGRP | S_IWOTH));

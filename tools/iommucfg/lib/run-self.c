@@ -2,8 +2,8 @@
 /*
  * A change without a confirm timeout of the caller's has the kernel's timer all the same, and
  * is confirmed by this process when the verdict is good: where that is killed, the change goes
- * back. /run/iommucfg/txn/NAME says "self-confirming", so that others wait for it as for the
- * lock, and do not ask somebody to confirm it.
+ * back. /run/iommucfg/txn/NAME says "self-confirming": other runs wait for it as for the
+ * lock, instead of being refused for an unconfirmed transaction.
  */
 #include <json-c/json.h>
 
@@ -94,7 +94,7 @@ static bool is_self_confirming(struct iommucfg_txn *txn)
 	return self;
 }
 
-/* Does it wait for its own verdict, whether its process is there or not? */
+/* Is it unconfirmed only until its verdict? The process that made it may be gone. */
 bool ic_txn_is_judged(struct iommucfg_txn *txn)
 {
 	return iommucfg_txn_state(txn) == IOMMUCFG_STATE_UNCONFIRMED && is_self_confirming(txn);

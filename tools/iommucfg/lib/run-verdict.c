@@ -113,7 +113,7 @@ int ic_run_verdict_begin(struct iommucfg_run *run)
 	return run->check_command ? begin_check(run) : ic_run_after_begin(run);
 }
 
-/* Somebody else may have ended it: 1, and the phase is another one. */
+/* Did the timer, or another process, end it? Then the phase is another one: 1. */
 static int is_over(struct iommucfg_run *run)
 {
 	enum iommucfg_state state;

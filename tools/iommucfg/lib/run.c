@@ -695,7 +695,7 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 	return came_to(run, code);
 }
 
-/* Or may, as the kernel is still at work, or somebody has to confirm it. */
+/* Also where that is open: the kernel is still at work, or it is to be confirmed. */
 static bool stands(const struct iommucfg_run *run)
 {
 	return !strcmp(run->result, "committed") || !strcmp(run->result, "unconfirmed") ||

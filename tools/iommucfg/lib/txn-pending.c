@@ -24,8 +24,8 @@ static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
 }
 
 /*
- * Transactions that somebody has to decide about first; @judged: and those that are about to
- * be confirmed or undone by whoever made them.
+ * Transactions that have to be decided about first. @judged: also those that are unconfirmed
+ * only until their verdict.
  */
 int ic_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity, bool judged,
 		   struct iommucfg_problems *problems)
