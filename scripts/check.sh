@@ -30,6 +30,7 @@ declare -A command=(
 	[debian-all]="tools/testing/debian/run"
 	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
+	[fleet]="make --no-print-directory -C tools/fleet check"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
 	[guest]="tools/lab/lab run -j2 --without amd,virtio-iommu"
 	[guest-arm64]="env LAB_KERNEL=arm64 tools/lab/lab run"

@@ -20,11 +20,13 @@ build=(
 	libc6-dev-arm64-cross
 	libcmocka-dev
 	libconfig-dev
+	libcurl4-openssl-dev
 	libelf-dev
 	libjson-c-dev
 	libkmod-dev
 	libmnl-dev
 	libpci-dev
+	libprotobuf-c-dev
 	libsmartcols-dev
 	libsystemd-dev
 	libudev-dev
@@ -32,6 +34,7 @@ build=(
 	pahole
 	perl
 	pkg-config
+	protobuf-c-compiler
 	sparse
 	unifdef
 	xz-utils
@@ -69,17 +72,21 @@ packages=(
 	lintian
 )
 
-# The tests of tools/iommucfg and of the patch series.
+# The tests of tools/iommucfg, of tools/fleet and of the patch series.
 tests=(
 	ansible-core
 	clang
+	etcd-client
+	etcd-server
 	fuse3
 	git
 	libclang-rt-14-dev
 	libfuse3-dev
+	openssl
 	patch
 	python3-docutils
 	python3-jsonschema
+	spin
 	systemd
 	valgrind
 )

@@ -239,10 +239,11 @@ static bool take_response(struct etcd_watch *w)
 		canceled(w, response);
 	} else if (response->created) {
 		w->state = OPEN;
-		/* Nobody says yet that this member still hears the others. */
+		/* That the watch is there does not mean that the member hears the others. */
 		if (!w->checking)
 			start_check(w);
 	} else if (response->n_events) {
+		w->watch.alive = true;
 		w->response = response;
 		w->given = 0;
 		return true;
