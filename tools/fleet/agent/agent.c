@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The agent's state machine. See agent.h.
+ *
+ * What is done when, and what a crash between two steps leaves behind, is decided in one
+ * place: resume(). A step that went as it should leads to the next one directly.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+
+/* No proof by then, and the agent takes the change back before the kernel does. */
+#define LAST_PROOF_MS	15000
+/* How old a proof may be when the change is confirmed. */
+#define PROOF_GOOD_MS	5000
+#define POLL_MS		60000
+#define RETRY_MS	1000
+
+enum state {
+	RESUME,			/* find out where the attempt is */
+	READ_STATUS, READ_GRANT,
+	PLAN,
+	SAVE,			/* then @after_save */
+	BEGIN, APPLY, LOOK_APPLIED, PROBE, LOOK_TIME, READ_GRANT_ANEW, PROVE, CONFIRM,
+	ROLLBACK, INSTALL, PUBLISH,
+	PAUSE,			/* a moment, then @after_pause */
+};
+
+struct agent {
+	char prefix[STEP_KEY_MAX / 2];
+	char pool[64];
+	char host[DOC_HOST_MAX + 1];
+	char machine[DOC_MACHINE_MAX + 1];
+	char boot[DOC_MACHINE_MAX + 1];
+	struct agent_journal journal;
+	enum state state, after_save, after_pause;
+	int64_t pause_ms;
+	bool paused;
+
+	bool status_known;		/* nothing that was sent may still change it unseen */
+	struct doc_status status;
+	int64_t status_rev;
+	bool grant_known;
+	struct doc_grant grant;
+	int64_t grant_rev;
+
+	int64_t proven_at;		/* when the proof was answered; -1: never */
+	char message[DOC_REASON_MAX + 64];
+};
+
+struct agent *agent_new(const struct agent_options *options, const struct agent_journal *journal)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	snprintf(a->prefix, sizeof(a->prefix), "%s", options->prefix);
+	snprintf(a->pool, sizeof(a->pool), "%s", options->pool);
+	snprintf(a->host, sizeof(a->host), "%s", options->host);
+	snprintf(a->machine, sizeof(a->machine), "%s", options->machine);
+	snprintf(a->boot, sizeof(a->boot), "%s", options->boot);
+	a->journal = *journal;
+	a->proven_at = -1;
+	return a;
+}
+
+void agent_free(struct agent *a)
+{
+	free(a);
+}
+
+const struct agent_journal *agent_journal(const struct agent *a)
+{
+	return &a->journal;
+}
+
+const char *agent_message(const struct agent *a)
+{
+	return a->message;
+}
+
+static void pause_for(struct agent *a, int64_t ms, enum state after)
+{
+	a->state = PAUSE;
+	a->pause_ms = ms;
+	a->after_pause = after;
+	a->paused = false;
+}
+
+static void save(struct agent *a, enum agent_phase phase, enum state after)
+{
+	a->journal.phase = phase;
+	a->state = SAVE;
+	a->after_save = after;
+}
+
+static void end(struct agent *a, enum doc_end end)
+{
+	a->journal.end = end;
+	save(a, JOURNAL_END, PUBLISH);
+}
+
+static bool rebooted(const struct agent *a)
+{
+	return strcmp(a->journal.boot, a->boot);
+}
+
+/* The status says that this attempt has begun. */
+static bool has_begun(const struct agent *a)
+{
+	return a->status.attempt == a->journal.attempt &&
+	       !strcmp(a->status.rollout, a->journal.rollout) &&
+	       !strcmp(a->status.machine, a->machine) && a->status.phase != PHASE_IDLE;
+}
+
+static bool grant_holds(const struct agent *a)
+{
+	return a->grant_known && a->grant.live && a->grant.attempt == a->journal.attempt &&
+	       !strcmp(a->grant.rollout, a->journal.rollout) &&
+	       !strcmp(a->grant.machine, a->machine);
+}
+
+/* After a start, or after an answer that was lost. */
+static void resume(struct agent *a)
+{
+	if (a->journal.phase == JOURNAL_IDLE || a->journal.phase == JOURNAL_BEGIN) {
+		if (!a->status_known)
+			a->state = READ_STATUS;
+		else if (a->journal.phase == JOURNAL_IDLE || !has_begun(a))
+			a->state = READ_GRANT;
+		else if (a->status.phase != PHASE_CHANGING)
+			save(a, JOURNAL_IDLE, READ_GRANT);
+		else if (rebooted(a))
+			end(a, END_REVERTED);
+		else
+			save(a, JOURNAL_APPLY, APPLY);
+	} else if (a->journal.phase == JOURNAL_END) {
+		a->state = PUBLISH;
+	} else {
+		a->state = LOOK_APPLIED;
+	}
+}
+
+/* Where the kernel is, for an attempt that was applied, or may have been. */
+static void looked(struct agent *a, const struct agent_result *result)
+{
+	switch (result->code) {
+	case TXN_RUNNING:
+		pause_for(a, RETRY_MS, LOOK_APPLIED);
+		break;
+	case TXN_UNCONFIRMED:
+		/* Whatever was proven before a restart counts no more. */
+		a->proven_at = -1;
+		a->state = PROBE;
+		break;
+	case TXN_KEPT:
+		if (rebooted(a) && result->installed)
+			end(a, END_DONE);
+		else if (a->journal.phase == JOURNAL_CONFIRM)
+			save(a, JOURNAL_INSTALL, INSTALL);
+		else if (a->journal.phase == JOURNAL_INSTALL)
+			a->state = INSTALL;
+		else
+			end(a, END_FAILED);	/* by a person, without a proof */
+		break;
+	case TXN_NONE:
+		end(a, END_REVERTED);
+		break;
+	default:
+		end(a, END_FAILED);
+	}
+}
+
+static void take_status(struct agent *a, const struct agent_result *result)
+{
+	const struct store_item *item = result->item;
+	char why[DOC_REASON_MAX];
+
+	if (result->store) {
+		pause_for(a, RETRY_MS, a->journal.phase == JOURNAL_END ? PUBLISH :
+			  a->journal.phase >= JOURNAL_APPLY ? LOOK_TIME : RESUME);
+		return;
+	}
+	a->status_known = true;
+	a->status_rev = item->rev;
+	a->status = (struct doc_status){ 0 };
+	/* What cannot be read is written over; its attempt is then only in the journal. */
+	if (item->value && !doc_status_parse(&a->status, item->value, item->size, why))
+		snprintf(a->message, sizeof(a->message), "the own status: %s", why);
+	if (a->journal.phase == JOURNAL_END)
+		a->state = PUBLISH;
+	else
+		a->state = a->journal.phase >= JOURNAL_APPLY ? LOOK_TIME : RESUME;
+}
+
+static bool take_grant(struct agent *a, const struct agent_result *result)
+{
+	const struct store_item *item = result->item;
+	char why[DOC_REASON_MAX];
+
+	a->grant_known = false;
+	if (result->store)
+		return false;
+	a->grant_rev = item->rev;
+	a->grant = (struct doc_grant){ 0 };
+	if (!item->value)
+		return true;
+	a->grant_known = doc_grant_parse(&a->grant, item->value, item->size, why);
+	if (!a->grant_known)
+		snprintf(a->message, sizeof(a->message), "the grant: %s", why);
+	return true;
+}
+
+/* Whether there is something to do. */
+static void look_at_grant(struct agent *a, const struct agent_result *result)
+{
+	bool again;
+
+	if (!take_grant(a, result)) {
+		pause_for(a, RETRY_MS, RESUME);
+		return;
+	}
+	/* Journalled, and then not begun: the attempt may still be used. */
+	again = a->journal.phase == JOURNAL_BEGIN && grant_holds(a);
+	if (a->grant_known && a->grant.live && !strcmp(a->grant.machine, a->machine) &&
+	    a->grant.attempt > a->status.attempt &&
+	    (again || a->grant.attempt > a->journal.attempt)) {
+		a->journal.attempt = a->grant.attempt;
+		memcpy(a->journal.rollout, a->grant.rollout, sizeof(a->grant.rollout));
+		memcpy(a->journal.policy, a->grant.policy, sizeof(a->grant.policy));
+		memcpy(a->journal.boot, a->boot, sizeof(a->boot));
+		a->journal.confirm_timeout = a->grant.confirm_timeout;
+		a->state = PLAN;
+		return;
+	}
+	pause_for(a, POLL_MS, RESUME);
+}
+
+static void planned(struct agent *a, const struct agent_result *result)
+{
+	if (result->code == PLAN_CHANGES)
+		save(a, JOURNAL_BEGIN, BEGIN);
+	else
+		end(a, result->code == PLAN_NOTHING ? END_NOTHING : END_REFUSED);
+}
+
+static void applied(struct agent *a, const struct agent_result *result)
+{
+	static const enum doc_end ends[] = {
+		[APPLIED_NOTHING] = END_NOTHING, [APPLIED_REFUSED] = END_REFUSED,
+		[APPLIED_REVERTED] = END_REVERTED, [APPLIED_FAILED] = END_FAILED,
+	};
+
+	if (result->code == APPLIED_UNCONFIRMED)
+		a->state = PROBE;
+	else if (result->code == APPLIED_UNKNOWN)
+		a->state = LOOK_APPLIED;
+	else
+		end(a, ends[result->code]);
+}
+
+/* How much time the kernel leaves, before each proof. */
+static void looked_at_time(struct agent *a, const struct agent_result *result)
+{
+	if (result->code != TXN_UNCONFIRMED)
+		looked(a, result);
+	else if (result->remaining_ms < LAST_PROOF_MS)
+		a->state = ROLLBACK;
+	else if (!a->status_known)
+		a->state = READ_STATUS;
+	else if (!a->grant_known)
+		a->state = READ_GRANT_ANEW;
+	else if (!grant_holds(a))
+		a->state = ROLLBACK;
+	else
+		a->state = PROVE;
+}
+
+static void wrote(struct agent *a, const struct agent_result *result)
+{
+	char why[DOC_REASON_MAX];
+
+	if (!result->store) {
+		a->status_rev = result->item->rev;
+		doc_status_parse(&a->status, result->item->value, result->item->size, why);
+	} else if (result->store != STORE_UNREACHABLE) {
+		/* Grant or status are not as they were, or nobody knows. */
+		a->status_known = a->grant_known = false;
+	}
+}
+
+static void began(struct agent *a, const struct agent_result *result)
+{
+	wrote(a, result);
+	if (!result->store)
+		save(a, JOURNAL_APPLY, APPLY);
+	else
+		pause_for(a, result->store == STORE_CONFLICT ? 0 : RETRY_MS, RESUME);
+}
+
+static void proved(struct agent *a, const struct agent_result *result, int64_t now)
+{
+	wrote(a, result);
+	if (!result->store) {
+		a->proven_at = now;
+		save(a, JOURNAL_CONFIRM, CONFIRM);
+	} else {
+		pause_for(a, result->store == STORE_CONFLICT ? 0 : RETRY_MS, LOOK_TIME);
+	}
+}
+
+static void confirmed(struct agent *a, const struct agent_result *result)
+{
+	if (result->code == CONFIRM_KEPT)
+		save(a, JOURNAL_INSTALL, INSTALL);
+	else if (result->code == CONFIRM_AGAIN)
+		pause_for(a, RETRY_MS, LOOK_TIME);
+	else
+		a->state = LOOK_APPLIED;
+}
+
+static void published(struct agent *a, const struct agent_result *result)
+{
+	wrote(a, result);
+	if (!result->store)
+		save(a, JOURNAL_IDLE, RESUME);
+	else
+		pause_for(a, RETRY_MS, PUBLISH);
+}
+
+void agent_done(struct agent *a, const struct agent_action *action,
+		const struct agent_result *result, int64_t now)
+{
+	(void)action;
+	switch (a->state) {
+	case READ_STATUS:
+		take_status(a, result);
+		break;
+	case READ_GRANT:
+		look_at_grant(a, result);
+		break;
+	case PLAN:
+		planned(a, result);
+		break;
+	case SAVE:
+		a->state = a->after_save;
+		break;
+	case BEGIN:
+		began(a, result);
+		break;
+	case APPLY:
+		applied(a, result);
+		break;
+	case LOOK_APPLIED:
+		looked(a, result);
+		break;
+	case PROBE:
+		a->state = result->code ? LOOK_TIME : ROLLBACK;
+		break;
+	case LOOK_TIME:
+		looked_at_time(a, result);
+		break;
+	case READ_GRANT_ANEW:
+		if (take_grant(a, result) && !grant_holds(a))
+			a->state = ROLLBACK;
+		else
+			pause_for(a, a->grant_known ? 0 : RETRY_MS, LOOK_TIME);
+		break;
+	case PROVE:
+		proved(a, result, now);
+		break;
+	case CONFIRM:
+		confirmed(a, result);
+		break;
+	case ROLLBACK:
+		if (result->code)
+			a->state = LOOK_APPLIED;
+		else
+			end(a, END_FAILED);
+		break;
+	case INSTALL:
+		if (result->code)
+			end(a, END_DONE);
+		else
+			pause_for(a, RETRY_MS, INSTALL);
+		break;
+	case PUBLISH:
+		published(a, result);
+		break;
+	case PAUSE:
+	case RESUME:
+		a->paused = true;
+		break;
+	}
+}
+
+static void status_key(const struct agent *a, char *key)
+{
+	snprintf(key, STEP_KEY_MAX, "%s/status/%s/%s", a->prefix, a->pool, a->host);
+}
+
+static void grant_key(const struct agent *a, char *key)
+{
+	snprintf(key, STEP_KEY_MAX, "%s/grant/%s/%s", a->prefix, a->pool, a->host);
+}
+
+static void get(struct agent_action *action, const char *what)
+{
+	action->what = AGENT_STORE;
+	action->step.kind = STEP_GET;
+	action->step.what = what;
+}
+
+static bool put_status(const struct agent *a, enum doc_phase phase, const char *what,
+		       struct agent_action *action)
+{
+	struct doc_status status = {
+		.attempt = a->journal.attempt, .phase = phase,
+		.end = phase == PHASE_ENDED ? a->journal.end : END_NONE,
+	};
+	struct step *step = &action->step;
+
+	memcpy(status.machine, a->machine, sizeof(a->machine));
+	memcpy(status.boot, a->boot, sizeof(a->boot));
+	memcpy(status.rollout, a->journal.rollout, sizeof(a->journal.rollout));
+	action->what = AGENT_STORE;
+	step->kind = STEP_PUT;
+	step->what = what;
+	status_key(a, step->key);
+	step->rev = a->status_rev;
+	if (phase != PHASE_ENDED) {
+		grant_key(a, step->guard);
+		step->guard_rev = a->grant_rev;
+	}
+	step->value = doc_status_print(&status);
+	return step->value;
+}
+
+/* The end was reported, or there is nothing left to report it for. */
+static bool is_published(const struct agent *a)
+{
+	return (has_begun(a) && a->status.phase == PHASE_ENDED) ||
+	       a->status.attempt > a->journal.attempt;
+}
+
+bool agent_next(struct agent *a, int64_t now, struct agent_action *action)
+{
+	*action = (struct agent_action){ .what = AGENT_WAIT };
+again:
+	switch (a->state) {
+	case RESUME:
+		resume(a);
+		goto again;
+	case PAUSE:
+		if (a->pause_ms && !a->paused) {
+			action->wait_ms = a->pause_ms;
+			return true;
+		}
+		a->state = a->after_pause;
+		goto again;
+	case READ_STATUS:
+		get(action, "read the own status");
+		status_key(a, action->step.key);
+		return true;
+	case READ_GRANT:
+	case READ_GRANT_ANEW:
+		get(action, "read the grant");
+		grant_key(a, action->step.key);
+		return true;
+	case PLAN:
+		action->what = AGENT_PLAN;
+		return true;
+	case SAVE:
+		action->what = AGENT_SAVE;
+		return true;
+	case BEGIN:
+		return put_status(a, PHASE_CHANGING, "begin", action);
+	case APPLY:
+		action->what = AGENT_APPLY;
+		return true;
+	case LOOK_APPLIED:
+	case LOOK_TIME:
+		action->what = AGENT_LOOK;
+		return true;
+	case PROBE:
+		action->what = AGENT_PROBE;
+		return true;
+	case PROVE:
+		action->step.fresh = true;
+		return put_status(a, PHASE_UNCONFIRMED, "prove", action);
+	case CONFIRM:
+		if (a->proven_at < 0 || now - a->proven_at > PROOF_GOOD_MS) {
+			a->state = LOOK_TIME;
+			goto again;
+		}
+		action->what = AGENT_CONFIRM;
+		return true;
+	case ROLLBACK:
+		action->what = AGENT_ROLLBACK;
+		return true;
+	case INSTALL:
+		action->what = AGENT_INSTALL;
+		return true;
+	case PUBLISH:
+		if (!a->status_known) {
+			a->state = READ_STATUS;
+			goto again;
+		}
+		if (is_published(a)) {
+			save(a, JOURNAL_IDLE, RESUME);
+			goto again;
+		}
+		return put_status(a, PHASE_ENDED, "report the end", action);
+	}
+	return false;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The agent of one host, without its surroundings: it says what is to be done next, and is
+ * told what became of it. What must outlive it is its journal, which its caller keeps: a
+ * step AGENT_SAVE is done when the journal is on the disk.
+ *
+ *	idle -> plan -> begin -> apply -> probes -> proof -> confirm -> install -> end
+ *
+ * Each arrow that changes something is in the journal before it is gone. No step is
+ * decided on a journal alone where the kernel or the store know better.
+ */
+#ifndef FLEET_AGENT_H
+#define FLEET_AGENT_H
+
+#include "doc.h"
+#include "step.h"
+
+enum agent_phase {
+	JOURNAL_IDLE,		/* nothing is under way */
+	JOURNAL_BEGIN,		/* the store may have been told that the host changes */
+	JOURNAL_APPLY,		/* it has been told; the commit may have been started */
+	JOURNAL_CONFIRM,	/* proven; the confirm may have been done */
+	JOURNAL_INSTALL,	/* confirmed; the file may have been written */
+	JOURNAL_END,		/* over; the end may have been reported */
+};
+
+struct agent_journal {
+	enum agent_phase phase;
+	char rollout[DOC_ID_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];
+	int64_t attempt;
+	enum doc_end end;		/* in JOURNAL_END */
+	char boot[DOC_MACHINE_MAX + 1];
+	long confirm_timeout;
+};
+
+enum agent_do {
+	AGENT_WAIT,	/* until the grant changes, or wait_ms have passed */
+	AGENT_STORE,	/* @step */
+	AGENT_SAVE,	/* @journal */
+	AGENT_PLAN,	/* what would @journal's policy change? result: enum agent_plan */
+	AGENT_APPLY,	/* commit it, with a confirm timeout; result: enum agent_applied */
+	AGENT_PROBE,	/* is the host well? result: 0 no, 1 yes */
+	AGENT_LOOK,	/* the kernel's transaction; result: enum agent_txn */
+	AGENT_CONFIRM,	/* result: enum agent_confirmed */
+	AGENT_ROLLBACK,	/* result: 1 as before, 0 not */
+	AGENT_INSTALL,	/* the policy as the file that the next boot applies; 1 done, 0 not */
+};
+
+enum agent_plan { PLAN_CHANGES, PLAN_NOTHING, PLAN_REFUSED };
+
+enum agent_applied {
+	APPLIED_UNCONFIRMED, APPLIED_NOTHING, APPLIED_REFUSED, APPLIED_REVERTED, APPLIED_FAILED,
+	APPLIED_UNKNOWN,	/* whoever ran it does not know */
+};
+
+enum agent_txn {
+	TXN_NONE,		/* there is none of this attempt: types are as before */
+	TXN_RUNNING,
+	TXN_UNCONFIRMED,	/* agent_result has the time that is left */
+	TXN_KEPT,		/* confirmed; its types hold */
+	TXN_ODD,		/* no transaction, and the types are not as before */
+};
+
+enum agent_confirmed { CONFIRM_KEPT, CONFIRM_GONE, CONFIRM_AGAIN };
+
+struct agent_action {
+	enum agent_do what;
+	struct step step;
+	int64_t wait_ms;
+};
+
+struct agent_result {
+	int code;			/* of those that have a result above */
+	int64_t remaining_ms;		/* AGENT_LOOK: of the kernel's timer */
+	bool installed;			/* AGENT_LOOK: the file is there, and in force */
+	enum store_result store;	/* AGENT_STORE */
+	const struct store_item *item;
+};
+
+struct agent_options {
+	const char *prefix, *pool, *host;
+	const char *machine;
+	const char *boot;
+};
+
+struct agent;
+
+/* @journal: as it was saved last; all zero at first. NULL without memory. */
+struct agent *agent_new(const struct agent_options *options, const struct agent_journal *journal);
+void agent_free(struct agent *a);
+
+/* What AGENT_SAVE is to save. */
+const struct agent_journal *agent_journal(const struct agent *a);
+
+/* @now: milliseconds of a clock that only grows. @action is for step_clear(). */
+bool agent_next(struct agent *a, int64_t now, struct agent_action *action);
+void agent_done(struct agent *a, const struct agent_action *action,
+		const struct agent_result *result, int64_t now);
+
+/* What is wrong, one line, or "". */
+const char *agent_message(const struct agent *a);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The coordinator of one pool, without its surroundings: what it sees of the store goes
+ * in, the next step at the store comes out. All that it decides on is in the store; what
+ * it remembers besides are clocks, which begin anew with it.
+ *
+ *	coordinator_see()	what a list, a watch or a read brought
+ *	coordinator_next()	what is to be done next
+ *	coordinator_done()	what became of it
+ *
+ * What it has seen may be old: each step compares revisions. Several coordinators may work
+ * on one pool; they are in each other's way, and do no harm.
+ */
+#ifndef FLEET_COORDINATOR_H
+#define FLEET_COORDINATOR_H
+
+#include "step.h"
+
+struct coordinator;
+
+/**
+ * struct coordinator_options
+ * @prefix: of all keys, without a "/" at its end
+ * @pool: its name
+ * @lost_after_ms: a host that changes and is silent for so long counts as lost
+ */
+struct coordinator_options {
+	const char *prefix;
+	const char *pool;
+	int64_t lost_after_ms;
+};
+
+/* NULL without memory. */
+struct coordinator *coordinator_new(const struct coordinator_options *options);
+void coordinator_free(struct coordinator *c);
+
+/* @now: milliseconds of a clock that only grows. False without memory. */
+bool coordinator_see(struct coordinator *c, const struct store_item *item, int64_t now);
+
+/* @step is for step_clear(). False without memory. */
+bool coordinator_next(struct coordinator *c, int64_t now, struct step *step);
+
+/* @item: what step_run() gave. False without memory. */
+bool coordinator_done(struct coordinator *c, const struct step *step, enum store_result result,
+		      const struct store_item *item, int64_t now);
+
+/* What is wrong with the documents, one line, or "". */
+const char *coordinator_message(const struct coordinator *c);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The documents in the store, as JSON: grants, statuses, rollouts. A document that lacks
+ * what is needed, or has it in another type or out of range, is refused with a reason;
+ * members that are not known are ignored.
+ */
+#ifndef FLEET_DOC_H
+#define FLEET_DOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DOC_ID_MAX	40	/* of a rollout: letters, digits, "-" */
+#define DOC_HOST_MAX	253	/* a DNS name */
+#define DOC_HASH_MAX	64	/* SHA-256 in hexadecimal digits */
+#define DOC_MACHINE_MAX	36	/* a machine or boot id */
+#define DOC_REASON_MAX	160
+#define DOC_ATTEMPT_MAX	(1LL << 53)	/* what a JSON number holds exactly */
+
+/**
+ * struct doc_grant - a coordinator's word to one host
+ * @live: the host may begin, and may confirm
+ * @revoked: it had not begun and never will; unlike a grant that is only no longer live,
+ *	whose host may have begun
+ */
+struct doc_grant {
+	char rollout[DOC_ID_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];
+	char machine[DOC_MACHINE_MAX + 1];
+	int64_t attempt;
+	bool live, revoked;
+	long confirm_timeout;	/* seconds */
+};
+
+enum doc_phase { PHASE_IDLE, PHASE_CHANGING, PHASE_UNCONFIRMED, PHASE_ENDED };
+
+/* How an attempt ended. LOST: a person gave its slot back; no host reports that. */
+enum doc_end {
+	END_NONE, END_DONE, END_NOTHING, END_REVERTED, END_REFUSED, END_FAILED, END_LOST,
+};
+
+#define DOC_ENDS (END_LOST + 1)
+
+struct doc_status {
+	char machine[DOC_MACHINE_MAX + 1];
+	char boot[DOC_MACHINE_MAX + 1];
+	char rollout[DOC_ID_MAX + 1];	/* of the attempt; "" before the first one */
+	int64_t attempt;
+	enum doc_phase phase;
+	enum doc_end end;		/* in PHASE_ENDED */
+	char policy_in_force[DOC_HASH_MAX + 1];
+};
+
+/* What a pool is to be. Without a rollout there is nothing to do. */
+struct doc_pool {
+	char rollout[DOC_ID_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];
+	char previous[DOC_HASH_MAX + 1];
+	int64_t generation;
+};
+
+/* A slot that is taken. */
+struct doc_slot {
+	char host[DOC_HOST_MAX + 1];
+	char machine[DOC_MACHINE_MAX + 1];
+	int64_t attempt;
+	bool lost;
+};
+
+struct doc_failure {
+	char host[DOC_HOST_MAX + 1];
+	enum doc_end end;
+};
+
+enum doc_state {
+	STATE_RUNNING, STATE_SOAKING, STATE_PAUSED, STATE_HALTED, STATE_COMPLETE,
+	STATE_SUPERSEDED,
+};
+
+#define DOC_WAVES_MAX 16
+
+/**
+ * struct doc_rollout
+ * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
+ *	percentage (negative)
+ * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
+ * @leg_failures, @leg_lost: since the rollout began or was resumed last
+ * @ended: attempts that came to each end
+ */
+struct doc_rollout {
+	char id[DOC_ID_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];
+	int64_t generation;
+	int waves[DOC_WAVES_MAX];
+	size_t wave_count, wave;
+	long max_changing, max_failures, max_lost, attempts, confirm_timeout, soak;
+	bool allow_empty_canary;
+	enum doc_state state;
+	bool now;
+	char reason[DOC_REASON_MAX];
+	long leg_failures, leg_lost;
+	long ended[DOC_ENDS];
+	struct doc_slot *changing;
+	size_t changing_count;
+	struct doc_failure *failures;
+	size_t failure_count;
+};
+
+const char *doc_phase_name(enum doc_phase phase);
+const char *doc_end_name(enum doc_end end);
+const char *doc_state_name(enum doc_state state);
+
+/* Each parses @size bytes; false with the reason in @why (DOC_REASON_MAX bytes). */
+bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, char *why);
+bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why);
+bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *why);
+bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t size, char *why);
+
+/* Each returns the text, to be freed; NULL without memory. */
+char *doc_grant_print(const struct doc_grant *grant);
+char *doc_status_print(const struct doc_status *status);
+char *doc_pool_print(const struct doc_pool *pool);
+char *doc_rollout_print(const struct doc_rollout *rollout);
+
+void doc_rollout_clear(struct doc_rollout *rollout);
+
+struct doc_slot *doc_slot_of(const struct doc_rollout *rollout, const char *host);
+bool doc_slot_add(struct doc_rollout *rollout, const char *host, const char *machine,
+		  int64_t attempt);
+void doc_slot_remove(struct doc_rollout *rollout, const char *host);
+bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end);
+/* Gives back the slot of a host that is known to be off. False without memory. */
+bool doc_rollout_forget(struct doc_rollout *rollout, const char *host);
+/* Whether this host may have another attempt. */
+bool doc_may_try(const struct doc_rollout *rollout, const char *host);
+
+#endif
