@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The documents of the store: what is read, and what is refused for which reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "doc.h"
+
+#define GRANT "{\"rollout\":\"r1\",\"policy\":\"abc\",\"machine\":\"m\",\"attempt\":3," \
+	"\"live\":true,\"confirm_timeout\":180}"
+#define STATUS "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\",\"attempt\":3," \
+	"\"phase\":\"ended\",\"end\":\"done\",\"policy_in_force\":\"abc\"}"
+#define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"waves\":[1,\"10%\"]," \
+	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"attempts\":2," \
+	"\"confirm_timeout\":180,\"soak\":60,\"allow_empty_canary\":true," \
+	"\"state\":\"halted\",\"now\":true,\"reason\":\"2 of the hosts failed\"," \
+	"\"leg_failures\":2,\"leg_lost\":1,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
+	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2},{\"host\":\"h2\"," \
+	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true}],\"failures\":[{\"host\":\"h3\"," \
+	"\"end\":\"reverted\"}]}"
+
+/* Each document is written as it was read. */
+static void test_again(void **state)
+{
+	struct doc_rollout rollout;
+	struct doc_status status;
+	struct doc_grant grant;
+	struct doc_pool pool;
+	char why[DOC_REASON_MAX], *text;
+	static const char pools[] = "{\"rollout\":\"r1\",\"policy\":\"abc\","
+				    "\"previous\":\"def\",\"generation\":7}";
+
+	(void)state;
+	assert_true(doc_grant_parse(&grant, GRANT, strlen(GRANT), why));
+	text = doc_grant_print(&grant);
+	assert_string_equal(text, GRANT);
+	free(text);
+	assert_true(doc_status_parse(&status, STATUS, strlen(STATUS), why));
+	text = doc_status_print(&status);
+	assert_string_equal(text, STATUS);
+	free(text);
+	assert_true(doc_pool_parse(&pool, pools, strlen(pools), why));
+	text = doc_pool_print(&pool);
+	assert_string_equal(text, pools);
+	free(text);
+	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
+	text = doc_rollout_print(&rollout);
+	assert_string_equal(text, ROLLOUT);
+	free(text);
+	doc_rollout_clear(&rollout);
+}
+
+static void refused(const char *text, const char *reason)
+{
+	struct doc_grant grant;
+	char why[DOC_REASON_MAX] = "it was read";
+
+	if (doc_grant_parse(&grant, text, strlen(text), why) || !strstr(why, reason))
+		fail_msg("%s: \"%s\" instead of \"%s\"", text, why, reason);
+}
+
+/* GRANT with one member in another way. */
+static char *with(const char *member, const char *instead)
+{
+	static char text[1024];
+	const char *at = strstr(GRANT, member);
+
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - GRANT), GRANT, instead,
+		 at + strlen(member));
+	return text;
+}
+
+static void test_refused(void **state)
+{
+	struct doc_grant grant;
+	char why[DOC_REASON_MAX], *text;
+
+	(void)state;
+	refused("", "no JSON");
+	refused("[]", "no JSON object");
+	refused("{", "no JSON");
+	refused("{}", "there is no \"rollout\"");
+	refused("[[[[[[[[[[[[", "no JSON");
+	refused(GRANT "x", "no JSON");
+	refused(with("\"r1\"", "1"), "\"rollout\" is no string");
+	refused(with("\"r1\"", "\"\""), "\"rollout\" is empty");
+	refused(with("r1", "a/b"), "not allowed");
+	refused(with("r1", "a\\u0000b"), "not allowed");
+	refused(with("r1", "a\\nb"), "not allowed");
+	refused(with("r1", "\xff"), "no JSON");
+	refused(with("r1", "12345678901234567890123456789012345678901"), "longer than 40");
+	refused(with("true", "\"yes\""), "\"live\" is no boolean");
+	refused(with(":3", ":0"), "\"attempt\" is out of range");
+	refused(with(":3", ":-1"), "\"attempt\" is out of range");
+	refused(with(":3", ":9223372036854775808"), "\"attempt\" is out of range");
+	refused(with(":3", ":3.5"), "\"attempt\" is no int");
+	refused(with("180", "89"), "\"confirm_timeout\" is out of range");
+	refused(with("\"live\":true", "\"live\":true,\"revoked\":true"), "live and revoked");
+
+	/* What is not known is of a later version. */
+	text = with("\"live\"", "\"later\":{\"a\":[1]},\"live\"");
+	assert_true(doc_grant_parse(&grant, text, strlen(text), why));
+	assert_int_equal(grant.attempt, 3);
+}
+
+static void rollout_refused(const char *member, const char *instead, const char *reason)
+{
+	struct doc_rollout rollout;
+	char text[2048], why[DOC_REASON_MAX] = "it was read";
+	const char *at = strstr(ROLLOUT, member);
+
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - ROLLOUT), ROLLOUT, instead,
+		 at + strlen(member));
+	if (doc_rollout_parse(&rollout, text, strlen(text), why) || !strstr(why, reason))
+		fail_msg("%s: \"%s\" instead of \"%s\"", instead, why, reason);
+}
+
+static void test_rollout_refused(void **state)
+{
+	(void)state;
+	rollout_refused("[1,\"10%\"]", "[]", "\"waves\"");
+	rollout_refused("[1,\"10%\"]", "[1,\"101%\"]", "a wave");
+	rollout_refused("[1,\"10%\"]", "[1,\"x\"]", "a wave");
+	rollout_refused("[1,\"10%\"]", "[1]", "\"wave\" is out of range");
+	rollout_refused("\"halted\"", "\"odd\"", "a word that is not known");
+	rollout_refused("\"h2\"", "\"h1\"", "two slots");
+	rollout_refused("\"h2\"", "7", "\"host\" is no string");
+	rollout_refused("{\"host\":\"h3\",\"end\":\"reverted\"}", "7", "a failure is no object");
+	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_rollout_refused),
+	};
+
+	return cmocka_run_group_tests_name("documents", tests, NULL, NULL);
+}
