@@ -200,9 +200,10 @@ static bool take_grant(struct agent *a, const struct agent_result *result)
 	const struct store_item *item = result->item;
 	char why[DOC_REASON_MAX];
 
-	a->grant_known = false;
+	/* What was read before is compared at the next write in any case. */
 	if (result->store)
 		return false;
+	a->grant_known = false;
 	a->grant_rev = item->rev;
 	a->grant = (struct doc_grant){ 0 };
 	if (!item->value)
@@ -307,7 +308,8 @@ static void proved(struct agent *a, const struct agent_result *result, int64_t n
 		a->proven_at = now;
 		save(a, JOURNAL_CONFIRM, CONFIRM);
 	} else {
-		pause_for(a, result->store == STORE_CONFLICT ? 0 : RETRY_MS, LOOK_TIME);
+		/* "halt --now" is heard even where a proof cannot be had. */
+		pause_for(a, result->store == STORE_CONFLICT ? 0 : RETRY_MS, READ_GRANT_ANEW);
 	}
 }
 

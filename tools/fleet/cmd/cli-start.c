@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/* iommucfg fleet start and rollback. */
+#include <json.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <iommucfg.h>
+
+#include "cli.h"
+
+#define POLICY_MAX (256 * 1024)
+
+/* The text of @file, checked as a host would; NULL: the reason was printed. */
+static char *read_policy(const char *file, size_t *size)
+{
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	struct iommucfg_policy *policy = NULL;
+	const struct iommucfg_problem *p;
+	struct iommucfg *ctx = NULL;
+	char *text = malloc(POLICY_MAX + 1);
+	FILE *f = fopen(file, "re");
+	bool ok = false;
+	size_t i;
+
+	if (!f || !text || !problems) {
+		fprintf(stderr, "iommucfg fleet: %s: %m\n", file);
+		goto out;
+	}
+	*size = fread(text, 1, POLICY_MAX + 1, f);
+	if (ferror(f) || *size > POLICY_MAX) {
+		fprintf(stderr, "iommucfg fleet: %s: it cannot be read, or has more than %d kB\n",
+			file, POLICY_MAX / 1024);
+		goto out;
+	}
+	text[*size] = '\0';
+	if (iommucfg_new(&ctx, NULL) || iommucfg_policy_new(ctx, &policy))
+		goto out;
+	ok = !iommucfg_policy_read_buffer(policy, file, text, *size, problems);
+	for (i = 0; i < iommucfg_problems_count(problems); i++) {
+		p = iommucfg_problems_get(problems, i);
+		fprintf(stderr, "%s:%d: %s\n", file, iommucfg_problem_line(p),
+			iommucfg_problem_message(p));
+	}
+out:
+	if (f)
+		fclose(f);
+	iommucfg_policy_unref(policy);
+	iommucfg_problems_unref(problems);
+	iommucfg_unref(ctx);
+	if (ok)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Stores the policy under the SHA-256 of what is stored. */
+static int store_policy(struct conf *conf, const char *policy, size_t size,
+			char name[DOC_HASH_MAX + 1])
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	struct json_object *o = json_object_new_object();
+	struct store_put put = { 0 };
+	char key[STEP_KEY_MAX];
+	enum store_result result;
+	const char *text;
+	size_t i;
+
+	json_object_object_add(o, "schema", json_object_new_string("iommucfg/fleet-policy/1"));
+	json_object_object_add(o, "text", json_object_new_string_len(policy, size));
+	json_object_object_add(o, "requires", json_object_new_array());
+	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						 JSON_C_TO_STRING_NOSLASHESCAPE);
+	SHA256((const unsigned char *)text, strlen(text), hash);
+	for (i = 0; i < sizeof(hash); i++)
+		sprintf(name + 2 * i, "%02x", hash[i]);
+	cli_key(conf, key, "policy", name, NULL);
+	put = (struct store_put){ .key = key, .value = text, .size = strlen(text) };
+	for (i = 0; i < 3; i++) {
+		result = store_put(conf->store, &put, NULL);
+		if (result != STORE_UNKNOWN)
+			break;
+	}
+	json_object_put(o);
+	/* There already: the name says that it is the same. */
+	if (!result || result == STORE_CONFLICT)
+		return EXIT_DONE;
+	return cli_failed(conf, key, result);
+}
+
+/* One document; the answer is certain. */
+static enum store_result put_document(struct conf *conf, const char *key, char *text, int64_t rev,
+				      int64_t *new_rev)
+{
+	struct store_put put = { .key = key, .value = text, .rev = rev };
+	enum store_result result = STORE_NOMEM;
+	struct store_item item;
+
+	if (text) {
+		put.size = strlen(text);
+		result = store_put(conf->store, &put, new_rev);
+	}
+	if (result == STORE_UNKNOWN) {
+		/* It was done, if this is there: nobody else writes the same. */
+		result = store_get(conf->store, key, &item);
+		if (!result && (!item.value || strcmp(item.value, text)))
+			result = STORE_UNKNOWN;
+		if (!result && new_rev)
+			*new_rev = item.rev;
+		store_item_clear(&item);
+	}
+	free(text);
+	return result;
+}
+
+/* A rollout that is under way must be over, or halted with no host in the middle of it. */
+static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old)
+{
+	struct doc_rollout *r = &old->rollout;
+	char key[STEP_KEY_MAX];
+	enum store_result result;
+
+	if (!old->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED)
+		return EXIT_DONE;
+	if (r->state != STATE_HALTED || r->changing_count) {
+		fprintf(stderr, "iommucfg fleet: rollout %s is %s, %zu hosts have a slot; halt it, "
+			"and wait for these, or forget them\n", r->id, doc_state_name(r->state),
+			r->changing_count);
+		return EXIT_REFUSED;
+	}
+	r->state = STATE_SUPERSEDED;
+	cli_key(conf, key, "rollout", pool, r->id);
+	result = put_document(conf, key, doc_rollout_print(r), old->rollout_rev, NULL);
+	if (result == STORE_CONFLICT) {
+		fprintf(stderr, "iommucfg fleet: rollout %s has changed meanwhile\n", r->id);
+		return EXIT_REFUSED;
+	}
+	return result ? cli_failed(conf, key, result) : EXIT_DONE;
+}
+
+static void defaults(struct doc_rollout *r, size_t hosts)
+{
+	static const int waves[] = { 1, -1, -10, -100 };
+
+	if (!r->wave_count) {
+		r->wave_count = sizeof(waves) / sizeof(*waves);
+		memcpy(r->waves, waves, sizeof(waves));
+	}
+	if (!r->max_changing)
+		r->max_changing = 1;
+	if (!r->max_failures)
+		r->max_failures = hosts / 100 > 2 ? hosts / 100 : 2;
+	if (!r->max_lost)
+		r->max_lost = r->max_changing;
+	if (!r->attempts)
+		r->attempts = 2;
+	if (!r->confirm_timeout)
+		r->confirm_timeout = 180;
+}
+
+static int begin(struct conf *conf, const struct fleet_options *options, struct fleet_pool *old,
+		 const char *policy)
+{
+	struct doc_rollout next = options->rollout;
+	struct doc_pool pool = old->pool;
+	char rollout_key[STEP_KEY_MAX], pool_key[STEP_KEY_MAX], question[160];
+	enum store_result result;
+	uint32_t random = 0;
+	int64_t rev = 0;
+	size_t hosts;
+	int code;
+
+	code = cli_count_hosts(conf, options->pool, &hosts);
+	if (code)
+		return code;
+	defaults(&next, hosts);
+	next.generation = pool.generation + 1;
+	memcpy(next.policy, policy, sizeof(next.policy));
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return EXIT_ERROR;
+	snprintf(next.id, sizeof(next.id), "g%lld-%08x", (long long)next.generation, random);
+	snprintf(question, sizeof(question),
+		 "Roll %.16s out over %zu hosts, at most %ld at once?", policy, hosts,
+		 next.max_changing);
+	if (!cli_ask(options, question))
+		return EXIT_REFUSED;
+	code = supersede(conf, options->pool, old);
+	if (code)
+		return code;
+	cli_key(conf, rollout_key, "rollout", options->pool, next.id);
+	result = put_document(conf, rollout_key, doc_rollout_print(&next), 0, &rev);
+	if (result)
+		return cli_failed(conf, rollout_key, result);
+
+	/* From here on it counts. */
+	memcpy(pool.previous, old->pool.policy, sizeof(pool.previous));
+	memcpy(pool.policy, policy, sizeof(pool.policy));
+	memcpy(pool.rollout, next.id, sizeof(pool.rollout));
+	pool.generation = next.generation;
+	cli_key(conf, pool_key, "pool", options->pool, NULL);
+	result = put_document(conf, pool_key, doc_pool_print(&pool), old->pool_rev, NULL);
+	if (result == STORE_CONFLICT) {
+		store_delete(conf->store, rollout_key, rev);
+		fprintf(stderr, "iommucfg fleet: pool %s: another rollout was started meanwhile; "
+			"see \"iommucfg fleet status\"\n", options->pool);
+		return EXIT_REFUSED;
+	}
+	if (result)
+		return cli_failed(conf, pool_key, result);
+	printf("%s\n", next.id);
+	return EXIT_DONE;
+}
+
+int cmd_start(struct conf *conf, const struct fleet_options *options, const char *file)
+{
+	char name[DOC_HASH_MAX + 1] = "", *text;
+	struct fleet_pool old;
+	size_t size;
+	int code;
+
+	text = read_policy(file, &size);
+	if (!text)
+		return EXIT_ERROR;
+	code = cli_read(conf, options->pool, &old);
+	if (!code)
+		code = store_policy(conf, text, size, name);
+	if (!code)
+		code = begin(conf, options, &old, name);
+	free(text);
+	doc_rollout_clear(&old.rollout);
+	return code;
+}
+
+int cmd_rollback(struct conf *conf, const struct fleet_options *options)
+{
+	struct fleet_options all = *options;
+	struct fleet_pool old;
+	int code;
+
+	code = cli_read(conf, options->pool, &old);
+	if (!code && !*old.pool.previous) {
+		fprintf(stderr, "iommucfg fleet: pool %s: there is no policy before this one\n",
+			options->pool);
+		code = EXIT_REFUSED;
+	}
+	if (!all.rollout.wave_count) {
+		all.rollout.wave_count = 1;
+		all.rollout.waves[0] = -100;
+	}
+	if (!code)
+		code = begin(conf, &all, &old, old.pool.previous);
+	doc_rollout_clear(&old.rollout);
+	return code;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The configuration that coordinator and command share, in libconfig's syntax:
+ *
+ *	store = {
+ *		kind = "etcd";
+ *		endpoints = [ "https://e1:2379", "https://e2:2379" ];
+ *		ca = "/etc/iommucfg/fleet/ca.crt"; cert = "..."; key = "...";
+ *		prefix = "/iommucfg/v1";
+ *	};
+ *	pools = [ "default" ];
+ *
+ * prefix and pools may be left out.
+ */
+#ifndef FLEET_CONF_H
+#define FLEET_CONF_H
+
+#include "store.h"
+
+#define CONF_DEFAULT "/etc/iommucfg/fleet.conf"
+
+struct conf {
+	struct store *store;
+	char prefix[256];
+	char **pools;
+	size_t pool_count;
+};
+
+/* Opens the store as well. False: the reason was written to standard error. */
+bool conf_open(struct conf *conf, const char *file);
+void conf_close(struct conf *conf);
+
+#endif

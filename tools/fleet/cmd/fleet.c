@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * iommucfg-fleet: the coordinator. For each of its pools it tries to lead; leading, it
+ * carries out what coordinator_next() says. Several may run; one that does not lead sees
+ * everything, and does nothing.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "coordinator.h"
+
+#define LEAD_SECONDS	15
+#define KEEP_MS		(LEAD_SECONDS * 1000 / 3)
+#define LOST_AFTER_MS	(15 * 60 * 1000)
+/* Steps of one pool before the others, the lead and the watch have their turn. */
+#define STEPS_MAX	50
+
+struct pool {
+	const char *name;
+	struct coordinator *coordinator;
+	struct store_lead *lead;
+	int64_t keep_at;	/* when to keep the lead, or to try to lead */
+	int64_t step_at;	/* no step before */
+	char said[256];
+};
+
+struct fleet {
+	struct conf conf;
+	struct pool *pools;
+	struct store_watch *watch;
+	char instance[256];
+	int64_t lost_after_ms;
+	bool verbose;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	stop = 1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Once for each new state; the prefixes are what systemd's journal takes for priorities. */
+static void say(struct pool *pool, const char *priority, const char *what, const char *detail)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s%s: %s%s%s", priority, pool->name, what,
+		 *detail ? ": " : "", detail);
+	if (strcmp(line, pool->said))
+		fprintf(stderr, "%s\n", line);
+	memcpy(pool->said, line, sizeof(line));
+}
+
+static bool see_all(struct fleet *fleet, const struct store_item *item)
+{
+	size_t i;
+
+	for (i = 0; i < fleet->conf.pool_count; i++) {
+		if (!coordinator_see(fleet->pools[i].coordinator, item, now_ms()))
+			return false;
+	}
+	return true;
+}
+
+/* Reads everything, and watches from there on. */
+static enum store_result look(struct fleet *fleet)
+{
+	/* A rollout counts once its pool is known. */
+	static const char *const kinds[] = { "pool", "rollout", "grant", "status" };
+	char prefix[STEP_KEY_MAX / 2];
+	enum store_result result;
+	struct store_list list;
+	int64_t rev = 0;
+	size_t i, j;
+
+	store_watch_free(fleet->watch);
+	fleet->watch = NULL;
+	for (i = 0; i < fleet->conf.pool_count; i++) {
+		const struct coordinator_options options = {
+			.prefix = fleet->conf.prefix, .pool = fleet->pools[i].name,
+			.lost_after_ms = fleet->lost_after_ms,
+		};
+
+		coordinator_free(fleet->pools[i].coordinator);
+		fleet->pools[i].coordinator = coordinator_new(&options);
+		if (!fleet->pools[i].coordinator)
+			return STORE_NOMEM;
+	}
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		snprintf(prefix, sizeof(prefix), "%s/%s/", fleet->conf.prefix, kinds[i]);
+		result = store_list(fleet->conf.store, prefix, &list);
+		if (result)
+			return result;
+		if (!rev)
+			rev = list.rev;
+		for (j = 0; j < list.count && !result; j++) {
+			if (!see_all(fleet, &list.items[j]))
+				result = STORE_NOMEM;
+		}
+		store_list_clear(&list);
+		if (result)
+			return result;
+	}
+	snprintf(prefix, sizeof(prefix), "%s/", fleet->conf.prefix);
+	return store_watch(fleet->conf.store, prefix, false, rev + 1, &fleet->watch);
+}
+
+static void keep_lead(struct fleet *fleet, struct pool *pool)
+{
+	struct store *store = fleet->conf.store;
+	char key[STEP_KEY_MAX / 2];
+	enum store_result result;
+
+	if (now_ms() < pool->keep_at)
+		return;
+	pool->keep_at = now_ms() + KEEP_MS;
+	if (pool->lead) {
+		result = store_lead_keep(pool->lead);
+		if (result == STORE_ENDED) {
+			say(pool, SD_WARNING, "leads no longer", "");
+			store_lead_leave(pool->lead);
+			pool->lead = NULL;
+		} else if (result) {
+			say(pool, SD_WARNING, "cannot keep the lead", store_message(store));
+		}
+		return;
+	}
+	snprintf(key, sizeof(key), "%s/lead/%s", fleet->conf.prefix, pool->name);
+	result = store_lead(store, key, fleet->instance, LEAD_SECONDS, &pool->lead);
+	if (!result)
+		say(pool, SD_NOTICE, "leads", "");
+	else if (result == STORE_CONFLICT)
+		say(pool, SD_INFO, "another one leads", "");
+	else
+		say(pool, SD_WARNING, "cannot lead", store_message(store));
+}
+
+/* What there is to do now; the result is of the last step. */
+static enum store_result steps(struct fleet *fleet, struct pool *pool)
+{
+	enum store_result result = STORE_OK;
+	struct store_item item;
+	struct step step;
+	int i;
+
+	for (i = 0; i < STEPS_MAX && !result && !stop && now_ms() < pool->keep_at; i++) {
+		if (!coordinator_next(pool->coordinator, now_ms(), &step))
+			return STORE_NOMEM;
+		if (step.kind == STEP_WAIT)
+			break;
+		result = step_run(fleet->conf.store, &step, &item);
+		if (fleet->verbose)
+			fprintf(stderr, SD_DEBUG "%s: %s %s: %s\n", pool->name, step.what,
+				step.key, store_result_name(result));
+		if (result && result != STORE_CONFLICT)
+			say(pool, SD_WARNING, step.what, store_message(fleet->conf.store));
+		if (!coordinator_done(pool->coordinator, &step, result, &item, now_ms()))
+			result = STORE_NOMEM;
+		store_item_clear(&item);
+		step_clear(&step);
+		if (result == STORE_CONFLICT)
+			result = STORE_OK;
+	}
+	if (*coordinator_message(pool->coordinator))
+		say(pool, SD_WARNING, "a document", coordinator_message(pool->coordinator));
+	return result;
+}
+
+/* Everything that came within @timeout_ms. */
+static enum store_result follow(struct fleet *fleet, int timeout_ms)
+{
+	enum store_result result;
+	struct store_item item;
+	bool ok;
+
+	for (;;) {
+		result = store_watch_next(fleet->watch, timeout_ms, &item);
+		if (result)
+			return result == STORE_UNREACHABLE ? STORE_OK : result;
+		ok = see_all(fleet, &item);
+		store_item_clear(&item);
+		if (!ok)
+			return STORE_NOMEM;
+		timeout_ms = 0;
+	}
+}
+
+/* Whether it makes sense to go on. */
+static bool is_fatal(struct fleet *fleet, enum store_result result)
+{
+	if (result != STORE_FOREIGN && result != STORE_NOMEM)
+		return false;
+	fprintf(stderr, SD_ERR "%s\n", result == STORE_NOMEM ? "out of memory" :
+		fleet->watch && *store_watch_message(fleet->watch) ?
+		store_watch_message(fleet->watch) : store_message(fleet->conf.store));
+	return true;
+}
+
+static int run(struct fleet *fleet)
+{
+	enum store_result result;
+	struct pool *pool;
+	size_t i;
+
+	while (!stop) {
+		sd_notify(0, "WATCHDOG=1");
+		if (!fleet->watch) {
+			result = look(fleet);
+			if (is_fatal(fleet, result))
+				return 5;
+			if (result) {
+				say(&fleet->pools[0], SD_WARNING, "cannot read the store",
+				    store_message(fleet->conf.store));
+				/* Not all at once when it is back. */
+				usleep(500000 + random() % 1000000);
+				continue;
+			}
+			sd_notify(0, "READY=1");
+		}
+		for (i = 0; i < fleet->conf.pool_count && !stop; i++) {
+			pool = &fleet->pools[i];
+			keep_lead(fleet, pool);
+			if (!pool->lead || now_ms() < pool->step_at)
+				continue;
+			result = steps(fleet, pool);
+			if (is_fatal(fleet, result))
+				return 5;
+			if (result)
+				pool->step_at = now_ms() + 1000;
+		}
+		result = follow(fleet, 500);
+		if (is_fatal(fleet, result))
+			return 5;
+		if (result) {
+			/* Compacted: what was missed is read. */
+			store_watch_free(fleet->watch);
+			fleet->watch = NULL;
+			if (result != STORE_GONE)
+				usleep(1000000);
+		}
+	}
+	return 0;
+}
+
+static const char usage[] =
+	"usage: iommucfg-fleet [-c FILE] [-v] [--lost-after SECONDS]\n"
+	"\n"
+	"Rolls policies over the hosts of its pools. Several may run.\n"
+	"\n"
+	"  -c, --config FILE       instead of " CONF_DEFAULT "\n"
+	"  -v, --verbose           each step\n"
+	"      --lost-after SECONDS  a changing host that is silent for so long is lost (900)\n";
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "lost-after", required_argument, NULL, 'l' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct fleet fleet = { .lost_after_ms = LOST_AFTER_MS };
+	struct sigaction action = { .sa_handler = on_signal };
+	const char *file = CONF_DEFAULT;
+	char host[200] = "";
+	int option, code;
+	long seconds;
+	char *end;
+	size_t i;
+
+	while ((option = getopt_long(argc, argv, "c:hv", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			file = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'l':
+			seconds = strtol(optarg, &end, 10);
+			if (*end || seconds < 1 || seconds > 604800) {
+				fprintf(stderr, "iommucfg-fleet: 1 to 604800 seconds\n");
+				return 1;
+			}
+			fleet.lost_after_ms = seconds * 1000;
+			break;
+		case 'v':
+			fleet.verbose = true;
+			break;
+		default:
+			fputs(usage, stderr);
+			return 1;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 1;
+	}
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	srandom(getpid() ^ time(NULL));
+	if (!conf_open(&fleet.conf, file))
+		return 1;
+	gethostname(host, sizeof(host) - 1);
+	snprintf(fleet.instance, sizeof(fleet.instance), "%s %d", host, getpid());
+	fleet.pools = calloc(fleet.conf.pool_count, sizeof(*fleet.pools));
+	if (!fleet.pools)
+		return 1;
+	for (i = 0; i < fleet.conf.pool_count; i++)
+		fleet.pools[i].name = fleet.conf.pools[i];
+	code = run(&fleet);
+	for (i = 0; i < fleet.conf.pool_count; i++) {
+		store_lead_leave(fleet.pools[i].lead);
+		coordinator_free(fleet.pools[i].coordinator);
+	}
+	free(fleet.pools);
+	store_watch_free(fleet.watch);
+	conf_close(&fleet.conf);
+	return code;
+}

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0
+"""
+test_whole.py DIR (below with-etcd): coordinators and command as they are built in DIR, and
+agents with a kernel that is made up (host.c), at three members of etcd. Coordinators,
+agents and a member are killed meanwhile. What happened is taken from etcd's own history and
+from the logs of the kernels. Prints TAP.
+"""
+import base64
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = sys.argv[1]
+PREFIX = "/iommucfg/v1"
+HOSTS = [f"host-{i}" for i in range(8)]
+SPEED = "20"
+PATIENCE = 90
+
+POLICY = 'rules = ( {{ name = "nics"; match = {{ class = "network"; }}; type = "{0}"; required = false; }} );\n'
+
+
+class Whole:
+    def __init__(self, where):
+        self.where = where
+        self.conf = f"{where}/fleet.conf"
+        users = os.environ["FLEET_ETCD_DIR"]
+        endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; '
+                    f'ca = "{users}/ca.crt"; cert = "{users}/root.crt"; '
+                    f'key = "{users}/root.key"; }};\n')
+        self.processes = {}
+        self.history = open(f"{where}/history", "w+b")
+        self.watch = subprocess.Popen(
+            ["etcdctl", "watch", "--prefix", PREFIX, "--rev=1", "-w", "json"],
+            stdout=self.history, stderr=subprocess.DEVNULL)
+
+    def start(self, name, *command):
+        with open(f"{self.where}/{name}.out", "ab") as out:
+            self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def start_coordinator(self, name):
+        self.start(name, f"{BUILD}/iommucfg-fleet", "-c", self.conf, "-v")
+
+    def start_host(self, name):
+        self.start(name, f"{BUILD}/tests/host", self.conf, "default", name, self.where, SPEED)
+
+    def kill(self, name):
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def fleet(self, *arguments):
+        return subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", self.conf, *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+
+    def status(self):
+        """The rollout and the exit status; None while the store does not answer."""
+        done = self.fleet("--json", "status")
+        try:
+            return json.loads(done.stdout)["rollout"], done.returncode
+        except (ValueError, KeyError):
+            return None, done.returncode
+
+    def wait(self, what, meanwhile=None):
+        """Until what(rollout) is true."""
+        until = time.monotonic() + PATIENCE
+        rollout = None
+        while time.monotonic() < until:
+            rollout, _ = self.status()
+            if rollout and what(rollout):
+                return rollout
+            if meanwhile:
+                meanwhile()
+            time.sleep(0.3)
+        raise AssertionError(f"not within {PATIENCE} s: {rollout}")
+
+    def start_rollout(self, policy, *options):
+        path = f"{self.where}/policy.conf"
+        with open(path, "w", encoding="ascii") as f:
+            f.write(policy)
+        return self.fleet("--yes", *options, "start", path)
+
+    def log(self, host):
+        try:
+            with open(f"{self.where}/{host}.log", encoding="ascii") as f:
+                return [line.split() for line in f]
+        except FileNotFoundError:
+            return []
+
+    def events(self):
+        """Each write below the prefix: key without it, value."""
+        self.history.flush()
+        with open(f"{self.where}/history", encoding="ascii") as f:
+            for line in f:
+                if not line.endswith("\n"):
+                    break
+                for event in json.loads(line).get("Events", []):
+                    key = base64.b64decode(event["kv"]["key"]).decode()[len(PREFIX) + 1:]
+                    value = base64.b64decode(event["kv"].get("value", ""))
+                    yield key, value.decode()
+
+    def close(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.watch.kill()
+        self.watch.wait()
+        self.history.close()
+
+
+def check_history(whole, limit):
+    """What must hold at each write, from etcd's history alone."""
+    slots, live, changing, begun = set(), {}, set(), set()
+    for key, value in whole.events():
+        kind, _, rest = key.partition("/")
+        name = rest.rpartition("/")[2]
+        if not value:
+            continue
+        if kind == "rollout":
+            slots = {slot["host"] for slot in json.loads(value)["changing"]}
+            assert len(slots) <= limit, f"{len(slots)} slots"
+        elif kind == "grant":
+            grant = json.loads(value)
+            live[name] = grant["attempt"] if grant["live"] else None
+        elif kind == "status":
+            status = json.loads(value)
+            if status["phase"] in ("changing", "unconfirmed"):
+                assert name in slots, f"{name} changes without a slot"
+                assert status["phase"] != "changing" or live.get(name) == status["attempt"], \
+                    f"{name} begins without a grant"
+                changing.add(name)
+                begun.add(name)
+            else:
+                changing.discard(name)
+            assert len(changing) <= limit, f"{len(changing)} hosts are changing"
+    assert begun == set(HOSTS), begun
+
+
+def check_log(log):
+    """What must hold at each step of a kernel."""
+    committed, proven = set(), None
+    for what, attempt in log:
+        if what == "commit":
+            assert attempt not in committed, f"a second commit in attempt {attempt}"
+            committed.add(attempt)
+            proven = None
+        elif what == "proof":
+            proven = attempt
+        elif what == "confirm":
+            assert proven == attempt, f"attempt {attempt} is confirmed without a proof"
+
+
+def rollout_with_accidents(whole):
+    done = whole.start_rollout(POLICY.format("identity"), "--waves", "1,50%,100%",
+                               "--max-changing", "3", "--max-failures", "8")
+    assert done.returncode == 0, done.stderr
+    accidents = [("coordinator-0", whole.start_coordinator)]
+    dice = random.Random(7)
+
+    def accident():
+        if accidents:
+            name, again = accidents.pop()
+            whole.kill(name)
+            again(name)
+        elif dice.random() < 0.5:
+            name = dice.choice(HOSTS)
+            whole.kill(name)
+            whole.start_host(name)
+
+    rollout = whole.wait(lambda r: r["ended"].get("done", 0) >= 2, accident)
+    os.kill(int(os.environ["FLEET_ETCD_PIDS"].split(",")[0]), signal.SIGKILL)
+    accidents.append(("coordinator-1", whole.start_coordinator))
+    rollout = whole.wait(lambda r: r["state"] in ("complete", "halted"), accident)
+    assert rollout["state"] == "complete", rollout
+    assert rollout["ended"]["done"] == len(HOSTS), rollout
+    _, code = whole.status()
+    assert code == 0, code
+
+
+def refusals(whole):
+    done = whole.start_rollout(POLICY.format("fast"))
+    assert done.returncode == 1 and "policy.conf:1:" in done.stderr, done.stderr
+    done = whole.fleet("pause")
+    assert done.returncode == 3 and "is complete" in done.stderr, done.stderr
+    done = whole.fleet("start", f"{whole.where}/none.conf")
+    assert done.returncode == 1, done.stderr
+    done = whole.fleet("forget", "host-0")
+    assert done.returncode == 3 and "--yes" in done.stderr, done.stderr
+
+
+def poison(whole):
+    """A policy that cuts each host off: one host has it, for as long as the timer runs."""
+    before = {host: len(whole.log(host)) for host in HOSTS}
+    for host in HOSTS:
+        open(f"{whole.where}/{host}.cut", "w", encoding="ascii").close()
+    done = whole.start_rollout(POLICY.format("DMA"), "--max-changing", "3")
+    assert done.returncode == 0, done.stderr
+    done = whole.start_rollout(POLICY.format("DMA-FQ"))
+    assert done.returncode == 3, done
+    rollout = whole.wait(lambda r: r["state"] == "halted" and not r["changing"])
+    assert rollout["ended"] == {"reverted": 1}, rollout
+    _, code = whole.status()
+    assert code == 4, code
+    touched = [host for host in HOSTS if len(whole.log(host)) > before[host]]
+    assert touched == [rollout["failures"][0]["host"]], touched
+    what = [what for what, _ in whole.log(touched[0])[before[touched[0]]:]]
+    assert what == ["commit", "revert"], what
+
+
+def back_again(whole):
+    for host in HOSTS:
+        os.unlink(f"{whole.where}/{host}.cut")
+    done = whole.fleet("--yes", "rollback")
+    assert done.returncode == 0, done.stderr
+    rollout = whole.wait(lambda r: r["state"] in ("complete", "halted"))
+    assert rollout["state"] == "complete" and rollout["ended"] == {"nothing": len(HOSTS)}, rollout
+
+
+def halt_now(whole):
+    """Hosts that are not confirmed go back, and no other begins."""
+    for host in HOSTS:
+        open(f"{whole.where}/{host}.cut", "w", encoding="ascii").close()
+    done = whole.start_rollout(POLICY.format("DMA"), "--waves", "100%", "--max-changing", "2",
+                               "--confirm-timeout", "3600")
+    assert done.returncode == 0, done.stderr
+    whole.wait(lambda r: len(r["changing"]) == 2)
+    done = whole.fleet("--now", "halt")
+    assert done.returncode == 0, done.stderr
+    rollout = whole.wait(lambda r: not r["changing"])
+    assert rollout["state"] == "halted" and rollout["ended"].get("done", 0) == 0, rollout
+    assert rollout["ended"].get("reverted", 0) <= 2, rollout
+
+
+def history(whole):
+    check_history(whole, 3)
+    for host in HOSTS:
+        check_log(whole.log(host))
+
+
+def main():
+    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, history]
+    print(f"1..{len(tests)}")
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="fleet-whole.") as where:
+        whole = Whole(where)
+        try:
+            for host in HOSTS:
+                whole.start_host(host)
+            for i in range(2):
+                whole.start_coordinator(f"coordinator-{i}")
+            for number, test in enumerate(tests, 1):
+                name = test.__name__.replace("_", " ")
+                try:
+                    test(whole)
+                    print(f"ok {number} - {name}", flush=True)
+                except Exception as error:
+                    failed = True
+                    print(f"not ok {number} - {name}")
+                    for line in f"{type(error).__name__}: {error}".splitlines():
+                        print(f"# {line}")
+                    sys.stdout.flush()
+            if failed:
+                for name in ("coordinator-0", "coordinator-1"):
+                    with open(f"{where}/{name}.out", encoding="utf-8") as f:
+                        print("".join(f"# {line}" for line in f.readlines()[-25:]), end="")
+        finally:
+            whole.close()
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
