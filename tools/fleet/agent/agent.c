@@ -287,7 +287,7 @@ static void wrote(struct agent *a, const struct agent_result *result)
 		a->status_rev = result->item->rev;
 		doc_status_parse(&a->status, result->item->value, result->item->size, why);
 	} else if (result->store != STORE_UNREACHABLE) {
-		/* Grant or status are not as they were, or nobody knows. */
+		/* Grant or status are not as they were, or may not be. */
 		a->status_known = a->grant_known = false;
 	}
 }

@@ -51,7 +51,7 @@ enum agent_plan { PLAN_CHANGES, PLAN_NOTHING, PLAN_REFUSED };
 
 enum agent_applied {
 	APPLIED_UNCONFIRMED, APPLIED_NOTHING, APPLIED_REFUSED, APPLIED_REVERTED, APPLIED_FAILED,
-	APPLIED_UNKNOWN,	/* whoever ran it does not know */
+	APPLIED_UNKNOWN,	/* its exit status was lost */
 };
 
 enum agent_txn {

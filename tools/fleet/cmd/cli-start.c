@@ -104,7 +104,7 @@ static enum store_result put_document(struct conf *conf, const char *key, char *
 		result = store_put(conf->store, &put, new_rev);
 	}
 	if (result == STORE_UNKNOWN) {
-		/* It was done, if this is there: nobody else writes the same. */
+		/* It was done, if this is there: no other command writes the same. */
 		result = store_get(conf->store, key, &item);
 		if (!result && (!item.value || strcmp(item.value, text)))
 			result = STORE_UNKNOWN;

@@ -95,7 +95,7 @@ static void host_key(const struct coordinator *c, const char *kind, const char *
 	snprintf(key, STEP_KEY_MAX, "%s/%s/%s/%s", c->prefix, kind, c->pool, host);
 }
 
-/* The host of a key of this kind, or NULL. */
+/* The host of a key of this kind, or NULL. Other names could not be in a document. */
 static const char *host_of(const struct coordinator *c, const char *kind, const char *key)
 {
 	char prefix[STEP_KEY_MAX];
@@ -103,8 +103,7 @@ static const char *host_of(const struct coordinator *c, const char *kind, const 
 
 	host_key(c, kind, "", prefix);
 	length = strlen(prefix);
-	if (strncmp(key, prefix, length) || !key[length] || strchr(key + length, '/') ||
-	    strlen(key + length) > DOC_HOST_MAX)
+	if (strncmp(key, prefix, length) || !doc_is_host(key + length))
 		return NULL;
 	return key + length;
 }
@@ -496,6 +495,9 @@ static bool is_candidate(const struct coordinator *c, const struct host *host)
 	const struct doc_status *s = &host->status;
 
 	if (!host->status_rev || !*s->machine || host->status_bad || host->grant_bad)
+		return false;
+	/* It says so itself, and there would be no number for the next one. */
+	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)
 		return false;
 	if (doc_slot_of(&c->rollout, host->name) || !doc_may_try(&c->rollout, host->name))
 		return false;

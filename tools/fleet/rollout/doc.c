@@ -17,6 +17,14 @@ static const char *const states[] = {
 	"running", "soaking", "paused", "halted", "complete", "superseded", NULL,
 };
 
+bool doc_is_host(const char *name)
+{
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "0123456789.-_");
+
+	return length && length <= DOC_HOST_MAX && !name[length];
+}
+
 const char *doc_phase_name(enum doc_phase phase)
 {
 	return phases[phase];
@@ -66,6 +74,20 @@ static struct json_object *member(struct reader *r, const char *name, enum json_
 		return NULL;
 	}
 	return value;
+}
+
+static void take_host(struct reader *r, char *to)
+{
+	struct json_object *value = member(r, "host", json_type_string, true);
+
+	to[0] = '\0';
+	if (!value)
+		return;
+	if (strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value) ||
+	    !doc_is_host(json_object_get_string(value)))
+		wrong(r, "\"host\" is no name of a host");
+	else
+		strcpy(to, json_object_get_string(value));
 }
 
 /* Text of at most @max bytes, none of which could end a line, a path or a key. */
@@ -253,7 +275,7 @@ static void take_slots(struct reader *r, struct doc_rollout *rollout)
 			wrong(r, "a slot is no object");
 			return;
 		}
-		take_text(&each, "host", slot.host, DOC_HOST_MAX, true);
+		take_host(&each, slot.host);
 		take_text(&each, "machine", slot.machine, DOC_MACHINE_MAX, true);
 		slot.attempt = take_number(&each, "attempt", 1, DOC_ATTEMPT_MAX, true, 0);
 		slot.lost = take_bool(&each, "lost", false);
@@ -283,7 +305,7 @@ static void take_failures(struct reader *r, struct doc_rollout *rollout)
 			wrong(r, "a failure is no object");
 			return;
 		}
-		take_text(&each, "host", host, DOC_HOST_MAX, true);
+		take_host(&each, host);
 		end = take_word(&each, "end", ends, true);
 		r->wrong = each.wrong;
 		if (!r->wrong && !doc_failure_add(rollout, host, end))

@@ -107,6 +107,9 @@ struct doc_rollout {
 	size_t failure_count;
 };
 
+/* A name that a host can have: letters, digits, ".", "-", "_". */
+bool doc_is_host(const char *name);
+
 const char *doc_phase_name(enum doc_phase phase);
 const char *doc_end_name(enum doc_end end);
 const char *doc_state_name(enum doc_state state);

@@ -6,7 +6,7 @@
  * Two coordinators and HOSTS agents, the real state machines, over the store in memory.
  * What surrounds them is made up: kernels, disks, networks, a person who pauses, halts,
  * resumes and forgets dead hosts. Between any two steps answers are lost, writes come
- * late, programs crash, hosts reboot or die. An observer, which sees each write to the
+ * late, programs crash, hosts reboot, die or lie. An observer, which sees each write to the
  * store and each step of a kernel, checks at every one:
  *
  *   1 at most max_changing hosts between begin and end
@@ -53,7 +53,7 @@ struct sim_host {
 	struct agent *agent;
 	struct agent_journal disk;
 	struct agent_action action;
-	bool acting, applying, dead;
+	bool acting, applying, dead, liar;
 	int64_t wake;
 	int64_t grant_seen;		/* revision at which it began to wait */
 
@@ -205,9 +205,13 @@ static void observe_status(struct sim_host *host, const struct store_item *item)
 	bool was = host->changing;
 
 	if (!doc_status_parse(&status, item->value, item->size, why)) {
+		if (host->liar)
+			return;
 		violated("a status that cannot be read: %s", why);
 		return;
 	}
+	if (host->liar)
+		return;
 	host->changing = status.phase == PHASE_CHANGING || status.phase == PHASE_UNCONFIRMED;
 	for (i = 0; i < sim.count; i++)
 		changing += sim.hosts[i].changing;
@@ -284,7 +288,7 @@ static enum store_result at_store(struct step *step, bool reachable, struct stor
 	if (!reachable || fault(25))
 		return STORE_UNREACHABLE;
 	if (step->kind == STEP_PUT && fault(25)) {
-		/* It comes late, when whoever sent it has gone on. */
+		/* It is done later, when its sender has gone on. */
 		late = calloc(1, sizeof(*late));
 		must(late);
 		late->step = *step;
@@ -515,9 +519,40 @@ static const char *const verbs[] = {
 	"install",
 };
 
+/* What a stolen key of a host can write: anything, below the host's name. */
+static void lie(const struct sim_host *host)
+{
+	static const char *const nonsense[] = {
+		"", "{", "[]", "{\"attempt\":-1}", "\"\\u0000\"", "{\"machine\":{}}",
+	};
+	struct doc_status status = {
+		.rollout = "r1", .boot = "boot-0", .phase = roll(PHASE_ENDED + 1),
+	};
+	struct store_put put = { .rev = STORE_ANY };
+	char key[64], *text = NULL;
+
+	snprintf(key, sizeof(key), PREFIX "/status/" POOL "/%s", host->name);
+	put.key = key;
+	put.value = nonsense[roll(sizeof(nonsense) / sizeof(*nonsense))];
+	if (roll(2)) {
+		snprintf(status.machine, sizeof(status.machine), "machine-%d",
+			 (int)roll(sim.count));
+		status.attempt = roll(2) ? DOC_ATTEMPT_MAX - roll(3) :
+				 host->grant.attempt + roll(2);
+		if (status.phase == PHASE_ENDED)
+			status.end = 1 + roll(END_FAILED);
+		put.value = text = doc_status_print(&status);
+	}
+	put.size = strlen(put.value);
+	must(!store_put(sim.store, &put, NULL));
+	free(text);
+}
+
 static void host_step(struct sim_host *host)
 {
-	if (host->dead)
+	if (host->liar && fault(20))
+		lie(host);
+	if (host->dead || host->liar)
 		return;
 	if (fault(400)) {
 		say("%s: dies", host->name);
@@ -668,7 +703,7 @@ static void person(bool quiet)
 			if (strcmp(sim.hosts[j].name, rollout.changing[i].host))
 				continue;
 			if (sim.variant == SLOT_LEASE ? !roll(20) :
-			    sim.hosts[j].dead && (quiet || !roll(10))) {
+			    (sim.hosts[j].dead || sim.hosts[j].liar) && (quiet || !roll(10))) {
 				say("person: forget %s", sim.hosts[j].name);
 				sim.hosts[j].changing &= !sim.hosts[j].dead;
 				must(doc_rollout_forget(&rollout, sim.hosts[j].name));
@@ -753,6 +788,7 @@ static void begin(uint64_t seed)
 		host->refuses = !roll(15);
 		host->unwell = !roll(20);
 		host->apply_fails = !roll(20);
+		host->liar = !roll(15);
 		memcpy(status.machine, host->machine, sizeof(host->machine));
 		snprintf(key, sizeof(key), PREFIX "/status/" POOL "/%s", host->name);
 		put_first(key, doc_status_print(&status));
@@ -807,7 +843,7 @@ static void check_end(void)
 			 doc_state_name(sim.rollout.state), sim.rollout.changing_count);
 	for (i = 0; i < sim.count && !*sim.why; i++) {
 		host = &sim.hosts[i];
-		if (host->dead)
+		if (host->dead || host->liar)
 			continue;
 		if (host->txn == TXN_UNCONFIRMED || host->txn == TXN_RUNNING)
 			violated("4: %s is left in the middle", host->name);

@@ -304,9 +304,9 @@ static void work(struct etcd_watch *w)
 	while (!w->over && (message = curl_multi_info_read(w->multi, &left))) {
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		if (message->easy_handle == w->check.easy && w->checking)
+		if (message->easy_handle == w->check.easy && w->checking) {
 			end_check(w, message->data.result);
-		else if (message->easy_handle == w->call.easy && w->state != CLOSED) {
+		} else if (message->easy_handle == w->call.easy && w->state != CLOSED) {
 			w->ended = true;
 			w->ended_code = message->data.result;
 		}

@@ -166,7 +166,7 @@ enum store_result store_watch(struct store *store, const char *prefix, bool exac
  * if need be, and the events since then follow.
  *
  * A connection over which nothing comes is not taken for one that works: the backend
- * finds out by other means within a time of its own.
+ * checks by other means, as often as it was told when it was opened.
  *
  * Return: STORE_OK with an event; STORE_UNREACHABLE: none within the time, whatever the
  * reason, go on; STORE_GONE: close this, list, and watch anew; STORE_DENIED,
@@ -185,7 +185,7 @@ void store_watch_free(struct store_watch *watch);
 
 /**
  * store_lead() - try to become the leader of a name
- * @key: key that is written while somebody leads
+ * @key: key that exists while there is a leader
  * @value: what it says
  * @ttl: seconds after which a leader that is silent is none any more
  * @lead: gets what store_lead_keep() and store_lead_leave() take

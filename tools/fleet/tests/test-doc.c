@@ -131,6 +131,8 @@ static void test_rollout_refused(void **state)
 	rollout_refused("[1,\"10%\"]", "[1]", "\"wave\" is out of range");
 	rollout_refused("\"halted\"", "\"odd\"", "a word that is not known");
 	rollout_refused("\"h2\"", "\"h1\"", "two slots");
+	rollout_refused("\"h2\"", "\"a b\"", "no name of a host");
+	rollout_refused("\"h2\"", "\"\"", "no name of a host");
 	rollout_refused("\"h2\"", "7", "\"host\" is no string");
 	rollout_refused("{\"host\":\"h3\",\"end\":\"reverted\"}", "7", "a failure is no object");
 	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");

@@ -444,8 +444,8 @@ static void test_member_dies(void **state)
 	for (i = 0; i < 6; i++) {
 		/* Each begins at some member. */
 		stores[i] = etcd_open_as("root");
-		assert_int_equal(STORE_OK,
-			     store_watch(stores[i], "dies/", false, list.rev + 1, &watches[i]));
+		assert_int_equal(store_watch(stores[i], "dies/", false, list.rev + 1, &watches[i]),
+				 STORE_OK);
 	}
 	store_list_clear(&list);
 	put_ok("dies/a", "1");
