@@ -34,7 +34,7 @@ struct agent {
 	char host[DOC_HOST_MAX + 1];
 	char machine[DOC_MACHINE_MAX + 1];
 	char boot[DOC_MACHINE_MAX + 1];
-	struct agent_journal journal;
+	struct doc_journal journal;
 	enum state state, after_save, after_pause;
 	int64_t pause_ms;
 	bool paused;
@@ -50,7 +50,7 @@ struct agent {
 	char message[DOC_REASON_MAX + 64];
 };
 
-struct agent *agent_new(const struct agent_options *options, const struct agent_journal *journal)
+struct agent *agent_new(const struct agent_options *options, const struct doc_journal *journal)
 {
 	struct agent *a = calloc(1, sizeof(*a));
 
@@ -71,7 +71,7 @@ void agent_free(struct agent *a)
 	free(a);
 }
 
-const struct agent_journal *agent_journal(const struct agent *a)
+const struct doc_journal *agent_journal(const struct agent *a)
 {
 	return &a->journal;
 }
@@ -89,7 +89,7 @@ static void pause_for(struct agent *a, int64_t ms, enum state after)
 	a->paused = false;
 }
 
-static void save(struct agent *a, enum agent_phase phase, enum state after)
+static void save(struct agent *a, enum doc_journal_phase phase, enum state after)
 {
 	a->journal.phase = phase;
 	a->state = SAVE;

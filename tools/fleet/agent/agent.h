@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The agent of one host, without its surroundings: it says what is to be done next, and is
- * told what became of it. What must outlive it is its journal, which its caller keeps: a
- * step AGENT_SAVE is done when the journal is on the disk.
+ * told what became of it. What must outlive it is its journal, which its caller keeps
+ * (journal.h): a step AGENT_SAVE is done when the journal is on the disk.
  *
  *	idle -> plan -> begin -> apply -> probes -> proof -> confirm -> install -> end
  *
@@ -14,25 +14,6 @@
 
 #include "doc.h"
 #include "step.h"
-
-enum agent_phase {
-	JOURNAL_IDLE,		/* nothing is under way */
-	JOURNAL_BEGIN,		/* the store may have been told that the host changes */
-	JOURNAL_APPLY,		/* it has been told; the commit may have been started */
-	JOURNAL_CONFIRM,	/* proven; the confirm may have been done */
-	JOURNAL_INSTALL,	/* confirmed; the file may have been written */
-	JOURNAL_END,		/* over; the end may have been reported */
-};
-
-struct agent_journal {
-	enum agent_phase phase;
-	char rollout[DOC_ID_MAX + 1];
-	char policy[DOC_HASH_MAX + 1];
-	int64_t attempt;
-	enum doc_end end;		/* in JOURNAL_END */
-	char boot[DOC_MACHINE_MAX + 1];
-	long confirm_timeout;
-};
 
 enum agent_do {
 	AGENT_WAIT,	/* until the grant changes, or wait_ms have passed */
@@ -87,11 +68,11 @@ struct agent_options {
 struct agent;
 
 /* @journal: as it was saved last; all zero at first. NULL without memory. */
-struct agent *agent_new(const struct agent_options *options, const struct agent_journal *journal);
+struct agent *agent_new(const struct agent_options *options, const struct doc_journal *journal);
 void agent_free(struct agent *a);
 
 /* What AGENT_SAVE is to save. */
-const struct agent_journal *agent_journal(const struct agent *a);
+const struct doc_journal *agent_journal(const struct agent *a);
 
 /* @now: milliseconds of a clock that only grows. @action is for step_clear(). */
 bool agent_next(struct agent *a, int64_t now, struct agent_action *action);

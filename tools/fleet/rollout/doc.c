@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The documents in the store. */
+/* The documents. */
 #include <json.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -15,6 +15,10 @@ static const char *const ends[] = {
 };
 static const char *const states[] = {
 	"running", "soaking", "paused", "halted", "complete", "superseded", NULL,
+};
+
+static const char *const journals[] = {
+	"idle", "begin", "apply", "confirm", "install", "end", NULL,
 };
 
 bool doc_is_host(const char *name)
@@ -216,6 +220,28 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		take_text(&r, "policy_in_force", status->policy_in_force, DOC_HASH_MAX, false);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
+			wrong(&r, "\"phase\" and \"end\" do not fit");
+	}
+	return close_document(&r);
+}
+
+bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t size, char *why)
+{
+	struct reader r;
+	bool needed;
+
+	*journal = (struct doc_journal){ 0 };
+	if (open_document(&r, text, size, why)) {
+		journal->phase = take_word(&r, "phase", journals, true);
+		needed = journal->phase != JOURNAL_IDLE;
+		take_text(&r, "rollout", journal->rollout, DOC_ID_MAX, needed);
+		take_text(&r, "policy", journal->policy, DOC_HASH_MAX, needed);
+		take_text(&r, "boot", journal->boot, DOC_MACHINE_MAX, needed);
+		journal->attempt = take_number(&r, "attempt", needed, DOC_ATTEMPT_MAX, true, 0);
+		journal->end = take_word(&r, "end", ends, false);
+		journal->confirm_timeout = take_number(&r, "confirm_timeout", 0, 604800, true, 0);
+		if (journal->phase == JOURNAL_END &&
+		    (journal->end == END_NONE || journal->end == END_LOST))
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
 	return close_document(&r);
@@ -435,6 +461,21 @@ char *doc_status_print(const struct doc_status *status)
 	if (status->end)
 		add_text(o, "end", ends[status->end]);
 	add_text(o, "policy_in_force", status->policy_in_force);
+	return print(o);
+}
+
+char *doc_journal_print(const struct doc_journal *journal)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_text(o, "phase", journals[journal->phase]);
+	add_text(o, "rollout", journal->rollout);
+	add_text(o, "policy", journal->policy);
+	add_text(o, "boot", journal->boot);
+	add_number(o, "attempt", journal->attempt);
+	if (journal->end)
+		add_text(o, "end", ends[journal->end]);
+	add_number(o, "confirm_timeout", journal->confirm_timeout);
 	return print(o);
 }
 

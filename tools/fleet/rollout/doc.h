@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The documents in the store, as JSON: grants, statuses, rollouts. A document that lacks
+ * The documents, as JSON: grants, statuses, pools and rollouts in the store, and the
+ * agent's journal on its disk. A document that lacks
  * what is needed, or has it in another type or out of range, is refused with a reason;
  * members that are not known are ignored.
  */
@@ -60,6 +61,26 @@ struct doc_pool {
 	int64_t generation;
 };
 
+/* Where an agent is in its attempt; written before the step that it names. */
+enum doc_journal_phase {
+	JOURNAL_IDLE,		/* nothing is under way */
+	JOURNAL_BEGIN,		/* the store may have been told that the host changes */
+	JOURNAL_APPLY,		/* it has been told; the commit may have been started */
+	JOURNAL_CONFIRM,	/* proven; the confirm may have been done */
+	JOURNAL_INSTALL,	/* confirmed; the file may have been written */
+	JOURNAL_END,		/* over; the end may have been reported */
+};
+
+struct doc_journal {
+	enum doc_journal_phase phase;
+	char rollout[DOC_ID_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];
+	int64_t attempt;
+	enum doc_end end;		/* in JOURNAL_END */
+	char boot[DOC_MACHINE_MAX + 1];
+	long confirm_timeout;
+};
+
 /* A slot that is taken. */
 struct doc_slot {
 	char host[DOC_HOST_MAX + 1];
@@ -117,12 +138,14 @@ const char *doc_state_name(enum doc_state state);
 /* Each parses @size bytes; false with the reason in @why (DOC_REASON_MAX bytes). */
 bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, char *why);
 bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why);
+bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t size, char *why);
 bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *why);
 bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t size, char *why);
 
 /* Each returns the text, to be freed; NULL without memory. */
 char *doc_grant_print(const struct doc_grant *grant);
 char *doc_status_print(const struct doc_status *status);
+char *doc_journal_print(const struct doc_journal *journal);
 char *doc_pool_print(const struct doc_pool *pool);
 char *doc_rollout_print(const struct doc_rollout *rollout);
 

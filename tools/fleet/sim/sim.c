@@ -51,7 +51,7 @@ struct sim_host {
 	char name[32], machine[32], boot[24];
 	int boots;
 	struct agent *agent;
-	struct agent_journal disk;
+	struct doc_journal disk;
 	struct agent_action action;
 	bool acting, applying, dead, liar;
 	int64_t wake;
@@ -447,7 +447,7 @@ static void host_store(struct sim_host *host, struct agent_result *result,
 static void host_act(struct sim_host *host)
 {
 	struct agent_result result = { 0 };
-	const struct agent_journal *j;
+	const struct doc_journal *j;
 	struct store_item item = { 0 };
 
 	if (host->applying) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzzes the documents of the store: whatever is there is read or refused, and what was
+ * Fuzzes the documents: each text is read or refused, and what was
  * read is the same after it was written and read again.
  */
 #include <stdlib.h>
@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	CHECK(grant, nothing);
 	CHECK(status, nothing);
+	CHECK(journal, nothing);
 	CHECK(pool, nothing);
 	CHECK(rollout, doc_rollout_clear);
 	return 0;

@@ -21,6 +21,7 @@
 
 #include "agent.h"
 #include "conf.h"
+#include "journal.h"
 
 struct kernel {
 	enum agent_txn txn;
@@ -116,7 +117,8 @@ static void timer(void)
 static void act(const struct agent_action *action, struct agent_result *result,
 		struct store_item *item)
 {
-	const struct agent_journal *journal = agent_journal(agent);
+	const struct doc_journal *journal = agent_journal(agent);
+	char path[512];
 
 	timer();
 	switch (action->what) {
@@ -131,7 +133,8 @@ static void act(const struct agent_action *action, struct agent_result *result,
 			note("proof");
 		break;
 	case AGENT_SAVE:
-		keep("journal", journal, sizeof(*journal));
+		path_of(path, "journal");
+		must(!journal_save(path, journal), path);
 		break;
 	case AGENT_PLAN:
 		result->code = strcmp(kernel.types, journal->policy) ? PLAN_CHANGES : PLAN_NOTHING;
@@ -220,11 +223,11 @@ static void wait_for_grant(struct store_watch **watch, int64_t ms)
 
 int main(int argc, char **argv)
 {
-	struct agent_journal journal = { 0 };
+	struct doc_journal journal = { 0 };
 	struct agent_options options = { .boot = "boot" };
 	struct store_watch *watch = NULL;
 	struct agent_action action;
-	char machine[32];
+	char machine[32], path[512], why[DOC_REASON_MAX] = "the journal";
 
 	if (argc != 6)
 		return 1;
@@ -238,7 +241,8 @@ int main(int argc, char **argv)
 	options.pool = pool;
 	options.host = name;
 	options.machine = machine;
-	recall("journal", &journal, sizeof(journal));
+	path_of(path, "journal");
+	must(!journal_load(path, &journal, why), why);
 	recall("kernel", &kernel, sizeof(kernel));
 	introduce(machine);
 	agent = agent_new(&options, &journal);

@@ -29,11 +29,15 @@ static void test_again(void **state)
 {
 	struct doc_rollout rollout;
 	struct doc_status status;
+	struct doc_journal journal;
 	struct doc_grant grant;
 	struct doc_pool pool;
 	char why[DOC_REASON_MAX], *text;
 	static const char pools[] = "{\"rollout\":\"r1\",\"policy\":\"abc\","
 				    "\"previous\":\"def\",\"generation\":7}";
+	static const char journals[] = "{\"phase\":\"end\",\"rollout\":\"r1\","
+				       "\"policy\":\"abc\",\"boot\":\"b\",\"attempt\":3,"
+				       "\"end\":\"done\",\"confirm_timeout\":180}";
 
 	(void)state;
 	assert_true(doc_grant_parse(&grant, GRANT, strlen(GRANT), why));
@@ -47,6 +51,10 @@ static void test_again(void **state)
 	assert_true(doc_pool_parse(&pool, pools, strlen(pools), why));
 	text = doc_pool_print(&pool);
 	assert_string_equal(text, pools);
+	free(text);
+	assert_true(doc_journal_parse(&journal, journals, strlen(journals), why));
+	text = doc_journal_print(&journal);
+	assert_string_equal(text, journals);
 	free(text);
 	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
 	text = doc_rollout_print(&rollout);

@@ -27,35 +27,41 @@ POLICY = 'rules = ( {{ name = "nics"; match = {{ class = "network"; }}; type = "
 class Whole:
     def __init__(self, where):
         self.where = where
-        self.conf = f"{where}/fleet.conf"
         users = os.environ["FLEET_ETCD_DIR"]
         endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; '
-                    f'ca = "{users}/ca.crt"; cert = "{users}/root.crt"; '
-                    f'key = "{users}/root.key"; }};\n')
+        for user in ("coordinator", "operator", "pool-default"):
+            with open(self.conf(user), "w", encoding="ascii") as f:
+                f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; '
+                        f'ca = "{users}/ca.crt"; cert = "{users}/{user}.crt"; '
+                        f'key = "{users}/{user}.key"; }};\n')
         self.processes = {}
         self.history = open(f"{where}/history", "w+b")
         self.watch = subprocess.Popen(
             ["etcdctl", "watch", "--prefix", PREFIX, "--rev=1", "-w", "json"],
             stdout=self.history, stderr=subprocess.DEVNULL)
 
+    def conf(self, user):
+        return f"{self.where}/{user}.conf"
+
     def start(self, name, *command):
         with open(f"{self.where}/{name}.out", "ab") as out:
             self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out)
 
     def start_coordinator(self, name):
-        self.start(name, f"{BUILD}/iommucfg-fleet", "-c", self.conf, "-v")
+        self.start(name, f"{BUILD}/iommucfg-fleet", "-c",
+                   self.conf("coordinator"), "-v")
 
     def start_host(self, name):
-        self.start(name, f"{BUILD}/tests/host", self.conf, "default", name, self.where, SPEED)
+        self.start(name, f"{BUILD}/tests/host", self.conf("pool-default"), "default", name,
+                   self.where, SPEED)
 
     def kill(self, name):
         self.processes[name].kill()
         self.processes[name].wait()
 
     def fleet(self, *arguments):
-        return subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", self.conf, *arguments],
+        return subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", self.conf("operator"),
+                               *arguments],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False)
 
