@@ -29,8 +29,15 @@ static void expect(struct store *s, const char *key, const char *value)
 {
 	enum store_result result;
 	struct store_item item;
+	int tries;
 
-	result = store_get(s, key, &item);
+	/* An election may be under way. */
+	for (tries = 0; tries < 30; tries++) {
+		result = store_get(s, key, &item);
+		if (result != STORE_UNREACHABLE)
+			break;
+		usleep(500000);
+	}
 	if (result)
 		fail_msg("%s: %s: %s", key, store_result_name(result), store_message(s));
 	if (value)
@@ -60,18 +67,6 @@ static void go_on(int i)
 	assert_int_equal(kill(members[i], SIGCONT), 0);
 }
 
-/* Until a majority is there again, and knows it. */
-static void wait_for_all(void)
-{
-	int i;
-
-	for (i = 0; i < 3; i++)
-		kill(members[i], SIGCONT);
-	for (i = 0; i < 60 && put(store, "settled", "") != STORE_OK; i++)
-		usleep(500000);
-	assert_true(i < 60);
-}
-
 static struct store *open_ok(const struct store_etcd_options *options)
 {
 	char message[256] = "";
@@ -80,6 +75,29 @@ static struct store *open_ok(const struct store_etcd_options *options)
 	if (store_etcd_open(options, &s, message))
 		fail_msg("%s", message);
 	return s;
+}
+
+/* Until each of the members answers, and knows a leader. */
+static void wait_for_all(void)
+{
+	struct store_etcd_options options = etcd_options("root");
+	struct store_item item;
+	struct store *s;
+	int i, tries;
+
+	options.count = 1;
+	for (i = 0; i < 3; i++)
+		kill(members[i], SIGCONT);
+	for (i = 0; i < 3; i++) {
+		s = open_ok(&options);
+		for (tries = 0; store_get(s, "settled", &item); tries++) {
+			assert_true(tries < 60);
+			usleep(500000);
+		}
+		store_item_clear(&item);
+		store_free(s);
+		options.endpoints++;
+	}
 }
 
 static void test_options(void **state)

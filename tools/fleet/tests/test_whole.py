@@ -19,7 +19,7 @@ BUILD = sys.argv[1]
 PREFIX = "/iommucfg/v1"
 HOSTS = [f"host-{i}" for i in range(8)]
 SPEED = "20"
-PATIENCE = 90
+PATIENCE = 180
 
 POLICY = 'rules = ( {{ name = "nics"; match = {{ class = "network"; }}; type = "{0}"; required = false; }} );\n'
 
