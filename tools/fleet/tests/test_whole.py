@@ -253,6 +253,18 @@ def halt_now(whole):
     assert rollout["ended"].get("reverted", 0) <= 2, rollout
 
 
+def coordinators_end(whole):
+    """Asked to, they give the lead back and leave nothing behind."""
+    names = ("coordinator-0", "coordinator-1")
+    for name in names:
+        whole.processes[name].terminate()
+    for name in names:
+        assert whole.processes[name].wait(60) == 0, whole.processes[name].returncode
+    lead = subprocess.run(["etcdctl", "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
+                          stdout=subprocess.PIPE, text=True, check=True)
+    assert not lead.stdout.strip(), lead.stdout
+
+
 def history(whole):
     check_history(whole, 3)
     for host in HOSTS:
@@ -260,7 +272,7 @@ def history(whole):
 
 
 def main():
-    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, history]
+    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, coordinators_end, history]
     print(f"1..{len(tests)}")
     failed = False
     with tempfile.TemporaryDirectory(prefix="fleet-whole.") as where:
