@@ -57,7 +57,7 @@ def unreadable_state_after_the_commit():
         assert sum("whether its change stands is not known" in p["message"] for p in d["problems"]) == 1
         # Nothing that could undo it was removed.
         os.unlink(f"{h.root}/control/state-error")
-        assert [h.state(n) for n in h.transactions()] == ["committed"]
+        assert [h.state(n) for n in h.transactions()] == ["unconfirmed"]
     # A moment's want of memory is no reason for more than a moment's wait.
     with Host(True) as h:
         h.control("hook", f"#!/bin/sh\ncd {h.root}/control\necho ENOMEM >state-error\n"

@@ -196,7 +196,8 @@ edu_set "$a" probe_hold 0
 wait $pid
 check_eq "a second one leaves" $? 143
 check_match "with the name" "$(cat /tmp/err)" "slow"
-wait_for 60 is "$CONFIGFS/slow/state" committed
+# Nothing judges it any more.
+wait_for 60 is "$CONFIGFS/slow/state" unconfirmed
 check_eq "the kernel has finished" "$(group_type "$edu")" "$now"
 run 0 "and it can be undone" rollback slow
 edu_set "$a" probe_hold 1
@@ -206,9 +207,13 @@ wait_for 30 edu_doing "$a" probe
 kill -KILL $pid
 wait $pid
 edu_set "$a" probe_hold 0
-wait_for 60 is "$CONFIGFS/killed/state" committed
+wait_for 60 is "$CONFIGFS/killed/state" unconfirmed
 check_eq "so it does when the command is killed" "$(group_type "$edu")" "$now"
+run 0 "what nothing has judged has a timer" extend killed 1
+check "and goes back" wait_for 60 is "$CONFIGFS/killed/state" rolled-back
+check_eq "as before" "$(group_type "$edu")" identity
 run 0 "forgotten" rollback --forget killed
+run 0 "the type at the beginning" set "$edu" "$now"
 check_clean "at the end"
 check_as_before "at the end all is as before" "$before" "$edu" "$edu2"
 edu_end
