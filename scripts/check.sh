@@ -15,9 +15,9 @@ builtin+=" mock-unmap together uevents file-transfer iommucfg"
 # What differs from one IOMMU to the next.
 short="boot sysfs-hand commit rollback in-place file-transfer"
 
-# The main job on the kernel with sanitizers, which takes its time for everything; and
-# with the module inside.
-sanitized="boot commit identity-shared"
+# The main job and drivers that are paused on the kernel with sanitizers, which takes its
+# time for everything; and with the module inside.
+sanitized="boot commit identity-shared pause pause-fails"
 inside="boot kunit commit in-place-reach mock-unmap"
 
 declare -A command=(
