@@ -186,7 +186,7 @@ void progress_show(struct cli *cli, unsigned long done, unsigned long all);
 void progress_clear(void);
 
 /* run.c */
-#define DEFAULT_SETTLE	10
+#define DEFAULT_SETTLE	(-1)	/* the library's */
 #define DEFAULT_TIMEOUT	90	/* at a terminal */
 
 /* As the library's. */

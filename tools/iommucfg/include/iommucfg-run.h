@@ -98,7 +98,13 @@ void iommucfg_run_set_options(struct iommucfg_run *run,
 /** iommucfg_run_set_name() - name of the transaction; NULL: the library finds one */
 int iommucfg_run_set_name(struct iommucfg_run *run, const char *name);
 
-/** iommucfg_run_set_settle() - seconds in which devices must come back (10) */
+/**
+ * iommucfg_run_set_settle() - seconds in which devices, and what a network manager
+ * brings back, must be there; 0: nobody waits for it
+ *
+ * A negative number, as before the call: 10 for devices, and for network managers 60, or
+ * half the confirm timeout where that is less.
+ */
 void iommucfg_run_set_settle(struct iommucfg_run *run, long seconds);
 
 /**
@@ -319,6 +325,13 @@ struct iommucfg_plan *iommucfg_run_plan(const struct iommucfg_run *run);
 
 /** iommucfg_run_transaction() - name of the transaction, or NULL */
 const char *iommucfg_run_transaction(const struct iommucfg_run *run);
+
+/**
+ * iommucfg_run_as_before() - after a change that went back: is the network as before?
+ *
+ * Return: false where an address, a route or an interface is missing; problems say which.
+ */
+bool iommucfg_run_as_before(const struct iommucfg_run *run);
 
 /**
  * iommucfg_run_overtaken() - has another run come before the end of the question?

@@ -323,12 +323,14 @@ int ic_run_settle_step(struct iommucfg_run *run)
 	} else if (n > 0) {
 		code = IOMMUCFG_RUN_AGAIN;
 		/* Who does not want to wait gets the answer of now. */
-		if (ic_run_elapsed(run) >= run->settle || ic_run_is_late(run) ||
+		if (ic_run_elapsed(run) >= ic_run_settle_seconds(run) || ic_run_is_late(run) ||
 		    ic_run_cancelled(run)) {
 			ic_run_forget_cancel(run);
 			iommucfg_problems_append(run->problems, problems);
 			code = ic_run_roll_back(run);
 		}
+	} else {
+		code = ic_run_network_settle(run);
 	}
 	iommucfg_problems_unref(problems);
 	return code;

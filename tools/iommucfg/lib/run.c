@@ -18,7 +18,6 @@
 
 #include "run.h"
 
-#define DEFAULT_SETTLE	10
 /* How often to look at what no file descriptor tells of. */
 #define PAUSE		100
 #define PAUSE_ASK	500
@@ -47,7 +46,7 @@ int iommucfg_run_new(struct iommucfg *ctx, struct iommucfg_problems *problems,
 	run->ctx = iommucfg_ref(ctx);
 	run->problems = iommucfg_problems_ref(problems);
 	run->refs = 1;
-	run->settle = DEFAULT_SETTLE;
+	run->settle = -1;
 	run->prepared = -1;
 	run->lock = -1;
 	run->lock_wait = -1;
@@ -76,6 +75,7 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	iommucfg_txn_unref(run->second);
 	iommucfg_witness_unref(run->witness);
 	ic_watch_free(run->watch);
+	ic_run_network_free(run);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	ic_run_unlock(run);
@@ -206,6 +206,11 @@ const char *iommucfg_run_transaction(const struct iommucfg_run *run)
 	return *run->transaction ? run->transaction : NULL;
 }
 
+bool iommucfg_run_as_before(const struct iommucfg_run *run)
+{
+	return !run->differs;
+}
+
 bool iommucfg_run_overtaken(const struct iommucfg_run *run)
 {
 	return run->overtaken;
@@ -275,7 +280,7 @@ void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
 	clock_gettime(CLOCK_MONOTONIC, &run->since);
 }
 
-static int step(struct iommucfg_run *run)
+static int phase_step(struct iommucfg_run *run)
 {
 	int code;
 
@@ -300,10 +305,23 @@ static int step(struct iommucfg_run *run)
 		return ic_run_end_step(run);
 	case IC_PHASE_ROLLBACK:
 		return ic_run_rollback_step(run);
+	case IC_PHASE_RESTORE:
+		return ic_run_network_step(run);
 	case IC_PHASE_NONE:
 		break;
 	}
 	return IOMMUCFG_RUN_DONE;
+}
+
+/* However a change went back: what came off by it is put back before the step ends. */
+static int step(struct iommucfg_run *run)
+{
+	int code = phase_step(run);
+
+	if (run->phase != IC_PHASE_RESTORE &&
+	    (code == IOMMUCFG_RUN_RESTORED || code == IOMMUCFG_RUN_FAILED))
+		code = ic_run_network_restore(run, code);
+	return code;
 }
 
 static size_t add_fd(struct pollfd *fds, size_t n, size_t count, int fd)
@@ -628,6 +646,7 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 			run->begun_fd = record_plan_begin(&by, run->plan, run->transaction,
 							  &run->begun);
 			ic_run_faults_begin(run);
+			ic_run_network_take(run);
 			code = ic_run_commit_start(run);
 		}
 	}
@@ -650,10 +669,12 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE) {
 		ic_run_forget_cancel(run);
-		if (run->settle)
+		if (run->settle) {
 			ic_run_enter(run, IC_PHASE_SETTLE);
-		else
+		} else {
+			ic_run_network_put(run);
 			code = ic_run_verdict_begin(run);
+		}
 	}
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }

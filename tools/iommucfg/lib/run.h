@@ -11,6 +11,8 @@
 #include "internal.h"
 #include "txn.h"
 
+struct ic_net_snapshot;
+
 /* What is done now, in steps that do not wait. */
 enum ic_phase {
 	IC_PHASE_NONE,
@@ -23,6 +25,7 @@ enum ic_phase {
 	IC_PHASE_ASK,
 	IC_PHASE_END,		/* for somebody else to decide, or for the kernel to end */
 	IC_PHASE_ROLLBACK,
+	IC_PHASE_RESTORE,	/* of the network, once the change has gone back */
 };
 
 struct iommucfg_run {
@@ -32,7 +35,7 @@ struct iommucfg_run {
 	/* asked for */
 	struct iommucfg_plan_options options;
 	char *name;
-	long settle;
+	long settle;			/* -1: not said */
 	bool detach, nonblocking;
 	char **command, *action;
 	char **check_command;		/* or NULL */
@@ -69,6 +72,9 @@ struct iommucfg_run {
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct ic_watch *watch;		/* of IOMMU faults, or NULL */
+	struct ic_net_snapshot *network;	/* before the commit, or NULL */
+	int gone_back;			/* what the change came to before IC_PHASE_RESTORE */
+	bool differs;			/* it went back, but not all of the network is as before */
 	struct timespec since;		/* when the phase began */
 	unsigned int forgotten;		/* of the requests to stop */
 	struct iommucfg_problems *hanging;	/* steps that were told of */
@@ -174,5 +180,14 @@ void ic_run_unwatch(struct iommucfg_run *run);
 int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);
 int ic_run_keep(struct iommucfg_run *run);
+
+/* run-network.c */
+long ic_run_settle_seconds(const struct iommucfg_run *run);
+void ic_run_network_take(struct iommucfg_run *run);
+void ic_run_network_put(struct iommucfg_run *run);
+int ic_run_network_settle(struct iommucfg_run *run);
+int ic_run_network_restore(struct iommucfg_run *run, int code);
+int ic_run_network_step(struct iommucfg_run *run);
+void ic_run_network_free(struct iommucfg_run *run);
 
 #endif
