@@ -4,13 +4,13 @@
  * the routes of all tables, with all their legs, also those of nexthop objects.
  */
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "netinfo.h"
+#include "netlink.h"
 
 /* The number of an interface, and its index in info->interfaces. */
 struct link {
@@ -29,49 +29,13 @@ struct nexthop {
 
 struct dump {
 	struct ic_netinfo *info;
-	struct mnl_socket *socket;
-	unsigned int sequence;
+	struct ic_netlink netlink;
 	struct link *links;
 	size_t num_links, cap_links;
 	struct nexthop *nexthops;
 	size_t num_nexthops, cap_nexthops;
 	char ifname[IFNAMSIZ];	/* what the kernel answers to a question */
-	int ret;
 };
-
-/* Sends a request, and has @callback look at each message of the answer. */
-static int request(struct dump *dump, struct nlmsghdr *nlh, mnl_cb_t callback)
-{
-	unsigned int port = mnl_socket_get_portid(dump->socket);
-	_Alignas(struct nlmsghdr) char buf[32768];
-	ssize_t n;
-	int ret;
-
-	nlh->nlmsg_seq = ++dump->sequence;
-	if (mnl_socket_sendto(dump->socket, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		n = mnl_socket_recvfrom(dump->socket, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		ret = mnl_cb_run(buf, n, nlh->nlmsg_seq, port, callback, dump);
-		if (ret < 0)
-			return dump->ret ? dump->ret : -errno;
-	} while (ret > 0);
-	return dump->ret;
-}
-
-static int request_dump(struct dump *dump, int type, int family, size_t size, mnl_cb_t callback)
-{
-	_Alignas(struct nlmsghdr) char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	/* Each of these structs begins with the family. */
-	*(unsigned char *)mnl_nlmsg_put_extra_header(nlh, size) = family;
-	return request(dump, nlh, callback);
-}
 
 static const char *name_of(const struct dump *dump, int number)
 {
@@ -81,13 +45,6 @@ static const char *name_of(const struct dump *dump, int number)
 		if (dump->links[i].number == number)
 			return dump->info->interfaces[dump->links[i].index].name;
 	return NULL;
-}
-
-/* Keeps what stops a dump: a callback cannot return it. */
-static int stop(struct dump *dump, int ret)
-{
-	dump->ret = ret;
-	return ret ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 static int on_link(const struct nlmsghdr *nlh, void *data)
@@ -120,7 +77,7 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 	interface->is_vrf = false;
 	interface->is_switch = kind && !strcmp(kind, "openvswitch");
 	if (IC_GROW(dump->links, dump->num_links, dump->cap_links))
-		return stop(dump, -ENOMEM);
+		return ic_netlink_stop(-ENOMEM);
 	dump->links[dump->num_links++] = (struct link){
 		.number = ifi->ifi_index, .index = interface - dump->info->interfaces,
 		.peer = kind && !strcmp(kind, "veth") && !elsewhere ? peer : 0,
@@ -181,7 +138,7 @@ static int on_nexthop(const struct nlmsghdr *nlh, void *data)
 			free(nexthop.members);
 			nexthop.members = calloc(n + 1, sizeof(*nexthop.members));
 			if (!nexthop.members)
-				return stop(dump, -ENOMEM);
+				return ic_netlink_stop(-ENOMEM);
 			for (i = 0; i < n; i++)
 				nexthop.members[i] = group[i].id;
 			nexthop.num_members = n;
@@ -190,7 +147,7 @@ static int on_nexthop(const struct nlmsghdr *nlh, void *data)
 	}
 	if (IC_GROW(dump->nexthops, dump->num_nexthops, dump->cap_nexthops)) {
 		free(nexthop.members);
-		return stop(dump, -ENOMEM);
+		return ic_netlink_stop(-ENOMEM);
 	}
 	dump->nexthops[dump->num_nexthops++] = nexthop;
 	return MNL_CB_OK;
@@ -294,7 +251,7 @@ static int on_route(const struct nlmsghdr *nlh, void *data)
 		ret = add_leg(dump, &route, oif, gateway);
 	else
 		ret = add_nexthop(dump, &route, id);
-	return stop(dump, ret);
+	return ic_netlink_stop(ret);
 }
 
 static int on_address(const struct nlmsghdr *nlh, void *data)
@@ -317,7 +274,7 @@ static int on_address(const struct nlmsghdr *nlh, void *data)
 	name = name_of(dump, ifa->ifa_index);
 	if (!name || !address || (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6))
 		return MNL_CB_OK;
-	return stop(dump, ic_netinfo_add_address(dump->info, name, ifa->ifa_family, address,
+	return ic_netlink_stop(ic_netinfo_add_address(dump->info, name, ifa->ifa_family, address,
 						 ifa->ifa_prefixlen));
 }
 
@@ -334,40 +291,39 @@ static int on_answer(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_STOP;
 }
 
-static int open_socket(struct dump *dump)
+/* A kernel before 5.3 has no nexthop objects, and says EOPNOTSUPP. */
+static int read_nexthops(struct dump *dump)
 {
-	int error;
+	int ret = ic_netlink_dump(&dump->netlink, RTM_GETNEXTHOP, AF_UNSPEC,
+				  sizeof(struct nhmsg), on_nexthop, dump);
 
-	dump->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!dump->socket)
-		return -errno;
-	if (!mnl_socket_bind(dump->socket, 0, MNL_SOCKET_AUTOPID))
-		return 0;
-	error = -errno;
-	mnl_socket_close(dump->socket);
-	return error;
+	return ret == -ENOMEM ? ret : 0;
 }
 
-/* A kernel before 5.3 has no nexthop objects, and says EOPNOTSUPP. */
+static int read_routes(struct dump *dump, int family)
+{
+	return ic_netlink_dump(&dump->netlink, RTM_GETROUTE, family, sizeof(struct rtmsg),
+			       on_route, dump);
+}
+
 static int read_all(struct dump *dump)
 {
 	int ret;
 
-	ret = request_dump(dump, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), on_link);
+	ret = ic_netlink_dump(&dump->netlink, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg),
+			      on_link, dump);
 	if (!ret)
 		ret = join_pairs(dump);
 	if (!ret)
-		ret = request_dump(dump, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg),
-				   on_address);
+		ret = ic_netlink_dump(&dump->netlink, RTM_GETADDR, AF_UNSPEC,
+				      sizeof(struct ifaddrmsg), on_address, dump);
 	if (!ret)
-		request_dump(dump, RTM_GETNEXTHOP, AF_UNSPEC, sizeof(struct nhmsg), on_nexthop);
-	if (!ret && dump->ret == -ENOMEM)
-		ret = -ENOMEM;
+		ret = read_nexthops(dump);
 	if (!ret)
-		ret = request_dump(dump, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), on_route);
+		ret = read_routes(dump, AF_INET);
 	/* A kernel without IPv6 has no routes of it. */
 	if (!ret)
-		ret = request_dump(dump, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg), on_route);
+		ret = read_routes(dump, AF_INET6);
 	return ret == -EAFNOSUPPORT || ret == -EOPNOTSUPP ? 0 : ret;
 }
 
@@ -378,10 +334,10 @@ static int read_once(struct ic_netinfo *info)
 	int ret;
 
 	info->num_routes = info->num_addresses = 0;
-	ret = open_socket(&dump);
+	ret = ic_netlink_open(&dump.netlink);
 	if (!ret) {
 		ret = read_all(&dump);
-		mnl_socket_close(dump.socket);
+		ic_netlink_close(&dump.netlink);
 	}
 	for (i = 0; i < dump.num_nexthops; i++)
 		free(dump.nexthops[i].members);
@@ -421,10 +377,10 @@ int ic_netinfo_ask(const struct ic_address *to, char ifname[IFNAMSIZ])
 	rtm->rtm_family = to->family;
 	rtm->rtm_dst_len = 8 * size;
 	mnl_attr_put(nlh, RTA_DST, size, to->bytes);
-	ret = open_socket(&dump);
+	ret = ic_netlink_open(&dump.netlink);
 	if (!ret) {
-		ret = request(&dump, nlh, on_answer);
-		mnl_socket_close(dump.socket);
+		ret = ic_netlink_request(&dump.netlink, nlh, on_answer, &dump);
+		ic_netlink_close(&dump.netlink);
 	}
 	snprintf(ifname, IFNAMSIZ, "%s", ret ? "" : dump.ifname);
 	return ret;
