@@ -559,7 +559,8 @@ static void print_end(struct run *run, const char *result, int code)
 			 n, number, name, iommucfg_plan_confirm_timeout(run->plan));
 		print_methods(run);
 	} else if (code == EXIT_RESTORED) {
-		cli_note(cli, "everything is as before");
+		cli_note(cli, iommucfg_run_as_before(run->run) ? "everything is as before" :
+			 "drivers and types are as before, but not all of the network");
 	} else if (code == EXIT_BROKEN) {
 		fprintf(stderr, "iommucfg: transaction \"%s\" could not be undone in full: see \"iommucfg status %s\"\n",
 			name, name);
