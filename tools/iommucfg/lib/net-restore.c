@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_vlan.h>
 #include <linux/rtnetlink.h>
 #include <stdalign.h>
 #include <stdio.h>
@@ -22,6 +23,10 @@ struct restore {
 	long elapsed;
 	int done;
 };
+
+/* The kernel says that it sets all bits, and takes those alone that it knows. */
+#define VLAN_FLAGS	(VLAN_FLAG_REORDER_HDR | VLAN_FLAG_GVRP | VLAN_FLAG_LOOSE_BINDING | \
+			 VLAN_FLAG_MVRP | VLAN_FLAG_BRIDGE_BINDING)
 
 /* A request, with room for what one message of the kernel's takes. */
 struct request {
@@ -135,10 +140,26 @@ static void restore_link(struct restore *restore, struct ic_net_link *link)
 		set_up(restore, link, true);
 }
 
-/* Of what a kind says of itself, what it also takes. */
+/* What a kind says of itself, as far as and in the form that it takes it. */
+static void put_data(struct nlmsghdr *nlh, const char *kind, const struct nlattr *attr)
+{
+	bool is_macvlan = !strncmp(kind, "macv", 4), is_vlan = !strcmp(kind, "vlan");
+	int type = mnl_attr_get_type(attr);
+	struct ifla_vlan_flags flags;
+
+	if (is_macvlan && type != IFLA_MACVLAN_MODE && type != IFLA_MACVLAN_FLAGS)
+		return;
+	if (!is_vlan || type != IFLA_VLAN_FLAGS) {
+		copy_attr(nlh, attr);
+		return;
+	}
+	memcpy(&flags, mnl_attr_get_payload(attr), sizeof(flags));
+	flags.mask = VLAN_FLAGS;
+	mnl_attr_put(nlh, IFLA_VLAN_FLAGS, sizeof(flags), &flags);
+}
+
 static void put_kind(struct request *request, const struct ic_net_link *link)
 {
-	bool is_macvlan = !strncmp(link->kind, "macv", 4);
 	struct nlattr *info, *data, *attr;
 
 	info = mnl_attr_nest_start(request->nlh, IFLA_LINKINFO);
@@ -146,9 +167,7 @@ static void put_kind(struct request *request, const struct ic_net_link *link)
 	if (link->data) {
 		data = mnl_attr_nest_start(request->nlh, IFLA_INFO_DATA);
 		mnl_attr_for_each_nested(attr, link->data)
-			if (!is_macvlan || mnl_attr_get_type(attr) == IFLA_MACVLAN_MODE ||
-			    mnl_attr_get_type(attr) == IFLA_MACVLAN_FLAGS)
-				copy_attr(request->nlh, attr);
+			put_data(request->nlh, link->kind, attr);
 		mnl_attr_nest_end(request->nlh, data);
 	}
 	mnl_attr_nest_end(request->nlh, info);
