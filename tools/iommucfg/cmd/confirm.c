@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "boot.h"
@@ -263,7 +264,7 @@ static void forget_if_over(struct iommucfg_txn *txn, int code)
  * A confirmation begins with the one whose time is over first. One that is over already
  * keeps nothing from being done to the other one.
  */
-static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
+static int call_on_both(struct cli *cli, struct iommucfg_txn *txn,
 		       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow),
 		       int allow, struct iommucfg_txn *other)
 {
@@ -271,6 +272,46 @@ static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
 
 	if (other && (code == EXIT_DONE || action == rollback))
 		code = cli_worse(code, action(cli, other, allow));
+	return code;
+}
+
+/* What is on the interfaces of both; NULL where nothing is, or it cannot be known. */
+static struct iommucfg_network *network_of(struct cli *cli, struct iommucfg_txn *txn,
+					   struct iommucfg_txn *other)
+{
+	unsigned int *groups = NULL, *more = NULL, *all;
+	struct iommucfg_network *network = NULL;
+	int n = iommucfg_txn_groups(txn, &groups), m = 0;
+
+	if (other)
+		m = iommucfg_txn_groups(other, &more);
+	n = n > 0 ? n : 0;
+	m = m > 0 ? m : 0;
+	all = calloc(n + m + 1, sizeof(*all));
+	if (all) {
+		if (n)
+			memcpy(all, groups, n * sizeof(*all));
+		if (m)
+			memcpy(all + n, more, m * sizeof(*all));
+		iommucfg_network_new(cli->ctx, all, n + m, &network);
+	}
+	free(groups);
+	free(more);
+	free(all);
+	return network;
+}
+
+/* A rollback unbinds drivers as a change does: what comes off by it is put back. */
+static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
+		       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow),
+		       int allow, struct iommucfg_txn *other)
+{
+	struct iommucfg_network *network = action == rollback ? network_of(cli, txn, other) : NULL;
+	int code = call_on_both(cli, txn, action, allow, other);
+
+	if (network && (code == EXIT_DONE || code == EXIT_BROKEN))
+		iommucfg_network_restore(network, cli->problems);
+	iommucfg_network_unref(network);
 	return code;
 }
 

@@ -332,6 +332,34 @@ int iommucfg_witness_missing(struct iommucfg_witness *witness,
  */
 bool iommucfg_witness_unmade(struct iommucfg_witness *witness);
 
+struct iommucfg_network;	/* what was on interfaces before drivers go */
+
+/**
+ * iommucfg_network_new() - remember addresses, routes, masters, MTU, up
+ * @groups: numbers of the groups whose drivers go
+ * @network: set to NULL where none has an interface, or the root is not /
+ *
+ * A run does this by itself; this is for a rollback that is asked for by name.
+ */
+int iommucfg_network_new(struct iommucfg *ctx, const unsigned int *groups, size_t count,
+			 struct iommucfg_network **network);
+
+/** iommucfg_network_ref() - one more holder of it; returns it */
+struct iommucfg_network *iommucfg_network_ref(struct iommucfg_network *network);
+
+/** iommucfg_network_unref() - one holder of it less */
+void iommucfg_network_unref(struct iommucfg_network *network);
+
+/**
+ * iommucfg_network_restore() - put back what nothing manages, and wait for the rest
+ * @problems: gets a warning of kind "settle" for each interface on which something is
+ *	missing in the end
+ *
+ * Return: 0 where all is there again, 1 where not, or a negative errno.
+ */
+int iommucfg_network_restore(struct iommucfg_network *network,
+			     struct iommucfg_problems *problems);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,7 +17,7 @@ static bool has_address(const struct ic_net *now, const struct ic_net_message *a
 
 /* A leg of a route that was there. */
 struct sought {
-	const struct ic_net_snapshot *before;
+	const struct iommucfg_network *before;
 	const struct ic_net *now;
 	const struct nlmsghdr *route;
 	struct ic_net_leg leg;
@@ -55,7 +55,7 @@ static bool is_gone(const struct ic_net_leg *leg, void *data)
  * Finds the interfaces of the snapshot, and marks its addresses and routes that are missing.
  * Returns on how many interfaces something is.
  */
-size_t ic_net_compare(struct ic_net_snapshot *before, const struct ic_net *now)
+size_t ic_net_compare(struct iommucfg_network *before, const struct ic_net *now)
 {
 	struct sought sought = { .before = before, .now = now };
 	struct timespec time;
@@ -97,7 +97,7 @@ static void write_message(FILE *f, const struct ic_net_messages *messages, int i
 	}
 }
 
-static void write_missing(FILE *f, const struct ic_net_snapshot *before, const struct ic_net *now,
+static void write_missing(FILE *f, const struct iommucfg_network *before, const struct ic_net *now,
 			  const struct ic_net_link *link)
 {
 	const struct ic_net_link *is = link->now ? ic_net_link(now, link->now) : NULL;
@@ -116,7 +116,7 @@ static void write_missing(FILE *f, const struct ic_net_snapshot *before, const s
 }
 
 /* As a list, "10.0.0.1/24, route default via 10.0.0.2", to be released; "": nothing is. */
-int ic_net_missing_text(const struct ic_net_snapshot *before, const struct ic_net *now,
+int ic_net_missing_text(const struct iommucfg_network *before, const struct ic_net *now,
 			const struct ic_net_link *link, char **text)
 {
 	size_t length;
@@ -134,7 +134,7 @@ int ic_net_missing_text(const struct ic_net_snapshot *before, const struct ic_ne
 	return 0;
 }
 
-bool ic_net_is_missing(const struct ic_net_snapshot *before, const struct ic_net *now,
+bool ic_net_is_missing(const struct iommucfg_network *before, const struct ic_net *now,
 		       const struct ic_net_link *link)
 {
 	bool missing = true;

@@ -38,7 +38,7 @@ static bool same_mac(const struct ic_net_link *a, const struct ic_net_link *b)
 }
 
 /* -1 where they cannot be the same. */
-static int score(const struct ic_net_snapshot *before, const struct ic_net_link *old,
+static int score(const struct iommucfg_network *before, const struct ic_net_link *old,
 		 const struct ic_net_link *new)
 {
 	const char *device = before->devices[old->device].path;
@@ -55,7 +55,7 @@ static int score(const struct ic_net_snapshot *before, const struct ic_net_link 
 	       (!strcmp(old->path, new->path) ? SAME_PATH : 0);
 }
 
-static bool is_taken(const struct ic_net_snapshot *before, int index)
+static bool is_taken(const struct iommucfg_network *before, int index)
 {
 	size_t i;
 
@@ -65,7 +65,7 @@ static bool is_taken(const struct ic_net_snapshot *before, int index)
 	return false;
 }
 
-static void find_by_device(struct ic_net_snapshot *before, const struct ic_net *now, int wanted)
+static void find_by_device(struct iommucfg_network *before, const struct ic_net *now, int wanted)
 {
 	struct ic_net_link *link;
 	size_t i, j;
@@ -99,7 +99,7 @@ static int find_virtual(const struct ic_net_link *link, const struct ic_net *now
 }
 
 /* Sets link->now of each interface of the snapshot. */
-void ic_net_find(struct ic_net_snapshot *before, const struct ic_net *now)
+void ic_net_find(struct iommucfg_network *before, const struct ic_net *now)
 {
 	int wanted;
 	size_t i;
@@ -114,7 +114,7 @@ void ic_net_find(struct ic_net_snapshot *before, const struct ic_net *now)
 }
 
 /* The index that an interface has now; 0 where it is not there. */
-int ic_net_now(const struct ic_net_snapshot *before, int index)
+int ic_net_now(const struct iommucfg_network *before, int index)
 {
 	const struct ic_net_link *link = ic_net_link(&before->net, index);
 

@@ -16,7 +16,7 @@
 #include "net-snapshot.h"
 
 struct restore {
-	struct ic_net_snapshot *before;
+	struct iommucfg_network *before;
 	const struct ic_net *now;
 	struct ic_netlink netlink;
 	bool patient;
@@ -330,7 +330,7 @@ static void restore_route(struct restore *restore, const struct ic_net_message *
 
 static void restore_routes(struct restore *restore, bool gateways)
 {
-	struct ic_net_snapshot *before = restore->before;
+	struct iommucfg_network *before = restore->before;
 	const struct ic_net_message *m;
 	struct ic_net_link *link;
 	size_t i;
@@ -349,7 +349,7 @@ static void restore_routes(struct restore *restore, bool gateways)
  * Does what can be done now, by a comparison of @before with @now that was made before.
  * @patient: leaves alone what udev has not seen. Returns how much was done, or a negative errno.
  */
-int ic_net_restore(struct ic_net_snapshot *before, const struct ic_net *now, bool patient)
+int ic_net_restore(struct iommucfg_network *before, const struct ic_net *now, bool patient)
 {
 	struct restore restore = { .before = before, .now = now, .patient = patient };
 	struct ic_net_message *m;

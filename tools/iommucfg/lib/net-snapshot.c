@@ -182,7 +182,7 @@ struct ic_net_link *ic_net_link(const struct ic_net *net, int index)
 
 /* A snapshot -------------------------------------------------------------------- */
 
-static int add_devices(struct ic_net_snapshot *s, const struct iommucfg_group *group)
+static int add_devices(struct iommucfg_network *s, const struct iommucfg_group *group)
 {
 	struct ic_net_device *device;
 	size_t i;
@@ -204,7 +204,7 @@ static int add_devices(struct ic_net_snapshot *s, const struct iommucfg_group *g
 }
 
 /* Of the devices of the snapshot the one that an interface goes away with, or -1. */
-static int device_of(const struct ic_net_snapshot *s, struct iommucfg_topology *topology,
+static int device_of(const struct iommucfg_network *s, struct iommucfg_topology *topology,
 		     const struct ic_net_link *link, int *found)
 {
 	struct ic_devices above = { 0 };
@@ -235,7 +235,7 @@ static bool is_above(const struct ic_net *net, const bool *kept, const struct ic
 }
 
 /* Marks the interfaces of the devices, and all that are stacked on them. */
-static int choose(struct ic_net_snapshot *s, struct iommucfg_topology *topology, bool *kept)
+static int choose(struct iommucfg_network *s, struct iommucfg_topology *topology, bool *kept)
 {
 	struct ic_net *net = &s->net;
 	bool more = true;
@@ -312,7 +312,7 @@ static void keep_links(struct ic_net *net, const bool *kept)
 }
 
 /* Who brings it back, and does the default route or this session go over it? */
-static int ask_about(struct ic_net_snapshot *s, struct iommucfg_topology *topology)
+static int ask_about(struct iommucfg_network *s, struct iommucfg_topology *topology)
 {
 	struct ic_netinfo *info = ic_netinfo_read(topology);
 	struct ic_managers *managers = ic_managers_open(s->ctx);
@@ -334,9 +334,9 @@ static int ask_about(struct ic_net_snapshot *s, struct iommucfg_topology *topolo
 /* NULL in *@out where no interface is concerned. */
 int ic_net_snapshot_take(struct iommucfg_topology *topology,
 			 struct iommucfg_group *const *groups, size_t count,
-			 struct ic_net_snapshot **out)
+			 struct iommucfg_network **out)
 {
-	struct ic_net_snapshot *s = calloc(1, sizeof(*s));
+	struct iommucfg_network *s = calloc(1, sizeof(*s));
 	bool *kept = NULL;
 	size_t i;
 	int ret = 0;
@@ -344,6 +344,7 @@ int ic_net_snapshot_take(struct iommucfg_topology *topology,
 	*out = NULL;
 	if (!s)
 		return -ENOMEM;
+	s->refs = 1;
 	s->ctx = iommucfg_ref(topology->ctx);
 	clock_gettime(CLOCK_BOOTTIME, &s->taken);
 	for (i = 0; i < count && !ret; i++)
@@ -364,17 +365,23 @@ int ic_net_snapshot_take(struct iommucfg_topology *topology,
 	}
 	free(kept);
 	if (ret || !s->num_devices)
-		ic_net_snapshot_free(s);
+		iommucfg_network_unref(s);
 	else
 		*out = s;
 	return ret;
 }
 
-void ic_net_snapshot_free(struct ic_net_snapshot *s)
+struct iommucfg_network *iommucfg_network_ref(struct iommucfg_network *s)
+{
+	s->refs++;
+	return s;
+}
+
+void iommucfg_network_unref(struct iommucfg_network *s)
 {
 	size_t i;
 
-	if (!s)
+	if (!s || --s->refs)
 		return;
 	for (i = 0; i < s->num_devices; i++) {
 		free(s->devices[i].name);

@@ -72,7 +72,9 @@ struct ic_net_device {
 	long group;
 };
 
-struct ic_net_snapshot {
+/* A snapshot. */
+struct iommucfg_network {
+	unsigned int refs;
 	struct iommucfg *ctx;
 	struct ic_net net;
 	struct ic_net_device *devices;
@@ -86,8 +88,7 @@ void ic_net_clear(struct ic_net *net);
 struct ic_net_link *ic_net_link(const struct ic_net *net, int index);
 int ic_net_snapshot_take(struct iommucfg_topology *topology,
 			 struct iommucfg_group *const *groups, size_t count,
-			 struct ic_net_snapshot **out);
-void ic_net_snapshot_free(struct ic_net_snapshot *snapshot);
+			 struct iommucfg_network **out);
 
 /* net-message.c: of the kernel's messages */
 struct nlmsghdr *ic_net_copy(const struct nlmsghdr *nlh, size_t header, const uint16_t *wanted,
@@ -113,22 +114,43 @@ void ic_net_address_text(const struct nlmsghdr *nlh, char *buf, size_t size);
 void ic_net_route_text(const struct nlmsghdr *nlh, char *buf, size_t size);
 
 /* net-find.c */
-void ic_net_find(struct ic_net_snapshot *before, const struct ic_net *now);
-int ic_net_now(const struct ic_net_snapshot *before, int index);
+void ic_net_find(struct iommucfg_network *before, const struct ic_net *now);
+int ic_net_now(const struct iommucfg_network *before, int index);
 
 /* net-compare.c */
-size_t ic_net_compare(struct ic_net_snapshot *before, const struct ic_net *now);
-bool ic_net_is_missing(const struct ic_net_snapshot *before, const struct ic_net *now,
+size_t ic_net_compare(struct iommucfg_network *before, const struct ic_net *now);
+bool ic_net_is_missing(const struct iommucfg_network *before, const struct ic_net *now,
 		       const struct ic_net_link *link);
-int ic_net_missing_text(const struct ic_net_snapshot *before, const struct ic_net *now,
+int ic_net_missing_text(const struct iommucfg_network *before, const struct ic_net *now,
 			const struct ic_net_link *link, char **text);
 
 /* net-tell.c */
-void ic_net_tell(const struct ic_net_snapshot *before, const struct ic_net *now, bool refuse,
+void ic_net_tell(const struct iommucfg_network *before, const struct ic_net *now, bool refuse,
 		 struct iommucfg_problems *problems);
 
 /* net-restore.c */
-int ic_net_restore(struct ic_net_snapshot *before, const struct ic_net *now, bool patient);
+int ic_net_restore(struct iommucfg_network *before, const struct ic_net *now, bool patient);
+
+/* net-settle.c */
+enum ic_net_outcome {
+	IC_NET_SAME,
+	IC_NET_DIFFERS,
+	IC_NET_VITAL,		/* so that the change cannot stay */
+	IC_NET_AGAIN,		/* wait a moment and ask again */
+};
+
+/* For how many seconds what is missing is waited for: what nothing manages, and the rest. */
+struct ic_net_limits {
+	long own, manager;
+};
+
+#define IC_NET_SECONDS		10
+#define IC_NET_MANAGER_SECONDS	60
+
+enum ic_net_outcome ic_net_settle(struct iommucfg_network *network, long elapsed,
+				  const struct ic_net_limits *limits, bool refuse,
+				  struct iommucfg_problems *problems);
+void ic_net_put_back(struct iommucfg_network *network);
 
 /* net-manager.c */
 struct ic_managers;
@@ -138,8 +160,8 @@ void ic_managers_close(struct ic_managers *managers);
 const char *ic_manager_name(enum ic_manager manager);
 
 /* net-json.c */
-struct json_object *ic_net_snapshot_to_json(const struct ic_net_snapshot *snapshot);
+struct json_object *ic_net_snapshot_to_json(const struct iommucfg_network *snapshot);
 int ic_net_snapshot_from_json(struct iommucfg *ctx, struct json_object *o,
-			      struct ic_net_snapshot **out);
+			      struct iommucfg_network **out);
 
 #endif

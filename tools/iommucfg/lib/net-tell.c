@@ -5,7 +5,7 @@
 
 #include "net-snapshot.h"
 
-static struct ic_where where_of(const struct ic_net_snapshot *before,
+static struct ic_where where_of(const struct iommucfg_network *before,
 				const struct ic_net_link *link)
 {
 	struct ic_where where = IC_NOWHERE;
@@ -36,7 +36,7 @@ static void cure(struct iommucfg_problems *problems, const struct ic_net_link *l
 	}
 }
 
-static void tell_missing(const struct ic_net_snapshot *before, const struct ic_net *now,
+static void tell_missing(const struct iommucfg_network *before, const struct ic_net *now,
 			 const struct ic_net_link *link, bool refuse,
 			 struct iommucfg_problems *problems)
 {
@@ -66,7 +66,7 @@ static void tell_missing(const struct ic_net_snapshot *before, const struct ic_n
 	free(text);
 }
 
-static void tell_name(const struct ic_net_snapshot *before, const struct ic_net *now,
+static void tell_name(const struct iommucfg_network *before, const struct ic_net *now,
 		      const struct ic_net_link *link, struct iommucfg_problems *problems)
 {
 	const struct ic_net_link *is = link->now ? ic_net_link(now, link->now) : NULL;
@@ -86,7 +86,7 @@ static void tell_name(const struct ic_net_snapshot *before, const struct ic_net 
 }
 
 /* A bridge or bond that had members of the snapshot, and has not got them all. */
-static void tell_members(const struct ic_net_snapshot *before, const struct ic_net *now,
+static void tell_members(const struct iommucfg_network *before, const struct ic_net *now,
 			 const struct ic_net_link *master, struct iommucfg_problems *problems)
 {
 	const struct ic_net_link *link, *is;
@@ -111,7 +111,7 @@ static void tell_members(const struct ic_net_snapshot *before, const struct ic_n
 }
 
 /* An interface of a changed device that was not here before. */
-static void tell_newcomer(const struct ic_net_snapshot *before, const struct ic_net_link *link,
+static void tell_newcomer(const struct iommucfg_network *before, const struct ic_net_link *link,
 			  struct iommucfg_problems *problems)
 {
 	const struct ic_net_device *device;
@@ -141,7 +141,7 @@ static void tell_newcomer(const struct ic_net_snapshot *before, const struct ic_
  * Tells of all that differs, by a comparison that was made before. @refuse: what is missing on
  * an interface with the default route or the ssh session is why the change goes back.
  */
-void ic_net_tell(const struct ic_net_snapshot *before, const struct ic_net *now, bool refuse,
+void ic_net_tell(const struct iommucfg_network *before, const struct ic_net *now, bool refuse,
 		 struct iommucfg_problems *problems)
 {
 	size_t i;

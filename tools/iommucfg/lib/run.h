@@ -11,7 +11,7 @@
 #include "internal.h"
 #include "txn.h"
 
-struct ic_net_snapshot;
+struct iommucfg_network;
 
 /* What is done now, in steps that do not wait. */
 enum ic_phase {
@@ -72,7 +72,7 @@ struct iommucfg_run {
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct ic_watch *watch;		/* of IOMMU faults, or NULL */
-	struct ic_net_snapshot *network;	/* before the commit, or NULL */
+	struct iommucfg_network *network;	/* before the commit, or NULL */
 	int gone_back;			/* what the change came to before IC_PHASE_RESTORE */
 	bool differs;			/* it went back, but not all of the network is as before */
 	struct timespec since;		/* when the phase began */

@@ -111,10 +111,10 @@ static void begin(void)
 }
 
 /* Of group 5. */
-static struct ic_net_snapshot *take(void)
+static struct iommucfg_network *take(void)
 {
 	struct iommucfg_group *group = iommucfg_topology_find_group(topology, 5);
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 
 	assert_non_null(group);
 	assert_int_equal(ic_net_snapshot_take(topology, &group, 1, &s), 0);
@@ -123,7 +123,7 @@ static struct ic_net_snapshot *take(void)
 }
 
 /* Passes until nothing more can be done; on how many interfaces something is missing then. */
-static size_t put_back(struct ic_net_snapshot *s, bool restores, struct iommucfg_problems *problems)
+static size_t put_back(struct iommucfg_network *s, bool restores, struct iommucfg_problems *problems)
 {
 	struct ic_net now;
 	int tries = 50;
@@ -153,7 +153,7 @@ static size_t put_back(struct ic_net_snapshot *s, bool restores, struct iommucfg
 
 static void test_addresses(void **state)
 {
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 	char *before, *after;
 
 	(void)state;
@@ -178,12 +178,12 @@ static void test_addresses(void **state)
 	assert_int_equal(sh("ip addr show dev e5 | grep -A1 10.3.0.1 | grep -qE 'valid_lft (8[0-9][0-9]|900)sec'"), 0);
 	free(before);
 	free(after);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 static void test_routes(void **state)
 {
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 	char *before, *after;
 
 	(void)state;
@@ -214,13 +214,13 @@ static void test_routes(void **state)
 	assert_string_equal(before, after);
 	free(before);
 	free(after);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 /* What is by itself there again, or not to be. */
 static void test_does_not_count(void **state)
 {
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 
 	(void)state;
 	begin();
@@ -233,12 +233,12 @@ static void test_does_not_count(void **state)
 	sleep(2);
 	/* Its time was over in any case. */
 	assert_int_equal(put_back(s, false, NULL), 0);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 static void test_stacked(void **state)
 {
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 	bool has_vlan;
 
 	(void)state;
@@ -259,12 +259,12 @@ static void test_stacked(void **state)
 			    "ip route show table 100 | grep -q 'dev mv0' && ip addr show dev mv0 | grep -q 10.8.0.1"), 0);
 	if (has_vlan)
 		assert_int_equal(sh("ip -d link show dev e1.5 | grep -q 'id 5' && ip addr show dev e1.5 | grep -q 10.5.0.1"), 0);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 static void test_bond(void **state)
 {
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 
 	(void)state;
 	begin();
@@ -278,7 +278,7 @@ static void test_bond(void **state)
 	sh("release e0; probe e3 1 0; ip link set e3 up");
 	assert_int_equal(put_back(s, true, NULL), 0);
 	assert_int_equal(sh("ip link show dev e3 | grep -q 'master bond0'"), 0);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 static bool has_problem(struct iommucfg_problems *problems, const char *code, const char *text)
@@ -296,7 +296,7 @@ static bool has_problem(struct iommucfg_problems *problems, const char *code, co
 static void test_swapped(void **state)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 	char *text;
 
 	(void)state;
@@ -312,13 +312,13 @@ static void test_swapped(void **state)
 	assert_false(has_problem(problems, "address-missing", ""));
 	free(text);
 	iommucfg_problems_unref(problems);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 static void test_told(void **state)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 
 	(void)state;
 	begin();
@@ -338,14 +338,14 @@ static void test_told(void **state)
 	assert_false(iommucfg_problems_at_least(problems, IOMMUCFG_REFUSED));
 	assert_string_equal(iommucfg_problem_fix(iommucfg_problems_get(problems, 0)), "networkctl reconfigure e0");
 	iommucfg_problems_unref(problems);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 /* With the default route it is a reason to go back. */
 static void test_vital(void **state)
 {
 	struct iommucfg_problems *problems = iommucfg_problems_new();
-	struct ic_net_snapshot *s;
+	struct iommucfg_network *s;
 	struct ic_net now;
 	size_t i;
 
@@ -366,7 +366,7 @@ static void test_vital(void **state)
 				 s->net.links[i].vital ? IOMMUCFG_REFUSED : IOMMUCFG_WARNING);
 	ic_net_clear(&now);
 	iommucfg_problems_unref(problems);
-	ic_net_snapshot_free(s);
+	iommucfg_network_unref(s);
 }
 
 int main(void)

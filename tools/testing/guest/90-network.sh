@@ -118,6 +118,11 @@ check_eq "rolled back by the command that waits" $? 4
 check_match "all is as before, it says" "$(cat /tmp/err.back)" "everything is as before"
 same "after the rollback"
 
+change 0 "set, and left to another command" set "$group" identity "$other" identity \
+	--confirm-timeout 600 --detach --name left
+run 0 "which rolls it back" rollback left
+same "after another command's rollback"
+
 change 4 "not confirmed in time" set "$group" identity "$other" identity --confirm-timeout 6
 check_match "all is as before, that says, too" "$(cat /tmp/err)" "everything is as before"
 same "after the kernel's timer"
