@@ -39,6 +39,7 @@ struct json_object *json_plan(struct cli *cli, const struct iommucfg_plan *plan,
 			       json_problems(plan ? iommucfg_plan_conflicts(plan) : NULL));
 	json_object_object_add(o, "problems", json_worst_first(problems));
 	json_object_object_add(o, "rules", json_rules(plan));
+	json_object_object_add(o, "losses", json_losses(plan));
 	json_object_object_add(o, "transaction", json_text(transaction));
 	json_object_object_add(o, "result", json_text(result));
 	return o;

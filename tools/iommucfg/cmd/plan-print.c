@@ -2,6 +2,7 @@
 /* A plan as a table, and what it means. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -195,6 +196,67 @@ static size_t count_over_limit(const struct iommucfg_plan *plan)
 	return n;
 }
 
+/* Words, in lines that are not longer than the terminal is wide. */
+static void print_wrapped(const char *text, size_t columns)
+{
+	size_t used = 0, length;
+
+	for (; *text; text += length + !!text[length]) {
+		length = strcspn(text, " ");
+		if (used && used + 1 + length > columns) {
+			fputs("\n  ", stdout);
+			used = 2;
+		} else if (used) {
+			putchar(' ');
+			used++;
+		}
+		fwrite(text, 1, length, stdout);
+		used += length;
+	}
+	putchar('\n');
+}
+
+/* "eth0 loses 10.0.0.1/24, the route default for a moment; nothing manages it: …" */
+static void print_loss(const struct iommucfg_loss *loss)
+{
+	const char *manager = iommucfg_loss_manager(loss), *sep = " ", *word;
+	char *text = NULL;
+	size_t i, length;
+	FILE *f;
+
+	f = open_memstream(&text, &length);
+	if (!f)
+		return;
+	fprintf(f, "%s loses", iommucfg_loss_interface(loss));
+	for (i = 0; (word = iommucfg_loss_address(loss, i)); i++, sep = ", ")
+		fprintf(f, "%s%s", sep, word);
+	for (i = 0; (word = iommucfg_loss_route(loss, i)); i++, sep = ", ")
+		fprintf(f, "%sthe route %s", sep, word);
+	if (iommucfg_loss_master(loss))
+		fprintf(f, "%sits place in %s", sep, iommucfg_loss_master(loss));
+	fputs(" for a moment; ", f);
+	if (!manager)
+		fputs("nothing manages it: the change puts that back", f);
+	else if (!strcmp(manager, "unknown"))
+		fputs("what manages it cannot be asked", f);
+	else
+		fprintf(f, "%s brings that back", manager);
+	if (!fclose(f))
+		print_wrapped(text, terminal_width(STDOUT_FILENO));
+	free(text);
+}
+
+static void print_losses(const struct iommucfg_plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < iommucfg_plan_num_losses(plan); i++) {
+		if (!i)
+			puts("");
+		print_loss(iommucfg_plan_loss(plan, i));
+	}
+}
+
 static void print_summary(const struct iommucfg_plan *plan)
 {
 	size_t i, n = iommucfg_plan_num_changes(plan), count[NUM_METHODS] = { 0 };
@@ -248,6 +310,7 @@ int plan_print(struct cli *cli, const struct iommucfg_plan *plan)
 	if (!cli->raw && !cli->noheadings) {
 		print_meaning(plan);
 		print_methods(plan);
+		print_losses(plan);
 		print_summary(plan);
 	}
 	return ret;

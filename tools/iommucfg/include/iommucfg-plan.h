@@ -237,6 +237,42 @@ const struct iommucfg_rule *iommucfg_change_rule(const struct iommucfg_change *c
 const char *iommucfg_change_origin(const struct iommucfg_change *change, const char **file,
 				   int *line);
 
+/* What an interface loses while its device has no driver. */
+struct iommucfg_loss;
+
+/**
+ * iommucfg_plan_num_losses() - interfaces that lose something by the plan's changes
+ *
+ * Found at the first call, which belongs before the commit.
+ */
+size_t iommucfg_plan_num_losses(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_loss() - one of them */
+const struct iommucfg_loss *iommucfg_plan_loss(const struct iommucfg_plan *plan, size_t index);
+
+/** iommucfg_loss_device() - the device that the interface is of, or is stacked on */
+const struct iommucfg_device *iommucfg_loss_device(const struct iommucfg_loss *loss);
+
+/** iommucfg_loss_interface() - its name */
+const char *iommucfg_loss_interface(const struct iommucfg_loss *loss);
+
+/** iommucfg_loss_address() - one of its addresses, "10.0.0.1/24"; NULL after the last one */
+const char *iommucfg_loss_address(const struct iommucfg_loss *loss, size_t index);
+
+/** iommucfg_loss_route() - where one of its routes leads to; NULL after the last one */
+const char *iommucfg_loss_route(const struct iommucfg_loss *loss, size_t index);
+
+/** iommucfg_loss_master() - the bridge or bond that it leaves, or NULL */
+const char *iommucfg_loss_master(const struct iommucfg_loss *loss);
+
+/**
+ * iommucfg_loss_manager() - what brings all that back
+ *
+ * Return: "NetworkManager", "systemd-networkd", "ifupdown"; "unknown" where they cannot
+ * be asked, as in a saved tree; NULL for none, then a change puts it back itself.
+ */
+const char *iommucfg_loss_manager(const struct iommucfg_loss *loss);
+
 #ifdef __cplusplus
 }
 #endif

@@ -239,6 +239,7 @@ struct iommucfg_plan {
 	bool no_way_back;	/* so there is no confirm timeout by default */
 	bool no_disruption;	/* the kernel's module knows no limit of disruption */
 	struct iommucfg_problems *conflicts, *problems;
+	struct ic_losses *losses;	/* found when they are first asked for */
 	char *def_file;
 };
 

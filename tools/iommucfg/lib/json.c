@@ -300,3 +300,40 @@ struct json_object *json_change(const struct iommucfg_plan *plan,
 	json_object_object_add(o, "devices", devices);
 	return o;
 }
+
+static struct json_object *json_texts(const char *(*text)(const struct iommucfg_loss *loss,
+							  size_t index),
+				      const struct iommucfg_loss *loss)
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; text(loss, i); i++)
+		json_object_array_add(array, json_text(text(loss, i)));
+	return array;
+}
+
+/* What interfaces lose by the plan; @plan may be NULL. */
+struct json_object *json_losses(const struct iommucfg_plan *plan)
+{
+	struct json_object *array = json_object_new_array(), *o;
+	const struct iommucfg_device *device;
+	const struct iommucfg_loss *loss;
+	size_t i;
+
+	for (i = 0; plan && i < iommucfg_plan_num_losses(plan); i++) {
+		loss = iommucfg_plan_loss(plan, i);
+		device = iommucfg_loss_device(loss);
+		o = json_object_new_object();
+		json_object_object_add(o, "interface", json_text(iommucfg_loss_interface(loss)));
+		json_object_object_add(o, "group", json_number(iommucfg_group_number(
+				       iommucfg_device_group(device))));
+		json_object_object_add(o, "device", json_text(iommucfg_device_name(device)));
+		json_object_object_add(o, "addresses", json_texts(iommucfg_loss_address, loss));
+		json_object_object_add(o, "routes", json_texts(iommucfg_loss_route, loss));
+		json_object_object_add(o, "master", json_text(iommucfg_loss_master(loss)));
+		json_object_object_add(o, "manager", json_text(iommucfg_loss_manager(loss)));
+		json_object_array_add(array, o);
+	}
+	return array;
+}

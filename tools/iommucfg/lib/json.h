@@ -19,6 +19,7 @@ struct json_object *json_report(const struct iommucfg_problems *report);
 struct json_object *json_creator(const struct iommucfg_txn *txn, long *age);
 void json_add_txn(struct json_object *o, struct iommucfg_txn *txn);
 struct json_object *json_rules(const struct iommucfg_plan *plan);
+struct json_object *json_losses(const struct iommucfg_plan *plan);
 struct json_object *json_change(const struct iommucfg_plan *plan,
 				const struct iommucfg_change *change);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "internal.h"
+#include "plan-losses.h"
 
 int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change)
 {
@@ -171,7 +172,8 @@ static struct iommucfg_plan *plan_new(struct iommucfg_topology *topology,
 		plan->options = *options;
 	plan->conflicts = iommucfg_problems_new();
 	plan->problems = iommucfg_problems_new();
-	if (!plan->conflicts || !plan->problems) {
+	plan->losses = ic_losses_new();
+	if (!plan->conflicts || !plan->problems || !plan->losses) {
 		iommucfg_plan_unref(plan);
 		return NULL;
 	}
@@ -199,6 +201,7 @@ void iommucfg_plan_unref(struct iommucfg_plan *plan)
 	free(plan->counts);
 	iommucfg_problems_unref(plan->conflicts);
 	iommucfg_problems_unref(plan->problems);
+	ic_losses_free(plan->losses);
 	iommucfg_policy_unref(plan->policy);
 	iommucfg_topology_unref(plan->topology);
 	free(plan);

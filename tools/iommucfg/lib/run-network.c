@@ -33,6 +33,8 @@ void ic_run_network_take(struct iommucfg_run *run)
 	int ret = -ENOMEM;
 
 	ic_run_network_free(run);
+	/* The end of the run may tell of them. */
+	iommucfg_plan_num_losses(run->plan);
 	groups = calloc(changes->n + 1, sizeof(*groups));
 	for (i = 0; groups && i < changes->n; i++)
 		groups[i] = changes->v[i]->group->number;

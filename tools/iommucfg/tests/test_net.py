@@ -217,5 +217,37 @@ def many():
         assert m.never() == [2]
 
 
+@test
+def losses():
+    """What goes off interfaces; of a saved tree it is not known what brings it back."""
+    with Machine() as m:
+        m.virtual("eno2.5")
+        m.uppers("eno2", "eno2.5")
+        m.tree.write("sys/devices/virtual/net/eno2.5/uevent", "DEVTYPE=vlan\nINTERFACE=eno2.5\n")
+        m.virtual("bond0")
+        m.tree.write("sys/devices/virtual/net/bond0/uevent", "DEVTYPE=bond\nINTERFACE=bond0\n")
+        m.uppers("eno3", "bond0")
+        os.symlink("../../../../../virtual/net/bond0", f"{m.top}/sys/devices/{m.port(3)}/net/eno3/master")
+        m.route("eno1", "0.0.0.0", 0, "10.0.1.2")
+        m.route("bond0", "10.9.0.0", 16, "10.0.3.2")
+        m.tree.write("proc/net/if_inet6", "".join(
+            f"{address} 02 40 00 80 {name:>8}\n" for address, name in (
+                ("fd000000000000000000000000000005", "eno2.5"),
+                ("fe800000000000000000000000000005", "eno2"))))
+        m.write()
+        p = m.policy('rules = ( { name = "n"; match = { class = "network"; }; type = "identity"; } );')
+        found = {x["interface"]: x for x in m.json("plan", p)["losses"]}
+        assert found["eno1"] == {
+            "interface": "eno1", "group": 1, "device": "0000:01:00.0", "addresses": [],
+            "routes": ["10.0.1.0/24", "default"], "master": None, "manager": "unknown"}, found
+        assert found["eno2.5"]["addresses"] == ["fd00::5/64"] and found["eno2.5"]["group"] == 2
+        assert found["eno3"]["master"] == "bond0" and "bond0" not in found, found
+        text = " ".join(m.run("plan", p).out.split())
+        assert "eno1 loses the route 10.0.1.0/24, the route default for a moment" in text, text
+        assert "its place in bond0 for a moment; what manages it cannot be asked" in text, text
+        # In place nothing goes.
+        assert not m.json("set", "1", "DMA-FQ", "-n", "--allow-in-use", "net")["losses"]
+
+
 if __name__ == "__main__":
     sys.exit(main("net"))
