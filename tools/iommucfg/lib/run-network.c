@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The network before and after a change: looked at before the commit, compared and put
+ * The network, and mounts, before and after a change: looked at before the commit, compared and put
  * back after it, and after the change went back.
  */
 #include <errno.h>
@@ -39,6 +39,8 @@ void ic_run_network_take(struct iommucfg_run *run)
 	for (i = 0; groups && i < changes->n; i++)
 		groups[i] = changes->v[i]->group->number;
 	if (groups)
+		ret = ic_run_mounts_take(run);
+	if (groups && !ret)
 		ret = iommucfg_network_new(run->ctx, groups, changes->n, &run->network);
 	free(groups);
 	if (!ret)
@@ -60,24 +62,25 @@ static enum ic_net_outcome look(struct iommucfg_run *run, bool refuse)
 {
 	struct ic_net_limits limits = { ic_run_settle_seconds(run), manager_seconds(run) };
 	bool cancelled = ic_run_cancelled(run);
-	enum ic_net_outcome outcome;
+	enum ic_net_outcome outcome = IC_NET_SAME;
 
 	/* Who does not want to wait gets the answer of now. */
 	if (cancelled)
 		limits = (struct ic_net_limits){ 0 };
-	outcome = ic_net_settle(run->network, ic_run_elapsed(run), &limits, refuse,
-				run->problems);
+	if (run->network)
+		outcome = ic_net_settle(run->network, ic_run_elapsed(run), &limits, refuse,
+					run->problems);
 	if (cancelled && outcome != IC_NET_SAME)
 		ic_run_forget_cancel(run);
 	if (outcome != IC_NET_AGAIN)
-		run->differs = outcome != IC_NET_SAME;
+		run->differs = ic_run_mounts_missing(run) || outcome != IC_NET_SAME;
 	return outcome;
 }
 
 /* Part of IC_PHASE_SETTLE, once the devices are back: DONE, AGAIN, or begins a rollback. */
 int ic_run_network_settle(struct iommucfg_run *run)
 {
-	switch (run->network ? look(run, true) : IC_NET_SAME) {
+	switch (look(run, true)) {
 	case IC_NET_AGAIN:
 		return IOMMUCFG_RUN_AGAIN;
 	case IC_NET_VITAL:
@@ -91,7 +94,7 @@ int ic_run_network_settle(struct iommucfg_run *run)
 int ic_run_network_restore(struct iommucfg_run *run, int code)
 {
 	run->differs = false;
-	if (!run->network)
+	if (!run->network && !run->mounts.n)
 		return code;
 	ic_run_forget_cancel(run);
 	run->gone_back = code;
@@ -109,4 +112,5 @@ void ic_run_network_free(struct iommucfg_run *run)
 {
 	iommucfg_network_unref(run->network);
 	run->network = NULL;
+	ic_run_mounts_free(run);
 }

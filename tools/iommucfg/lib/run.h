@@ -72,6 +72,7 @@ struct iommucfg_run {
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct ic_watch *watch;		/* of IOMMU faults, or NULL */
+	struct ic_names mounts;		/* before the commit, that are to stay */
 	struct iommucfg_network *network;	/* before the commit, or NULL */
 	int gone_back;			/* what the change came to before IC_PHASE_RESTORE */
 	bool differs;			/* it went back, but not all of the network is as before */
@@ -180,6 +181,11 @@ void ic_run_unwatch(struct iommucfg_run *run);
 int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);
 int ic_run_keep(struct iommucfg_run *run);
+
+/* run-mounts.c */
+int ic_run_mounts_take(struct iommucfg_run *run);
+bool ic_run_mounts_missing(struct iommucfg_run *run);
+void ic_run_mounts_free(struct iommucfg_run *run);
 
 /* run-network.c */
 long ic_run_settle_seconds(const struct iommucfg_run *run);

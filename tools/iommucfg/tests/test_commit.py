@@ -300,6 +300,28 @@ def no_timeout_without_a_way_back():
 
 
 @test
+def a_mount_that_goes():
+    """In place nothing may be unmounted: what is so all the same is told."""
+    for stays in True, False:
+        with Machine() as h:
+            assert os.system(h.mount(0)) == 0
+            h.control("hold")
+            p = h.start("set", "30", "DMA-FQ", "--json")
+            h.wait_state("committing")
+            if not stays:
+                path = f"{h.root}/proc/self/mountinfo"
+                with open(path) as f:
+                    lines = [line for line in f if "/srv/0 " not in line]
+                with open(path, "w") as f:
+                    f.writelines(lines)
+            h.release()
+            out = p.communicate(timeout=120)[0]
+            assert p.returncode == 0, out
+            found = [x["message"] for x in json.loads(out)["problems"] if x["code"] == "mount-missing"]
+            assert (not found) if stays else "/srv/0" in found[0], out
+
+
+@test
 def what_hangs_is_told():
     with Host(True) as h:
         with open(f"{h.root}/sys/class/net/ib0/flags", "w") as f:
