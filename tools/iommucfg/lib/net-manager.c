@@ -26,6 +26,7 @@ struct ic_managers {
 	struct iommucfg *ctx;
 	sd_bus *bus;
 	bool has_nm, has_networkd;	/* is there a process with that name on the bus? */
+	bool nm_mute, networkd_mute;	/* it did not answer, and is not asked again */
 };
 
 static bool exists(const struct ic_managers *m, const char *path)
@@ -194,16 +195,21 @@ void ic_managers_close(struct ic_managers *m)
 
 enum ic_manager ic_managers_ask(struct ic_managers *m, const char *name, int index)
 {
-	int nm, networkd, ifupdown;
+	int nm = 0, networkd = 0, ifupdown;
 
 	/* A saved tree has none that could be asked. */
 	if (*m->ctx->root)
 		return IC_MANAGER_UNKNOWN;
-	nm = ask_daemon(m, m->has_nm, "run/NetworkManager", m->has_nm ? ask_nm(m, name) : 0);
+	if (m->has_nm)
+		nm = m->nm_mute ? -ETIMEDOUT : ask_nm(m, name);
+	m->nm_mute |= nm == -ETIMEDOUT;
+	nm = ask_daemon(m, m->has_nm, "run/NetworkManager", nm);
 	if (nm > 0)
 		return IC_MANAGER_NETWORKMANAGER;
-	networkd = ask_daemon(m, m->has_networkd, "run/systemd/netif/state",
-			      m->has_networkd ? ask_networkd(m, index) : 0);
+	if (m->has_networkd)
+		networkd = m->networkd_mute ? -ETIMEDOUT : ask_networkd(m, index);
+	m->networkd_mute |= networkd == -ETIMEDOUT;
+	networkd = ask_daemon(m, m->has_networkd, "run/systemd/netif/state", networkd);
 	if (networkd > 0)
 		return IC_MANAGER_NETWORKD;
 	ifupdown = ask_ifupdown(name);

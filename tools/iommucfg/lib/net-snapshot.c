@@ -331,7 +331,7 @@ static int ask_about(struct iommucfg_network *s, struct iommucfg_topology *topol
 	return info && managers ? 0 : -ENOMEM;
 }
 
-/* NULL in *@out where no interface is concerned. */
+/* NULL in *@out where no driver is unbound. */
 int ic_net_snapshot_take(struct iommucfg_topology *topology,
 			 struct iommucfg_group *const *groups, size_t count,
 			 struct iommucfg_network **out)

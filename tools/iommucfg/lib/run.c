@@ -639,14 +639,16 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 			code = ic_run_interrupted(run);
 		else if (iommucfg_witness_new(run->plan, &run->witness))
 			code = ic_run_refused(run, "the devices cannot be looked at", -ENOMEM);
-		else if (ic_run_look_again(run))
+		else
+			ic_run_network_take(run);
+		/* The last look: managers of the network may take some seconds to answer. */
+		if (code == IOMMUCFG_RUN_AGAIN && ic_run_look_again(run))
 			code = IOMMUCFG_RUN_REFUSED;
 		if (code == IOMMUCFG_RUN_AGAIN) {
 			/* Whatever becomes of this process, it is known what was begun. */
 			run->begun_fd = record_plan_begin(&by, run->plan, run->transaction,
 							  &run->begun);
 			ic_run_faults_begin(run);
-			ic_run_network_take(run);
 			code = ic_run_commit_start(run);
 		}
 	}

@@ -256,11 +256,19 @@ static void test_one(void **state)
 
 static void test_mute(void **state)
 {
+	struct ic_managers *m;
+
 	(void)state;
 	if (!daemon_pid)
 		skip();
 	start_services(true, true);
-	expect("mute", 7, IC_MANAGER_UNKNOWN);
+	m = ic_managers_open(ctx);
+	assert_non_null(m);
+	assert_int_equal(ic_managers_ask(m, "mute", 7), IC_MANAGER_UNKNOWN);
+	/* It is not waited for once more. */
+	assert_int_equal(ic_managers_ask(m, "nm1", 7), IC_MANAGER_UNKNOWN);
+	assert_int_equal(ic_managers_ask(m, "nm1", 5), IC_MANAGER_NETWORKD);
+	ic_managers_close(m);
 }
 
 /* As in an initramfs: what runs there has files in /run. */

@@ -122,6 +122,24 @@ static struct iommucfg_network *take(void)
 	return s;
 }
 
+/* What it is after it was written and read. */
+static struct iommucfg_network *reread(struct iommucfg_network *s)
+{
+	struct json_object *o = ic_net_snapshot_to_json(s), *again;
+	struct iommucfg_network *copy;
+	const char *text = json_object_to_json_string(o);
+
+	again = json_tokener_parse(text);
+	assert_int_equal(ic_net_snapshot_from_json(ctx, again, &copy), 0);
+	json_object_put(again);
+	again = ic_net_snapshot_to_json(copy);
+	assert_string_equal(json_object_to_json_string(again), text);
+	json_object_put(again);
+	json_object_put(o);
+	iommucfg_network_unref(s);
+	return copy;
+}
+
 /* Passes until nothing more can be done; on how many interfaces something is missing then. */
 static size_t put_back(struct iommucfg_network *s, bool restores, struct iommucfg_problems *problems)
 {
@@ -166,7 +184,7 @@ static void test_addresses(void **state)
 			    "ip addr add fd00::1/64 dev e0 nodad; ip addr add fd01::1/64 dev e0 valid_lft 900 preferred_lft 600\n"), 0);
 	before = text_from(SHOW("e0"));
 	assert_non_null(strstr(before, "10.3.0.1"));
-	s = take();
+	s = reread(take());
 	assert_int_equal(s->net.addresses.n, 7);
 	assert_int_equal(put_back(s, false, NULL), 0);
 	sh("release e0; probe e5 1 0");
@@ -201,7 +219,7 @@ static void test_routes(void **state)
 			    "ip route add 10.60.0.0/16 via 10.0.0.254 proto bird; ip route add 10.61.0.0/16 via 10.0.0.254 proto ra\n"
 			    "ip route add 10.62.0.0/16 via 10.0.0.254 proto redirect; ip -6 route add fd00:61::/64 via fd00:0::fe proto ra\n"
 			    "ip route add 10.63.0.0/16 via 10.0.1.254\n"), 0);
-	s = take();
+	s = reread(take());
 	assert_int_equal(s->net.routes.n, 10);
 	sh("ip route del 10.60.0.0/16; ip route del 10.61.0.0/16; ip route del 10.62.0.0/16; ip -6 route del fd00:61::/64");
 	assert_int_equal(put_back(s, false, NULL), 0);
@@ -250,7 +268,7 @@ static void test_stacked(void **state)
 	has_vlan = !sh("ip link add link e1 name e1.5 type vlan id 5 && ip link set e1.5 mtu 1300 up && ip addr add 10.5.0.1/24 dev e1.5");
 	if (!has_vlan)
 		print_message("# no VLANs here\n");
-	s = take();
+	s = reread(take());
 	assert_int_equal(s->net.num_links, 4 + has_vlan);
 	assert_int_equal(put_back(s, false, NULL), 0);
 	sh("release e0; release e1; probe e0 1 0; probe e1 2 0");
@@ -369,6 +387,31 @@ static void test_vital(void **state)
 	iommucfg_network_unref(s);
 }
 
+/* What is in a file may be anything. */
+static void test_no_snapshot(void **state)
+{
+	static const char *const texts[] = {
+		"{}", "[]", "{\"devices\":[{\"name\":\"a\"}]}", "{\"devices\":[1]}",
+		"{\"devices\":[{\"name\":\"a\",\"path\":\"b\"}],\"links\":[{\"message\":\"00\"}]}",
+		"{\"devices\":[{\"name\":\"a\",\"path\":\"b\"}],\"routes\":[{\"message\":\"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"}]}",
+		"{\"devices\":[{\"name\":\"a\",\"path\":\"b\"}],\"links\":[{\"device\":7,\"message\":\"2000000010000000000000000000000000000000000000000000000000000000\"}]}",
+	};
+	struct iommucfg_network *s;
+	struct json_object *o;
+	struct iommucfg *other;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&other, NULL), 0);
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		o = json_tokener_parse(texts[i]);
+		assert_non_null(o);
+		assert_int_equal(ic_net_snapshot_from_json(other, o, &s), -EINVAL);
+		json_object_put(o);
+	}
+	iommucfg_unref(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_does_not_count), cmocka_unit_test(test_stacked),
 		cmocka_unit_test(test_bond), cmocka_unit_test(test_swapped),
 		cmocka_unit_test(test_told), cmocka_unit_test(test_vital),
+		cmocka_unit_test(test_no_snapshot),
 	};
 
 	return cmocka_run_group_tests_name("network", tests, setup, teardown);
