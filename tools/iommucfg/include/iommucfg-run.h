@@ -100,7 +100,7 @@ int iommucfg_run_set_name(struct iommucfg_run *run, const char *name);
 
 /**
  * iommucfg_run_set_settle() - seconds in which devices, and what a network manager
- * brings back, must be there; 0: nobody waits for it
+ * brings back, must be there; 0 does not wait
  *
  * A negative number, as before the call: 10 for devices, and for network managers 60, or
  * half the confirm timeout where that is less.

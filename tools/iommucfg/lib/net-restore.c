@@ -128,7 +128,7 @@ static void restore_link(struct restore *restore, struct ic_net_link *link)
 	master = ic_net_link(&restore->before->net, link->master);
 	if (is->mtu != link->mtu)
 		set_number(restore, link, IFLA_MTU, link->mtu);
-	/* Where it has another master somebody has put it there. */
+	/* Another master was given to it meanwhile, which it keeps. */
 	if (master && master->now && !is->master) {
 		if (up && wants_down(master)) {
 			set_up(restore, link, false);

@@ -311,7 +311,7 @@ static void keep_links(struct ic_net *net, const bool *kept)
 	net->num_links = n;
 }
 
-/* Who brings it back, and does the default route or this session go over it? */
+/* What brings it back; and do the default route or this ssh session go over it? */
 static int ask_about(struct iommucfg_network *s, struct iommucfg_topology *topology)
 {
 	struct ic_netinfo *info = ic_netinfo_read(topology);

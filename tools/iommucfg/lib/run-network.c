@@ -64,7 +64,7 @@ static enum ic_net_outcome look(struct iommucfg_run *run, bool refuse)
 	bool cancelled = ic_run_cancelled(run);
 	enum ic_net_outcome outcome = IC_NET_SAME;
 
-	/* Who does not want to wait gets the answer of now. */
+	/* A request to stop ends the waiting: the state of now counts. */
 	if (cancelled)
 		limits = (struct ic_net_limits){ 0 };
 	if (run->network)

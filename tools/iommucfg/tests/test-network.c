@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is on interfaces is put back when they come back: in a network namespace of its own,
+ * What is on interfaces is put back when they come back: in a network namespace made for it,
  * where pairs of virtual interfaces are what the devices of a small tree of sysfs have.
  * Needs root, and ip(8).
  */
