@@ -269,7 +269,9 @@ bool ic_net_route_any(const struct nlmsghdr *nlh, ic_net_leg_fn fn, void *data)
 	}
 	hop = mnl_attr_get_payload(legs);
 	left = mnl_attr_get_payload_len(legs);
-	for (; RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	/* RTNH_OK() alone reads behind the last one. */
+	for (; left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
+	     left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		leg = (struct ic_net_leg){ .index = hop->rtnh_ifindex };
 		mnl_attr_for_each_payload((void *)RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop))
 			if (mnl_attr_get_type(attr) == RTA_GATEWAY ||

@@ -287,7 +287,8 @@ static void put_legs(struct restore *restore, struct nlmsghdr *nlh, const struct
 	copy_attr(nlh, legs);
 	leg = mnl_attr_get_payload(copy);
 	left = mnl_attr_get_payload_len(copy);
-	for (; RTNH_OK(leg, left); left -= RTNH_ALIGN(leg->rtnh_len), leg = RTNH_NEXT(leg)) {
+	for (; left >= (int)sizeof(*leg) && RTNH_OK(leg, left);
+	     left -= RTNH_ALIGN(leg->rtnh_len), leg = RTNH_NEXT(leg)) {
 		leg->rtnh_ifindex = ic_net_now(restore->before, leg->rtnh_ifindex);
 		leg->rtnh_flags &= RTNH_F_ONLINK;
 	}

@@ -24,6 +24,14 @@ static long manager_seconds(const struct iommucfg_run *run)
 	return !half || half > IC_NET_MANAGER_SECONDS ? IC_NET_MANAGER_SECONDS : half;
 }
 
+/* How long settle may take. Another root has no network of this machine's. */
+long ic_run_settle_limit(const struct iommucfg_run *run)
+{
+	long own = ic_run_settle_seconds(run), manager = manager_seconds(run);
+
+	return *run->ctx->root || manager < own ? own : manager;
+}
+
 /* Right before the commit. */
 void ic_run_network_take(struct iommucfg_run *run)
 {
@@ -61,10 +69,10 @@ void ic_run_network_put(struct iommucfg_run *run)
 static enum ic_net_outcome look(struct iommucfg_run *run, bool refuse)
 {
 	struct ic_net_limits limits = { ic_run_settle_seconds(run), manager_seconds(run) };
-	bool cancelled = ic_run_cancelled(run);
+	bool cancelled = ic_run_cancelled(run) || (refuse && ic_run_is_late(run));
 	enum ic_net_outcome outcome = IC_NET_SAME;
 
-	/* A request to stop ends the waiting: the state of now counts. */
+	/* A request to stop, or the end of the confirm timeout, ends the waiting. */
 	if (cancelled)
 		limits = (struct ic_net_limits){ 0 };
 	if (run->network)

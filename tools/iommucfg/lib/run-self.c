@@ -32,7 +32,7 @@ static long timeout_of(const struct iommucfg_run *run)
 	}
 	if (!any)
 		return 0;
-	return run->settle + (run->check_command ? run->check_timeout : 0) +
+	return ic_run_settle_limit(run) + (run->check_command ? run->check_timeout : 0) +
 	       HOOK_SECONDS * (long)run->hooks_done + SPARE_SECONDS;
 }
 

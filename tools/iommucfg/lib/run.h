@@ -189,6 +189,7 @@ void ic_run_mounts_free(struct iommucfg_run *run);
 
 /* run-network.c */
 long ic_run_settle_seconds(const struct iommucfg_run *run);
+long ic_run_settle_limit(const struct iommucfg_run *run);
 void ic_run_network_take(struct iommucfg_run *run);
 void ic_run_network_put(struct iommucfg_run *run);
 int ic_run_network_settle(struct iommucfg_run *run);

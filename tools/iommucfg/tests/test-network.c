@@ -33,7 +33,7 @@ static int sh(const char *format, ...)
 		"}\n"
 		"release() { ip link del $1; rm -rf $(readlink -f $T/class/net/$1) $T/class/net/$1; }\n"
 		"exec 2>&1\nT=%s\n";
-	char *command, *script;
+	char *command, *script, *head;
 	va_list args;
 	int ret;
 
@@ -41,9 +41,10 @@ static int sh(const char *format, ...)
 	ret = vasprintf(&command, format, args);
 	va_end(args);
 	assert_true(ret >= 0);
-	assert_true(asprintf(&script, functions, tree_dir) >= 0);
-	assert_true(asprintf(&script, "%s%s", script, command) >= 0);
+	assert_true(asprintf(&head, functions, tree_dir) >= 0);
+	assert_true(asprintf(&script, "%s%s", head, command) >= 0);
 	ret = system(script);
+	free(head);
 	free(script);
 	free(command);
 	return ret;
