@@ -62,7 +62,7 @@ static int edu_dma_resume(struct device *dev)
 	ret = edu_use_up(&knobs->resume_errors) ? -EIO : edu_page_alloc(dev, knobs);
 	/* Does DMA work with the domain that the group has now? */
 	if (!ret && knobs->dma)
-		ret = edu_dma_check(to_pci_dev(dev));
+		ret = edu_dma_check(to_pci_dev(dev), knobs->stray);
 	edu_event(dev, "resumed", ret);
 	return ret;
 }
