@@ -156,12 +156,13 @@ def bounded_and_interrupted():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             p = h.waiting()
             p.send_signal(number)
-            assert "nothing was touched" in ended(p, 3)
-        assert time.monotonic() - start < 25
+            # Not because its time was over.
+            err = ended(p, 3)
+            assert "nothing was touched" in err and "try again" not in err, err
         for p in [*patient, boot]:
             err = ended(p, 3)
             assert f"process {a.pid}" in err and "try again" in err, err
-        assert 25 < time.monotonic() - start < 60
+        assert time.monotonic() - start > 25
         assert len(h.transactions()) == 1
         h.release()
         ended(a, 0)
