@@ -24,6 +24,7 @@
 #include <linux/device.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/pci.h>
 #include <linux/pm_runtime.h>
 
 #include "core.h"
@@ -142,7 +143,27 @@ static int depth(const struct device *dev)
 	return depth;
 }
 
-/* Children go before their parents, as in a suspend. */
+static bool is_storage(const struct device *dev)
+{
+	return dev_is_pci(dev) &&
+	       to_pci_dev(dev)->class >> 16 == PCI_BASE_CLASS_STORAGE;
+}
+
+/* Which of two devices is paused first, and resumed last? */
+static bool goes_before(const struct device *dev, const struct device *other)
+{
+	int levels = depth(dev) - depth(other);
+
+	/* Children go before their parents, as in a suspend. */
+	if (levels)
+		return levels > 0;
+	/*
+	 * A disk goes last: to pause another driver a lock may be waited for,
+	 * such as the RTNL, whose holder waits for the disk.
+	 */
+	return !is_storage(dev) && is_storage(other);
+}
+
 static void add_dev(struct pause *p, struct icfg_plan_dev *d)
 {
 	unsigned int at;
@@ -152,7 +173,7 @@ static void add_dev(struct pause *p, struct icfg_plan_dev *d)
 		return;
 	}
 	for (at = p->nr_devs++; at; at--) {
-		if (depth(p->devs[at - 1]->dev) >= depth(d->dev))
+		if (!goes_before(d->dev, p->devs[at - 1]->dev))
 			break;
 		p->devs[at] = p->devs[at - 1];
 	}
@@ -420,6 +441,11 @@ static bool prove(struct pause *p)
 
 	begin_phase(pg, ICFG_SWITCH, NULL);
 	count = icfg_core_mappings(pg->staged->group);
+	if (count > 0) {
+		/* Addresses that a worker of the cache is freeing count, too. */
+		msleep(BUSY_POLL_MS);
+		count = icfg_core_mappings(pg->staged->group);
+	}
 	trace_icfg_prove(pg, count);
 	if (count > 0) {
 		report_mapped(p, count);

@@ -56,6 +56,9 @@ change()
 	check_eq "$1: to $2: each driver is paused and resumed" \
 		"$(grep -c icfg_pause: /tmp/trace) $(grep -c 'icfg_resume:.* silent_us=[0-9]* err=0' /tmp/trace)" \
 		"$drivers $drivers"
+	check_eq "$1: to $2: the disk last, and first again" \
+		"$(sed -n 's/.*icfg_pause:.*device=\([^ ]*\).*/\1/p' /tmp/trace | tail -n 1) $(sed -n 's/.*icfg_resume:.*device=\([^ ]*\).*/\1/p' /tmp/trace | head -n 1)" \
+		"$disk_dev $disk_dev"
 	say "$1: to $2: $(sed -n 's/.*icfg_resume:.*device=\([^ ]*\).*silent_us=\([0-9]*\).*/\1 \2 us/p' /tmp/trace | xargs)"
 	# It stays.
 	rmdir "$t/$group" "$t"
