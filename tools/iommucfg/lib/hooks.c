@@ -272,14 +272,33 @@ static int start_after(struct iommucfg_run *run)
 	return IOMMUCFG_RUN_AGAIN;
 }
 
+/* Those at and above run->hook have been called. */
+static int next_after(struct iommucfg_run *run)
+{
+	if (run->hook) {
+		run->hook--;
+		return start_after(run);
+	}
+	ic_run_take_lock_back(run);
+	return IOMMUCFG_RUN_DONE;
+}
+
 /* A service that a hook starts may need the lock. */
 int ic_run_after_begin(struct iommucfg_run *run)
 {
 	if (!run->hooks_done)
 		return IOMMUCFG_RUN_DONE;
 	ic_run_lend_lock(run);
-	run->hook = run->hooks_done - 1;
-	return start_after(run);
+	run->hook = run->hooks_done;
+	return next_after(run);
+}
+
+/* The verdict is a no, but the change stands: those that were not called yet are. */
+int ic_run_after_rest(struct iommucfg_run *run)
+{
+	if (run->hook == run->hooks_done)
+		return ic_run_after_begin(run);
+	return run->hook || run->lock < 0 ? next_after(run) : IOMMUCFG_RUN_DONE;
 }
 
 int ic_run_after_step(struct iommucfg_run *run)
@@ -290,10 +309,7 @@ int ic_run_after_step(struct iommucfg_run *run)
 		return IOMMUCFG_RUN_AGAIN;
 	if (failed(run, IOMMUCFG_REFUSED, "after"))
 		return ic_run_roll_back(run);
-	if (run->hook--)
-		return start_after(run);
-	ic_run_take_lock_back(run);
-	return IOMMUCFG_RUN_DONE;
+	return next_after(run);
 }
 
 /* The change does not stand. Waits for each; whatever they say has no effect. */

@@ -315,7 +315,7 @@ int ic_run_settle_step(struct iommucfg_run *run)
 	n = iommucfg_witness_missing(run->witness, problems);
 	if (ic_run_state(run, &state)) {
 		code = IOMMUCFG_RUN_AGAIN;
-	} else if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_COMMITTED) {
+	} else if (state != IOMMUCFG_STATE_UNCONFIRMED && !ic_run_is_kept(run, state)) {
 		ic_run_enter(run, IC_PHASE_END);
 		code = IOMMUCFG_RUN_AGAIN;
 	} else if (ic_run_faulted(run)) {
@@ -361,6 +361,8 @@ int ic_run_rollback_step(struct iommucfg_run *run)
 	/* The timer, or another process, may have undone it before. */
 	if (ic_run_state(run, &state))
 		return IOMMUCFG_RUN_AGAIN;
+	if (ic_run_is_final(run))
+		return ic_run_after_rest(run);
 	if (state == IOMMUCFG_STATE_ROLLING_BACK || state == IOMMUCFG_STATE_ROLLED_BACK ||
 	    state == IOMMUCFG_STATE_GONE) {
 		ic_run_enter(run, IC_PHASE_END);

@@ -60,6 +60,7 @@ int ic_run_end_step(struct iommucfg_run *run)
 /* What the verdict, or a person, says yes to. */
 int ic_run_keep(struct iommucfg_run *run)
 {
+	enum iommucfg_state state;
 	int ret;
 
 	run->keeping = true;
@@ -69,7 +70,9 @@ int ic_run_keep(struct iommucfg_run *run)
 		ret = iommucfg_txn_confirm(run->second);
 	if (!ret)
 		return IOMMUCFG_RUN_DONE;
-	if (ret == -EBUSY || ret == -ENOENT) {
+	/* Whoever has removed it has confirmed it, or rolled it back. */
+	if (ret == -EBUSY || ret == -ENOENT ||
+	    (!ic_run_state(run, &state) && state == IOMMUCFG_STATE_GONE)) {
 		ic_run_enter(run, IC_PHASE_END);
 		return IOMMUCFG_RUN_AGAIN;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* In which state the transaction of a run is, or both where it has two. */
+#include <errno.h>
 #include <string.h>
 
 #include "run.h"
@@ -66,6 +67,34 @@ int ic_run_state(struct iommucfg_run *run, enum iommucfg_state *state)
 	if (!code && weight(second) > weight(*state))
 		*state = second;
 	return code;
+}
+
+/*
+ * Is it kept? Where another process has confirmed the transaction and removed it, the types
+ * tell.
+ */
+bool ic_run_is_kept(const struct iommucfg_run *run, enum iommucfg_state state)
+{
+	return state == IOMMUCFG_STATE_COMMITTED ||
+	       (state == IOMMUCFG_STATE_GONE && !iommucfg_witness_unmade(run->witness));
+}
+
+/*
+ * The verdict is a no: is there nothing left that could be rolled back, while the change
+ * stands? Then that is said, and nothing is asked any more.
+ */
+bool ic_run_is_final(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+
+	if (run->final || run->after || ic_run_state(run, &state) || state != IOMMUCFG_STATE_GONE ||
+	    !ic_run_is_kept(run, state))
+		return run->final;
+	run->final = true;
+	iommucfg_problems_add(run->problems, IOMMUCFG_WARNING, "transaction", ENOENT,
+			      "another process has confirmed and removed transaction \"%s\" meanwhile: there is nothing to roll back, and the change stands",
+			      run->transaction);
+	return true;
 }
 
 /* Has one of the two gone back, and the other one not? */

@@ -119,7 +119,7 @@ static int is_over(struct iommucfg_run *run)
 	enum iommucfg_state state;
 
 	if (ic_run_state(run, &state) || state == IOMMUCFG_STATE_UNCONFIRMED ||
-	    state == IOMMUCFG_STATE_COMMITTED)
+	    ic_run_is_kept(run, state))
 		return 0;
 	ic_child_kill(&run->program);
 	ic_run_enter(run, IC_PHASE_END);
@@ -129,15 +129,23 @@ static int is_over(struct iommucfg_run *run)
 /* While a program runs: true where the change goes back, or is over, whatever that says. */
 bool ic_run_went_wrong(struct iommucfg_run *run)
 {
+	bool cancelled;
+
 	if (is_over(run))
 		return true;
-	if (ic_run_cancelled(run)) {
+	/* That was a no already. */
+	if (run->final)
+		return false;
+	cancelled = ic_run_cancelled(run);
+	if (cancelled)
 		ic_run_forget_cancel(run);
+	else if (!ic_run_faulted(run))
+		return false;
+	if (ic_run_is_final(run))
+		return false;
+	if (cancelled)
 		iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "interrupted", EINTR,
 				      "interrupted before the verdict: the change is undone");
-	} else if (!ic_run_faulted(run)) {
-		return false;
-	}
 	ic_child_kill(&run->program);
 	ic_run_roll_back(run);
 	return true;

@@ -681,10 +681,21 @@ int iommucfg_run_settle(struct iommucfg_run *run)
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
 }
 
+/* Has another process confirmed it already? */
+static bool is_kept(struct iommucfg_run *run)
+{
+	enum iommucfg_state state;
+
+	return run->phase == IC_PHASE_NONE && run->txn && !ic_run_state(run, &state) &&
+	       ic_run_is_kept(run, state);
+}
+
 static int confirm_itself(struct iommucfg_run *run)
 {
 	int code = IOMMUCFG_RUN_AGAIN;
 
+	if (run->final)
+		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE)
 		code = ic_run_faulted(run) ? ic_run_roll_back(run) : ic_run_keep(run);
 	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
@@ -698,7 +709,13 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 		return IOMMUCFG_RUN_DONE;
 	if (run->self_timeout)
 		return confirm_itself(run);
-	if (!run->plan->options.confirm_timeout || run->detach)
+	if (!run->plan->options.confirm_timeout)
+		return IOMMUCFG_RUN_DONE;
+	if (is_kept(run)) {
+		run->result = "committed";
+		return IOMMUCFG_RUN_DONE;
+	}
+	if (run->detach)
 		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE && run->question) {
 		/* Without an answer it would hold up the machine. */

@@ -96,6 +96,7 @@ struct iommucfg_run {
 	/* the timer of a change that confirms itself, or 0; when it was set last */
 	long self_timeout, extended;
 	bool keeping;			/* the verdict is good */
+	bool final;			/* it was a no, but nothing can be rolled back */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
 	uint64_t before_lending;	/* generation when the lock was let go */
@@ -133,6 +134,8 @@ int ic_run_report(struct iommucfg_run *run);
 int ic_run_state_of(struct iommucfg_run *run, struct iommucfg_txn *txn,
 		    enum iommucfg_state *state);
 bool ic_run_is_mixed(struct iommucfg_run *run);
+bool ic_run_is_kept(const struct iommucfg_run *run, enum iommucfg_state state);
+bool ic_run_is_final(struct iommucfg_run *run);
 
 /* run-stage.c */
 int ic_run_judge(const struct iommucfg_run *run);
@@ -152,6 +155,7 @@ bool ic_run_faulted(struct iommucfg_run *run);
 int ic_run_before_begin(struct iommucfg_run *run, const char *document);
 int ic_run_before_step(struct iommucfg_run *run);
 int ic_run_after_begin(struct iommucfg_run *run);
+int ic_run_after_rest(struct iommucfg_run *run);
 int ic_run_after_step(struct iommucfg_run *run);
 void ic_run_undone(struct iommucfg_run *run);
 

@@ -653,6 +653,82 @@ def killed_before_the_verdict():
         assert len(killed) == 1 and killed[0]["result"] != "committed", killed
 
 
+def confirms(h):
+    """A line of a script that confirms the change of "night" from another process."""
+    return f"{IOMMUCFG} --root {h.root} confirm night >>{h.dir}/confirmed 2>&1 || exit 99"
+
+
+@test
+def another_process_confirms():
+    # In settle, in the check command, in a hook: the verdict goes on, and all hooks run.
+    after = ["3 after set committed", "2 after set committed", "1 after set committed"]
+    for where in "settle", "check", "hook":
+        with Judged() as h:
+            line = confirms(h)
+            for name in "1", "2", "3":
+                h.hook(name, f"test $1$IOMMUCFG_TRANSACTION != afternight || test {where}{name} != hook3 || {{ {line}; sleep 0.5; }}\n"
+                       f"echo {name} $1 ends >>{h.dir}/ends")
+            check = h.script("check", f"test {where} != check || {{ {line}; sleep 0.5; }}; echo check >>{h.dir}/ends")
+            args = ("set", "1", "identity", "--name", "night", "--check-command", check)
+            if where == "settle":
+                h.control("hook", f"#!/bin/sh\nmv {h.root}/sys/class/net/ib0 {h.dir}/ib0\n", 0o755)
+                p = h.start(*args, "--settle", "100")
+                h.wait_state("unconfirmed")
+                h.run("confirm", "night", code=0)
+                os.rename(f"{h.dir}/ib0", f"{h.root}/sys/class/net/ib0")
+                err = p.communicate(timeout=60)[1]
+                assert p.returncode == 0, err
+            else:
+                err = h.run(*args, code=0).err
+            assert "refused" not in err and "confirmation" not in err, err
+            assert h.calls()[3:] == after
+            with open(f"{h.dir}/ends") as f:
+                ends = f.read().split("\n")[3:]
+            assert ends == ["check"] + [f"{n} after ends" for n in (3, 2, 1)] + [""], (where, ends)
+            assert h.type(1) == "identity" and not h.transactions()
+            assert {e["result"] for e in h.history()} == {"committed"}
+
+
+@test
+def a_no_to_what_another_process_confirmed():
+    for kind in "check-command", "hook", "fault", "interrupted":
+        with Judged() as h:
+            line = confirms(h)
+            for name in "1", "2", "3":
+                h.hook(name, f"test $1{name} != after3 || test {kind} != hook || {{ {line}; exit 1; }}")
+            check = h.script("check", f"test {kind} = hook || {{ {line}; }}; : >{h.dir}/there; "
+                             f"test {kind} != check-command || exit 1; test {kind} = hook || sleep 1")
+            p = h.start("set", "1", "identity", "--json", "--name", "night", "--check-command", check)
+            if kind in ("fault", "interrupted"):
+                end = time.monotonic() + 60
+                while not os.path.exists(f"{h.dir}/there"):
+                    assert time.monotonic() < end
+                    time.sleep(0.02)
+                if kind == "fault":
+                    h.kernel_says(VTD % "0000:01:00.0", 7)
+                else:
+                    p.send_signal(signal.SIGINT)
+            out = p.communicate(timeout=60)[0]
+            d = json.loads(out)
+            assert p.returncode == 0 and d["result"] == "committed", d
+            assert "nothing to roll back" in h.problem(d, "transaction")["message"], d
+            assert kind == "interrupted" or h.problem(d, kind), d
+            assert h.calls()[3:] == [f"{n} after set committed" for n in (3, 2, 1)]
+            assert h.type(1) == "identity" and not h.transactions()
+            assert h.history()[-1]["result"] == "committed"
+
+
+@test
+def confirmed_before_the_question():
+    with Judged() as h:
+        h.hook("1", f"test $1 = before || {{ {confirms(h)}; }}")
+        r = h.run("set", "1", "identity", "--name", "night", "--confirm-timeout", "900", code=0)
+        assert "waiting" not in r.err and not h.transactions() and h.type(1) == "identity"
+        assert h.history()[-1]["result"] == "committed"
+        h.run("set", "1", "DMA", "--name", "night", "--confirm-timeout", "900", "--detach", code=0)
+        assert h.history()[-1]["result"] == "committed" and h.type(1) == "DMA"
+
+
 @test
 def another_one_waits_for_the_verdict():
     with Judged() as h:
