@@ -16,11 +16,15 @@
 /* Seconds that are left for a verdict; -1 where nothing counts down. */
 static long seconds_left(struct iommucfg_run *run)
 {
+	enum iommucfg_state state;
 	long remaining;
 
 	if (!run->plan->options.confirm_timeout && !run->self_timeout)
 		return -1;
 	if (iommucfg_txn_remaining(run->txn, &remaining))
+		return -1;
+	/* Another process may have confirmed it: then nothing counts down either. */
+	if (!remaining && !ic_run_state(run, &state) && ic_run_is_kept(run, state))
 		return -1;
 	return remaining > BEFORE_END ? remaining - BEFORE_END : 0;
 }

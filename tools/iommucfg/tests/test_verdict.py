@@ -690,6 +690,29 @@ def another_process_confirms():
 
 
 @test
+def confirmed_and_still_there():
+    # Its "remaining" is 0 then, as nothing counts down: no reason to hurry, or to go back.
+    with Judged() as h:
+        h.hook("1", f"test $1 = before || sleep 1; echo ends >>{h.dir}/calls")
+        h.control("hook", f"#!/bin/sh\nmv {h.root}/sys/class/net/ib0 {h.dir}/ib0\n", 0o755)
+        p = h.start("set", "1", "identity", "--name", "night", "--settle", "100", "--confirm-timeout", "900",
+                    "--check-command", h.script("check", "sleep 1"))
+        h.wait_state("unconfirmed")
+        with open(f"{h.iommu}/night/confirm", "w") as f:
+            f.write("1")
+        time.sleep(0.5)
+        os.rename(f"{h.dir}/ib0", f"{h.root}/sys/class/net/ib0")
+        err = p.communicate(timeout=60)[1]
+        assert p.returncode == 0 and h.type(1) == "identity", err
+        assert h.calls() == ["1 before set planned", "ends", "1 after set unconfirmed", "ends"]
+    with Judged() as h:
+        confirm = f"echo 1 >{h.iommu}/night/confirm"
+        h.hook("1", f"test $1 = before || sleep 1; echo ends >>{h.dir}/calls")
+        h.run("set", "1", "identity", "--name", "night", "--check-command", h.script("check", confirm), code=0)
+        assert h.calls()[2:] == ["1 after set committed", "ends"] and h.type(1) == "identity"
+
+
+@test
 def a_no_to_what_another_process_confirmed():
     for kind in "check-command", "hook", "fault", "interrupted":
         with Judged() as h:
