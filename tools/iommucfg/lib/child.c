@@ -18,6 +18,10 @@
 #include "child.h"
 #include "internal.h"
 
+/* How long a killed process is waited for, and how often it is looked for. */
+#define KILL_MSEC	1000
+#define KILL_PAUSE	10
+
 static int spawn(struct ic_child *child, const struct ic_program *program, int output)
 {
 	posix_spawn_file_actions_t actions;
@@ -60,12 +64,20 @@ static int spawn(struct ic_child *child, const struct ic_program *program, int o
 	return -ret;
 }
 
+/* One that was killed earlier, if it has ended by now. */
+static void reap(struct ic_child *child)
+{
+	if (child->killed && waitpid(child->killed, NULL, WNOHANG))
+		child->killed = 0;
+}
+
 /* 0, or a negative errno where it cannot be run. */
 int ic_child_start(struct ic_child *child, const struct ic_program *program)
 {
 	int fds[2], ret;
 
-	*child = (struct ic_child){ .fd = -1, .copy_to = program->copy_to,
+	reap(child);
+	*child = (struct ic_child){ .fd = -1, .killed = child->killed, .copy_to = program->copy_to,
 				   .kill_rest = program->kill_rest };
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
@@ -136,14 +148,26 @@ static void over(struct ic_child *child)
 	child->pid = 0;
 }
 
-/* Kills the whole process group. */
+/*
+ * Kills the whole process group. What waits inside the kernel, for a disk that has gone, ends
+ * only when it comes back from there: no rollback can wait for that.
+ */
 void ic_child_kill(struct ic_child *child)
 {
+	int pauses = 0;
+
+	reap(child);
 	if (!child->pid)
 		return;
 	kill(-child->pid, SIGKILL);
-	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
-		;
+	while (!waitpid(child->pid, &child->status, WNOHANG)) {
+		if (pauses++ == KILL_MSEC / KILL_PAUSE) {
+			child->killed = child->pid;
+			child->status = SIGKILL;
+			break;
+		}
+		poll(NULL, 0, KILL_PAUSE);
+	}
 	over(child);
 }
 

@@ -12,6 +12,7 @@
 
 struct ic_child {
 	pid_t pid;		/* and its process group; 0: none runs */
+	pid_t killed;		/* an earlier one that had not ended yet, or 0 */
 	int fd;			/* its output, or -1 */
 	int copy_to;		/* gets the output as well, or -1 */
 	struct timespec end;	/* on CLOCK_MONOTONIC */
@@ -34,6 +35,7 @@ struct ic_program {
 	long limit;		/* seconds */
 };
 
+/* @child is 0 before the first time. */
 int ic_child_start(struct ic_child *child, const struct ic_program *program);
 bool ic_child_runs(struct ic_child *child);
 void ic_child_wait(const struct ic_child *child);

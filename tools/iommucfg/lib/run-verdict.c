@@ -76,7 +76,7 @@ static bool check_says_yes(const struct ic_child *child, char *const *command,
 
 int iommucfg_check_run(char *const *command, long seconds, struct iommucfg_problems *problems)
 {
-	struct ic_child child;
+	struct ic_child child = { 0 };
 
 	if (start_check(&child, command, seconds > 0 ? seconds : DEFAULT_CHECK_TIMEOUT, problems))
 		return IOMMUCFG_RUN_REFUSED;

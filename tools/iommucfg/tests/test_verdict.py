@@ -147,6 +147,29 @@ def check_command_hangs():
 
 
 @test
+def check_command_in_the_kernels_hands():
+    # Its write is with another stand-in, which does not answer: no signal ends it before that.
+    with Judged() as h, Host(True) as other:
+        other.control("hold")
+        top = f"{other.iommu}/x"
+        os.makedirs(f"{top}/1")
+        with open(f"{top}/1/type", "w") as f:
+            f.write("identity")
+        check = h.script("check", f"echo $$ >{h.dir}/pid; echo 1 >{top}/commit")
+        p = h.start("apply", "--json", h.options(f'check_command = [ "{check}" ]; check_timeout = 1;'))
+        try:
+            out = p.communicate(timeout=30)[0]
+            with open(f"{h.dir}/pid") as f, open(f"/proc/{f.read().strip()}/stat") as stat:
+                assert stat.read().rsplit(")", 1)[1].split()[0] == "D"
+        finally:
+            other.release()
+            p.communicate(timeout=60)
+        assert p.returncode == 4, out
+        assert "within 1 second" in h.problem(json.loads(out), "check-command")["message"], out
+        h.is_back()
+
+
+@test
 def check_command_leaves_nothing():
     with Judged() as h:
         pid = f"{h.dir}/pid"
