@@ -55,8 +55,9 @@ static int spawn(struct ic_child *child, const struct ic_program *program, int o
 	if (!ret && program->dir)
 		ret = posix_spawn_file_actions_addchdir_np(&actions, program->dir);
 	if (!ret)
-		ret = posix_spawn(&child->pid, program->argv[0], &actions, &attr, program->argv,
-				  program->env ? program->env : environ);
+		ret = (program->in_path ? posix_spawnp : posix_spawn)
+			(&child->pid, program->argv[0], &actions, &attr, program->argv,
+			 program->env ? program->env : environ);
 	if (ret)
 		child->pid = 0;
 	posix_spawnattr_destroy(&attr);

@@ -26,7 +26,8 @@ struct ic_child {
 
 /* What to start; @input and @dir may be -1 and NULL. */
 struct ic_program {
-	char *const *argv;	/* argv[0] is a path */
+	char *const *argv;	/* argv[0] is a path, or a name */
+	bool in_path;		/* looks for a name in $PATH */
 	char *const *env;	/* NULL: this process's */
 	const char *dir;	/* working directory */
 	int input;		/* standard input; -1: /dev/null */

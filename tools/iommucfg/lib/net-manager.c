@@ -5,12 +5,11 @@
  * that is there and does not answer counts as having it.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "net-snapshot.h"
 
 #ifdef HAVE_LIBSYSTEMD
@@ -22,11 +21,13 @@ typedef struct sd_bus sd_bus;
 #define NM_NAME		"org.freedesktop.NetworkManager"
 #define NETWORKD_NAME	"org.freedesktop.network1"
 
+#define ANSWER_SECONDS	3
+
 struct ic_managers {
 	struct iommucfg *ctx;
 	sd_bus *bus;
 	bool has_nm, has_networkd;	/* is there a process with that name on the bus? */
-	bool nm_mute, networkd_mute;	/* it did not answer, and is not asked again */
+	bool nm_mute, networkd_mute, ifupdown_mute;	/* it did not answer, and is not asked again */
 };
 
 static bool exists(const struct ic_managers *m, const char *path)
@@ -35,8 +36,6 @@ static bool exists(const struct ic_managers *m, const char *path)
 }
 
 #ifdef HAVE_LIBSYSTEMD
-
-#define BUS_SECONDS	3
 
 /* Without starting it. */
 static bool is_on_bus(sd_bus *bus, const char *name)
@@ -52,7 +51,7 @@ static void open_bus(struct ic_managers *m)
 {
 	if (sd_bus_open_system(&m->bus) < 0)
 		return;
-	sd_bus_set_method_call_timeout(m->bus, BUS_SECONDS * 1000000ULL);
+	sd_bus_set_method_call_timeout(m->bus, ANSWER_SECONDS * 1000000ULL);
 	m->has_nm = is_on_bus(m->bus, NM_NAME);
 	m->has_networkd = is_on_bus(m->bus, NETWORKD_NAME);
 }
@@ -151,27 +150,25 @@ static int ask_daemon(struct ic_managers *m, bool is_there, const char *file,
 static int ask_ifupdown(const char *name)
 {
 	char *argv[] = { (char *)"ifquery", (char *)"--state", (char *)name, NULL };
-	posix_spawn_file_actions_t actions;
-	int status, ret, fd;
-	pid_t pid;
+	struct ic_program program = {
+		.argv = argv, .in_path = true, .input = -1, .copy_to = -1, .kill_rest = true,
+		.limit = ANSWER_SECONDS,
+	};
+	struct ic_child child = { 0 };
+	int ret;
 
 	if (*name == '-')
 		return -EINVAL;
-	ret = posix_spawn_file_actions_init(&actions);
+	ret = ic_child_start(&child, &program);
 	if (ret)
-		return -ret;
-	for (fd = 0; fd < 3 && !ret; fd++)
-		ret = posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-	if (!ret)
-		ret = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (ret)
-		return ret == ENOENT ? 0 : -ret;
-	while ((ret = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
-		;
-	if (ret < 0 || !WIFEXITED(status))
+		return ret == -ENOENT ? 0 : ret;
+	while (ic_child_runs(&child))
+		ic_child_wait(&child);
+	if (child.timed_out)
+		return -ETIMEDOUT;
+	if (child.error || !WIFEXITED(child.status))
 		return -EIO;
-	return !WEXITSTATUS(status);
+	return !WEXITSTATUS(child.status);
 }
 
 struct ic_managers *ic_managers_open(struct iommucfg *ctx)
@@ -212,7 +209,8 @@ enum ic_manager ic_managers_ask(struct ic_managers *m, const char *name, int ind
 	networkd = ask_daemon(m, m->has_networkd, "run/systemd/netif/state", networkd);
 	if (networkd > 0)
 		return IC_MANAGER_NETWORKD;
-	ifupdown = ask_ifupdown(name);
+	ifupdown = m->ifupdown_mute ? -ETIMEDOUT : ask_ifupdown(name);
+	m->ifupdown_mute |= ifupdown == -ETIMEDOUT;
 	if (ifupdown > 0)
 		return IC_MANAGER_IFUPDOWN;
 	return nm < 0 || networkd < 0 || ifupdown < 0 ? IC_MANAGER_UNKNOWN : IC_MANAGER_NONE;
