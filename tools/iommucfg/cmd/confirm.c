@@ -328,6 +328,22 @@ static bool has_faulted(struct cli *cli, struct iommucfg_txn *txn, struct iommuc
 	return faulted;
 }
 
+/* The rollback that was begun for a fault came to @code. As in a run, 5 where it was refused. */
+static int faulted(struct cli *cli, struct iommucfg_txn *txn, int code)
+{
+	const char *name = iommucfg_txn_name(txn);
+	char command[IOMMUCFG_TXN_NAME_MAX + 32];
+
+	if (code == EXIT_DONE)
+		return EXIT_RESTORED;
+	snprintf(command, sizeof(command), "iommucfg rollback %s", name);
+	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,
+			      "transaction \"%s\" is %s: its rollback did not succeed", name,
+			      iommucfg_state_name(iommucfg_txn_state(txn)));
+	iommucfg_problems_cure(cli->problems, "rollback-failed", command);
+	return EXIT_BROKEN;
+}
+
 static int act(struct cli *cli, const char *name,
 	       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow), int allow,
 	       const char *done)
@@ -359,7 +375,7 @@ static int act(struct cli *cli, const char *name,
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		iommucfg_txn_open_other(txn, &other, NULL);
 		if (action == confirm && has_faulted(cli, txn, other))
-			code = cli_worse(EXIT_RESTORED, act_on_both(cli, txn, rollback, allow, other));
+			code = faulted(cli, txn, act_on_both(cli, txn, rollback, allow, other));
 		else
 			code = act_on_both(cli, txn, action, allow, other);
 		state = iommucfg_txn_state(txn);

@@ -441,6 +441,25 @@ def confirm_looks_at_faults():
 
 
 @test
+def confirm_cannot_undo():
+    # As a run that cannot go back: nothing is restored, so that is not what it says.
+    for error in "EBUSY", "EPERM", "EBUSY\n1 0000:01:00.0 check EBUSY in use":
+        with Judged() as h:
+            h.run("set", "1", "identity", "--confirm-timeout", "900", "--detach", "--name", "night", code=0)
+            h.kernel_says(VTD % "0000:01:00.0", 7)
+            h.control("rollback", f"{error}\n")
+            d = h.json("confirm", "night", code=5)
+            assert d["result"] == "failed" and d["state"] == "unconfirmed" and h.problem(d, "fault"), d
+            assert any("iommucfg rollback night" in (p["fix"] or p["message"]) for p in d["problems"]), d
+            assert (h.history()[-1]["result"], h.history()[-1]["exit"]) == ("failed", 5)
+            assert h.type(1) == "identity" and h.state("night") == "unconfirmed"
+            os.unlink(f"{h.root}/control/rollback")
+            h.json("confirm", "night", code=4)
+            assert h.history()[-1]["result"] == "restored" and h.history()[-1]["exit"] == 4
+            h.is_back()
+
+
+@test
 def faults_by_trace_event():
     for device, code in (("0000:01:00.1", 4), ("0000:00:02.0", 0)):
         with Judged() as h:
