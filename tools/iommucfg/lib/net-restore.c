@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Puts back what came off interfaces that nothing manages: an interface in its bridge or
- * bond, its MTU, up, VLANs and the like on it, addresses, routes. One pass does what can be
- * done now; a comparison tells whether another one is needed.
+ * Puts back what came off interfaces that nothing manages, or whose manager has not brought
+ * it back after a rollback: an interface in its bridge or bond, its MTU, up, VLANs and the
+ * like on it, addresses, routes. One pass does what can be done now; a comparison tells whether
+ * another one is needed.
  */
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -80,10 +81,14 @@ static bool is_udev_done(const struct restore *restore, const struct ic_net_link
 	return !faccessat(rootfd, path, F_OK, 0);
 }
 
+static bool is_left_to_us(const struct restore *restore, const struct ic_net_link *link)
+{
+	return link->manager == IC_MANAGER_NONE || restore->before->takes_over;
+}
+
 static bool is_ours(const struct restore *restore, const struct ic_net_link *link)
 {
-	return link && link->now && link->manager == IC_MANAGER_NONE &&
-	       is_udev_done(restore, link);
+	return link && link->now && is_left_to_us(restore, link) && is_udev_done(restore, link);
 }
 
 static struct ifinfomsg *begin_link(struct request *request, int index, int flags)
@@ -376,7 +381,7 @@ int ic_net_restore(struct iommucfg_network *before, const struct ic_net *now, bo
 			continue;
 		if (is_ours(&restore, link))
 			restore_link(&restore, link);
-		else if (!link->now && link->manager == IC_MANAGER_NONE)
+		else if (!link->now && is_left_to_us(&restore, link))
 			make_link(&restore, link);
 	}
 	for (i = 0; i < before->net.addresses.n; i++) {

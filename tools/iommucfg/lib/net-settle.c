@@ -97,7 +97,9 @@ static bool has_time(const struct ic_net_link *link, const void *data)
 	return (link->manager == IC_MANAGER_NONE ? left->own : left->manager) > 0;
 }
 
-/* One look, @elapsed seconds after the devices were bound. */
+/*
+ * One look, @elapsed seconds after the devices were bound. Without @refuse the change has gone back.
+ */
 enum ic_net_outcome ic_net_settle(struct iommucfg_network *network, long elapsed,
 				  const struct ic_net_limits *limits, bool refuse,
 				  struct iommucfg_problems *problems)
@@ -107,6 +109,10 @@ enum ic_net_outcome ic_net_settle(struct iommucfg_network *network, long elapsed
 	struct ic_net now;
 	int n;
 
+	/* After a rollback nothing else brings it back, so where a manager has not, this does. */
+	network->takes_over = !refuse && limits->manager > 0 && left.manager <= 0;
+	if (!refuse && limits->manager > 0)
+		left.manager += limits->own;
 	/* udev has half of the time to name an interface, before it is up. */
 	n = put_back(network, &now, elapsed < (limits->own + 1) / 2);
 	if (n < 0 ? left.own > 0 : n && has_missing(network, &now, has_time, &left)) {

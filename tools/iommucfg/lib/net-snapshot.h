@@ -79,6 +79,7 @@ struct iommucfg_network {
 	struct ic_net net;
 	struct ic_net_device *devices;
 	size_t num_devices, cap_devices;
+	bool takes_over;	/* puts back what managers should have brought back as well */
 	struct timespec taken;	/* by CLOCK_BOOTTIME, as lifetimes of addresses go on in suspend */
 };
 

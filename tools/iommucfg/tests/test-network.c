@@ -360,6 +360,39 @@ static void test_told(void **state)
 	iommucfg_network_unref(s);
 }
 
+/* After a change went back nothing else brings it back: where a manager has not, we do. */
+static void test_manager_late(void **state)
+{
+	const struct ic_net_limits limits = { .own = 20, .manager = 60 };
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	struct iommucfg_network *s;
+	int tries = 50;
+
+	(void)state;
+	begin();
+	assert_int_equal(sh("set -e; probe e0 1 0; ip link set e0 up mtu 1400; ip addr add 10.0.0.1/24 dev e0; ip addr add fd00::1/64 dev e0\n"
+			    "ip link add link e0 name v0 type macvlan mode bridge; ip link set v0 up; ip route add default via 10.0.0.254\n"), 0);
+	s = take();
+	for (size_t i = 0; i < s->net.num_links; i++)
+		s->net.links[i].manager = i ? IC_MANAGER_NETWORKD : IC_MANAGER_UNKNOWN;
+	sh("release e0; probe e0 1 0");
+	assert_int_equal(ic_net_settle(s, 59, &limits, false, problems), IC_NET_AGAIN);
+	/* A change that may yet go back leaves it to the manager; so does one that does not wait. */
+	assert_int_equal(ic_net_settle(s, 60, &limits, true, problems), IC_NET_VITAL);
+	assert_int_equal(ic_net_settle(s, 0, &(struct ic_net_limits){ 0 }, false, problems), IC_NET_DIFFERS);
+	assert_int_equal(sh("ip addr show dev e0 | grep -q 10.0.0.1"), 256);
+	while (ic_net_settle(s, 60, &limits, false, problems) == IC_NET_AGAIN && --tries)
+		usleep(50000);
+	assert_int_equal(sh("ip addr show dev e0 | grep -q 10.0.0.1 && ip route | grep -q default && ip link show v0 | grep -q UP"), 0);
+	assert_int_equal(put_back(s, false, NULL), 0);
+	/* What cannot be put back is not waited for without end. */
+	sh("release e0");
+	assert_int_equal(ic_net_settle(s, 79, &limits, false, problems), IC_NET_AGAIN);
+	assert_int_equal(ic_net_settle(s, 80, &limits, false, problems), IC_NET_DIFFERS);
+	iommucfg_problems_unref(problems);
+	iommucfg_network_unref(s);
+}
+
 /* With the default route it is a reason to go back. */
 static void test_vital(void **state)
 {
@@ -420,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_does_not_count), cmocka_unit_test(test_stacked),
 		cmocka_unit_test(test_bond), cmocka_unit_test(test_swapped),
 		cmocka_unit_test(test_told), cmocka_unit_test(test_vital),
+		cmocka_unit_test(test_manager_late),
 		cmocka_unit_test(test_no_snapshot),
 	};
 
