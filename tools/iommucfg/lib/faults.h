@@ -61,6 +61,8 @@ struct ic_log {
 	char *buf;
 	size_t begin, end;
 	bool lost;		/* records were overwritten before they were read */
+	bool any;		/* has had a record, of which the first one has the number */
+	uint64_t oldest;
 };
 
 struct ic_record {

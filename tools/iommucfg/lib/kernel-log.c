@@ -100,7 +100,12 @@ int ic_log_next(struct ic_log *log, struct ic_record *record)
 	while (log->fd >= 0 && (line = next_line(log))) {
 		text = strchr(line, ';');
 		if (!text || sscanf(line, "%u,%" SCNu64 ",%" SCNu64 ",", &priority, &record->seq,
-				    &record->time) != 3 || priority >> 3)
+				    &record->time) != 3)
+			continue;
+		if (!log->any)
+			log->oldest = record->seq;
+		log->any = true;
+		if (priority >> 3)
 			continue;
 		unescape(text + 1);
 		record->text = text + 1;

@@ -173,6 +173,9 @@ static bool look_back(struct iommucfg_txn *txn, struct json_object *faults,
 				add_group(watch, group, faults);
 		}
 		ic_watch_read(watch);
+		/* 0: the log was empty. */
+		if (watch->began && (!watch->log.any || watch->log.oldest > watch->began))
+			watch->log.lost = true;
 		no = ic_watch_judge(watch, problems);
 	}
 	if (n >= 0)

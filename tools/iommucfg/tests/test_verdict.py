@@ -441,6 +441,33 @@ def confirm_looks_at_faults():
 
 
 @test
+def confirm_finds_the_log_overwritten():
+    # Records of processes are read over, but they are there.
+    for left, unseen in ((1, False), (2, False), (3, True), (None, True)):
+        with Judged() as h:
+            for seq in 4, 5:
+                h.kernel_says("something", seq)
+            h.run("set", "1", "identity", "--confirm-timeout", "900", "--detach", "--name", "night", code=0)
+            with open(f"{h.root}/dev/kmsg", "a") as f:
+                f.write("12,6,1,-;of a process\n")
+            h.kernel_says("something", 7)
+            # What was there before this one has been overwritten.
+            with open(f"{h.root}/dev/kmsg") as f:
+                records = f.read().splitlines(True)
+            first = [n for n, line in enumerate(records) if not line.startswith(" ")]
+            assert len(first) == 4
+            with open(f"{h.root}/dev/kmsg", "w") as f:
+                f.writelines(records[first[left]:] if left else ["3,9,1,-;much later\n"])
+            d = h.json("confirm", "night", code=0)
+            assert h.type(1) == "identity" and not h.transactions()
+            if unseen:
+                p = h.problem(d, "fault")
+                assert (p["code"], p["severity"]) == ("faults-unseen", "warning"), p
+            else:
+                assert d["problems"] == [], d
+
+
+@test
 def confirm_cannot_undo():
     # As a run that cannot go back: nothing is restored, so that is not what it says.
     for error in "EBUSY", "EPERM", "EBUSY\n1 0000:01:00.0 check EBUSY in use":
