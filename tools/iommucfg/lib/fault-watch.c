@@ -40,14 +40,14 @@ struct ic_watch *ic_watch_new(struct iommucfg *ctx, bool rollback,
 {
 	struct ic_watch *watch = calloc(1, sizeof(*watch));
 	char text[160];
-	int ret;
+	int ret = -ENOMEM;
 
-	if (!watch)
-		return NULL;
-	watch->rollback = rollback;
-	watch->trace.fd = -1;
-	watch->time = now();
-	ret = ic_log_open(&watch->log, ctx);
+	if (watch) {
+		watch->rollback = rollback;
+		watch->trace.fd = -1;
+		watch->time = now();
+		ret = ic_log_open(&watch->log, ctx);
+	}
 	if (!ret)
 		return watch;
 	snprintf(text, sizeof(text),
@@ -85,17 +85,21 @@ int ic_watch_add(struct ic_watch *watch, const struct iommucfg_device *device)
 	struct ic_watched *watched;
 	int ret;
 
-	if (IC_GROW(watch->v, watch->n, watch->cap))
+	if (IC_GROW(watch->v, watch->n, watch->cap)) {
+		watch->error = -ENOMEM;
 		return -ENOMEM;
+	}
 	watched = &watch->v[watch->n];
 	*watched = (struct ic_watched){
 		.group = device->group->number, .from = IC_WATCH_NOT_YET,
 	};
 	ret = ic_source_init(&watched->source, device);
-	if (ret)
-		ic_source_clear(&watched->source);
-	else
+	if (!ret) {
 		watch->n++;
+		return 0;
+	}
+	ic_source_clear(&watched->source);
+	watch->error = ret;
 	return ret;
 }
 
@@ -103,11 +107,15 @@ static void add_hit(struct ic_watch *watch, size_t i, uint64_t seq, const char *
 {
 	struct ic_hit *hit;
 
-	if (IC_GROW(watch->hits, watch->num_hits, watch->cap_hits))
+	if (IC_GROW(watch->hits, watch->num_hits, watch->cap_hits)) {
+		watch->error = -ENOMEM;
 		return;
+	}
 	hit = &watch->hits[watch->num_hits];
 	*hit = (struct ic_hit){ .watched = i, .seq = seq, .round = watch->round };
-	if (!ic_strdup(&hit->line, line))
+	if (ic_strdup(&hit->line, line))
+		watch->error = -ENOMEM;
+	else
 		watch->num_hits++;
 }
 
@@ -187,6 +195,7 @@ bool ic_watch_judge(struct ic_watch *watch, struct iommucfg_problems *problems)
 {
 	const struct ic_watched *watched;
 	const struct ic_hit *hit;
+	char text[160];
 	bool no = false;
 	size_t i;
 
@@ -194,6 +203,13 @@ bool ic_watch_judge(struct ic_watch *watch, struct iommucfg_problems *problems)
 		watch->lost_told = true;
 		add_warning(problems, NULL, EPIPE, "faults-unseen",
 			    "the kernel's log has lost messages since the change began: IOMMU faults may be among them");
+	}
+	if (watch->error) {
+		snprintf(text, sizeof(text),
+			 "not all IOMMU faults of the changed devices can be seen: %s",
+			 strerror(-watch->error));
+		add_warning(problems, NULL, -watch->error, "faults-unseen", text);
+		watch->error = 0;
 	}
 	for (i = 0; i < watch->num_hits && !no; i++) {
 		hit = &watch->hits[i];

@@ -120,6 +120,7 @@ struct ic_watch {
 	uint64_t time;		/* when it began, in microseconds since boot */
 	bool rollback;		/* is a fault more than a warning? */
 	bool lost_told;
+	int error;		/* why some are not seen, a negative errno, or 0 */
 };
 
 struct ic_watch *ic_watch_new(struct iommucfg *ctx, bool rollback,

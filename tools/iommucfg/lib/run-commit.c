@@ -313,6 +313,11 @@ int ic_run_settle_step(struct iommucfg_run *run)
 	enum iommucfg_state state;
 
 	n = iommucfg_witness_missing(run->witness, problems);
+	/* What is not known to be there is not there. */
+	if (n < 0)
+		iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "settle", -n,
+				      "whether the devices are back is not known: %s",
+				      strerror(-n));
 	if (ic_run_state(run, &state)) {
 		code = IOMMUCFG_RUN_AGAIN;
 	} else if (state != IOMMUCFG_STATE_UNCONFIRMED && !ic_run_is_kept(run, state)) {
@@ -320,7 +325,7 @@ int ic_run_settle_step(struct iommucfg_run *run)
 		code = IOMMUCFG_RUN_AGAIN;
 	} else if (ic_run_faulted(run)) {
 		code = ic_run_roll_back(run);
-	} else if (n > 0) {
+	} else if (n) {
 		code = IOMMUCFG_RUN_AGAIN;
 		/* Who does not want to wait gets the answer of now. */
 		if (ic_run_elapsed(run) >= ic_run_settle_seconds(run) || ic_run_is_late(run) ||

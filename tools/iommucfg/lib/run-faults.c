@@ -156,15 +156,20 @@ static bool look_back(struct iommucfg_txn *txn, struct json_object *faults,
 	struct iommucfg_group *group;
 	struct ic_watch *watch;
 	unsigned int *groups;
-	bool no = false;
-	int n, i;
+	int n, ret, i;
+	bool no;
 
 	if (!time || !began)
 		return false;
 	watch = ic_watch_new(txn->ctx, json_object_get_boolean(get(faults, "rollback",
 								    json_type_boolean)), problems);
-	n = watch ? iommucfg_txn_groups(txn, &groups) : -1;
-	if (n >= 0 && !iommucfg_topology_scan(txn->ctx, &topology, problems)) {
+	if (!watch)
+		return false;
+	n = iommucfg_txn_groups(txn, &groups);
+	ret = n < 0 ? n : iommucfg_topology_scan(txn->ctx, &topology, problems);
+	if (ret < 0)
+		watch->error = ret;
+	if (!ret) {
 		watch->time = json_object_get_int64(time);
 		watch->began = json_object_get_int64(began);
 		for (i = 0; i < n; i++) {
@@ -176,8 +181,8 @@ static bool look_back(struct iommucfg_txn *txn, struct json_object *faults,
 		/* 0: the log was empty. */
 		if (watch->began && (!watch->log.any || watch->log.oldest > watch->began))
 			watch->log.lost = true;
-		no = ic_watch_judge(watch, problems);
 	}
+	no = ic_watch_judge(watch, problems);
 	if (n >= 0)
 		free(groups);
 	iommucfg_topology_unref(topology);

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Groups and devices that go while they are read. The kernel says ENODEV where a
- * file goes between being found and being opened, or between that and a read.
+ * file goes between being found and being opened, or between that and a read. And what a
+ * verdict comes to without memory.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit.h"
+#include "run.h"
 
 int __real_openat(int dirfd, const char *path, int flags, mode_t mode);
 int __wrap_openat(int dirfd, const char *path, int flags, mode_t mode);
@@ -48,6 +52,16 @@ ssize_t __wrap_read(int fd, void *buf, size_t size)
 		return -1;
 	}
 	return __real_read(fd, buf, size);
+}
+
+static bool no_memory;
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text)
+{
+	return no_memory ? NULL : __real_strdup(text);
 }
 
 static int scan(const char *end, bool in_read, int error, struct iommucfg **ctx,
@@ -166,11 +180,97 @@ static void test_interface(void **state)
 	}
 }
 
+/* Whether the devices are back is not known: that is no yes. */
+static void test_settle_without_memory(void **state)
+{
+	struct iommucfg_run *run;
+	struct iommucfg_txn txn = { .name = (char *)"a" };
+	char dir[] = "/tmp/iommucfg-vanish.XXXXXX", path[64], *text;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/state", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("unconfirmed\n", f);
+	fclose(f);
+	txn.fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_true(txn.fd >= 0);
+	memset(&fault, 0, sizeof(fault));
+	fault.fd = -1;
+	assert_int_equal(iommucfg_new(&txn.ctx, tree("host")), 0);
+	assert_int_equal(iommucfg_run_new(txn.ctx, iommucfg_problems_new(), &run), 0);
+	iommucfg_problems_unref(run->problems);
+	assert_int_equal(iommucfg_topology_scan(txn.ctx, &run->topology, NULL), 0);
+	assert_int_equal(iommucfg_plan_targets(run->topology, NULL, 0, NULL, &run->plan), 0);
+	assert_int_equal(iommucfg_witness_new(run->plan, &run->witness), 0);
+	run->txn = &txn;
+	run->settle = 1000;
+	ic_run_enter(run, IC_PHASE_SETTLE);
+	fault.end = "class/block";
+	fault.error = ENOMEM;
+	assert_int_equal(ic_run_settle_step(run), IOMMUCFG_RUN_AGAIN);
+	assert_int_equal(run->phase, IC_PHASE_SETTLE);
+	run->settle = 0;
+	assert_int_equal(ic_run_settle_step(run), IOMMUCFG_RUN_AGAIN);
+	assert_int_equal(run->phase, IC_PHASE_ROLLBACK);
+	text = text_of(run->problems);
+	assert_non_null(strstr(text, "whether the devices are back is not known"));
+	free(text);
+	fault.end = NULL;
+	while (waitpid(run->child, NULL, 0) < 0 && errno == EINTR)
+		;
+	run->settle = 1000;
+	ic_run_enter(run, IC_PHASE_SETTLE);
+	assert_int_equal(ic_run_settle_step(run), IOMMUCFG_RUN_DONE);
+	run->txn = NULL;
+	iommucfg_run_unref(run);
+	iommucfg_unref(txn.ctx);
+	close(txn.fd);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* Nor is it that no faults are seen. */
+static void test_watch_without_memory(void **state)
+{
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	struct ic_watch watch = { .log.fd = -1, .trace.fd = -1 };
+	struct iommucfg_topology *topology;
+	struct iommucfg_device *device;
+	struct iommucfg *ctx;
+
+	(void)state;
+	assert_int_equal(iommucfg_new(&ctx, tree("host")), 0);
+	assert_int_equal(iommucfg_topology_scan(ctx, &topology, NULL), 0);
+	device = iommucfg_topology_find_device(topology, "0000:01:00.0");
+	assert_non_null(device);
+	assert_int_equal(ic_watch_add(&watch, device), 0);
+	assert_false(ic_watch_judge(&watch, problems));
+	assert_int_equal(iommucfg_problems_count(problems), 0);
+	no_memory = true;
+	assert_int_equal(ic_watch_add(&watch, device), -ENOMEM);
+	no_memory = false;
+	assert_false(ic_watch_judge(&watch, problems));
+	assert_int_equal(iommucfg_problems_count(problems), 1);
+	assert_string_equal(iommucfg_problem_code(iommucfg_problems_get(problems, 0)), "faults-unseen");
+	/* Once. */
+	assert_false(ic_watch_judge(&watch, problems));
+	assert_int_equal(iommucfg_problems_count(problems), 1);
+	ic_source_clear(&watch.v[0].source);
+	free(watch.v);
+	iommucfg_topology_unref(topology);
+	iommucfg_problems_unref(problems);
+	iommucfg_unref(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gone), cmocka_unit_test(test_unreadable),
-		cmocka_unit_test(test_interface),
+		cmocka_unit_test(test_interface), cmocka_unit_test(test_settle_without_memory),
+		cmocka_unit_test(test_watch_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("vanish", tests, NULL, NULL);
