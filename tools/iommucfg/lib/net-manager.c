@@ -27,7 +27,7 @@ struct ic_managers {
 	struct iommucfg *ctx;
 	sd_bus *bus;
 	bool has_nm, has_networkd;	/* is there a process with that name on the bus? */
-	bool nm_mute, networkd_mute, ifupdown_mute;	/* it did not answer, and is not asked again */
+	bool nm_mute, networkd_mute, ifupdown_mute; /* it did not answer, and is not asked again */
 };
 
 static bool exists(const struct ic_managers *m, const char *path)

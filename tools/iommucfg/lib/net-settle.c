@@ -98,7 +98,8 @@ static bool has_time(const struct ic_net_link *link, const void *data)
 }
 
 /*
- * One look, @elapsed seconds after the devices were bound. Without @refuse the change has gone back.
+ * One look, @elapsed seconds after the devices were bound. Without @refuse the change has
+ * gone back.
  */
 enum ic_net_outcome ic_net_settle(struct iommucfg_network *network, long elapsed,
 				  const struct ic_net_limits *limits, bool refuse,
