@@ -292,6 +292,8 @@ def attempt(t):
 
 
 def main(what):
+    # What nohup(1) has started ignores it, and so would the commands.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     chosen = [t for t in TESTS if not sys.argv[3:] or t.__name__ in sys.argv[3:]]
     passed = failed = skipped = 0
     print(f"1..{len(chosen)}")
