@@ -441,11 +441,6 @@ static bool prove(struct pause *p)
 
 	begin_phase(pg, ICFG_SWITCH, NULL);
 	count = icfg_core_mappings(pg->staged->group);
-	if (count > 0) {
-		/* Addresses that a worker of the cache is freeing count, too. */
-		msleep(BUSY_POLL_MS);
-		count = icfg_core_mappings(pg->staged->group);
-	}
 	trace_icfg_prove(pg, count);
 	if (count > 0) {
 		report_mapped(p, count);
