@@ -41,23 +41,22 @@ enum iommucfg_disruption ic_change_needs(const struct iommucfg_change *change,
 						IOMMUCFG_DISRUPTION_REBIND;
 }
 
+static int compare_group(const void *group, const void *change)
+{
+	long a = *(const long *)group, b = (*(struct iommucfg_change *const *)change)->group->number;
+
+	return (a > b) - (a < b);
+}
+
 /* The change of a group; changes are sorted by its number. */
 static struct iommucfg_change *find(const struct iommucfg_plan *plan, long group)
 {
-	size_t low = 0, high = plan->changes.n, middle;
-	long number;
+	struct iommucfg_change **found = NULL;
 
-	while (low < high) {
-		middle = (low + high) / 2;
-		number = plan->changes.v[middle]->group->number;
-		if (number == group)
-			return plan->changes.v[middle];
-		if (number < group)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	if (plan->changes.n)
+		found = bsearch(&group, plan->changes.v, plan->changes.n,
+				sizeof(*plan->changes.v), compare_group);
+	return found ? *found : NULL;
 }
 
 /* Has the check reported of a group that its type cannot be had? */
