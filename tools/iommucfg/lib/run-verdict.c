@@ -99,12 +99,8 @@ static int begin_check(struct iommucfg_run *run)
 /* A fault of the first DMA takes a moment to get into the log. */
 static bool is_too_early(const struct iommucfg_run *run)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	return run->watch && run->phase == IC_PHASE_SETTLE &&
-	       (now.tv_sec - run->since.tv_sec) * 1000 +
-	       (now.tv_nsec - run->since.tv_nsec) / 1000000 < FAULTS_MSEC;
+	       ic_run_elapsed_msec(run) < FAULTS_MSEC;
 }
 
 /* After settle, or in its place. DONE, AGAIN, or begins a rollback. */

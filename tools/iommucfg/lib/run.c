@@ -263,14 +263,21 @@ int ic_run_interrupted(struct iommucfg_run *run)
 
 /* Phases ------------------------------------------------------------------ */
 
-/* Whole seconds that the phase has lasted. */
-long ic_run_elapsed(const struct iommucfg_run *run)
+/* Whole milliseconds that the phase has lasted. */
+long long ic_run_elapsed_msec(const struct iommucfg_run *run)
 {
 	struct timespec now;
 
 	/* Stands still during suspend, as the kernel's timer does. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - run->since.tv_sec - (now.tv_nsec < run->since.tv_nsec);
+	return ((now.tv_sec - run->since.tv_sec) * 1000000000LL +
+		now.tv_nsec - run->since.tv_nsec) / 1000000;
+}
+
+/* Whole seconds. */
+long ic_run_elapsed(const struct iommucfg_run *run)
+{
+	return ic_run_elapsed_msec(run) / 1000;
 }
 
 void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)

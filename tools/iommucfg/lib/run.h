@@ -114,6 +114,7 @@ unsigned int ic_run_cancelled(struct iommucfg_run *run);
 void ic_run_forget_cancel(struct iommucfg_run *run);
 void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+long long ic_run_elapsed_msec(const struct iommucfg_run *run);
 long ic_run_elapsed(const struct iommucfg_run *run);
 void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase);
 int ic_run_drive(struct iommucfg_run *run);
