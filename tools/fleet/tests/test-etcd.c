@@ -120,7 +120,7 @@ static void test_options(void **state)
 
 static void test_roles(void **state)
 {
-	struct store *host = etcd_open_as("host-a"), *nobody = etcd_open_as("nobody");
+	struct store *host = etcd_open_as("host-a"), *no_role = etcd_open_as("nobody");
 	struct store_watch *watch;
 	struct store_item item;
 
@@ -147,9 +147,9 @@ static void test_roles(void **state)
 	assert_non_null(strstr(store_watch_message(watch), "permission denied"));
 	store_watch_free(watch);
 
-	assert_int_equal(store_get(nobody, "grant/a", &item), STORE_DENIED);
-	assert_int_equal(put(nobody, "grant/a", "mine"), STORE_DENIED);
-	store_free(nobody);
+	assert_int_equal(store_get(no_role, "grant/a", &item), STORE_DENIED);
+	assert_int_equal(put(no_role, "grant/a", "mine"), STORE_DENIED);
+	store_free(no_role);
 	store_free(host);
 }
 

@@ -217,8 +217,8 @@ enum iommucfg_part iommucfg_change_part(const struct iommucfg_change *change);
 /**
  * iommucfg_change_needs() - the disruption that the change takes
  *
- * Where the kernel was not asked: at most so much. With a confirm timeout the way back
- * counts, too.
+ * If the kernel was not asked, this is the most that the change can take, and it may take
+ * less. With a confirm timeout the method of the revert counts as well.
  */
 enum iommucfg_disruption iommucfg_change_needs(const struct iommucfg_plan *plan,
 					       const struct iommucfg_change *change);

@@ -182,8 +182,8 @@ static int judge(struct iommucfg_plan *plan, struct iommucfg_change *change)
 }
 
 /*
- * The guards do not concern what is changed with its drivers bound, except in place with a
- * confirm timeout, where the way back unbinds them.
+ * The guards do not concern a group whose drivers stay bound. With a confirm timeout they
+ * do if the group changes in place, but its revert would unbind the drivers.
  */
 int ic_plan_guards(struct iommucfg_plan *plan)
 {

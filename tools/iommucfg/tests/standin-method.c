@@ -37,7 +37,10 @@ void choose_methods(struct txn *txn)
 	}
 }
 
-/* Whether the ceiling allows it, and where the timer would undo it, the way back. */
+/*
+ * Does each group get by with the method that `disruption` allows? With a confirm timeout
+ * the revert has to, too.
+ */
 int check_disruption(struct txn *txn)
 {
 	int i, ret = 0, needed, ceiling = 0;

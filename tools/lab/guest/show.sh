@@ -59,8 +59,8 @@ bad()
 	exit 1
 }
 
-# The commands get a terminal of their own, for colours, bars and questions. It
-# has a keyboard on which nobody types but type_in().
+# The commands get a terminal of their own, for colours, bars and questions. Its input is
+# this FIFO, to which type_in() alone writes.
 export LC_ALL=C.UTF-8
 [ -p /tmp/keyboard ] || mkfifo /tmp/keyboard
 exec 7<> /tmp/keyboard

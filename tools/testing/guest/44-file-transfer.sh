@@ -145,7 +145,7 @@ for type in identity DMA DMA-FQ auto; do
 	listen env
 	there nc -w 20 10.9.0.1 5001 < /tmp/file
 	check "$type: a file comes in" arrived
-	# From DMA the way back may be in place, and takes nothing away.
+	# A rollback from DMA-FQ to DMA unbinds no driver on a kernel that does it in place.
 	if [ "$type" = DMA-FQ ] && both_ways; then
 		check_eq "$type: rolled back while it is up" \
 			"$(write_errno "$t/rollback" 1) $(cat "$t/state") $(nic_of "$near")" "0 rolled-back $nic"

@@ -311,7 +311,7 @@ wait_disk()
 	echo "$disk"
 }
 
-# other_net: a network namespace of its own; its process, to be killed in the end, is $ns.
+# other_net: makes a network namespace. $ns is the process that has it: kill it to remove it.
 other_net()
 {
 	unshare -n sleep 600 &

@@ -134,7 +134,7 @@ static void in_use(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
-/* Drivers that cannot be resumed are unbound, and bound again by the way back. */
+/* A driver that fails to resume is unbound; the revert probes its device again. */
 static void not_resumed(struct kunit *test)
 {
 	struct fake *fake = test->priv;
