@@ -339,4 +339,4 @@ def not_in_a_saved_tree():
 
 
 if __name__ == "__main__":
-    sys.exit(main("together"))
+    sys.exit(main("together", races=True))

@@ -23,6 +23,9 @@ BAD = re.compile('|'.join((
     r'EXT4-fs error', r'I/O error, dev',
 )))
 
+# A step of a commit that took unusually long; on a kernel that is slow on purpose any may.
+SLOW = re.compile(r'iommu_configfs: .*: waiting for over \d+ s for ')
+
 POINT = re.compile(r'(not )?ok\b *(\d+)? *(?:- )?(.*?)(?:\s*(?<!\\)# (SKIP|XFAIL|TODO)\b *(.*))?$',
                    re.IGNORECASE)
 PLAN = re.compile(r'1\.\.(\d+)(?:\s*# SKIP\b *(.*))?$', re.IGNORECASE)
@@ -47,13 +50,17 @@ class Tally:
 class Result(Tally):
     """One test's result, fed with lines as they come."""
 
-    def __init__(self, name, allow=None):
+    def __init__(self, name, allow=None, skips=None, slow=False):
+        """allow: a regular expression of kernel log lines that are due; skips: of the points
+        that may be skipped, None for any; slow: the kernel is, so that its steps may take long."""
         super().__init__()
         self.name = name
         self.points = []            # (ok, not ok or skip; description)
         self.problems = []          # what is wrong beside single points
         self.why_skipped = None
         self._allow = re.compile(allow) if allow else None
+        self._skips = skips
+        self._bad = (BAD,) if slow else (BAD, SLOW)
         self._plan = None
         self._seen = 0
         self.klog_hits = 0
@@ -67,6 +74,7 @@ class Result(Tally):
             self._plan = int(match[1])
             if self._plan == 0:
                 self.why_skipped = match[2] or 'no reason given'
+                self._skip('all')
             return
         if line.startswith('Bail out!'):
             self.problem(line)
@@ -82,6 +90,7 @@ class Result(Tally):
         if match[4] and match[4].upper() == 'SKIP' and not match[1]:
             self.skipped += 1
             self.points.append(('skip', match[3]))
+            self._skip(match[3])
         elif match[1]:
             self.failed += 1
             self.points.append(('not ok', match[3]))
@@ -89,9 +98,14 @@ class Result(Tally):
             self.passed += 1
             self.points.append(('ok', match[3]))
 
+    def _skip(self, what):
+        """A point, or "all" of the test, is skipped."""
+        if self._skips is not None and not any(s.fullmatch(what) for s in self._skips):
+            self.problem(f'skipped, but not in the list of skips: {what}')
+
     def klog(self, line):
         """A line of the kernel log; True if it is a bad one."""
-        if not BAD.search(line) or self._allow and self._allow.search(line):
+        if not any(b.search(line) for b in self._bad) or self._allow and self._allow.search(line):
             return False
         self.klog_hits += 1
         if self.klog_hits == 1:

@@ -6,6 +6,7 @@ does by markers, "lab: begin TEST N" and "lab: end TEST STATUS N", written to bo
 tap wire and the kernel log, so that each line of the log has a test to answer for it.
 """
 
+import fnmatch
 import json
 import os
 import pathlib
@@ -25,10 +26,11 @@ LAB = TREE / 'tools/lab'
 
 BOOT_SECONDS = 120
 
-# A test that fails, or a boot that reaches no test, gets a second try: for a run that
+# How many tests that fail, or boots that reach no test, get a second try: for a run that
 # must not end over what a busy host does to emulated CPUs. What the kernel log has
-# against a test is not forgiven, nor is a hang; and second tries are told.
-SECOND_TRY = bool(os.environ.get('LAB_SECOND_TRY'))
+# against a test is not forgiven, nor is a hang, nor a test of races, which fails now and
+# then where something is wrong. Second tries are counted, and told.
+SECOND_TRIES = int(os.environ.get('LAB_SECOND_TRY') or 0)
 
 
 def cache():
@@ -46,7 +48,7 @@ class Test:
         for line in path.read_text().splitlines():
             if not line.startswith('#'):
                 break
-            match = re.match(r'# (machines|also|timeout|klog-allow): *(.*)', line)
+            match = re.match(r'# (machines|also|timeout|klog-allow|races): *(.*)', line)
             if match:
                 head[match[1]] = match[2].strip()
         self.machines = head.get('machines', '').split()
@@ -54,6 +56,7 @@ class Test:
         self.also = head.get('also', '').split()
         self.timeout = int(head.get('timeout', '60'))
         self.klog_allow = head.get('klog-allow')
+        self.races = head.get('races') == 'yes'
 
     def matches(self, pattern):
         """True for the file's name, with or without number and ending."""
@@ -63,6 +66,18 @@ class Test:
 def find_tests():
     """All tests, in the order in which they run."""
     return [Test(p) for p in sorted(TESTS.glob('*.sh')) if p.name != 'lib.sh']
+
+
+def expected_skips(test, machine, kernel):
+    """What the list of skips has for a test: patterns of points, or of "all"."""
+    found = []
+    for line in (TESTS / 'skips').read_text().splitlines():
+        words = line.split(None, 3)
+        if len(words) == 4 and not line.startswith('#') and all(
+                fnmatch.fnmatchcase(name, pattern)
+                for name, pattern in zip((test, machine, kernel), words)):
+            found.append(re.compile(words[3]))
+    return found
 
 
 def prepare(name):
@@ -110,7 +125,8 @@ def keep_results(kernel, run):
     new = path.with_suffix(f'.{os.getpid()}')
     new.write_text(json.dumps({
         'machine': run.machine.name, 'kernel': kernel, 'release': run.release,
-        'commit': git('rev-parse', '--short', 'HEAD'), 'time': int(time.time()),
+        'commit': git('describe', '--always', '--dirty', '--exclude', '*'),
+        'time': int(time.time()), 'second_tries': run.unsteady,
         'tests': [{
             'name': r.name, 'passed': r.passed, 'failed': r.failed, 'skipped': r.skipped,
             'why_skipped': r.why_skipped, 'problems': r.problems, 'points': r.points,
@@ -154,6 +170,8 @@ class Runner:
     """A machine, its tests, and what came of them."""
 
     stop = threading.Event()        # for all that run
+    lock = threading.Lock()
+    second_tries = 0                # of all that run
 
     def __init__(self, machine, tests, kernel, archives, verbose=True, output=None):
         self.machine = machine
@@ -162,6 +180,7 @@ class Runner:
         self.archives = archives
         self.verbose = verbose
         self.patience = machine.patience_with(kernel)
+        self._slow = (kernel / 'patience').exists()
         self.output = output or Output()
         self.tally = Tally()
         self.results = []
@@ -197,9 +216,8 @@ class Runner:
             logs = self.logs / f'boot{boots}'
             logs.mkdir()
             self._one_boot(logs)
-            if not self._test and SECOND_TRY and not lost_boot:
+            if not self._test and not lost_boot and self._try_again('boot'):
                 lost_boot = True
-                self.unsteady.append('boot')
                 for problem in self._boot.problems:
                     self.say(f'# {self.machine.name}: boots a second time after: {problem}')
             elif not self._test:
@@ -217,10 +235,19 @@ class Runner:
             self.say(f'# {self.machine.name}: second tries: {" ".join(self.unsteady)}')
         return self.tally
 
+    def _try_again(self, name):
+        """May it be tried a second time? Counts it, too. All machines of a run share the budget."""
+        with Runner.lock:
+            if name in self.unsteady or Runner.second_tries >= SECOND_TRIES:
+                return False
+            Runner.second_tries += 1
+        self.unsteady.append(name)
+        return True
+
     def _one_boot(self, logs):
         self._boot_logs = logs
         # What kmemleak finds between the tests is told and judged by guest/leaks.
-        self._boot = Result('boot', r'kmemleak: \d+ new suspected')
+        self._boot = Result('boot', r'kmemleak: \d+ new suspected', slow=self._slow)
         self._leaks = None          # what kmemleak found
         self._klog_owner = self._boot
         self._now = self._ended = self._klog_ended = None
@@ -302,7 +329,8 @@ class Runner:
                      f'up after {time.monotonic() - self._started:.1f} s')
         elif word == 'begin':
             test = self._test = self._queue.pop(0)
-            self._now = Result(test.name, test.klog_allow)
+            self._now = Result(test.name, test.klog_allow, expected_skips(
+                test.name[:-3], self.machine.name, self.kernel.name.split('-')[0]), self._slow)
             self._started = time.monotonic()
             # The guest gets a moment to tell about a hang before it is ended.
             self._deadline = self._started + (test.timeout + 15) * self.patience
@@ -349,12 +377,11 @@ class Runner:
     def _finish(self, result, status):
         result.end(status)
         self._now = self._ended = None
-        if (SECOND_TRY and result.failed and status is not None and not result.klog_hits
-                and result.name not in self.unsteady):
+        if (result.failed and status is not None and not result.klog_hits
+                and not self._test.races and self._try_again(result.name)):
             for problem in result.problems:
                 self.say(f'# {result.name}: {problem}')
             self.say(f'# {result.name}: {result.failed} failed; once more after a fresh boot')
-            self.unsteady.append(result.name)
             self._queue.insert(0, self._test)
             self._stop = True
             return

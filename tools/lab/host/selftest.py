@@ -3,13 +3,15 @@
 """Does the lab see what it must see? A judge who lets everything pass is none."""
 
 import pathlib
+import re
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from machine import Machine, names      # noqa: E402
-from result import BAD, Result, Tally   # noqa: E402
+from result import BAD, SLOW, Result, Tally   # noqa: E402
+from runner import expected_skips, find_tests   # noqa: E402
 
 # What a test prints, its exit status (None: ended by the lab), and the tally due.
 OUTPUTS = (
@@ -111,6 +113,21 @@ def main():
     result = Result('x', 'at foo')
     point(not result.klog('WARNING: at foo') and result.klog('WARNING: at bar'),
           'allows what a test expects, and no more')
+    line = ('[    1.0] iommu_configfs: transaction a, group 1, device 0000:01:00.0: '
+            'waiting for over 10 s for the probe of driver nvme')
+    point(Result('x').klog(line) and not Result('x', slow=True).klog(line)
+          and not Result('x', SLOW.pattern).klog(line), 'fails on a step that takes long')
+    skips = expected_skips('47-injected', 'vtd', 'stock')
+    for what, known in (('1..0 # SKIP why', True), ('ok 1 other # SKIP why', False)):
+        result = Result('x', skips=skips)
+        result.tap(what)
+        point(bool(result.failed) != known, f'knows which skips are due: {what}')
+    point(not expected_skips('47-injected', 'vtd', 'debug'), 'and on which kernel')
+    for test in find_tests():
+        for word in re.split(r'(?<!\\)\|', test.klog_allow or ''):
+            point('WARNING' not in word and 'BUG' not in word or
+                  bool(re.fullmatch(r'(WARNING|BUG): \.\*\\b\w+\\\+', word)),
+                  f'{test.name} names the function that may warn: {word}')
     for name in names():
         point(bool(Machine(name).qemu), f'machine file {name}')
     print(f'1..{count}')

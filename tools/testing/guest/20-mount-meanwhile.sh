@@ -6,6 +6,7 @@
 #
 # machines: vtd vtd-inuse
 # timeout: 120
+# races: yes
 
 . /lab/lib.sh
 

@@ -9,6 +9,7 @@
 # machines: vtd
 # also: virtio-iommu amd smmuv3
 # timeout: 300
+# races: yes
 
 . /lab/lib.sh
 

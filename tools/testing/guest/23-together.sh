@@ -9,6 +9,8 @@
 # machines: vtd smmuv3
 # also: virtio-iommu amd
 # timeout: 240
+# races: yes
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 

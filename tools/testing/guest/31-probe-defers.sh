@@ -6,6 +6,7 @@
 # machines: vtd smmuv3
 # also: virtio-iommu amd
 # timeout: 150
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

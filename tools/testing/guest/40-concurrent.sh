@@ -7,6 +7,7 @@
 # machines: vtd smmuv3
 # also: virtio-iommu amd
 # timeout: 120
+# races: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

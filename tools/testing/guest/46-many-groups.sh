@@ -6,6 +6,7 @@
 #
 # machines: vtd-many
 # timeout: 150
+# races: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -10,7 +10,8 @@
 #
 # machines: vtd
 # timeout: 300
-# klog-allow: WARNING: at __iommu_release_dma_ownership|FAULT_INJECTION|Failed to set up IOMMU for device|Failed to allocate default IOMMU domain|probe with driver edu_lab failed with error -12|SLUB: Unable to allocate|page allocation failure
+# races: yes
+# klog-allow: WARNING: .*\b__iommu_release_dma_ownership\+
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -6,7 +6,7 @@
 #
 # machines: mock
 # timeout: 150
-# klog-allow: WARNING: .*drivers/iommu/iommu\.c|WARNING: at __iommu_release_dma_ownership
+# klog-allow: WARNING: .*\b__iommu_group_set_domain_internal\+|WARNING: .*\b__iommu_release_dma_ownership\+
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

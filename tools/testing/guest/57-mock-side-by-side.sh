@@ -6,6 +6,7 @@
 #
 # machines: mock
 # timeout: 180
+# races: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -6,6 +6,7 @@
 #
 # machines: mock
 # timeout: 300
+# races: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
