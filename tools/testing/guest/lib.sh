@@ -369,14 +369,17 @@ write_errno()
 	try write "$1" "$2"
 }
 
-# txn_end TXN: takes the transaction away, whatever is in it; rolls it back first where it must.
+# txn_end TXN: takes the transaction away, whatever is in it; rolls it back first where it
+# must, and fails the test where that does not work.
 txn_end()
 {
-	local dir
-	case $(cat "$1/state" 2>/dev/null) in
+	local dir state
+	read -r state 2>/dev/null < "$1/state"
+	case $state in
 	unconfirmed|committed|failed)
 		echo block net > "$1/allow_in_use"
-		echo 1 > "$1/rollback"
+		echo 1 > "$1/rollback" && read -r state < "$1/state" &&
+			[ "$state" = rolled-back ] || not_ok "${1##*/} is rolled back at its end"
 		;;
 	esac
 	for dir in "$1"/*/; do
@@ -433,7 +436,7 @@ run()
 
 # ---------------------------------------------------------------- held open
 
-# hold_open FILE [ro|rw|excl], hold_vfio GROUP: something keeps it until `kill` of
+# hold_open FILE [ro|rw|excl], hold_vfio GROUP, hold_iommufd ADDRESS: something keeps it until `kill` of
 # the process whose number is printed. Fails with the errno's name printed instead.
 hold_open()
 {
@@ -443,6 +446,11 @@ hold_open()
 hold_vfio()
 {
 	hold vfio "$1"
+}
+
+hold_iommufd()
+{
+	hold iommufd "$1"
 }
 
 # let_go PID: ends it, and waits until it is gone.

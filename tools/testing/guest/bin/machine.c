@@ -173,6 +173,32 @@ static void copy_lines(const char *file, const char *prefix, const char *start)
 		fclose(f);
 }
 
+/*
+ * Our module stays loaded once a test has loaded it, and load_module() sets whether it
+ * pauses drivers. But nothing may use it, it takes no rules, and no test module is there.
+ */
+static void print_modules(void)
+{
+	static const char * const ours[] = { "bare_calls", "edu_lab", "inuse_lab", "mock_iommu" };
+	const char *refs = line_of("/sys/module/iommu_configfs/refcnt");
+	struct dirent **entries;
+	struct stat st;
+	int n;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!access(fmt("/sys/module/%s", ours[i]), F_OK))
+			printf("module %s\n", ours[i]);
+	if (atoi(refs))
+		printf("module iommu_configfs used %s\n", refs);
+	if (!strcmp(line_of("/sys/module/iommu_configfs/parameters/standing"), "Y"))
+		puts("module iommu_configfs takes rules");
+	n = list("/sys/kernel/config/iommu/standing", &entries);
+	for (int i = 0; i < n; i++)
+		if (!stat(fmt("/sys/kernel/config/iommu/standing/%s", entries[i]->d_name), &st) &&
+		    S_ISDIR(st.st_mode))
+			printf("rule %s\n", entries[i]->d_name);
+}
+
 static void print_state(void)
 {
 	struct dirent **entries;
@@ -191,9 +217,12 @@ static void print_state(void)
 		const char *name = entries[i]->d_name;
 		char *override = line_of(fmt(PCI "/%s/driver_override", name));
 
-		printf("device %s %s %s\n", name, driver(name),
-		       strcmp(override, "(null)") ? override : "");
+		printf("device %s %s %s %s\n", name, driver(name),
+		       strcmp(override, "(null)") ? override : "",
+		       line_of(fmt(PCI "/%s/sriov_numvfs", name)));
 	}
+	printf("autoprobe %s\n", line_of("/sys/bus/pci/drivers_autoprobe"));
+	print_modules();
 	n = list("/sys/class/net", &entries);
 	for (i = 0; i < n; i++) {
 		const char *dir = fmt("/sys/class/net/%s", entries[i]->d_name);
