@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """results.py [FILE]: what the last whole runs of the lab's machines came to, as a table;
 printed, or put between the marks in FILE. Its source is what `lab run` leaves below the
-cache: a cell without a run says so."""
+cache, of which only runs of the commit that is checked out count: a cell without such a
+run says so."""
 
 import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 
 BEGIN = '<!-- written by `make results`: begin -->'
@@ -41,12 +43,18 @@ TYPES = ('identity', 'DMA', 'DMA-FQ', 'auto')
 
 
 def load():
-    """All results, by (machine, kernel)."""
+    """All results of this commit, by (machine, kernel)."""
     base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+    here = subprocess.run(['git', '-C', pathlib.Path(__file__).parent, 'rev-parse', '--short', 'HEAD'],
+                          check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     found = {}
     for path in sorted((pathlib.Path(base) / 'iommu-configfs/results').glob('*.json')):
         run = json.loads(path.read_text())
-        found[run['machine'], run['kernel']] = run
+        if run['commit'] == here:
+            found[run['machine'], run['kernel']] = run
+        else:
+            print(f'results: {path.name} is left out: it is of {run["commit"]}, not of {here}',
+                  file=sys.stderr)
     return found
 
 
@@ -111,8 +119,9 @@ def table(runs):
     lines += ['', 'Numbers are points that passed; – is a cell without a test.']
     if rest:
         lines.append(f'Other machines: {", ".join(rest)}.')
-    commits = sorted({run['commit'] for run in runs.values()})
-    lines.append(f'Run at {", ".join(commits)}.')
+    tries = sum(len(run.get('second_tries', [])) for run in runs.values())
+    lines.append(f'Tests that were tried a second time: {tries}.')
+    lines.append(f'Run at {next(iter(runs.values()))["commit"]}.')
     return lines
 
 
@@ -120,7 +129,7 @@ def main():
     """Prints the table or puts it in its place."""
     runs = load()
     if not runs:
-        sys.exit('results: the lab has left none: tools/lab/lab run')
+        sys.exit('results: the lab has left none of this commit: tools/lab/lab run')
     text = '\n'.join(table(runs))
     if len(sys.argv) < 2:
         print(text)
