@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# check.sh PART[+PART...]...: runs the parts one after the other, those with a "+" between
-# them side by side, whatever becomes of each, and adds up their last lines "N passed,
-# N failed, N skipped" to one, which is the only such line.
+# check.sh [-jN] PART...: runs the parts, N at a time (default: one after the other), whatever
+# becomes of each, and adds up their last lines "N passed, N failed, N skipped" to one,
+# which is the only such line. Parts begin in the order in which they are given.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
@@ -33,6 +33,8 @@ declare -A command=(
 	[fleet]="make --no-print-directory -C tools/fleet check"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
 	[guest]="tools/lab/lab run -j2 --without amd,virtio-iommu"
+	[guest-vtd]="tools/lab/lab run vtd"
+	[guest-rest]="tools/lab/lab run --without amd,virtio-iommu,vtd"
 	[guest-arm64]="env LAB_KERNEL=arm64 tools/lab/lab run"
 	[guest-builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $builtin"
 	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
@@ -43,6 +45,7 @@ declare -A command=(
 	[sparse]="make --no-print-directory sparse"
 	[table]="scripts/results.py"
 	[unit]="make --no-print-directory -C tools/iommucfg check"
+	[unit-plain]="make --no-print-directory -C tools/iommucfg check TESTS=files,install"
 	[unit-asan]="make --no-print-directory -C tools/iommucfg check-asan"
 	[virtio]="tools/lab/lab run --keep virtio-iommu $short"
 )
@@ -50,27 +53,34 @@ declare -A command=(
 by_status=" bench demo fuzz modules table "
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
-passed=0 failed=0 skipped=0
+jobs=1
+if [[ ${1-} == -j* ]]; then
+	jobs=${1#-j}
+	shift
+fi
+
+passed=0 failed=0 skipped=0 tries=0
 tmp=$(mktemp -d)
 builder=''
 trap 'rm -rf "$tmp"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
 
-# What kernels take long to build: it begins here, beside all that comes first. A
-# part that needs one waits for it, and tells it if the build has failed.
+# What kernels take long to build: it begins here, beside what comes first, and is one of
+# the N. A part that needs one waits for it, and reports it if the build has failed.
 kernels=()
-IFS=' +' read -ra names <<< "$*"
-for part in "${names[@]}"; do
+for part; do
 	[ -n "${command[$part]-}" ] || { echo "check: no part \"$part\"" >&2; exit 1; }
-	[[ ! ${command[$part]-} =~ LAB_KERNEL=([a-z0-9]+) ]] || kernels+=("${BASH_REMATCH[1]}")
+	[[ ! ${command[$part]} =~ LAB_KERNEL=([a-z0-9]+) ]] || kernels+=("${BASH_REMATCH[1]}")
 done
+declare -A running=()
 if [ ${#kernels[@]} -gt 0 ]; then
 	# As a job of its own, so that all of it can be ended.
 	set -m
 	for kernel in "${kernels[@]}"; do
 		tools/lab/kernels/"$kernel"
-	done < /dev/null > /dev/null 2>&1 &
+	done < /dev/null > /dev/null 2> "$tmp/kernels.out" &
 	builder=$!
 	set +m
+	running[kernels]=$builder
 fi
 
 # run_part PART: its output, but for its tally, which goes to FILE after its exit status.
@@ -80,15 +90,19 @@ run_part()
 	out=$(mktemp)
 	${command[$part]} 2>&1 < /dev/null | tee "$out" | grep --line-buffered -vE "$one_tally"
 	status=${PIPESTATUS[0]}
-	echo "$status $(grep -E "$one_tally" "$out" | tail -n 1)" > "$tally"
+	{
+		echo "$status $(grep -E "$one_tally" "$out" | tail -n 1)"
+		sed -n 's/^# second tries: \([0-9]*\) of .*/\1/p' "$out"
+	} > "$tally"
 	rm -f "$out"
 }
 
-# count PART SECONDS: adds up what run_part left.
+# count PART TIME: adds up what run_part left.
 count()
 {
 	local part=$1 status tally p f s _
 	read -r status tally < "$tmp/$part"
+	tries=$((tries + $(sed -n 2p "$tmp/$part") + 0))
 	if [[ $by_status == *" $part "* ]]; then
 		tally="$((status == 0)) passed, $((status != 0)) failed, 0 skipped"
 	fi
@@ -103,30 +117,60 @@ count()
 		tally="ended without a tally, exit status $status"
 		failed=$((failed + 1))
 	fi
-	echo "# $part: $tally ($2 s)"
+	echo "# $part: $tally ($2)"
 }
 
-for parts; do
+# reap: waits until one of those that run has ended, prints what it said, and counts it.
+reap()
+{
+	local part
+	while :; do
+		for part in "${!running[@]}"; do
+			[ ! -e "$tmp/$part.took" ] || break 2
+			# One that was killed.
+			kill -0 "${running[$part]}" 2>/dev/null || break 2
+		done
+		sleep 1
+	done
+	wait "${running[$part]}"
+	unset "running[$part]"
+	if [ "$part" = kernels ]; then
+		grep '^setup: kernel' "$tmp/kernels.out" | sed 's/^/# /'
+		return
+	fi
+	echo "# $part: ${command[$part]}"
+	cat "$tmp/$part.out"
+	[ -e "$tmp/$part" ] || echo 1 > "$tmp/$part"
+	count "$part" "$(cat "$tmp/$part.took" || echo "ended by force")"
+}
+
+for part; do
 	start=$SECONDS
-	if [[ $parts != *+* ]]; then
-		echo "# $parts: ${command[$parts]}"
-		run_part "$parts" "$tmp/$parts"
-		count "$parts" $((SECONDS - start))
+	if [ "$jobs" -eq 1 ]; then
+		echo "# $part: ${command[$part]}"
+		run_part "$part" "$tmp/$part"
+		count "$part" "$((SECONDS - start)) s"
 		continue
 	fi
-	# Side by side; each one's output stays together.
-	running=()
-	for part in ${parts//+/ }; do
-		{ run_part "$part" "$tmp/$part" > "$tmp/$part.out"; echo $((SECONDS - start)) > "$tmp/$part.took"; } &
-		running+=($!)
+	while [ ${#running[@]} -ge "$jobs" ]; do
+		reap
 	done
-	wait "${running[@]}"
-	for part in ${parts//+/ }; do
-		echo "# $part: ${command[$part]}"
-		cat "$tmp/$part.out"
-		count "$part" "$(cat "$tmp/$part.took")"
-	done
+	echo "# $part begins after $SECONDS s"
+	{
+		run_part "$part" "$tmp/$part" > "$tmp/$part.out"
+		times > "$tmp/$part.cpu"
+		echo "$((SECONDS - start)) s, CPU $(tail -n 1 "$tmp/$part.cpu")" > "$tmp/$part.took"
+	} &
+	running[$part]=$!
+done
+while [ "$jobs" -gt 1 ] && [ ${#running[@]} -gt 0 ]; do
+	reap
 done
 
+# The parts have this budget together.
+if [ -n "${LAB_SECOND_TRY-}" ]; then
+	echo "# second tries: $tries of $LAB_SECOND_TRY"
+	[ "$tries" -le "$LAB_SECOND_TRY" ] || failed=$((failed + 1))
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

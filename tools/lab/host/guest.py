@@ -112,6 +112,11 @@ class Qemu:
         self.wires[name] = Wire(self._dir, name, logs / f'{name}.log')
         return ['-chardev', f'socket,id={name},path={self.wires[name].path}']
 
+    def cpu(self):
+        """Seconds of CPU time that QEMU has used until now."""
+        fields = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     def _launch(self, args, logs, quiet=True):
         """Starts it, and takes what it opens; one of the wires is named qmp."""
         (logs / 'qemu.sh').write_text(' '.join(f"'{a}'" for a in args) + '\n')

@@ -58,6 +58,7 @@ class Result(Tally):
         self.points = []            # (ok, not ok or skip; description)
         self.problems = []          # what is wrong beside single points
         self.why_skipped = None
+        self.seconds = self.cpu = None      # what it took, and of that QEMU's CPU time
         self._allow = re.compile(allow) if allow else None
         self._skips = skips
         self._bad = (BAD,) if slow else (BAD, SLOW)

@@ -129,7 +129,8 @@ def keep_results(kernel, run):
         'time': int(time.time()), 'second_tries': run.unsteady,
         'tests': [{
             'name': r.name, 'passed': r.passed, 'failed': r.failed, 'skipped': r.skipped,
-            'why_skipped': r.why_skipped, 'problems': r.problems, 'points': r.points,
+            'seconds': r.seconds, 'cpu': r.cpu, 'why_skipped': r.why_skipped,
+            'problems': r.problems, 'points': r.points,
         } for r in run.results],
     }, indent='\t', ensure_ascii=False) + '\n')
     new.replace(path)
@@ -200,6 +201,8 @@ class Runner:
         self._stop = False          # boot anew before the next test
         self._off = False
         self._started = 0
+        self._guest = None
+        self._cpu = 0               # what QEMU had used when the test began
 
     def say(self, text):
         """Prints a line."""
@@ -259,6 +262,7 @@ class Runner:
         except GuestError as error:
             self._boot.problem(str(error))
             return
+        self._guest = guest
         guest.on_tap, guest.on_klog, guest.on_host = self._tap, self._klog, self._host
         guest.on_part = self._part
         try:
@@ -332,6 +336,7 @@ class Runner:
             self._now = Result(test.name, test.klog_allow, expected_skips(
                 test.name[:-3], self.machine.name, self.kernel.name.split('-')[0]), self._slow)
             self._started = time.monotonic()
+            self._cpu = self._guest.cpu()
             # The guest gets a moment to tell about a hang before it is ended.
             self._deadline = self._started + (test.timeout + 15) * self.patience
             self.say(f'# selftests: {self.machine.name}: {test.name}')
@@ -385,15 +390,18 @@ class Runner:
             self._queue.insert(0, self._test)
             self._stop = True
             return
-        self._report(result, time.monotonic() - self._started)
+        result.seconds = time.monotonic() - self._started
+        result.cpu = self._guest.cpu() - self._cpu if status is not None else None
+        self._report(result)
 
-    def _report(self, result, seconds=None):
+    def _report(self, result):
         self.tally.add(result)
         self.results.append(result)
         for problem in result.problems:
             self.say(f'# {result.name}: {problem}')
         word, suffix = result.word
-        took = f' # time={seconds:.1f}s' if seconds is not None else ''
+        took = f' # time={result.seconds:.1f}s' if result.seconds is not None else ''
+        took += f' cpu={result.cpu:.1f}s' if result.cpu is not None else ''
         self.output.line(f'selftests: {self.machine.name}: {result.name}{suffix or took}', word)
 
 
@@ -439,6 +447,6 @@ class Show(Runner):
         if status:
             print(f'ended with status {status}')
 
-    def _report(self, result, seconds=None):
+    def _report(self, result):
         self.good = False
         print('; '.join(result.problems))
