@@ -9,6 +9,7 @@
 # also: virtio-iommu amd
 # timeout: 240
 # races: yes
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
