@@ -80,13 +80,28 @@ let_go "$pid"
 check_eq "a rollback tries again" "$(write_errno "$t/rollback" 1) $(group_type "$group") $(cat "$t/state")" \
 	"0 $was rolled-back"
 txn_end "$t"
-vfio_return vfio
-wait_nic "$(dev vfio 0)" > /dev/null
-if [ -e /dev/iommu ] || modprobe iommufd 2>/dev/null; then
-	skip "owned by iommufd" "the lab holds groups by container only"
+
+# VFIO, by device: one of them is enough
+if modprobe iommufd 2>/dev/null; then
+	echo Y > /sys/module/iommufd/parameters/allow_unsafe_interrupts
+	t=$(txn_new iommufd)
+	stage "$t" "$group" identity
+	pid=$(hold_iommufd "$(dev vfio 0)")
+	refused "owned by iommufd" "$vfio_devs" "vfio-pci"
+	check "the owner still has it" test -d "/proc/$pid"
+	let_go "$pid"
+	check_eq "let go: it goes through" "$(write_errno "$t/commit" 1) $(group_type "$group")" "0 identity"
+	pid=$(hold_iommufd "$(dev vfio 0)")
+	check "iommufd can have the device then" test -d "/proc/$pid"
+	check_eq "a rollback of an owned group" "$(write_errno "$t/rollback" 1)" EBUSY
+	let_go "$pid"
+	check_eq "let go: it is rolled back" "$(write_errno "$t/rollback" 1) $(group_type "$group")" "0 $was"
+	txn_end "$t"
 else
 	skip "owned by iommufd" "the kernel has no iommufd"
 fi
+vfio_return vfio
+wait_nic "$(dev vfio 0)" > /dev/null
 
 # Virtual functions
 group=$(group_of sriov)
