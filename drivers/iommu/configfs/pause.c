@@ -180,22 +180,34 @@ static void add_dev(struct pause *p, struct icfg_plan_dev *d)
 	p->devs[at] = d;
 }
 
+/* Devices of a class alone have no driver, and need no lock. */
+static bool is_locked(const struct pause *p, const struct device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nr_locks; i++)
+		if (p->locks[i] == dev)
+			return true;
+	return !dev->bus;
+}
+
 static int add_lock(struct device *dev, void *data)
 {
 	struct pause *p = data;
-	unsigned int i;
 
-	/* Devices of a class alone have no driver. */
-	if (!dev->bus)
+	if (is_locked(p, dev))
 		return 0;
-	for (i = 0; i < p->nr_locks; i++)
-		if (p->locks[i] == dev)
-			return 0;
 	if (p->nr_locks == LOCKS_MAX)
 		p->too_many = true;
 	else
 		p->locks[p->nr_locks++] = get_device(dev);
 	return p->too_many;
+}
+
+/* With the locks: is there a device below that has come since? */
+static int find_unlocked(struct device *dev, void *data)
+{
+	return !is_locked(data, dev);
 }
 
 /* Returns 0, -ECANCELED where the plan stops, or -EBUSY with the device. */
@@ -250,10 +262,10 @@ static struct icfg_plan_dev *has_other_driver(struct icfg_plan_group *pg)
 }
 
 /*
- * Which drivers are to be paused, and which devices locked? Returns false where the
- * group cannot be paused any more, which is reported.
+ * Which drivers are to be paused, and which devices locked? Returns false where that
+ * cannot be told, which is reported.
  */
-static bool look_at_members(struct pause *p, enum icfg_type type)
+static bool look_at_members(struct pause *p)
 {
 	struct icfg_visit visit = { add_lock, p };
 	struct icfg_plan_group *pg = p->pg;
@@ -274,11 +286,6 @@ static bool look_at_members(struct pause *p, enum icfg_type type)
 		fall_back(pg, NULL, ret, "its drivers could not be looked at");
 		return false;
 	}
-	if (!icfg_pause_possible(pg, type)) {
-		fall_back(pg, NULL, -EOPNOTSUPP, "it cannot be paused any more");
-		return false;
-	}
-
 	icfg_for_each_member(d, pg) {
 		if (d->managed || d->state != ICFG_DEV_IDLE)
 			continue;
@@ -432,14 +439,24 @@ static void report_mapped(struct pause *p, long count)
 	}
 }
 
-/* With all paused: is nothing mapped? Else it is reported. */
+/* With all paused: is nothing mapped, by DMA or for interrupts? Else it is reported. */
 static bool prove(struct pause *p)
 {
 	struct icfg_plan_group *pg = p->pg;
+	struct icfg_plan_dev *d;
 	unsigned int i;
 	long count;
 
 	begin_phase(pg, ICFG_SWITCH, NULL);
+	for (i = 0; i < p->nr_devs; i++) {
+		d = p->devs[i];
+		if (!icfg_keeps_msi(d->dev))
+			continue;
+		fall_back(pg, d, -EBUSY,
+			  "driver %s is paused and keeps its interrupts, whose address is the old domain's",
+			  d->drv_name);
+		return false;
+	}
 	count = icfg_core_mappings(pg->staged->group);
 	trace_icfg_prove(pg, count);
 	if (count > 0) {
@@ -508,13 +525,26 @@ static void switch_paused(struct pause *p, enum icfg_type type)
 /* With all locks. */
 static void pause_locked(struct pause *p, enum icfg_type type)
 {
+	struct icfg_visit visit = { find_unlocked, p };
 	struct icfg_plan_group *pg = p->pg;
 	struct icfg_plan_dev *d;
+	unsigned int i;
 
 	d = has_other_driver(pg);
 	if (d) {
 		fall_back(pg, d, -EBUSY, "got another driver than %s meanwhile",
 			  d->drv_name ?: "none");
+		return;
+	}
+	/* Virtual functions are made with the lock held. */
+	if (!icfg_pause_possible(pg, type)) {
+		fall_back(pg, NULL, -EOPNOTSUPP, "it cannot be paused any more");
+		return;
+	}
+	for (i = 0; i < p->nr_devs; i++) {
+		if (!icfg_walk_below(p->devs[i]->dev, &visit))
+			continue;
+		fall_back(pg, p->devs[i], -EBUSY, "got devices below it meanwhile");
 		return;
 	}
 
@@ -537,7 +567,7 @@ static void pause_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 	if (icfg_plan_is_stopped(plan))
 		return;
 
-	if (look_at_members(&p, type)) {
+	if (look_at_members(&p)) {
 		switch (lock_devs(&p, &busy)) {
 		case 0:
 			pause_locked(&p, type);

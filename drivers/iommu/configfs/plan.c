@@ -361,10 +361,8 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		d->port = d->managed && icfg_keeps_msi(d->dev);
 		if (d->port)
 			d->managed = false;
-		/* Vectors that are kept would be translated by the old domain. */
 		d->can_pause = d->member && !d->managed &&
-			       icfg_core_can_pause(drv) &&
-			       !icfg_keeps_msi(d->dev);
+			       icfg_core_can_pause(drv);
 		if (d->member && !d->managed &&
 		    pg->types.fq == ICFG_SUPPORT_UNKNOWN)
 			pg->types.fq = icfg_domain_defers(d->dev);
