@@ -7,30 +7,15 @@
 
 . /lab/lib.sh
 . /lab/show.sh
+. /lab/live-root.sh
 
 group=$(group_of disk) nic_dev=$(dev disk 1) far_dev=$(dev disk3 1)
 
-# What runs from here on has the disk for its root. The first process of the machine stays
-# in its initramfs, which is no file system that could be unmounted.
+# What runs from here on has the disk for its root.
 if [ -z "${LIVE-}" ]; then
 	tell "The disk gets a file system, and all of this machine's programs ..."
-	LIVE=/dev/$(wait_disk "$(disk_dev disk)") || bad "no disk"
-	export LIVE
-	mkfs.ext4 -q "$LIVE" || bad "no file system"
-	mkdir /live
-	# Its mounts end with the last process that has them.
-	# shellcheck disable=SC2016 # expanded by that shell
-	unshare -m sh -c '
-		mount --make-rprivate / && mount -t ext4 "$LIVE" /live &&
-		cp -a /bin /etc /init /lab /lib* /sbin /usr /live/ && cd /live || exit
-		for dir in dev proc run sys tmp; do
-			mkdir $dir && mount --rbind /$dir $dir || exit
-		done
-		mount --move . / && exec chroot . /bin/sh /lab/tests/demo-live.sh'
-	status=$?
-	rmdir /live
-	[ $status -eq 0 ] || exit $status
-	fsck=$(e2fsck -fn "$LIVE" 2>&1) || bad "e2fsck: $fsck"
+	disk=$(wait_disk "$(disk_dev disk)") || bad "no disk"
+	live_root "/dev/$disk" /lab/tests/demo-live.sh || bad "it did not end well"
 	good "e2fsck finds the file system clean"
 	exit 0
 fi

@@ -120,6 +120,7 @@ class Machine:
             f'watchdog_thresh={min(60, 30 * patience)}', 'nokaslr',
             'loglevel=8 ignore_loglevel' if mode == 'tests' else 'quiet loglevel=4',
             f'lab.mode={mode}', f'lab.machine={self.name}', f'lab.patience={patience}',
+            f'lab.long={int(os.environ.get("LAB_LONG") or 1)}',
             f'lab.columns={size.columns}', f'lab.rows={size.lines}',
             f'lab.tap={self.ports["tap"]}', f'lab.host={self.ports["host"]}',
         ] + ([f'lab.modules={",".join(self.modules)}'] if self.modules else [])

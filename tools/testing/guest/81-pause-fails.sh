@@ -7,7 +7,7 @@
 # names the driver.
 #
 # machines: vtd
-# also: virtio-iommu amd
+# also: virtio-iommu amd smmuv3
 # timeout: 240
 
 . /lab/lib.sh

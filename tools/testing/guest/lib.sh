@@ -314,7 +314,7 @@ wait_disk()
 # other_net: makes a network namespace. $ns is the process that has it: kill it to remove it.
 other_net()
 {
-	unshare -n sleep 600 &
+	unshare -n sleep 36000 &
 	ns=$!
 	wait_for 10 has_other_net $ns
 }

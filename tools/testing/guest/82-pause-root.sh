@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC3043 # busybox has local
+#
+# A group changes its type again and again while its disk has the root file system and its
+# interface carries a TCP stream: every byte is compared. LAB_LONG=25 makes it a thousand.
+#
+# machines: vtd
+# also: virtio-iommu amd
+# timeout: 300
+
+. /lab/lib.sh
+. /lab/live-root.sh
+. /lab/tests/pausing.sh
+
+switches=$((40 * ${LAB_LONG:-1}))
+for name in disk virtio; do
+	[ "${LIVE_NAME:-$name}" = $name ] || continue
+	has_group $name || continue
+	group=$(group_of $name)
+	find_devices $name
+	[ -z "${LIVE-}" ] || break
+
+	[ -n "${loaded-}" ] || { pause_or_skip; loaded=yes; }
+	disk=$(wait_disk "$disk_dev") || bail "$name: no disk"
+	before=$(groups_now "$group")
+	export LIVE_NAME=$name LIVE_N=$TAP_N LIVE_FAILED=$TAP_FAILED
+	live_root "/dev/$disk" /lab/tests/82-pause-root.sh > /run/live.out
+	status=$?
+	grep -v '^e2fsck' /run/live.out
+	unset LIVE_NAME
+	[ -e /run/live.tap ] || bail "$name: it came to no end"
+	. /run/live.tap
+	rm /run/live.tap
+	check_eq "$name: e2fsck finds the file system clean" $status 0
+	check_as_before "$name: as before" "$before" "$group"
+done
+[ -n "${LIVE-}" ] || finish
+
+# From here on the disk has the root file system.
+TAP_N=$LIVE_N TAP_FAILED=$LIVE_FAILED
+
+# same: what would be another one if disk or interface had come anew
+same()
+{
+	stat -L -c %i "/sys/block/${LIVE#/dev/}" "/sys/class/net/$nic"
+	cat "/sys/class/net/$nic/ifindex" "/sys/block/${LIVE#/dev/}/diskseq"
+	ip -o addr show dev "$nic" | grep -o 'inet [^ ]*'
+	grep ' / / ' /proc/self/mountinfo
+}
+
+far_dev=$(dev disk3 1)
+nic=$(wait_nic "$nic_dev") far=$(wait_nic "$far_dev")
+first=$(group_type "$group")
+check_match "$LIVE_NAME: its disk has the root file system" "$(grep ' / / ' /proc/self/mountinfo)" "$LIVE"
+check "a network namespace is there" other_net
+ip link set "$far" netns "$ns"
+nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far"
+nsenter -t "$ns" -n ip link set "$far" up
+ip addr add 10.9.0.1/24 dev "$nic"
+ip link set "$nic" up
+check "$LIVE_NAME: the other side is there" wait_for 30 ping -c 1 -W 1 10.9.0.2
+before=$(same)
+stall /file > /tmp/stall.out &
+stall=$!
+nsenter -t "$ns" -n stream 7000 > /tmp/stream.out &
+sleep 1
+stream 10.9.0.2 7000 &
+stream=$!
+sleep 1
+
+done=0
+while [ $done -lt $switches ]; do
+	for type in identity DMA identity DMA-FQ DMA; do
+		echo "$group" | stopwatch txn live $type stage commit rmdir > /tmp/txn 2>&1 || break 2
+		done=$((done + 1))
+		[ "$(group_type "$group")" = $type ] || break 2
+	done
+	[ $((done % 100)) -ne 0 ] || say "$LIVE_NAME: $done switches"
+done
+check_eq "$LIVE_NAME: $switches switches" "$done $(grep : /tmp/txn)" "$switches "
+echo "$group" | stopwatch txn live "$first" stage commit rmdir > /tmp/txn 2>&1
+check_eq "$LIVE_NAME: and back" "$(group_type "$group")" "$first"
+sleep 1
+kill $stall $stream
+wait $stall $stream
+wait_for 30 test -s /tmp/stream.out
+say "$LIVE_NAME: disk: $(cat /tmp/stall.out)"
+say "$LIVE_NAME: TCP: $(cat /tmp/stream.out)"
+for i in stall stream; do
+	check_eq "$LIVE_NAME: $i: no error, nothing wrong" \
+		"$(number errors /tmp/$i.out) $(number wrong /tmp/$i.out)" "0 0"
+	check "$LIVE_NAME: $i: something was done" [ "$(grep -oE '(writes|bytes)=[0-9]*' /tmp/$i.out | cut -d = -f 2)" -gt 20 ]
+done
+check_eq "$LIVE_NAME: disk, interface, address and mount are the same" "$(same)" "$before"
+check_eq "$LIVE_NAME: the driver neither timed out nor reset its device" \
+	"$(dmesg | sed -n '/lab: begin 82-pause-root/,$p' | grep -ciE 'timeout|abort|resetting|I/O error')" 0
+rm -f /file
+ip addr flush dev "$nic"
+ip link set "$nic" down
+kill "$ns"
+wait "$ns" 2> /dev/null
+wait_for 20 nic_of "$far_dev" > /dev/null
+ip link set "$(nic_of "$far_dev")" down
+echo "TAP_N=$TAP_N TAP_FAILED=$TAP_FAILED" > /run/live.tap
