@@ -11,6 +11,7 @@
 
 . /lab/lib.sh
 . /lab/live-root.sh
+. /lab/tests/faults.sh
 . /lab/tests/pausing.sh
 
 switches=$((40 * ${LAB_LONG:-1}))
