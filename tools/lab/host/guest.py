@@ -117,6 +117,17 @@ class Qemu:
         fields = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
+    def pin(self, one):
+        """Lets QEMU run on all CPUs, or on one only: what then looks at memory that the guest
+        writes never runs at the same time as the guest."""
+        cpus = sorted(os.sched_getaffinity(0))
+        chosen = {cpus[self._process.pid % len(cpus)]} if one else cpus
+        for thread in pathlib.Path(f'/proc/{self._process.pid}/task').iterdir():
+            try:
+                os.sched_setaffinity(int(thread.name), chosen)
+            except ProcessLookupError:
+                pass            # it has ended
+
     def _launch(self, args, logs, quiet=True):
         """Starts it, and takes what it opens; one of the wires is named qmp."""
         (logs / 'qemu.sh').write_text(' '.join(f"'{a}'" for a in args) + '\n')

@@ -8,6 +8,7 @@
 # machines: vtd
 # also: virtio-iommu amd smmuv3
 # timeout: 300
+# one-cpu: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -8,6 +8,7 @@
 # machines: vtd
 # also: virtio-iommu amd
 # timeout: 300
+# one-cpu: yes
 
 . /lab/lib.sh
 . /lab/live-root.sh

@@ -7,6 +7,7 @@
 # machines: vtd
 # also: virtio-iommu
 # timeout: 300
+# one-cpu: yes
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
