@@ -276,6 +276,9 @@ static void print_summary(const struct iommucfg_plan *plan)
 		printf(", %zu skipped because of disruption", over);
 	printf(", %zu unchanged.\n", iommucfg_plan_unchanged(plan));
 	free(text);
+	if (iommucfg_plan_num_steps(plan) > 1)
+		printf("In %u steps, one after the other, as legs of one set do not go together: %s.\n",
+		       iommucfg_plan_num_steps(plan), iommucfg_plan_sets(plan));
 	if (n && iommucfg_plan_confirm_timeout(plan))
 		printf("Unless it is confirmed within %ld seconds it goes back.\n",
 		       iommucfg_plan_confirm_timeout(plan));

@@ -156,6 +156,16 @@ long iommucfg_plan_confirm_timeout(const struct iommucfg_plan *plan);
  */
 bool iommucfg_plan_no_way_back(const struct iommucfg_plan *plan);
 
+/**
+ * iommucfg_plan_num_steps() - transactions that it takes, one after the other
+ *
+ * More than one where legs of a redundant set change, or devices that rules keep apart.
+ */
+unsigned int iommucfg_plan_num_steps(const struct iommucfg_plan *plan);
+
+/** iommucfg_plan_sets() - the sets whose legs change one after the other, "bond0, md0", or NULL */
+const char *iommucfg_plan_sets(const struct iommucfg_plan *plan);
+
 /** iommucfg_plan_unchanged() - how many groups stay as they are and should */
 size_t iommucfg_plan_unchanged(const struct iommucfg_plan *plan);
 
@@ -207,6 +217,9 @@ bool iommucfg_change_in_place(const struct iommucfg_change *change);
  * asked, or does not say.
  */
 const char *iommucfg_change_method(const struct iommucfg_change *change);
+
+/** iommucfg_change_step() - in which of the steps, from 0 */
+unsigned int iommucfg_change_step(const struct iommucfg_change *change);
 
 /** iommucfg_change_over_limit() - was it left out as it needs more disruption than is allowed? */
 bool iommucfg_change_over_limit(const struct iommucfg_change *change);

@@ -295,6 +295,8 @@ int ic_stack_add(struct ic_stack *stack, struct ic_block *block)
 struct tale {
 	const char *kind, *detail;
 	enum iommucfg_word word;
+	const struct ic_set *sets[IC_MAX_SETS];	/* on the way down to here */
+	size_t num_sets;
 };
 
 static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
@@ -377,17 +379,32 @@ static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale 
 		const struct ic_block *via)
 {
 	const char *dm = via ? via->dm_name : NULL;
+	const struct ic_set *last;
+	struct tale over = *tale;
 	struct ic_block *disk;
 	size_t i;
 	int ret = 0;
 
-	if (block->told == scan->tale)
-		return 0;
+	if (block->set && over.num_sets < IC_MAX_SETS)
+		over.sets[over.num_sets++] = block->set;
+	/* Reached two ways it is redundant by neither. */
+	last = over.num_sets ? over.sets[over.num_sets - 1] : NULL;
+	if (block->told == scan->tale) {
+		if (!block->told_over || block->told_over == last)
+			return 0;
+		over.num_sets = 0;
+		last = NULL;
+	}
 	block->told = scan->tale;
-	for (i = 0; i < block->above.n && !ret; i++)
+	block->told_over = last;
+	tale = &over;
+	for (i = 0; i < block->above.n && !ret; i++) {
 		ret = ic_use_add(block->above.v[i], tale->kind, block->name, tale->word, false,
 				 "%s%s%s%s%s%s", tale->detail, via ? " over " : "",
 				 via ? via->name : "", dm ? " (" : "", dm ? dm : "", dm ? ")" : "");
+		if (!ret)
+			ic_use_comes_over(block->above.v[i], tale->sets, tale->num_sets);
+	}
 	if (ret || block->above.n)
 		return ret;
 	ret = tell_slaves(scan, block->syspath, tale, block);

@@ -286,7 +286,8 @@ static int next_after(struct iommucfg_run *run)
 /* A service that a hook starts may need the lock. */
 int ic_run_after_begin(struct iommucfg_run *run)
 {
-	if (!run->hooks_done)
+	/* Once a run: after the last of its steps. */
+	if (!run->hooks_done || run->step + 1 < run->num_steps)
 		return IOMMUCFG_RUN_DONE;
 	ic_run_lend_lock(run);
 	run->hook = run->hooks_done;

@@ -61,6 +61,9 @@ struct ic_where {
 
 #define IC_NOWHERE	((struct ic_where){ .line = -1, .group = -1 })
 
+/* So many sets one above the other are looked at. */
+#define IC_MAX_SETS	4
+
 struct iommucfg_use {
 	const char *kind;	/* constant */
 	char *name;
@@ -68,6 +71,9 @@ struct iommucfg_use {
 	char *fix;		/* or NULL */
 	enum iommucfg_word word;
 	bool default_route;
+	/* the redundant sets that it comes over; the word is theirs if one of them stays whole */
+	const struct ic_set *sets[IC_MAX_SETS];
+	bool is_leg;		/* one does */
 };
 
 struct iommucfg_device {
@@ -91,6 +97,8 @@ struct iommucfg_device {
 	} interfaces, disks;
 	struct iommucfg_use *uses;
 	size_t num_uses, cap_uses;
+	size_t last_use;	/* the one that was added last, */
+	bool last_is_new;	/* and whether it was there before */
 	long class, vendor, device, subvendor, subdevice;
 	bool ids_read, override_read, modalias_read, removable_read, names_read, modules_read;
 	bool removable, untrusted, untrusted_read;
@@ -123,6 +131,8 @@ struct iommucfg_topology {
 		char *supplier, *consumer;
 	} *links;
 	size_t num_links, cap_links;
+	struct ic_set **sets;	/* redundant ones */
+	size_t num_sets, cap_sets;
 	/* what could not be read of what is in use */
 	struct ic_unread {
 		char *why;
@@ -167,6 +177,7 @@ struct iommucfg_rule {
 	int line;
 	enum iommucfg_type type;	/* NONE: keep */
 	int priority;
+	char *apart;		/* what it matches is not changed together; or NULL */
 	bool required;
 	bool optional;		/* "required = false" is written out */
 	bool has_not;
@@ -208,6 +219,7 @@ struct iommucfg_change {
 	bool ruled_out;		/* the kernel says that the group cannot take the type */
 	enum iommucfg_part part;
 	bool keeps_drivers;	/* paused, and must not be unbound instead */
+	unsigned int step;	/* changed after those of the steps before */
 	const struct iommucfg_rule *rule;
 	const char *file;
 	int line;
@@ -236,6 +248,8 @@ struct iommucfg_plan {
 	struct ic_rule_count *counts;	/* of the policy's rules, in reading order */
 	size_t num_counts;
 	size_t unchanged;
+	unsigned int num_steps;	/* more than one where legs of a set are changed */
+	char *sets;		/* whose legs these are, in words */
 	bool no_way_back;	/* so there is no confirm timeout by default */
 	bool no_disruption;	/* the kernel's module knows no limit of disruption */
 	struct iommucfg_problems *conflicts, *problems;
@@ -321,6 +335,37 @@ int ic_devices_add(struct ic_devices *devices, struct iommucfg_device *device);
 int ic_devices_above(struct iommucfg_topology *topology, const char *syspath,
 		     struct ic_devices *devices);
 
+/* sets.c: what keeps working with a leg less, as a bond, a mirror, a disk with two paths */
+struct ic_leg {
+	char *name;		/* "eth0", "sda1", "nvme0" */
+	bool healthy;
+	struct ic_devices devices;
+};
+
+struct ic_set {
+	const char *kind;	/* "bond", "team", "md", "mirror", "multipath", "nvme", "apart" */
+	char *name;		/* "bond0", "md0" */
+	enum iommucfg_word word;	/* by which a leg goes */
+	struct ic_leg *legs;
+	size_t num_legs, cap_legs;
+	bool degraded;		/* no leg can go, whatever each is */
+	bool no_bitmap;
+};
+
+struct ic_set *ic_set_new(struct ic_set ***sets, size_t *n, size_t *cap, const char *kind,
+			  const char *name);
+struct ic_leg *ic_set_leg(struct ic_set *set, const char *name);
+void ic_set_free(struct ic_set *set);
+void ic_sets_free(struct ic_set **sets, size_t n);
+size_t ic_set_healthy(const struct ic_set *set);
+bool ic_leg_is_of(const struct ic_leg *leg, const struct iommucfg_group *group);
+int ic_sets_scan(struct iommucfg_topology *topology);
+void ic_sets_judge(struct iommucfg_topology *topology);
+
+/* plan-legs.c */
+int ic_plan_choose_steps(struct iommucfg_plan *plan);
+int ic_plan_judge_steps(struct iommucfg_plan *plan);
+
 /* use-unknown.c */
 bool ic_is_gone(int error);
 int ic_unread(struct iommucfg_topology *topology, const struct ic_devices *only, int maybe,
@@ -358,6 +403,7 @@ size_t ic_plan_count_part(const struct iommucfg_plan *plan, enum iommucfg_part p
 
 /* plan.c, plan-guards.c, plan-method.c */
 int ic_plan_guards(struct iommucfg_plan *plan);
+int ic_plan_choose_timeout(struct iommucfg_plan *plan);
 int ic_plan_ask_methods(struct iommucfg_plan *plan);
 void ic_plan_read_methods(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
 void ic_change_set_method(struct iommucfg_change *change, const char *method);

@@ -298,6 +298,7 @@ struct json_object *json_change(const struct iommucfg_plan *plan,
 	json_object_object_add(o, "method", json_text(iommucfg_change_method(change)));
 	json_object_object_add(o, "rule", rule);
 	json_object_object_add(o, "devices", devices);
+	json_object_object_add(o, "step", json_number(iommucfg_change_step(change) + 1));
 	return o;
 }
 

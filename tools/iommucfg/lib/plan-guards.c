@@ -14,6 +14,7 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 	const struct iommucfg_group *group = change->group;
 	const char *kind, *hint;
 	const struct iommucfg_use *use;
+	const struct ic_set *set;
 	size_t i, j;
 	int any = 0;
 
@@ -35,13 +36,19 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			hint = ic_word_hint(&plan->options, group->devices[i], use);
 			kind = use->default_route && plan->options.allow_in_use &
 			       IOMMUCFG_WORD_NET ? "default-route" : "in-use";
+			set = use->is_leg ? NULL : use->sets[0];
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
-					       "group %u is in use: %s: %s %s: %s; %s",
+					       "group %u is in use: %s: %s %s: %s%s%s%s; %s",
 					       group->number, group->devices[i]->name, use->kind,
-					       use->name, use->detail, hint))
+					       use->name, use->detail,
+					       set ? " (no other healthy leg of " : "",
+					       set ? set->name : "", set ? " would be left)" : "",
+					       hint))
 				return -ENOMEM;
 			if (tell && use->fix)
 				ic_problem_cure(plan->problems, NULL, "%s", use->fix);
+			if (tell && set)
+				ic_problem_cure(plan->problems, "last-leg", NULL);
 		}
 	}
 	return any;
@@ -89,14 +96,15 @@ static bool is_too_disruptive(const struct iommucfg_plan *plan,
  * Takes the default timeout where it is of use, and does not make a group be refused that
  * goes in place without it.
  */
-static int choose_timeout(struct iommucfg_plan *plan)
+int ic_plan_choose_timeout(struct iommucfg_plan *plan)
 {
 	const struct iommucfg_change *change;
 	bool any = false;
 	size_t i;
 	int ret;
 
-	if (plan->options.confirm_timeout || !plan->options.default_timeout)
+	if (plan->options.confirm_timeout || !plan->options.default_timeout ||
+	    plan->num_steps > 1)
 		return 0;
 	for (i = 0; i < plan->changes.n && !any; i++)
 		any = unbinds(plan->changes.v[i]) &&
@@ -193,7 +201,9 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 
 	ret = no_limit(plan);
 	if (!ret)
-		ret = choose_timeout(plan);
+		ret = ic_plan_choose_steps(plan);
+	if (!ret)
+		ret = ic_plan_choose_timeout(plan);
 	if (ret)
 		return ret;
 	while (i < plan->changes.n) {
@@ -213,8 +223,10 @@ int ic_plan_guards(struct iommucfg_plan *plan)
 			change->part = IOMMUCFG_PART_BLOCK;
 		i++;
 	}
-	ic_plan_choose_parts(plan);
-	return 0;
+	ret = ic_plan_judge_steps(plan);
+	if (!ret)
+		ic_plan_choose_parts(plan);
+	return ret;
 }
 
 size_t iommucfg_plan_num_changes(const struct iommucfg_plan *plan)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* A plan for some groups alone. */
+#include <errno.h>
+
 #include "internal.h"
 
 static void drop_others(struct ic_changes *changes, struct iommucfg_group *const *groups,
@@ -27,4 +29,8 @@ void iommucfg_plan_restrict(struct iommucfg_plan *plan, struct iommucfg_group *c
 	plan->unchanged = count - plan->changes.n - plan->skipped.n;
 	ic_problems_keep(plan->conflicts, groups, count);
 	ic_problems_keep(plan->problems, groups, count);
+	/* One leg alone needs no steps, and can have a confirm timeout. */
+	if (ic_plan_judge_steps(plan) || ic_plan_choose_timeout(plan))
+		iommucfg_problems_add(plan->problems, IOMMUCFG_ERROR, "system", ENOMEM,
+				      "the plan cannot be made: %s", strerror(ENOMEM));
 }

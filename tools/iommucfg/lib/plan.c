@@ -202,6 +202,7 @@ void iommucfg_plan_unref(struct iommucfg_plan *plan)
 	iommucfg_problems_unref(plan->conflicts);
 	iommucfg_problems_unref(plan->problems);
 	ic_losses_free(plan->losses);
+	free(plan->sets);
 	iommucfg_policy_unref(plan->policy);
 	iommucfg_topology_unref(plan->topology);
 	free(plan);

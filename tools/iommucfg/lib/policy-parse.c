@@ -163,8 +163,22 @@ static void check_duplicate(struct ic_parse *p, const struct iommucfg_rule *rule
 }
 
 static const char *const rule_keys[] = {
-	"name", "match", "type", "priority", "required", NULL
+	"name", "match", "type", "priority", "required", "apart", NULL
 };
+
+static void parse_apart(struct ic_parse *p, struct iommucfg_rule *rule,
+			const config_setting_t *s)
+{
+	const char *name;
+
+	if (wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_STRING, "a word in quotes"))
+		return;
+	name = config_setting_get_string(s);
+	if (!*name)
+		ic_parse_error(p, config_setting_source_line(s), "the name in \"apart\" is empty");
+	else if (ic_strdup(&rule->apart, name))
+		p->nomem = true;
+}
 
 static void parse_rule_key(struct ic_parse *p, struct iommucfg_rule *rule,
 			   const config_setting_t *s)
@@ -181,6 +195,8 @@ static void parse_rule_key(struct ic_parse *p, struct iommucfg_rule *rule,
 		rule->type = parse_type(p, s);
 	} else if (!strcmp(key, "priority")) {
 		rule->priority = parse_int(p, s, -1000000, 1000000);
+	} else if (!strcmp(key, "apart")) {
+		parse_apart(p, rule, s);
 	} else if (!strcmp(key, "required")) {
 		if (!wrong_kind(p, s, config_setting_type(s) == CONFIG_TYPE_BOOL,
 				"true or false")) {

@@ -91,6 +91,11 @@ static void put_rule(FILE *f, const struct iommucfg_rule *rule)
 	fprintf(f, " };\n    type = \"%s\";", ic_policy_type_name(rule->type));
 	if (rule->priority)
 		fprintf(f, " priority = %d;", rule->priority);
+	if (rule->apart) {
+		fputs(" apart = ", f);
+		ic_put_word(f, rule->apart, false);
+		fputs(";", f);
+	}
 	if (rule->required)
 		fputs(" required = true;", f);
 	if (rule->optional)

@@ -53,6 +53,7 @@ void ic_rule_free(struct iommucfg_rule *rule)
 	keys_clear(rule->not);
 	free(rule->name);
 	free(rule->file);
+	free(rule->apart);
 	free(rule);
 }
 

@@ -52,6 +52,8 @@ void ic_run_network_take(struct iommucfg_run *run)
 		ret = iommucfg_network_new(run->ctx, groups, changes->n, &run->network);
 	free(groups);
 	if (!ret)
+		ret = ic_run_legs_take(run);
+	if (!ret)
 		return;
 	iommucfg_problems_add(run->problems, IOMMUCFG_WARNING, "settle", -ret,
 			      "addresses and routes cannot be read (%s): whether they are there after the change is not known, and none is put back",
@@ -102,10 +104,12 @@ int ic_run_network_settle(struct iommucfg_run *run)
 int ic_run_network_restore(struct iommucfg_run *run, int code)
 {
 	run->differs = false;
-	if (!run->network && !run->mounts.n)
+	if (!run->network && !run->mounts.n && !run->num_whole)
 		return code;
 	ic_run_forget_cancel(run);
 	run->gone_back = code;
+	run->settled = false;
+	run->legs_looked = 0;
 	ic_run_enter(run, IC_PHASE_RESTORE);
 	return IOMMUCFG_RUN_AGAIN;
 }
@@ -113,7 +117,19 @@ int ic_run_network_restore(struct iommucfg_run *run, int code)
 /* IC_PHASE_RESTORE */
 int ic_run_network_step(struct iommucfg_run *run)
 {
-	return look(run, false) == IC_NET_AGAIN ? IOMMUCFG_RUN_AGAIN : run->gone_back;
+	if (!run->settled && look(run, false) == IC_NET_AGAIN)
+		return IOMMUCFG_RUN_AGAIN;
+	run->settled = true;
+	switch (ic_run_legs_wait(run)) {
+	case 1:
+		return IOMMUCFG_RUN_AGAIN;
+	case 0:
+		return run->gone_back;
+	default:
+		run->differs = true;
+		/* The earlier leg is the only one now. */
+		return ic_run_has_earlier(run) ? IOMMUCFG_RUN_FAILED : run->gone_back;
+	}
 }
 
 void ic_run_network_free(struct iommucfg_run *run)
@@ -121,4 +137,5 @@ void ic_run_network_free(struct iommucfg_run *run)
 	iommucfg_network_unref(run->network);
 	run->network = NULL;
 	ic_run_mounts_free(run);
+	ic_run_legs_free(run);
 }

@@ -70,7 +70,7 @@ void ic_run_self_extend(struct iommucfg_run *run)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!run->self_timeout || now.tv_sec - run->extended < EXTEND_SECONDS)
+	if (!run->self_timeout || !run->txn || now.tv_sec - run->extended < EXTEND_SECONDS)
 		return;
 	run->extended = now.tv_sec;
 	set_timer(run, run->txn);

@@ -74,7 +74,7 @@ static int stage_part(struct iommucfg_run *run, const char *name, enum iommucfg_
 	return ret == IOMMUCFG_RUN_DONE ? IOMMUCFG_RUN_REFUSED : ret;
 }
 
-static void forget(struct iommucfg_run *run, struct iommucfg_txn *txn)
+void ic_run_forget_txn(struct iommucfg_run *run, struct iommucfg_txn *txn)
 {
 	enum iommucfg_state state;
 
@@ -129,7 +129,7 @@ static int add_part(struct iommucfg_run *run, enum iommucfg_part part)
 	code = stage_part(run, run->txn && run->name ? name : run->name, part, txn);
 	/* It may have found that all are to go in a later one, or left out what is in use. */
 	if (!code && !ic_plan_count_part(run->plan, part)) {
-		forget(run, *txn);
+		ic_run_forget_txn(run, *txn);
 		*txn = NULL;
 	}
 	return code;
@@ -158,9 +158,10 @@ int ic_run_stage_parts(struct iommucfg_run *run)
 /* Removes what was made; what is unconfirmed or failed stays. */
 void ic_run_forget(struct iommucfg_run *run)
 {
-	forget(run, run->txn);
-	forget(run, run->second);
+	ic_run_forget_txn(run, run->txn);
+	ic_run_forget_txn(run, run->second);
 	run->txn = NULL;
 	run->second = NULL;
 	run->working = NULL;
+	ic_run_forget_steps(run);
 }

@@ -69,6 +69,8 @@ struct iommucfg_run *iommucfg_run_ref(struct iommucfg_run *run)
 
 void iommucfg_run_unref(struct iommucfg_run *run)
 {
+	unsigned int i;
+
 	if (!run || --run->refs)
 		return;
 	iommucfg_txn_unref(run->txn);
@@ -76,6 +78,13 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	iommucfg_witness_unref(run->witness);
 	ic_watch_free(run->watch);
 	ic_run_network_free(run);
+	ic_run_widen(run);
+	for (i = 0; run->steps && i < run->num_steps; i++) {
+		iommucfg_txn_unref(run->steps[i].txn);
+		iommucfg_txn_unref(run->steps[i].second);
+	}
+	free(run->steps);
+	free(run->rest.v);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	ic_run_unlock(run);
@@ -287,6 +296,19 @@ void ic_run_enter(struct iommucfg_run *run, enum ic_phase phase)
 	clock_gettime(CLOCK_MONOTONIC, &run->since);
 }
 
+/* The devices are back: are the sets that they are legs of, too? */
+static int settle_legs(struct iommucfg_run *run)
+{
+	int ret;
+
+	if (run->num_whole && ic_run_went_wrong(run))
+		return IOMMUCFG_RUN_AGAIN;
+	ret = ic_run_legs_wait(run);
+	if (ret > 0)
+		return IOMMUCFG_RUN_AGAIN;
+	return ret ? ic_run_roll_back(run) : IOMMUCFG_RUN_DONE;
+}
+
 static int phase_step(struct iommucfg_run *run)
 {
 	int code;
@@ -299,7 +321,10 @@ static int phase_step(struct iommucfg_run *run)
 	case IC_PHASE_COMMIT:
 		return ic_run_commit_step(run);
 	case IC_PHASE_SETTLE:
-		code = ic_run_settle_step(run);
+		code = run->settled ? IOMMUCFG_RUN_DONE : ic_run_settle_step(run);
+		run->settled = code == IOMMUCFG_RUN_DONE;
+		if (run->settled)
+			code = settle_legs(run);
 		return code == IOMMUCFG_RUN_DONE ? ic_run_verdict_begin(run) : code;
 	case IC_PHASE_CHECK:
 		code = ic_run_check_step(run);
@@ -328,6 +353,9 @@ static int step(struct iommucfg_run *run)
 	if (run->phase != IC_PHASE_RESTORE &&
 	    (code == IOMMUCFG_RUN_RESTORED || code == IOMMUCFG_RUN_FAILED))
 		code = ic_run_network_restore(run, code);
+	if (code == IOMMUCFG_RUN_RESTORED ||
+	    (code == IOMMUCFG_RUN_REFUSED && run->phase == IC_PHASE_COMMIT))
+		code = ic_run_earlier_goes_back(run, code);
 	return code;
 }
 
@@ -593,6 +621,7 @@ void iommucfg_run_again(struct iommucfg_run *run)
 		run->shown = ic_plan_outline(run->plan, -1);
 	run->again = true;
 	ic_run_forget(run);
+	ic_run_widen(run);
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	run->plan = NULL;
@@ -612,7 +641,7 @@ int iommucfg_run_stage(struct iommucfg_run *run, int code)
 	if (!code && ic_run_cancelled(run))
 		code = ic_run_interrupted(run);
 	if (!code && iommucfg_plan_num_changes(run->plan))
-		code = ic_run_stage_parts(run);
+		code = ic_run_stage_steps(run);
 	if (!code && run->again)
 		code = compare(run);
 	/* There was none, or the kernel has taken out the last one. */
@@ -634,13 +663,34 @@ int iommucfg_run_before(struct iommucfg_run *run, const char *document)
 
 /* Commit and after -------------------------------------------------------- */
 
-int iommucfg_run_commit(struct iommucfg_run *run)
+/* Forgets what belongs to the step before. */
+void ic_run_step_clear(struct iommucfg_run *run)
+{
+	iommucfg_witness_unref(run->witness);
+	run->witness = NULL;
+	ic_watch_free(run->watch);
+	run->watch = NULL;
+	ic_run_network_free(run);
+	run->keeping = run->final = run->settled = false;
+	run->legs_looked = 0;
+}
+
+/* Whatever becomes of this process, it is known what was begun. */
+static void record_begin_once(struct iommucfg_run *run)
 {
 	struct recorder by = recorder_of(run);
+
+	if (ic_run_has_earlier(run))
+		return;
+	ic_run_widen(run);
+	run->begun_fd = record_plan_begin(&by, run->plan, run->transaction, &run->begun);
+	ic_run_narrow(run);
+}
+
+static int commit_one(struct iommucfg_run *run)
+{
 	int code = IOMMUCFG_RUN_AGAIN;
 
-	if (is_nothing(run))
-		return IOMMUCFG_RUN_DONE;
 	if (run->phase == IC_PHASE_NONE) {
 		if (ic_run_cancelled(run))
 			code = ic_run_interrupted(run);
@@ -652,9 +702,7 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 		if (code == IOMMUCFG_RUN_AGAIN && ic_run_look_again(run))
 			code = IOMMUCFG_RUN_REFUSED;
 		if (code == IOMMUCFG_RUN_AGAIN) {
-			/* Whatever becomes of this process, it is known what was begun. */
-			run->begun_fd = record_plan_begin(&by, run->plan, run->transaction,
-							  &run->begun);
+			record_begin_once(run);
 			ic_run_faults_begin(run);
 			code = ic_run_commit_start(run);
 		}
@@ -664,28 +712,78 @@ int iommucfg_run_commit(struct iommucfg_run *run)
 	if (code == IOMMUCFG_RUN_DONE) {
 		ic_run_self_committed(run);
 		ic_run_faults_committed(run);
-	}
-	if (code == IOMMUCFG_RUN_DONE)
 		run->result = run->plan->options.confirm_timeout ? "unconfirmed" : "committed";
+	}
+	return code;
+}
+
+static int settle_one(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (run->phase == IC_PHASE_NONE) {
+		ic_run_forget_cancel(run);
+		run->settled = !run->settle;
+		if (run->settled)
+			ic_run_network_put(run);
+		if (run->settle || run->num_whole)
+			ic_run_enter(run, IC_PHASE_SETTLE);
+		else
+			code = ic_run_verdict_begin(run);
+	}
+	return code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code;
+}
+
+static int confirm_itself(struct iommucfg_run *run)
+{
+	int code = IOMMUCFG_RUN_AGAIN;
+
+	if (run->final || !run->self_timeout)
+		return IOMMUCFG_RUN_DONE;
+	if (run->phase == IC_PHASE_NONE)
+		code = ic_run_faulted(run) ? ic_run_roll_back(run) : ic_run_keep(run);
+	return code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code;
+}
+
+/* Every step up to the commit of the last one. */
+static int commit_steps(struct iommucfg_run *run)
+{
+	int code;
+
+	do {
+		code = run->stage == IC_STAGE_COMMIT ? commit_one(run) :
+		       run->stage == IC_STAGE_SETTLE ? settle_one(run) : confirm_itself(run);
+		if (code || run->step + 1 >= run->num_steps)
+			break;
+		if (run->stage == IC_STAGE_KEEP)
+			ic_run_next_step(run);
+		run->stage = run->stage == IC_STAGE_KEEP ? IC_STAGE_COMMIT : run->stage + 1;
+	} while (true);
+	/* It was not begun, but others are final. */
+	if (code == IOMMUCFG_RUN_REFUSED && ic_run_has_earlier(run))
+		code = ic_run_earlier_goes_back(run, code);
+	return code == IOMMUCFG_RUN_AGAIN && !run->nonblocking ? ic_run_drive(run) : code;
+}
+
+/* While it is at work the plan is that of its step alone. */
+static int in_step(struct iommucfg_run *run, int (*what)(struct iommucfg_run *run))
+{
+	int code;
+
+	ic_run_narrow(run);
+	code = what(run);
+	ic_run_widen(run);
 	return came_to(run, code);
+}
+
+int iommucfg_run_commit(struct iommucfg_run *run)
+{
+	return is_nothing(run) ? IOMMUCFG_RUN_DONE : in_step(run, commit_steps);
 }
 
 int iommucfg_run_settle(struct iommucfg_run *run)
 {
-	int code = IOMMUCFG_RUN_AGAIN;
-
-	if (is_nothing(run))
-		return IOMMUCFG_RUN_DONE;
-	if (run->phase == IC_PHASE_NONE) {
-		ic_run_forget_cancel(run);
-		if (run->settle) {
-			ic_run_enter(run, IC_PHASE_SETTLE);
-		} else {
-			ic_run_network_put(run);
-			code = ic_run_verdict_begin(run);
-		}
-	}
-	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
+	return is_nothing(run) ? IOMMUCFG_RUN_DONE : in_step(run, settle_one);
 }
 
 /* Has another process confirmed it already? */
@@ -697,27 +795,12 @@ static bool is_kept(struct iommucfg_run *run)
 	       ic_run_is_kept(run, state);
 }
 
-static int confirm_itself(struct iommucfg_run *run)
-{
-	int code = IOMMUCFG_RUN_AGAIN;
-
-	if (run->final)
-		return IOMMUCFG_RUN_DONE;
-	if (run->phase == IC_PHASE_NONE)
-		code = ic_run_faulted(run) ? ic_run_roll_back(run) : ic_run_keep(run);
-	return came_to(run, code == IOMMUCFG_RUN_AGAIN ? ic_run_drive(run) : code);
-}
-
-int iommucfg_run_confirm(struct iommucfg_run *run)
+static int confirm(struct iommucfg_run *run)
 {
 	int code;
 
-	if (is_nothing(run))
-		return IOMMUCFG_RUN_DONE;
-	if (run->self_timeout)
-		return confirm_itself(run);
 	if (!run->plan->options.confirm_timeout)
-		return IOMMUCFG_RUN_DONE;
+		return confirm_itself(run);
 	if (is_kept(run)) {
 		run->result = "committed";
 		return IOMMUCFG_RUN_DONE;
@@ -739,7 +822,12 @@ int iommucfg_run_confirm(struct iommucfg_run *run)
 		ic_run_take_lock_back(run);
 	if (code == IOMMUCFG_RUN_DONE)
 		run->result = "committed";
-	return came_to(run, code);
+	return code;
+}
+
+int iommucfg_run_confirm(struct iommucfg_run *run)
+{
+	return is_nothing(run) ? IOMMUCFG_RUN_DONE : in_step(run, confirm);
 }
 
 /* Also where that is open: the kernel is still at work, or it is to be confirmed. */
@@ -756,6 +844,7 @@ void iommucfg_run_end(struct iommucfg_run *run, int status)
 	if (!run->result)
 		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
 	ic_run_unwatch(run);
+	ic_run_name_first(run);
 	ic_run_forget(run);
 	run->entry = record_plan_end(&by, run->plan, iommucfg_run_transaction(run), run->result,
 				     status, run->begun);

@@ -28,6 +28,22 @@ enum ic_phase {
 	IC_PHASE_RESTORE,	/* of the network, once the change has gone back */
 };
 
+/* The transactions of a step, while another one is at hand. */
+struct ic_step {
+	struct iommucfg_txn *txn, *second;
+	enum iommucfg_part second_part;
+	long self_timeout;
+};
+
+/* Where a run in steps is. */
+enum ic_stage {
+	IC_STAGE_COMMIT,
+	IC_STAGE_SETTLE,
+	IC_STAGE_KEEP,
+};
+
+struct ic_whole;
+
 struct iommucfg_run {
 	struct iommucfg *ctx;
 	struct iommucfg_problems *problems;	/* the caller's */
@@ -69,6 +85,14 @@ struct iommucfg_run {
 	struct iommucfg_txn *second;
 	enum iommucfg_part second_part;
 	struct iommucfg_txn *working;	/* the one that is committed now, or was last */
+	struct ic_step *steps;		/* where it takes more than one */
+	unsigned int num_steps, step;
+	enum ic_stage stage;
+	struct ic_changes rest;		/* of the plan: those of other steps */
+	struct ic_whole *whole;		/* the sets whose legs the step takes */
+	size_t num_whole, cap_whole;
+	long long legs_looked;		/* elapsed when they were looked at last */
+	bool settled;			/* devices and network are back, the sets not yet */
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct ic_watch *watch;		/* of IOMMU faults, or NULL */
@@ -112,6 +136,7 @@ struct iommucfg_run {
 int ic_run_interrupted(struct iommucfg_run *run);
 unsigned int ic_run_cancelled(struct iommucfg_run *run);
 void ic_run_forget_cancel(struct iommucfg_run *run);
+void ic_run_step_clear(struct iommucfg_run *run);
 void ic_run_say(struct iommucfg_run *run, enum iommucfg_run_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 long long ic_run_elapsed_msec(const struct iommucfg_run *run);
@@ -143,6 +168,20 @@ int ic_run_judge(const struct iommucfg_run *run);
 int ic_run_stage_parts(struct iommucfg_run *run);
 int ic_run_refused(struct iommucfg_run *run, const char *what, int ret);
 void ic_run_forget(struct iommucfg_run *run);
+void ic_run_forget_txn(struct iommucfg_run *run, struct iommucfg_txn *txn);
+
+/* run-legs.c */
+void ic_run_narrow(struct iommucfg_run *run);
+void ic_run_widen(struct iommucfg_run *run);
+int ic_run_stage_steps(struct iommucfg_run *run);
+void ic_run_forget_steps(struct iommucfg_run *run);
+bool ic_run_next_step(struct iommucfg_run *run);
+void ic_run_name_first(struct iommucfg_run *run);
+bool ic_run_has_earlier(const struct iommucfg_run *run);
+int ic_run_legs_take(struct iommucfg_run *run);
+int ic_run_legs_wait(struct iommucfg_run *run);
+void ic_run_legs_free(struct iommucfg_run *run);
+int ic_run_earlier_goes_back(struct iommucfg_run *run, int code);
 
 /* run-faults.c */
 void ic_run_faults_begin(struct iommucfg_run *run);

@@ -393,6 +393,7 @@ void iommucfg_topology_unref(struct iommucfg_topology *topology)
 		free(topology->groups[i]);
 	}
 	ic_links_free(topology);
+	ic_sets_free(topology->sets, topology->num_sets);
 	ic_slots_free(topology);
 	ic_unread_free(topology);
 	free(topology->groups);

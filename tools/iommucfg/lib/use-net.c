@@ -88,6 +88,7 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 	struct face face = { .topology = topology, .info = info, .above = &above };
 	char path[PATH_MAX], buf[32];
 	const struct ic_interface *known;
+	const struct ic_set *set;
 	unsigned long flags = 0;
 	char *syspath;
 	size_t i;
@@ -126,11 +127,15 @@ static int use_interface(struct iommucfg_topology *topology, const struct ic_net
 		say(&face, "default route", "");
 	if (known && known->peer)
 		say(&face, "this ssh session", "");
-	for (i = 0; i < above.n && !ret; i++)
+	set = ic_set_of_interface(topology, name);
+	for (i = 0; i < above.n && !ret; i++) {
 		ret = ic_use_add(above.v[i], "net", name,
 				 face.default_route ? IOMMUCFG_WORD_DEFAULT_ROUTE :
 						      IOMMUCFG_WORD_NET,
 				 face.default_route, "%s", face.text);
+		if (!ret && set)
+			ic_use_comes_over(above.v[i], &set, 1);
+	}
 out:
 	free(above.v);
 	return ret;

@@ -64,6 +64,8 @@ static int tell_mount(struct tallies *tallies, const struct ic_remote *remote,
 				 "%s%s%s, %s from %s", mount->target,
 				 mount->owner ? " in the mount namespace of " : "",
 				 mount->owner ? mount->owner : "", mount->type, mount->source);
+		if (!ret)
+			ret = ic_use_comes_over_port(tally->device);
 	}
 	return ret;
 }
@@ -73,11 +75,14 @@ static int tell_more(const struct tallies *tallies)
 	size_t i;
 	int ret = 0;
 
-	for (i = 0; i < tallies->n && !ret; i++)
-		if (tallies->v[i].more)
-			ret = ic_use_add(tallies->v[i].device, "mount", "network",
-					 tallies->v[i].word, false, "%zu more mount points",
-					 tallies->v[i].more);
+	for (i = 0; i < tallies->n && !ret; i++) {
+		if (!tallies->v[i].more)
+			continue;
+		ret = ic_use_add(tallies->v[i].device, "mount", "network", tallies->v[i].word,
+				 false, "%zu more mount points", tallies->v[i].more);
+		if (!ret)
+			ret = ic_use_comes_over_port(tallies->v[i].device);
+	}
 	return ret;
 }
 
@@ -146,9 +151,12 @@ int ic_tell_remote(struct ic_scan *scan, struct ic_block *block, const char *kin
 
 	ret = find_remote(scan, block);
 	remote = block->remote;
-	for (i = 0; remote && i < remote->devices.n && !ret; i++)
+	for (i = 0; remote && i < remote->devices.n && !ret; i++) {
 		ret = ic_use_add(remote->devices.v[i], kind, block->name, word_of(remote, never),
 				 false, "%s, %s over %s", detail, remote->what, remote->over);
+		if (!ret)
+			ret = ic_use_comes_over_port(remote->devices.v[i]);
+	}
 	return ret;
 }
 

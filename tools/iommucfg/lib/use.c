@@ -45,6 +45,8 @@ int ic_use_add(struct iommucfg_device *device, const char *kind, const char *nam
 		    !strcmp(device->uses[i].name, use.name) &&
 		    !strcmp(device->uses[i].detail, use.detail))
 			break;
+	device->last_use = i;
+	device->last_is_new = i == device->num_uses;
 	if (i < device->num_uses) {
 		use_clear(&use);
 		return 0;
@@ -91,7 +93,7 @@ void ic_uses_free(struct iommucfg_device *device)
 
 static bool is_alike(const struct iommucfg_use *a, const struct iommucfg_use *b)
 {
-	return a->word == b->word && a->default_route == b->default_route && !a->fix && !b->fix &&
+	return a->word == b->word && !memcmp(a->sets, b->sets, sizeof(a->sets)) && a->default_route == b->default_route && !a->fix && !b->fix &&
 	       !strcmp(a->kind, b->kind);
 }
 
@@ -165,7 +167,7 @@ static int scan_all(struct ic_scan *scan)
 {
 	struct iommucfg_topology *topology = scan->topology;
 	static int (*const steps[])(struct ic_scan *scan) = {
-		ic_blocks_read, ic_nodes_read, ic_opens_read, ic_fs_read, ic_use_mounts,
+		ic_blocks_read, ic_sets_read, ic_nodes_read, ic_opens_read, ic_fs_read, ic_use_mounts,
 		ic_use_swaps, ic_use_holders, ic_use_exports, ic_use_open, ic_use_nodes,
 		ic_use_remote, ic_use_net,
 	};
@@ -183,6 +185,8 @@ static int scan_all(struct ic_scan *scan)
 		ret = use_vfs(topology, topology->by_path[i]);
 	for (i = 0; i < topology->num_devices && !ret; i++)
 		ret = fold_uses(topology->by_path[i]);
+	if (!ret)
+		ic_sets_judge(topology);
 	return ret;
 }
 

@@ -20,6 +20,8 @@ struct ic_block {
 	bool udev_read;
 	unsigned long told;	/* in which of the scan's tales */
 	struct ic_devices above;
+	const struct ic_set *set;	/* that it is, or a partition of; or NULL */
+	const struct ic_set *told_over;	/* the last one that it was told over; or NULL */
 	struct ic_remote *remote;	/* where it comes from over a network, or NULL */
 	bool remote_read;
 };
@@ -159,6 +161,15 @@ bool ic_is_running_watchdog(struct ic_scan *scan, const char *syspath, bool is_o
 int ic_tell_remote(struct ic_scan *scan, struct ic_block *block, const char *kind, bool never,
 		   const char *detail);
 void ic_block_remote_free(struct ic_block *block);
+
+/* sets.c, sets-dm.c */
+int ic_sets_read(struct ic_scan *scan);
+int ic_set_legs(struct ic_scan *scan, struct ic_set *set, const struct ic_block *block);
+int ic_use_comes_over(struct iommucfg_device *device, const struct ic_set *const *sets, size_t n);
+int ic_use_comes_over_port(struct iommucfg_device *device);
+const struct ic_set *ic_set_of_interface(const struct iommucfg_topology *topology,
+					 const char *name);
+int ic_sets_read_dm(struct ic_scan *scan);
 
 /* use-*.c */
 int ic_use_mounts(struct ic_scan *scan);
