@@ -244,17 +244,20 @@ static int add_member(struct iommucfg_run *run, struct ic_whole *whole, const st
 	return member->device ? 0 : -ENOMEM;
 }
 
-static bool concerns(const struct iommucfg_run *run, const struct ic_set *set)
+static bool concerns(const struct iommucfg_run *run, const struct iommucfg_topology *topology,
+		     const struct ic_set *set)
 {
 	const struct ic_changes *changes = &run->plan->changes;
+	const struct iommucfg_group *group;
 	size_t i, j;
 
-	for (i = 0; i < changes->n; i++)
-		for (j = 0; j < set->num_legs; j++)
+	for (i = 0; i < changes->n; i++) {
+		group = iommucfg_topology_find_group(topology, changes->v[i]->group->number);
+		for (j = 0; group && j < set->num_legs; j++)
 			if (ic_change_needs(changes->v[i], run->plan->options.confirm_timeout) ==
-			    IOMMUCFG_DISRUPTION_REBIND &&
-			    ic_leg_is_of(&set->legs[j], changes->v[i]->group))
+			    IOMMUCFG_DISRUPTION_REBIND && ic_leg_is_of(&set->legs[j], group))
 				return true;
+	}
 	return false;
 }
 
@@ -278,17 +281,21 @@ static int take_set(struct iommucfg_run *run, const struct ic_set *set)
 	return ret;
 }
 
-/* Right before the commit of a step: the sets whose legs go. */
+/* Right before a step begins, or goes back: the sets whose legs go, by the names of now. */
 int ic_run_legs_take(struct iommucfg_run *run)
 {
-	struct iommucfg_topology *topology = run->topology;
+	struct iommucfg_topology *topology = NULL;
 	size_t i;
-	int ret = 0;
+	int ret;
 
 	ic_run_legs_free(run);
+	ret = iommucfg_topology_scan(run->ctx, &topology, NULL);
+	if (!ret)
+		ret = ic_sets_scan(topology);
 	for (i = 0; topology && i < topology->num_sets && !ret; i++)
-		if (topology->sets[i]->num_legs > 1 && concerns(run, topology->sets[i]))
+		if (topology->sets[i]->num_legs > 1 && concerns(run, topology, topology->sets[i]))
 			ret = take_set(run, topology->sets[i]);
+	iommucfg_topology_unref(topology);
 	return ret;
 }
 
@@ -445,7 +452,7 @@ int ic_run_legs_wait(struct iommucfg_run *run)
 	const struct ic_whole *which;
 	bool late;
 	long long now = ic_run_elapsed_msec(run);
-	long limit = run->settle > WHOLE_SECONDS ? run->settle : WHOLE_SECONDS;
+	long limit = run->settle >= 0 ? run->settle : WHOLE_SECONDS;
 
 	if (!run->num_whole)
 		return 0;

@@ -134,7 +134,13 @@ static bool is_up(struct iommucfg_topology *topology, const struct ic_set *set, 
 {
 	bool bond = !strcmp(set->kind, "bond");
 	char path[PATH_MAX], word[32];
+	int ret;
 
+	/* A bond without MII monitoring takes all for up; of what is down there is no carrier. */
+	snprintf(path, sizeof(path), "class/net/%s/carrier", name);
+	ret = ic_read_attr(topology->ctx->sysfd, path, word, sizeof(word));
+	if (ret == -EINVAL || (ret > 0 && strcmp(word, "1")))
+		return false;
 	snprintf(path, sizeof(path), bond ? "class/net/%s/bonding_slave/mii_status" :
 		 "class/net/%s/operstate", name);
 	if (ic_read_attr(topology->ctx->sysfd, path, word, sizeof(word)) >= 0)
