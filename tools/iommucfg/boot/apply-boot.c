@@ -286,7 +286,7 @@ int apply_boot(struct run *run, long tries, long limit)
 		if (code >= 0)
 			return code;
 		run->name = EARLY_TXN;
-		run->detach = true;
+		run->detach = run->early = true;
 	} else {
 		early = early_confirm(cli);
 		if (early == EARLY_KEPT)

@@ -208,6 +208,7 @@ struct run {
 	const char *name;
 	long settle;
 	bool yes, detach;
+	bool early;		/* in the initramfs */
 	bool allow_set, disruption_set, timeout_set, settle_set;	/* by the command line */
 	char *check_path[2];	/* --check-command */
 	char *const *check_command;	/* or NULL */

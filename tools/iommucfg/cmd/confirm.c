@@ -374,6 +374,7 @@ static int act(struct cli *cli, const char *name,
 		/* To forget one changes nothing. */
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		iommucfg_txn_open_other(txn, &other, NULL);
+		iommucfg_txn_set_ending(txn);
 		if (action == confirm && has_faulted(cli, txn, other))
 			code = faulted(cli, txn, act_on_both(cli, txn, rollback, allow, other));
 		else

@@ -216,6 +216,8 @@ static int make(struct run *run)
 	iommucfg_run_set_detach(run->run, run->detach);
 	iommucfg_run_set_faults(run->run, run->faults_warn ? IOMMUCFG_FAULTS_WARN :
 							     IOMMUCFG_FAULTS_ROLLBACK);
+	/* In an initramfs nothing outlives the command. */
+	iommucfg_run_set_watched(run->run, !run->early);
 	if (iommucfg_run_set_check(run->run, run->check_command, run->check_timeout))
 		return cli_nomem();
 	return EXIT_DONE;

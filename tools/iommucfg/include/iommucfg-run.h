@@ -146,6 +146,18 @@ int iommucfg_check_run(char *const *command, long seconds, struct iommucfg_probl
  */
 void iommucfg_run_set_faults(struct iommucfg_run *run, enum iommucfg_faults faults);
 
+/**
+ * iommucfg_run_set_watched() - have a process stay for what outlives the caller
+ *
+ * It is made before the commit of a change that can go back by itself. Where the caller is
+ * killed, or leaves the change unconfirmed, it waits for the end, rolls back for IOMMU
+ * faults, puts the network back after a rollback, and writes the history.
+ */
+void iommucfg_run_set_watched(struct iommucfg_run *run, bool watched);
+
+/** iommucfg_watch() - the same in the calling process; returns an outcome when it is over */
+int iommucfg_watch(struct iommucfg *ctx, const char *name, struct iommucfg_problems *problems);
+
 /** iommucfg_run_set_undoes() - the entry of the history that this run takes back; 0: none */
 void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry);
 

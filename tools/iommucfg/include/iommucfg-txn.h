@@ -192,6 +192,14 @@ int iommucfg_txn_stage_part(struct iommucfg_txn *txn, const struct iommucfg_plan
  */
 int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **other, bool *first);
 
+/**
+ * iommucfg_txn_set_ending() - this process confirms it, or rolls it back
+ *
+ * It puts the network back and writes the history, so that a process that watches the
+ * transaction does not.
+ */
+void iommucfg_txn_set_ending(struct iommucfg_txn *txn);
+
 /** iommucfg_txn_check() - all that a commit verifies beforehand; touches nothing */
 int iommucfg_txn_check(struct iommucfg_txn *txn);
 

@@ -39,6 +39,7 @@ struct recorder {
 struct record;
 struct record *record_begin(const struct recorder *by, struct iommucfg_txn *txn, bool blocks);
 long record_end(struct record *record, const char *name, const char *result, int code);
+void record_drop(struct record *record);
 long record_other(const struct recorder *by, const char *result, int code);
 int record_plan_begin(const struct recorder *by, const struct iommucfg_plan *plan,
 		      const char *transaction, long *id);

@@ -311,30 +311,46 @@ static void keep_links(struct ic_net *net, const bool *kept)
 	net->num_links = n;
 }
 
+/* As it was in an earlier snapshot; what has come since nothing manages. */
+static enum ic_manager manager_of(const struct iommucfg_network *before, int index)
+{
+	size_t i;
+
+	for (i = 0; i < before->net.num_links; i++)
+		if (before->net.links[i].now == index)
+			return before->net.links[i].manager;
+	return IC_MANAGER_NONE;
+}
+
 /* What brings it back; and do the default route or this ssh session go over it? */
-static int ask_about(struct iommucfg_network *s, struct iommucfg_topology *topology)
+static int ask_about(struct iommucfg_network *s, struct iommucfg_topology *topology,
+		     struct iommucfg_network *before)
 {
 	struct ic_netinfo *info = ic_netinfo_read(topology);
-	struct ic_managers *managers = ic_managers_open(s->ctx);
+	struct ic_managers *managers = before ? NULL : ic_managers_open(s->ctx);
 	const struct ic_interface *interface;
 	struct ic_net_link *link;
 	size_t i;
 
-	for (i = 0; info && managers && i < s->net.num_links; i++) {
+	if (before)
+		ic_net_find(before, &s->net);
+	for (i = 0; info && (managers || before) && i < s->net.num_links; i++) {
 		link = &s->net.links[i];
 		interface = ic_netgraph_find(info, link->name);
 		link->vital = interface && (interface->default_route || interface->peer);
-		link->manager = ic_managers_ask(managers, link->name, link->index);
+		link->manager = before ? manager_of(before, link->index) :
+				ic_managers_ask(managers, link->name, link->index);
 	}
-	ic_managers_close(managers);
+	if (managers)
+		ic_managers_close(managers);
 	ic_netinfo_free(info);
-	return info && managers ? 0 : -ENOMEM;
+	return info && (managers || before) ? 0 : -ENOMEM;
 }
 
 /* NULL in *@out where no driver is unbound. */
-int ic_net_snapshot_take(struct iommucfg_topology *topology,
-			 struct iommucfg_group *const *groups, size_t count,
-			 struct iommucfg_network **out)
+static int take(struct iommucfg_topology *topology, struct iommucfg_group *const *groups,
+		size_t count, struct iommucfg_network *before,
+		struct iommucfg_network **out)
 {
 	struct iommucfg_network *s = calloc(1, sizeof(*s));
 	bool *kept = NULL;
@@ -361,13 +377,45 @@ int ic_net_snapshot_take(struct iommucfg_topology *topology,
 		keep_links(&s->net, kept);
 		keep_messages(&s->net, &s->net.addresses, false);
 		keep_messages(&s->net, &s->net.routes, true);
-		ret = s->net.num_links ? ask_about(s, topology) : 0;
+		ret = s->net.num_links ? ask_about(s, topology, before) : 0;
 	}
 	free(kept);
 	if (ret || !s->num_devices)
 		iommucfg_network_unref(s);
 	else
 		*out = s;
+	return ret;
+}
+
+int ic_net_snapshot_take(struct iommucfg_topology *topology,
+			 struct iommucfg_group *const *groups, size_t count,
+			 struct iommucfg_network **out)
+{
+	return take(topology, groups, count, NULL, out);
+}
+
+/* The same devices later, without asking what manages them. */
+int ic_net_snapshot_again(struct iommucfg_network *before, struct iommucfg_network **out)
+{
+	struct iommucfg_topology *topology = NULL;
+	struct iommucfg_group **groups;
+	size_t i, j, n = 0;
+	int ret;
+
+	*out = NULL;
+	ret = iommucfg_topology_scan(before->ctx, &topology, NULL);
+	if (ret)
+		return ret;
+	groups = calloc(before->num_devices + 1, sizeof(*groups));
+	for (i = 0; groups && i < before->num_devices; i++) {
+		groups[n] = iommucfg_topology_find_group(topology, before->devices[i].group);
+		for (j = 0; j < n && groups[j] != groups[n]; j++)
+			;
+		n += groups[n] && j == n;
+	}
+	ret = groups ? take(topology, groups, n, before, out) : -ENOMEM;
+	free(groups);
+	iommucfg_topology_unref(topology);
 	return ret;
 }
 

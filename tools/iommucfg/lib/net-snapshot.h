@@ -90,6 +90,7 @@ struct ic_net_link *ic_net_link(const struct ic_net *net, int index);
 int ic_net_snapshot_take(struct iommucfg_topology *topology,
 			 struct iommucfg_group *const *groups, size_t count,
 			 struct iommucfg_network **out);
+int ic_net_snapshot_again(struct iommucfg_network *before, struct iommucfg_network **out);
 
 /* net-message.c: of the kernel's messages */
 struct nlmsghdr *ic_net_copy(const struct nlmsghdr *nlh, size_t header, const uint16_t *wanted,

@@ -454,8 +454,16 @@ long record_end(struct record *record, const char *name, const char *result, int
 	if (record->id > 0)
 		close(record->begun);
 	iommucfg_topology_unref(after);
+	record_drop(record);
+	return id;
+}
+
+/* Releases it; nothing is written. */
+void record_drop(struct record *record)
+{
+	if (!record)
+		return;
 	iommucfg_topology_unref(record->before);
 	free(record->groups);
 	free(record);
-	return id;
 }

@@ -344,6 +344,7 @@ int ic_run_settle_step(struct iommucfg_run *run)
 /* Undoes the commit at once. */
 int ic_run_roll_back(struct iommucfg_run *run)
 {
+	ic_run_network_again(run, true);
 	ic_run_enter(run, IC_PHASE_ROLLBACK);
 	if (start_child(run, true)) {
 		/* Without a child there is no progress to show. */

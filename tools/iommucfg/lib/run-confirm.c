@@ -44,6 +44,8 @@ int ic_run_end_step(struct iommucfg_run *run)
 	default:
 		if (state == IOMMUCFG_STATE_UNCONFIRMED && ic_run_faulted(run))
 			return ic_run_roll_back(run);
+		if (state == IOMMUCFG_STATE_UNCONFIRMED)
+			ic_run_network_again(run, false);
 		/* Suspend may have refused the confirmation. */
 		if (state == IOMMUCFG_STATE_UNCONFIRMED && run->self_timeout && run->keeping)
 			return ic_run_keep(run);
@@ -94,6 +96,7 @@ int ic_run_ask_step(struct iommucfg_run *run)
 		left = remaining;
 	if (ic_run_faulted(run))
 		return ic_run_roll_back(run);
+	ic_run_network_again(run, false);
 	if (ic_run_cancelled(run))
 		ic_run_forget_cancel(run);
 	else

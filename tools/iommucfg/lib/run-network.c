@@ -5,8 +5,13 @@
  */
 #include <errno.h>
 
+#include <json-c/json.h>
+
 #include "net-snapshot.h"
 #include "run.h"
+
+/* How often it is looked at while a change is unconfirmed. */
+#define AGAIN_MSEC	3000
 
 /* In which devices must be back, and what nothing manages. */
 long ic_run_settle_seconds(const struct iommucfg_run *run)
@@ -41,6 +46,7 @@ void ic_run_network_take(struct iommucfg_run *run)
 	int ret = -ENOMEM;
 
 	ic_run_network_free(run);
+	run->network_same = false;
 	/* The end of the run may tell of them. */
 	iommucfg_plan_num_losses(run->plan);
 	groups = calloc(changes->n + 1, sizeof(*groups));
@@ -66,6 +72,31 @@ void ic_run_network_put(struct iommucfg_run *run)
 {
 	if (run->network)
 		ic_net_put_back(run->network);
+}
+
+/*
+ * While a change is unconfirmed what is on the interfaces may be changed by others: a rollback
+ * puts back what there was right before it. Not where something is still missing.
+ */
+void ic_run_network_again(struct iommucfg_run *run, bool now)
+{
+	struct iommucfg_network *again = NULL;
+	enum iommucfg_state state;
+
+	if (!run->network || !run->network_same ||
+	    (!now && ic_run_elapsed_msec(run) - run->network_looked < AGAIN_MSEC))
+		return;
+	run->network_looked = ic_run_elapsed_msec(run);
+	if (ic_net_snapshot_again(run->network, &again) || !again)
+		return;
+	/* A rollback may have begun meanwhile. */
+	if (ic_run_state(run, &state) || (state != IOMMUCFG_STATE_UNCONFIRMED &&
+					  state != IOMMUCFG_STATE_COMMITTED)) {
+		iommucfg_network_unref(again);
+		return;
+	}
+	iommucfg_network_unref(run->network);
+	run->network = again;
 }
 
 static enum ic_net_outcome look(struct iommucfg_run *run, bool refuse)
@@ -96,6 +127,10 @@ int ic_run_network_settle(struct iommucfg_run *run)
 	case IC_NET_VITAL:
 		return ic_run_roll_back(run);
 	default:
+		run->network_same = !run->differs;
+		if (run->network_same && run->watcher)
+			ic_creator_set(run->ctx, run->transaction, "settled",
+				       json_object_new_boolean(true));
 		return IOMMUCFG_RUN_DONE;
 	}
 }

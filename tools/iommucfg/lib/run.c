@@ -88,6 +88,7 @@ void iommucfg_run_unref(struct iommucfg_run *run)
 	iommucfg_plan_unref(run->plan);
 	iommucfg_topology_unref(run->topology);
 	ic_run_unlock(run);
+	ic_run_watcher_end(run, false);
 	if (run->child_fd >= 0)
 		close(run->child_fd);
 	if (run->begun_fd >= 0)
@@ -158,6 +159,11 @@ int iommucfg_run_set_check(struct iommucfg_run *run, char *const *command, long 
 		return 0;
 	run->check_command = ic_copy_names(command);
 	return run->check_command ? 0 : -ENOMEM;
+}
+
+void iommucfg_run_set_watched(struct iommucfg_run *run, bool watched)
+{
+	run->watched = watched;
 }
 
 void iommucfg_run_set_undoes(struct iommucfg_run *run, long entry)
@@ -704,6 +710,7 @@ static int commit_one(struct iommucfg_run *run)
 		if (code == IOMMUCFG_RUN_AGAIN) {
 			record_begin_once(run);
 			ic_run_faults_begin(run);
+			ic_run_watcher_start(run);
 			code = ic_run_commit_start(run);
 		}
 	}
@@ -844,6 +851,8 @@ void iommucfg_run_end(struct iommucfg_run *run, int status)
 	if (!run->result)
 		run->result = result_of(status ? status : IOMMUCFG_RUN_ERROR);
 	ic_run_unwatch(run);
+	ic_run_watcher_end(run, !strcmp(run->result, "unconfirmed") ||
+			   !strcmp(run->result, "left"));
 	ic_run_name_first(run);
 	ic_run_forget(run);
 	run->entry = record_plan_end(&by, run->plan, iommucfg_run_transaction(run), run->result,

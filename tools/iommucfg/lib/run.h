@@ -99,6 +99,8 @@ struct iommucfg_run {
 	struct ic_names mounts;		/* before the commit, that are to stay */
 	struct iommucfg_network *network;	/* before the commit, or NULL */
 	int gone_back;			/* what the change came to before IC_PHASE_RESTORE */
+	bool network_same;		/* as it was, after the change */
+	long long network_looked;	/* elapsed at the last look at it since */
 	bool differs;			/* it went back, but not all of the network is as before */
 	struct timespec since;		/* when the phase began */
 	unsigned int forgotten;		/* of the requests to stop */
@@ -123,6 +125,9 @@ struct iommucfg_run {
 	bool final;			/* it was a no, but nothing can be rolled back */
 	long begun;			/* entry of the history, begun before the commit, or 0 */
 	int begun_fd;			/* keeps it */
+	bool watched;			/* a process stays for what outlives this one */
+	pid_t watcher;			/* or 0 */
+	int watcher_fd;
 	uint64_t before_lending;	/* generation when the lock was let go */
 	char instance[32];		/* of the kernel's traces, while there is one */
 	/* came out */
@@ -226,6 +231,10 @@ int ic_run_commit_start(struct iommucfg_run *run);
 int ic_run_roll_back(struct iommucfg_run *run);
 int ic_run_keep(struct iommucfg_run *run);
 
+/* watch.c */
+void ic_run_watcher_start(struct iommucfg_run *run);
+void ic_run_watcher_end(struct iommucfg_run *run, bool stays);
+
 /* run-mounts.c */
 int ic_run_mounts_take(struct iommucfg_run *run);
 bool ic_run_mounts_missing(struct iommucfg_run *run);
@@ -236,6 +245,7 @@ long ic_run_settle_seconds(const struct iommucfg_run *run);
 long ic_run_settle_limit(const struct iommucfg_run *run);
 void ic_run_network_take(struct iommucfg_run *run);
 void ic_run_network_put(struct iommucfg_run *run);
+void ic_run_network_again(struct iommucfg_run *run, bool now);
 int ic_run_network_settle(struct iommucfg_run *run);
 int ic_run_network_restore(struct iommucfg_run *run, int code);
 int ic_run_network_step(struct iommucfg_run *run);

@@ -86,6 +86,11 @@ void ic_creator_set(struct iommucfg *ctx, const char *name, const char *key,
 	free(path);
 }
 
+void iommucfg_txn_set_ending(struct iommucfg_txn *txn)
+{
+	ic_creator_set(txn->ctx, txn->name, "ending", json_object_new_int64(getpid()));
+}
+
 void ic_creator_remove(struct iommucfg *ctx, const char *name)
 {
 	char *path = file_of(name);

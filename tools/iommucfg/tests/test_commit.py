@@ -220,9 +220,10 @@ def killed_with_its_child():
         p = h.start("set", *h.ASKED)
         name = h.wait_state("committing")
         with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
-            child = int(f.read().split()[0])
+            children = [int(pid) for pid in f.read().split()]
         p.kill()
-        os.kill(child, signal.SIGKILL)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
         p.communicate()
         h.release()
         h.wait_state("unconfirmed", name)

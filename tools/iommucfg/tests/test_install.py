@@ -524,12 +524,13 @@ def units():
         d = f"{h.root}/usr/local/lib/systemd/system"
         names = sorted(os.listdir(d))
         assert names == ["iommucfg-confirm.service", "iommucfg-device@.service",
-                         "iommucfg-image.path", "iommucfg-image.service", "iommucfg.service"]
+                         "iommucfg-image.path", "iommucfg-image.service",
+                         "iommucfg-watch@.service", "iommucfg.service"]
         for name in names:
             with open(f"{d}/{name}") as f:
                 text = f.read()
             # It looks whether the programs are there: they are below the tree.
-            assert "@" not in text.replace("modprobe@", "").replace("device@", ""), text
+            assert "@" not in text.replace("modprobe@", "").replace("device@", "").replace("watch@", ""), text
             with open(f"{d}/{name}", "w") as f:
                 f.write(text.replace("/usr/local/", f"{h.root}/usr/local/"))
         p = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes",

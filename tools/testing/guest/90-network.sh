@@ -128,6 +128,39 @@ check_match "all is as before, that says, too" "$(cat /tmp/err)" "everything is 
 same "after the kernel's timer"
 check_eq "the types went back" "$(group_type "$group") $(group_type "$other")" "$was $was_other"
 
+# Nothing of the command is left when the kernel's timer ends it; somebody has changed addresses
+# meanwhile, and that is what there is afterwards, too.
+ended()
+{
+	[ ! -e "$CONFIGFS/$1" ]
+}
+change 0 "set, and left to itself" set "$group" identity "$other" identity \
+	--confirm-timeout 12 --detach --name alone
+ip addr add 10.30.0.9/24 dev "$(wait_nic "$nic_dev")"
+ip addr del 10.30.0.2/24 dev "$(wait_nic "$nic_dev")"
+network >/tmp/network.changed
+check "it ends" wait_for 60 ended alone
+check_eq "the types went back" "$(group_type "$group") $(group_type "$other")" "$was $was_other"
+network >/tmp/network
+check "what was changed meanwhile is kept" cmp -s /tmp/network.changed /tmp/network
+cmp -s /tmp/network.changed /tmp/network || say "$(diff -u /tmp/network.changed /tmp/network)"
+run 4 "a confirmation comes too late" confirm alone
+ip addr del 10.30.0.9/24 dev "$(wait_nic "$nic_dev")"
+ip addr add 10.30.0.2/24 dev "$(wait_nic "$nic_dev")"
+same "with the old addresses again"
+
+iommucfg set "$group" identity "$other" identity --allow-in-use net,default-route,block \
+	--confirm-timeout 12 --name killed >/dev/null 2>/tmp/err.killed </dev/null &
+waiter=$!
+check "is unconfirmed" wait_for 60 is "$CONFIGFS/killed/state" unconfirmed
+wait_for 30 grep -q confirm /tmp/err.killed
+kill -KILL $waiter
+check "a killed command's change ends" wait_for 60 ended killed
+check_eq "the types went back" "$(group_type "$group") $(group_type "$other")" "$was $was_other"
+same "after the command was killed"
+run 0 "history" history --json
+check_match "which says so" "$(grep '"result"' /tmp/out | tail -1)" restored
+
 # It has the default route, and what manages it never brings it back: the change cannot stay.
 mkdir -p /tmp/bin
 printf '#!/bin/sh\n[ "$2" = "%s" ]\n' "$(nic_of "$nic_dev")" >/tmp/bin/ifquery

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A process of its own session that outlives the command, and waits for the end of a change
+ * that is not confirmed yet. It rolls back for IOMMU faults, puts the network back after a
+ * rollback, whoever has done that, and writes the end into the history.
+ *
+ * It is made before the commit, and waits at a pipe until the command has ended. Where systemd
+ * runs, and the change is left to others, the unit iommucfg-watch@NAME takes its place. What it
+ * must know is in /run/iommucfg/txn/NAME: "faults", "network", and "settled" where all of the
+ * network was as before after the change.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef HAVE_LIBSYSTEMD
+#include <systemd/sd-bus.h>
+#endif
+
+#include "net-snapshot.h"
+#include "run.h"
+
+#define LOOK_MSEC	200
+#define FAULTS_MSEC	2000
+#define NETWORK_MSEC	3000
+
+struct watch {
+	struct iommucfg *ctx;
+	struct iommucfg_problems *problems;
+	struct iommucfg_txn *txn, *other;
+	struct iommucfg_network *network;
+	bool settled;		/* so that what is on interfaces now is what is to be there */
+};
+
+static struct recorder recorder_of(struct watch *watch)
+{
+	static char name[] = "iommucfg-watch", *const command[] = { name, NULL };
+
+	return (struct recorder){
+		.ctx = watch->ctx, .problems = watch->problems, .command = command,
+		.action = "rollback",
+	};
+}
+
+/* The state of both parts: the one that is not over. */
+static enum iommucfg_state state_of(const struct watch *watch)
+{
+	enum iommucfg_state state = iommucfg_txn_state(watch->txn), other;
+
+	if (!watch->other)
+		return state;
+	other = iommucfg_txn_state(watch->other);
+	if (state == IOMMUCFG_STATE_GONE || state == IOMMUCFG_STATE_COMMITTED)
+		return other;
+	return state == IOMMUCFG_STATE_ROLLED_BACK && other != IOMMUCFG_STATE_GONE ? other : state;
+}
+
+static void read_file(struct watch *watch)
+{
+	struct json_object *o = ic_creator_read(watch->txn), *value;
+
+	if (o && json_object_object_get_ex(o, "network", &value) &&
+	    ic_net_snapshot_from_json(watch->ctx, value, &watch->network))
+		watch->network = NULL;
+	watch->settled = o && json_object_get_boolean(json_object_object_get(o, "settled"));
+	json_object_put(o);
+}
+
+/* Is another command at it, which puts back what it takes, and writes that down? */
+static bool is_anothers(const struct watch *watch)
+{
+	struct json_object *o = ic_creator_read(watch->txn);
+	int64_t pid = o ? json_object_get_int64(json_object_object_get(o, "ending")) : 0;
+
+	json_object_put(o);
+	return pid > 0 && (!kill(pid, 0) || errno != ESRCH);
+}
+
+/* What is on the interfaces now, unless a rollback has begun meanwhile. */
+static void look_at_network(struct watch *watch)
+{
+	struct iommucfg_network *now;
+
+	if (!watch->network || !watch->settled || ic_net_snapshot_again(watch->network, &now))
+		return;
+	if (now && state_of(watch) == IOMMUCFG_STATE_UNCONFIRMED) {
+		iommucfg_network_unref(watch->network);
+		watch->network = now;
+	} else {
+		iommucfg_network_unref(now);
+	}
+}
+
+static void roll_back(struct watch *watch)
+{
+	iommucfg_txn_allow_way_back(watch->txn);
+	if (watch->other) {
+		iommucfg_txn_allow_way_back(watch->other);
+		iommucfg_txn_rollback(watch->other);
+	}
+	iommucfg_txn_rollback(watch->txn);
+}
+
+static bool has_faulted(struct watch *watch)
+{
+	return iommucfg_txn_faulted(watch->txn, watch->problems) ||
+	       (watch->other && iommucfg_txn_faulted(watch->other, watch->problems));
+}
+
+/* Until it is over. */
+static enum iommucfg_state wait_for_end(struct watch *watch, struct record **record)
+{
+	struct recorder by = recorder_of(watch);
+	enum iommucfg_state state;
+	long msec = 0;
+
+	for (;; poll(NULL, 0, LOOK_MSEC), msec += LOOK_MSEC) {
+		state = state_of(watch);
+		if (state == IOMMUCFG_STATE_UNCONFIRMED) {
+			if (!(msec % NETWORK_MSEC))
+				look_at_network(watch);
+			if (!(msec % FAULTS_MSEC) && !is_anothers(watch) && has_faulted(watch))
+				roll_back(watch);
+			if (!*record)
+				*record = record_begin(&by, watch->txn, false);
+		} else if (state != IOMMUCFG_STATE_COMMITTING &&
+			   state != IOMMUCFG_STATE_ROLLING_BACK && !is_anothers(watch)) {
+			return state_of(watch);
+		}
+	}
+}
+
+/* One at a time; where the lock is not to be had the network is put back without it. */
+static struct iommucfg_run *lock(struct watch *watch)
+{
+	struct iommucfg_problems *unsaid = iommucfg_problems_new();
+	struct iommucfg_run *run = NULL;
+
+	if (!iommucfg_run_new(watch->ctx, unsaid, &run))
+		iommucfg_run_begin(run);
+	iommucfg_problems_unref(unsaid);
+	return run;
+}
+
+static int end(struct watch *watch, enum iommucfg_state state, struct record *record)
+{
+	bool back = state == IOMMUCFG_STATE_ROLLED_BACK, failed = state == IOMMUCFG_STATE_FAILED;
+	int code = back ? IOMMUCFG_RUN_RESTORED : failed ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_DONE;
+	struct recorder by = recorder_of(watch);
+	struct json_object *killed;
+	struct iommucfg_run *run;
+
+	if (!back && !failed) {
+		record_drop(record);
+		return code;
+	}
+	run = lock(watch);
+	if (watch->network)
+		iommucfg_network_restore(watch->network, watch->problems);
+	/* A killed command's own entry says it. */
+	killed = record_killed(&by);
+	if (killed)
+		record_drop(record);
+	else
+		record_end(record, iommucfg_txn_name(watch->txn), back ? "restored" : "failed",
+			   code);
+	json_object_put(killed);
+	if (back) {
+		if (watch->other)
+			iommucfg_txn_forget(watch->other);
+		iommucfg_txn_forget(watch->txn);
+	}
+	iommucfg_run_unref(run);
+	return code;
+}
+
+int iommucfg_watch(struct iommucfg *ctx, const char *name, struct iommucfg_problems *problems)
+{
+	struct watch watch = { .ctx = ctx, .problems = problems };
+	struct record *record = NULL;
+	enum iommucfg_state state;
+	int code;
+
+	if (iommucfg_txn_open(ctx, name, &watch.txn))
+		return IOMMUCFG_RUN_ERROR;
+	iommucfg_txn_open_other(watch.txn, &watch.other, NULL);
+	read_file(&watch);
+	state = wait_for_end(&watch, &record);
+	code = end(&watch, state, record);
+	iommucfg_network_unref(watch.network);
+	iommucfg_txn_unref(watch.other);
+	iommucfg_txn_unref(watch.txn);
+	return code;
+}
+
+/* Of a run ---------------------------------------------------------------- */
+
+/* Waits for what the command says: "w" to watch, "e" for the end, nothing where it was killed. */
+static void __attribute__((noreturn)) child(const char *root, const char *name, int fd)
+{
+	struct iommucfg_problems *problems;
+	struct iommucfg *ctx;
+	char word = 'w';
+	int null;
+
+	setsid();
+	signal(SIGPIPE, SIG_IGN);
+	null = open("/dev/null", O_RDWR);
+	for (int i = 0; i < 3 && null >= 0; i++)
+		dup2(null, i);
+	if (dup2(fd, 3) < 0)
+		_exit(1);
+	/* Locks among them, which would seem to be held. */
+	close_range(4, ~0U, 0);
+	while (read(3, &word, 1) < 0 && errno == EINTR)
+		;
+	problems = iommucfg_problems_new();
+	if (word == 'w' && problems && !iommucfg_new(&ctx, root))
+		iommucfg_watch(ctx, name, problems);
+	_exit(0);
+}
+
+/* Right before the commit of what can go back by itself. */
+void ic_run_watcher_start(struct iommucfg_run *run)
+{
+	int fds[2];
+
+	ic_run_watcher_end(run, false);
+	if (!run->watched || !run->txn || (!run->plan->options.confirm_timeout &&
+					   !run->self_timeout))
+		return;
+	if (run->network)
+		ic_creator_set(run->ctx, iommucfg_txn_name(run->txn), "network",
+			       ic_net_snapshot_to_json(run->network));
+	if (pipe2(fds, O_CLOEXEC))
+		return;
+	fflush(NULL);
+	run->watcher = fork();
+	if (!run->watcher)
+		child(run->ctx->root, iommucfg_txn_name(run->txn), fds[0]);
+	close(fds[0]);
+	if (run->watcher < 0) {
+		run->watcher = 0;
+		close(fds[1]);
+		return;
+	}
+	run->watcher_fd = fds[1];
+}
+
+static bool start_unit(const char *name)
+{
+	bool started = false;
+#ifdef HAVE_LIBSYSTEMD
+	char unit[IOMMUCFG_TXN_NAME_MAX + 32];
+	sd_bus *bus = NULL;
+
+	snprintf(unit, sizeof(unit), "iommucfg-watch@%s.service", name);
+	if (!access("/run/systemd/system", F_OK) && sd_bus_open_system(&bus) >= 0) {
+		sd_bus_set_method_call_timeout(bus, 5000000);
+		started = sd_bus_call_method(bus, "org.freedesktop.systemd1",
+					     "/org/freedesktop/systemd1",
+					     "org.freedesktop.systemd1.Manager", "StartUnit", NULL,
+					     NULL, "ss", unit, "replace") >= 0;
+	}
+	sd_bus_flush_close_unref(bus);
+#else
+	(void)name;
+#endif
+	return started;
+}
+
+/* The command ends: @stays where its change is not over. */
+void ic_run_watcher_end(struct iommucfg_run *run, bool stays)
+{
+	bool watches = stays && (*run->ctx->root || !start_unit(run->transaction));
+
+	if (!run->watcher)
+		return;
+	if (write(run->watcher_fd, watches ? "w" : "e", 1) != 1)
+		kill(run->watcher, SIGKILL);
+	close(run->watcher_fd);
+	if (!watches)
+		waitpid(run->watcher, NULL, 0);
+	run->watcher = 0;
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What stays when the command has gone: the end of a change is watched.
+
+	test_watch.py IOMMUCFG STANDIN [NAME...]
+"""
+import os
+import sys
+import time
+
+from harness import Host, main, test
+
+CHANGE = ("set", "1", "identity", "--confirm-timeout", "900", "--detach", "--name", "night")
+DMAR = "DMAR: [DMA Read NO_PASID] Request device [01:00.0] fault addr 0x1000 [fault reason 0x06] PTE Read access is not set"
+
+
+class Watched(Host):
+    def __init__(self):
+        super().__init__(True)
+
+    def entries(self):
+        return self.json("history", code=0)["entries"]
+
+    def until(self, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, (self.entries(), self.transactions())
+            time.sleep(0.1)
+
+    def watchers(self):
+        """Processes of this tree that have outlived their command."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if self.root.encode() in f.read() and int(pid) != self.process.pid:
+                        found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+
+@test
+def gone_back_in_time():
+    with Watched() as h:
+        assert h.run(*CHANGE, code=0).out.endswith("\nnight\n")
+        assert len(h.watchers()) == 1
+        h.expire("night")
+        h.until(lambda: not h.transactions() and not h.watchers())
+        assert h.type(1) == "DMA-FQ"
+        first, last = h.entries()
+        assert (last["action"], last["result"], last["exit"], last["transaction"]) == \
+            ("rollback", "restored", 4, "night"), last
+        assert [c["group"] for c in last["plan"]["changes"]] == [1], last
+        h.run("confirm", "night", code=4)
+
+
+@test
+def kept():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        h.run("confirm", "night", code=0)
+        h.until(lambda: not h.watchers())
+        assert h.type(1) == "identity"
+        assert [e["result"] for e in h.entries()] == ["unconfirmed", "committed"], h.entries()
+
+
+@test
+def rolled_back_by_a_command():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        h.run("rollback", "night", code=0)
+        h.until(lambda: not h.watchers())
+        assert [e["result"] for e in h.entries()] == ["unconfirmed", "rolled-back"], h.entries()
+
+
+@test
+def fault():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        h.kernel_says(DMAR, 500)
+        h.until(lambda: h.type(1) == "DMA-FQ" and not h.watchers())
+        last = h.entries()[-1]
+        assert last["result"] == "restored" and "IOMMU fault" in str(last["problems"]), last
+
+
+@test
+def killed():
+    with Watched() as h:
+        check = f"{h.dir}/check"
+        with open(check, "w") as f:
+            f.write("#!/bin/sh\nexec sleep 600\n")
+        os.chmod(check, 0o755)
+        p = h.start("set", "1", "identity", "--check-command", check)
+        name = h.wait_state("unconfirmed")
+        p.kill()
+        p.communicate()
+        h.expire(name)
+        h.until(lambda: not h.transactions() and not h.watchers())
+        (entry,) = h.entries()
+        assert (entry["result"], entry["exit"], h.type(1)) == ("restored", 4, "DMA-FQ"), entry
+
+
+@test
+def nothing_stays():
+    with Watched() as h:
+        for args, code in ((["set", "1", "identity"], 0),
+                           (["set", "1", "DMA", "--check-command", "/bin/false"], 4),
+                           (["set", "1", "DMA", "--confirm-timeout", "1"], 4)):
+            h.run(*args, code=code)
+            assert not h.watchers(), args
+
+
+if __name__ == "__main__":
+    sys.exit(main("watch"))
