@@ -150,6 +150,25 @@ static int read_ids(struct ic_source *source, const struct iommucfg_device *devi
 	return 0;
 }
 
+/* ".../arm-smmu-v3.0.auto/iommu/smmu3.0x9050000": the device above "iommu". */
+static int read_iommu(struct ic_source *source, const struct iommucfg_device *device)
+{
+	char *path, *link = NULL, *end;
+	int ret = 0;
+
+	if (asprintf(&path, "%s/iommu", device->syspath) < 0)
+		return -ENOMEM;
+	link = ic_sys_link(device->ctx->sysfd, path, device->syspath);
+	free(path);
+	end = link ? strrchr(link, '/') : NULL;
+	if (end && end - link > 6 && !strncmp(end - 6, "/iommu", 6)) {
+		end[-6] = '\0';
+		ret = ic_strdup(&source->iommu, ic_basename(link));
+	}
+	free(link);
+	return ret;
+}
+
 int ic_source_init(struct ic_source *source, const struct iommucfg_device *device)
 {
 	uint16_t requester;
@@ -157,6 +176,8 @@ int ic_source_init(struct ic_source *source, const struct iommucfg_device *devic
 
 	*source = (struct ic_source){ 0 };
 	ret = ic_strdup(&source->name, device->name);
+	if (!ret)
+		ret = read_iommu(source, device);
 	if (ret)
 		return ret;
 	source->pci = device->bus && !strcmp(device->bus, "pci") &&
@@ -173,6 +194,7 @@ int ic_source_init(struct ic_source *source, const struct iommucfg_device *devic
 void ic_source_clear(struct ic_source *source)
 {
 	free(source->name);
+	free(source->iommu);
 	free(source->ids);
 }
 
@@ -208,6 +230,9 @@ bool ic_source_is(const struct ic_source *source, const struct ic_fault *fault)
 	case IC_FAULT_BY_NAME:
 		return !strcmp(source->name, fault->name);
 	case IC_FAULT_BY_ID:
+		/* Another SMMU has the same numbers for other devices. */
+		if (*fault->iommu && source->iommu && strcmp(fault->iommu, source->iommu))
+			return false;
 		return has_id(source, fault->id);
 	case IC_FAULT_BY_PCI:
 		break;

@@ -101,6 +101,17 @@ static bool parse_amd(const char *line, struct ic_fault *fault)
 	return p > line + 2 && parse_name(line, p - 2, fault);
 }
 
+/* "arm-smmu-v3 arm-smmu-v3.1.auto: ..." */
+static void parse_instance(const char *line, struct ic_fault *fault)
+{
+	const char *p = strstr(line, "arm-smmu"), *end;
+
+	p = p ? strchr(p, ' ') : NULL;
+	end = p ? strstr(++p, ": ") : NULL;
+	if (end && (size_t)(end - p) < sizeof(fault->iommu))
+		snprintf(fault->iommu, sizeof(fault->iommu), "%.*s", (int)(end - p), p);
+}
+
 static bool parse_smmu3(struct ic_fault_parser *parser, const char *line, struct ic_fault *fault)
 {
 	static const char client[] = " client: ";
@@ -112,6 +123,7 @@ static bool parse_smmu3(struct ic_fault_parser *parser, const char *line, struct
 	parser->raw_event = false;
 	if (!strstr(line, "arm-smmu-v3"))
 		return false;
+	parse_instance(line, fault);
 	p = strstr(line, ": event 0x");
 	if (p && sscanf(p, ": event 0x%x received:", &event) == 1) {
 		parser->raw_event = true;
@@ -139,6 +151,7 @@ static bool parse_smmu2(const char *line, struct ic_fault *fault)
 {
 	if (!strstr(line, "arm-smmu"))
 		return false;
+	parse_instance(line, fault);
 	if (strstr(line, "Unhandled context fault: ") &&
 	    parse_id(line, "cbfrsynra=", 16, fault)) {
 		fault->id &= 0xffff;

@@ -28,6 +28,7 @@ struct ic_fault {
 	uint32_t segment;
 	uint16_t requester;	/* bus << 8 | devfn */
 	uint32_t id;
+	char iommu[64];		/* the device of the SMMU that the id is one of, or "" */
 };
 
 /* What the lines before say about the next one; zero-initialise. */
@@ -47,6 +48,7 @@ struct ic_source {
 	uint16_t requesters[1 + IC_SOURCE_ALIASES];	/* its own first */
 	size_t num_requesters;
 	uint8_t lone;		/* a bit for each function of its slot that there is not */
+	char *iommu;		/* the device of its IOMMU, or NULL where that is not known */
 	uint32_t *ids;		/* stream ids that the device tree gives */
 	size_t num_ids;
 };

@@ -123,6 +123,29 @@ int ic_run_lock_step(struct iommucfg_run *run)
 }
 
 /*
+ * Called by a hook of a change that waits for this hook? To wait for that change would be to
+ * wait for each other.
+ */
+static bool is_in_hook(struct iommucfg_run *run)
+{
+	const char *name = getenv("IOMMUCFG_TRANSACTION");
+	struct iommucfg_txn *txn;
+	bool judged;
+
+	if (!name || iommucfg_txn_open(run->ctx, name, &txn))
+		return false;
+	judged = ic_txn_is_judged(txn);
+	iommucfg_txn_unref(txn);
+	if (!judged)
+		return false;
+	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "transaction", EDEADLK,
+			      "transaction \"%s\" is final only when its hooks have ended, and this was called by one of them: nothing was touched",
+			      name);
+	ic_problem_cure(run->problems, "in-hook", NULL);
+	return true;
+}
+
+/*
  * REFUSED after a problem, AGAIN where another one has it. Where there can be no lock
  * there is a warning, and the run goes on: a machine whose /run is full shall boot. A
  * child that commits keeps the lock when this process is gone.
@@ -134,6 +157,8 @@ int ic_run_lock(struct iommucfg_run *run)
 	/* It will say so; nothing is to be left in a tree that is only looked at. */
 	if (run->lock >= 0 || iommucfg_kernel_probe(run->ctx, NULL) || geteuid())
 		return IOMMUCFG_RUN_DONE;
+	if (is_in_hook(run))
+		return IOMMUCFG_RUN_REFUSED;
 	ret = state_make_run(run->ctx);
 	if (ret == -ENOENT) {
 		ic_run_say(run, IOMMUCFG_RUN_DEBUG,

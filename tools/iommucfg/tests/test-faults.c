@@ -100,6 +100,33 @@ static void test_smmu2(void **state)
 	expect_none("arm-smmu 9050000.iommu: Unexpected global fault, this could be serious");
 }
 
+/* Two SMMUs have the same stream ids, each for its own devices. */
+static void test_instance(void **state)
+{
+	struct ic_source source = {
+		.name = (char *)"0000:00:05.0", .pci = true, .unique = true,
+		.requesters = { 0x28 }, .num_requesters = 1,
+		.iommu = (char *)"arm-smmu-v3.0.auto",
+	};
+	struct ic_fault fault;
+
+	(void)state;
+	expect_none("arm-smmu-v3 arm-smmu-v3.1.auto: event 0x10 received:");
+	fault = expect("arm-smmu-v3 arm-smmu-v3.1.auto: \t0x0000002800000010", IC_FAULT_BY_ID);
+	assert_string_equal(fault.iommu, "arm-smmu-v3.1.auto");
+	assert_false(ic_source_is(&source, &fault));
+	source.iommu = (char *)"arm-smmu-v3.1.auto";
+	assert_true(ic_source_is(&source, &fault));
+	/* Where it is not known whose it is, the number decides. */
+	source.iommu = NULL;
+	assert_true(ic_source_is(&source, &fault));
+	fault = expect("arm-smmu 9050000.iommu: Blocked unknown Stream ID 0x28; boot with x",
+		       IC_FAULT_BY_ID);
+	assert_string_equal(fault.iommu, "9050000.iommu");
+	fault = expect("virtio_iommu virtio0: page fault from EP 40 at 0x1000 [W]", IC_FAULT_BY_ID);
+	assert_string_equal(fault.iommu, "");
+}
+
 static void test_virtio(void **state)
 {
 	(void)state;
@@ -135,7 +162,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vtd), cmocka_unit_test(test_amd),
-		cmocka_unit_test(test_smmu3), cmocka_unit_test(test_smmu2),
+		cmocka_unit_test(test_smmu3), cmocka_unit_test(test_instance),
+		cmocka_unit_test(test_smmu2),
 		cmocka_unit_test(test_virtio), cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_other),
 	};

@@ -309,6 +309,31 @@ def faults_of_others_count_for_nothing():
 
 
 @test
+def stream_of_another_smmu():
+    # Both have stream 0x18, and only the first one is the device's.
+    for smmu, code in ((1, 0), (0, 4)):
+        with Judged() as h:
+            top = f"{h.root}/sys/devices/platform/arm-smmu-v3.0.auto/iommu/smmu3.0x9050000"
+            os.makedirs(top)
+            os.symlink(top, f"{h.root}/sys/devices/pci0000:00/0000:00:03.0/iommu")
+            h.faults(f"arm-smmu-v3 arm-smmu-v3.{smmu}.auto: event: C_BAD_STREAMID client: (unassigned sid) sid: 0x18 ssid: 0")
+            h.run("set", "3", "identity", "--allow-in-use", "net,default-route", code=code)
+
+
+@test
+def hook_that_runs_iommucfg():
+    with Judged() as h:
+        h.hook("10-x", f'test "$1" != after || {IOMMUCFG} --root {h.root} set --json 3 identity '
+               f'--allow-in-use net,default-route >{h.dir}/inner\n'
+               f'echo $? >>{h.dir}/inner; {IOMMUCFG} --root {h.root} status >/dev/null')
+        h.run("apply", "--yes", h.policy(GPU), code=0)
+        with open(f"{h.dir}/inner") as f:
+            text = f.read()
+        assert '"code": "in-hook"' in text and text.endswith("3\n"), text
+        assert h.type(1) == "identity" and h.type(3) == "DMA"
+
+
+@test
 def faults_by_alias():
     def config(kind, secondary):
         space = bytearray(256)
