@@ -315,7 +315,7 @@ enum iommucfg_state txn_settled(struct iommucfg_txn *txn);
 int txn_too_late(struct cli *cli, struct iommucfg_txn *txn);
 int txn_broken(struct cli *cli, struct iommucfg_txn *txn);
 int txn_not_committed(struct cli *cli, struct iommucfg_txn *txn);
-int txn_past(struct cli *cli, const char *name);
+int txn_past(struct cli *cli, const char *name, bool tells);
 bool txn_is_second(struct cli *cli, const char *name);
 int undo_unconfirmed(struct cli *cli, const char *name, int allow);
 

@@ -217,7 +217,7 @@ static const char *result_of(int code, const char *done)
 /* A confirmation that comes after the end; -1 where there is nothing to be known of it. */
 static int too_late_to_confirm(struct cli *cli, const char *name)
 {
-	int code = txn_past(cli, name);
+	int code = txn_past(cli, name, true);
 
 	if (code == EXIT_RESTORED)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,

@@ -47,7 +47,7 @@ static int extend(struct cli *cli, struct iommucfg_txn *txn, long seconds)
 	case IOMMUCFG_STATE_ROLLED_BACK:
 		return txn_too_late(cli, txn);
 	case IOMMUCFG_STATE_GONE:
-		return txn_past(cli, name) == EXIT_DONE ? committed(cli, name) :
+		return txn_past(cli, name, false) == EXIT_DONE ? committed(cli, name) :
 							  txn_too_late(cli, txn);
 	case IOMMUCFG_STATE_FAILED:
 		return txn_broken(cli, txn);
@@ -65,7 +65,7 @@ static int extend(struct cli *cli, struct iommucfg_txn *txn, long seconds)
 /* One that is not there, but may have been. */
 static int over(struct cli *cli, const char *name)
 {
-	switch (txn_past(cli, name)) {
+	switch (txn_past(cli, name, false)) {
 	case EXIT_DONE:
 		return committed(cli, name);
 	case EXIT_RESTORED:

@@ -43,7 +43,7 @@ static const char *end_of(struct cli *cli, const char *name, enum iommucfg_state
 		return "failed";
 	case IOMMUCFG_STATE_GONE:
 		/* The command that ended it has removed it, and the history says so. */
-		switch (txn_past(cli, name)) {
+		switch (txn_past(cli, name, false)) {
 		case EXIT_DONE:
 			return "committed";
 		case EXIT_BROKEN:

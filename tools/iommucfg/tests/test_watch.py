@@ -82,6 +82,8 @@ def fault():
         h.until(lambda: h.type(1) == "DMA-FQ" and not h.watchers())
         last = h.entries()[-1]
         assert last["result"] == "restored" and "IOMMU fault" in str(last["problems"]), last
+        r = h.run("confirm", "night", code=4)
+        assert "IOMMU fault" in r.err, r
 
 
 @test

@@ -118,7 +118,7 @@ must_type identity
 tell "For those who watch, four seconds are enough ..."
 trace_start iommu_configfs
 do_it "echo 4 > $CONFIGFS/try/confirm_timeout"
-wait_for 60 is $CONFIGFS/try/state rolled-back || bad "it did not go back"
+wait_for 60 went_back try || bad "it did not go back"
 trace_stop > /tmp/trace
 must_type DMA
 do_it "iommucfg confirm try"

@@ -98,7 +98,7 @@ check_clean "confirm"
 run 0 "which the history knows then" confirm again
 check_as_before "all is as at first" "$before" "$disk" "$disk2"
 run 0 "set with a short timeout" set "$disk" identity --detach --confirm-timeout 1 --name late
-wait_for 60 is "$CONFIGFS/late/state" rolled-back
+wait_for 60 went_back late
 run 4 "a confirm after the timer" confirm late
 check_clean "the late confirm"
 run 4 "waiting, and nobody confirms" set "$disk" identity --confirm-timeout 2
@@ -210,9 +210,9 @@ edu_set "$a" probe_hold 0
 wait_for 60 is "$CONFIGFS/killed/state" unconfirmed
 check_eq "so it does when the command is killed" "$(group_type "$edu")" "$now"
 run 0 "what nothing has judged has a timer" extend killed 1
-check "and goes back" wait_for 60 is "$CONFIGFS/killed/state" rolled-back
+check "and goes back" wait_for 60 went_back killed
 check_eq "as before" "$(group_type "$edu")" identity
-run 0 "forgotten" rollback --forget killed
+check "what watches it removes it" wait_for 60 [ ! -e "$CONFIGFS/killed" ]
 run 0 "the type at the beginning" set "$edu" "$now"
 check_clean "at the end"
 check_as_before "at the end all is as before" "$before" "$edu" "$edu2"

@@ -40,7 +40,9 @@ stray()
 	bind "$1" edu_lab
 }
 
-# An IOMMU that says nothing: QEMU's amd-iommu takes a page that is not there for no fault.
+# An IOMMU that says nothing: QEMU's amd-iommu stops the access, but up to QEMU 7.2, and later
+# ones, it mistakes any value of the status register for an overflow of the event log, and logs
+# no event (amdvi_test_mask() ORs where it has to AND).
 run 0 "a group under DMA" set "$one" DMA
 klog_begin
 stray "$c"
@@ -78,13 +80,21 @@ faults()
 	run 0 "an unconfirmed change" set --confirm-timeout 120 --detach --name night "$two" DMA
 	stray "$b"
 	edu_set "$b" stray 0
-	run 4 "confirm finds the fault since then" confirm night
+	run 4 "confirm finds the fault since then, or what watches the change has" confirm night
 	check_match "and quotes it" "$(cat /tmp/err)" "IOMMU fault"
+	sleep 6
+	run 0 "an unconfirmed change that is left to itself" set --confirm-timeout 120 --detach \
+		--name alone "$two" DMA
+	stray "$b"
+	edu_set "$b" stray 0
+	check "goes back for a fault" wait_for 30 went_back alone
+	run 4 "of which a late confirmation is told" confirm alone
+	check_match "with the line" "$(cat /tmp/err)" "IOMMU fault"
 	check_as_before "and everything is as before" "$before" "$one" "$two"
 }
 
 if [ "$reported" = 0 ]; then
-	skip "an IOMMU fault undoes a change" "this IOMMU reports none"
+	skip "an IOMMU fault undoes a change" "this IOMMU reports none: QEMU 7.2 never logs an event of AMD-Vi"
 else
 	faults
 fi

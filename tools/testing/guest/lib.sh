@@ -351,6 +351,12 @@ wait_nic()
 
 # ---------------------------------------------------------------- transactions
 
+# went_back NAME: for wait_for. What watches it removes it.
+went_back()
+{
+	[ ! -e "$CONFIGFS/$1" ] || is "$CONFIGFS/$1/state" rolled-back
+}
+
 # txn_new NAME: makes a transaction, prints its directory.
 txn_new()
 {
