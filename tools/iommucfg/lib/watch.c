@@ -14,6 +14,7 @@
 #include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef HAVE_LIBSYSTEMD
@@ -32,6 +33,7 @@ struct watch {
 	struct iommucfg_problems *problems;
 	struct iommucfg_txn *txn, *other;
 	struct iommucfg_network *network;
+	int stop;		/* readable when it is to end, or -1 */
 	bool settled;		/* so that what is on interfaces now is what is to be there */
 };
 
@@ -110,14 +112,23 @@ static bool has_faulted(struct watch *watch)
 	       (watch->other && iommucfg_txn_faulted(watch->other, watch->problems));
 }
 
+/* The command was killed, but the child that commits for it is there yet. */
+static bool is_begun(const struct watch *watch, enum iommucfg_state state)
+{
+	return state == IOMMUCFG_STATE_STAGED && iommucfg_txn_held(watch->txn);
+}
+
 /* Until it is over. */
 static enum iommucfg_state wait_for_end(struct watch *watch, struct record **record)
 {
 	struct recorder by = recorder_of(watch);
 	enum iommucfg_state state;
+	struct pollfd stop = { .fd = watch->stop, .events = POLLIN };
 	long msec = 0;
 
-	for (;; poll(NULL, 0, LOOK_MSEC), msec += LOOK_MSEC) {
+	for (;; msec += LOOK_MSEC) {
+		if (msec && poll(&stop, 1, LOOK_MSEC) > 0)
+			return IOMMUCFG_STATE_UNKNOWN;
 		state = state_of(watch);
 		if (state == IOMMUCFG_STATE_UNCONFIRMED) {
 			if (!(msec % NETWORK_MSEC))
@@ -127,7 +138,8 @@ static enum iommucfg_state wait_for_end(struct watch *watch, struct record **rec
 			if (!*record)
 				*record = record_begin(&by, watch->txn, false);
 		} else if (state != IOMMUCFG_STATE_COMMITTING &&
-			   state != IOMMUCFG_STATE_ROLLING_BACK && !is_anothers(watch)) {
+			   state != IOMMUCFG_STATE_ROLLING_BACK && !is_begun(watch, state) &&
+			   !is_anothers(watch)) {
 			return state_of(watch);
 		}
 	}
@@ -177,9 +189,10 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	return code;
 }
 
-int iommucfg_watch(struct iommucfg *ctx, const char *name, struct iommucfg_problems *problems)
+static int watch_until(struct iommucfg *ctx, const char *name, struct iommucfg_problems *problems,
+		       int stop)
 {
-	struct watch watch = { .ctx = ctx, .problems = problems };
+	struct watch watch = { .ctx = ctx, .problems = problems, .stop = stop };
 	struct record *record = NULL;
 	enum iommucfg_state state;
 	int code;
@@ -196,30 +209,56 @@ int iommucfg_watch(struct iommucfg *ctx, const char *name, struct iommucfg_probl
 	return code;
 }
 
+int iommucfg_watch(struct iommucfg *ctx, const char *name, struct iommucfg_problems *problems)
+{
+	return watch_until(ctx, name, problems, -1);
+}
+
 /* Of a run ---------------------------------------------------------------- */
 
-/* Waits for what the command says: "w" to watch, "e" for the end, nothing where it was killed. */
+/* A process that is asked to end does so, whatever handlers it has inherited. */
+static int catch_stop(void)
+{
+	sigset_t all, stop;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
+	return signalfd(-1, &stop, SFD_CLOEXEC);
+}
+
+/* "w" to watch, "e" for the end, nothing where the command was killed. */
+static bool is_to_watch(int fd, int stop)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = stop, .events = POLLIN } };
+	char word = 'w';
+
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	return !fds[1].revents && read(fd, &word, 1) >= 0 && word == 'w';
+}
+
 static void __attribute__((noreturn)) child(const char *root, const char *name, int fd)
 {
 	struct iommucfg_problems *problems;
 	struct iommucfg *ctx;
-	char word = 'w';
-	int null;
+	int null, stop, i;
 
 	setsid();
-	signal(SIGPIPE, SIG_IGN);
 	null = open("/dev/null", O_RDWR);
-	for (int i = 0; i < 3 && null >= 0; i++)
+	for (i = 0; i < 3 && null >= 0; i++)
 		dup2(null, i);
 	if (dup2(fd, 3) < 0)
 		_exit(1);
 	/* Locks among them, which would seem to be held. */
 	close_range(4, ~0U, 0);
-	while (read(3, &word, 1) < 0 && errno == EINTR)
-		;
-	problems = iommucfg_problems_new();
-	if (word == 'w' && problems && !iommucfg_new(&ctx, root))
-		iommucfg_watch(ctx, name, problems);
+	stop = catch_stop();
+	problems = is_to_watch(3, stop) ? iommucfg_problems_new() : NULL;
+	if (problems && !iommucfg_new(&ctx, root))
+		watch_until(ctx, name, problems, stop);
 	_exit(0);
 }
 

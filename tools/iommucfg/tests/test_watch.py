@@ -5,6 +5,7 @@
 	test_watch.py IOMMUCFG STANDIN [NAME...]
 """
 import os
+import signal
 import sys
 import time
 
@@ -101,6 +102,17 @@ def killed():
         h.until(lambda: not h.transactions() and not h.watchers())
         (entry,) = h.entries()
         assert (entry["result"], entry["exit"], h.type(1)) == ("restored", 4, "DMA-FQ"), entry
+
+
+@test
+def asked_to_end():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        (pid,) = h.watchers()
+        os.kill(pid, signal.SIGTERM)
+        h.until(lambda: not h.watchers())
+        assert h.state("night") == "unconfirmed"
+        h.run("rollback", "night", code=0)
 
 
 @test

@@ -21,6 +21,7 @@ two=$(group_of edu2)
 a=$(dev edu 0)
 b=$(dev edu2 0)
 c=$(dev edu 1)
+d=$(dev edu2 1)
 boot_one=$(group_type "$one")
 boot_two=$(group_type "$two")
 
@@ -85,8 +86,8 @@ faults()
 	sleep 6
 	run 0 "an unconfirmed change that is left to itself" set --confirm-timeout 120 --detach \
 		--name alone "$two" DMA
-	stray "$b"
-	edu_set "$b" stray 0
+	stray "$d"
+	edu_set "$d" stray 0
 	check "goes back for a fault" wait_for 30 went_back alone
 	run 4 "of which a late confirmation is told" confirm alone
 	check_match "with the line" "$(cat /tmp/err)" "IOMMU fault"
