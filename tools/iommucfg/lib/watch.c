@@ -34,6 +34,7 @@ struct watch {
 	struct iommucfg_txn *txn, *other;
 	struct iommucfg_network *network;
 	int stop;		/* readable when it is to end, or -1 */
+	bool faulted;		/* which has undone it */
 	bool settled;		/* so that what is on interfaces now is what is to be there */
 };
 
@@ -133,10 +134,12 @@ static enum iommucfg_state wait_for_end(struct watch *watch, struct record **rec
 		if (state == IOMMUCFG_STATE_UNCONFIRMED) {
 			if (!(msec % NETWORK_MSEC))
 				look_at_network(watch);
-			if (!(msec % FAULTS_MSEC) && !is_anothers(watch) && has_faulted(watch))
-				roll_back(watch);
 			if (!*record)
 				*record = record_begin(&by, watch->txn, false);
+			if (!(msec % FAULTS_MSEC) && !is_anothers(watch) && has_faulted(watch)) {
+				watch->faulted = true;
+				roll_back(watch);
+			}
 		} else if (state != IOMMUCFG_STATE_COMMITTING &&
 			   state != IOMMUCFG_STATE_ROLLING_BACK && !is_begun(watch, state) &&
 			   !is_anothers(watch)) {
@@ -165,6 +168,11 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	struct json_object *killed;
 	struct iommucfg_run *run;
 
+	/* Another command may have removed it. */
+	if (watch->faulted && state == IOMMUCFG_STATE_GONE) {
+		back = true;
+		code = IOMMUCFG_RUN_RESTORED;
+	}
 	if (!back && !failed) {
 		record_drop(record);
 		return code;
