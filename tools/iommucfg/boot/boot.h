@@ -64,4 +64,8 @@ int apply_boot(struct run *run, long tries, long limit);
 int read_system_policy(struct cli *cli, struct iommucfg_policy *policy);
 int confirm_boot(struct cli *cli);
 
+/* ../cmd/confirm-install.c: is there a file to install, and installing it; exit codes */
+int confirm_install_check(struct cli *cli, const char *dest);
+int confirm_install(struct cli *cli, const char *dest);
+
 #endif

@@ -344,19 +344,23 @@ static int faulted(struct cli *cli, struct iommucfg_txn *txn, int code)
 	return EXIT_BROKEN;
 }
 
+/* @install: where the policy goes that was confirmed, or NULL. */
 static int act(struct cli *cli, const char *name,
 	       int (*action)(struct cli *cli, struct iommucfg_txn *txn, int allow), int allow,
-	       const char *done)
+	       const char *done, const char *install)
 {
 	enum iommucfg_state state = IOMMUCFG_STATE_GONE;
 	char found[IOMMUCFG_TXN_NAME_MAX + 1] = "", number[32] = "";
 	struct iommucfg_txn *txn = NULL, *other = NULL;
 	struct record *record;
+	const char *result;
 	struct recorder by;
 	long entry = 0;
 	int code;
 
 	code = cli_worse(cli_need_kernel(cli), cli_need_root(cli));
+	if (!code && install)
+		code = confirm_install_check(cli, install);
 	by = cli_recorder(cli);
 	if (!code) {
 		json_object_put(record_killed(&by));
@@ -389,13 +393,16 @@ static int act(struct cli *cli, const char *name,
 	} else if (!*found) {
 		code = EXIT_BAD;
 	}
+	result = result_of(code, done);
+	if (install && code == EXIT_DONE)
+		code = confirm_install(cli, install);
 	cli_tell(cli);
 	if (entry)
 		snprintf(number, sizeof(number), " (entry %ld)", entry);
-	if (code == EXIT_DONE)
+	if (!strcmp(result, done))
 		cli_note(cli, "transaction \"%s\": %s%s", found, done, number);
-	if (cli->json && json_print(document_of(cli, *found ? found : NULL, state,
-						result_of(code, done), entry), true))
+	if (cli->json && json_print(document_of(cli, *found ? found : NULL, state, result, entry),
+				    true))
 		code = cli_worse(code, EXIT_BAD);
 	return code;
 }
@@ -403,39 +410,53 @@ static int act(struct cli *cli, const char *name,
 /* iommucfg undo, while a change is unconfirmed. */
 int undo_unconfirmed(struct cli *cli, const char *name, int allow)
 {
-	return act(cli, name, rollback, allow, "rolled-back");
+	return act(cli, name, rollback, allow, "rolled-back", NULL);
 }
 
-static int boot_option(struct cli *cli, int opt, void *boot)
+/* What confirm is asked for. */
+struct confirm_asked {
+	bool boot;
+	const char *install;
+};
+
+static int confirm_option(struct cli *cli, int opt, void *data)
 {
+	struct confirm_asked *asked = data;
+
 	(void)cli;
-	if (opt != OPT_BOOT)
+	if (opt == OPT_BOOT)
+		asked->boot = true;
+	else if (opt == OPT_INSTALL)
+		asked->install = optarg;
+	else
 		return -1;
-	*(bool *)boot = true;
 	return 0;
 }
 
 int cmd_confirm(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_LONG, { "boot", no_argument, NULL, OPT_BOOT }, { NULL, 0, NULL, 0 }
+		CLI_LONG, { "boot", no_argument, NULL, OPT_BOOT },
+		{ "install", required_argument, NULL, OPT_INSTALL }, { NULL, 0, NULL, 0 }
 	};
-	bool boot = false;
+	struct confirm_asked asked = { 0 };
 	int code;
 
-	code = cli_options(cli, argc, argv, ":" CLI_SHORT, options, boot_option, &boot);
+	code = cli_options(cli, argc, argv, ":" CLI_SHORT, options, confirm_option, &asked);
 	if (code >= 0)
 		return code;
-	if (boot && argv[optind])
+	if (asked.boot && (argv[optind] || asked.install))
 		return cli_usage(cli, "confirm takes a name or --boot, not both");
-	if (boot)
+	if (asked.boot)
 		return confirm_boot(cli);
 	if (argc - optind > 1)
 		return cli_usage(cli, "confirm takes one name");
+	if (asked.install && !argv[optind])
+		return cli_usage(cli, "confirm --install takes the name of a transaction");
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;
-	return act(cli, argv[optind], confirm, 0, "committed");
+	return act(cli, argv[optind], confirm, 0, "committed", asked.install);
 }
 
 /* What rollback is asked for. */
@@ -490,5 +511,5 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
 	if (code >= 0)
 		return code;
 	return act(cli, argv[optind], asked.forget ? forget : rollback, run.options.allow_in_use,
-		   asked.forget ? "forgotten" : "rolled-back");
+		   asked.forget ? "forgotten" : "rolled-back", NULL);
 }

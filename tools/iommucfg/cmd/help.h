@@ -85,7 +85,9 @@ static const char help_set[] =
 	"DMA-FQ or auto, in any case.\n\n" HELP_TARGET HELP_RUN HELP_DRY;
 static const char help_confirm[] =
 	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n\n"
-	"      --boot               this boot went well: keep the policy that it tried\n";
+	"      --boot               this boot went well: keep the policy that it tried\n"
+	"      --install FILE       then rename FILE.new to FILE, and have devices to come\n"
+	"                           go by the system's policy if all groups do; takes NAME\n";
 static const char help_rollback[] =
 	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
 	"      --allow-in-use WORDS let more go away than interfaces and open devices\n"
@@ -124,6 +126,10 @@ static const char help_save[] =
 	"  -o, --output FILE        write FILE, as a whole or not at all\n";
 static const char help_monitor[] =
 	"Prints a line for each device whose group was changed, until interrupted.\n";
+
+static const char help_fleet[] =
+	"Rolls a policy over many hosts, and shows how far that is: what\n"
+	"\"iommucfg fleet --help\" says. In the package iommucfg-fleet.\n";
 
 static const char help_history[] =
 	"Shows what apply, set, confirm and rollback did: all, or the newest N entries.\n\n"

@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{ "metrics", "", "numbers for node_exporter", cmd_metrics, help_metrics },
 	{ "history", "[N]", "what was done, by whom, and what came of it", cmd_history,
 	  help_history },
+	{ "fleet", "COMMAND...", "one policy over many hosts", cmd_fleet, help_fleet },
 	{ "help", "[COMMAND]", "what a command does, and its options", cmd_help, help_help },
 	{ "version", "", "the version", cmd_version, help_version },
 	{ NULL, NULL, NULL, NULL, NULL }
