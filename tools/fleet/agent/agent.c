@@ -17,10 +17,12 @@
 #define PROOF_GOOD_MS	5000
 #define POLL_MS		60000
 #define RETRY_MS	1000
+/* What a commit must have left of its time to be worth a proof. */
+#define PROVABLE_MS	45000
 
 enum state {
 	RESUME,			/* find out where the attempt is */
-	READ_STATUS, READ_GRANT,
+	READ_STATUS, READ_GRANT, REPORT,
 	PLAN,
 	SAVE,			/* then @after_save */
 	BEGIN, APPLY, LOOK_APPLIED, PROBE, LOOK_TIME, READ_GRANT_ANEW, PROVE, CONFIRM,
@@ -46,6 +48,9 @@ struct agent {
 	struct doc_grant grant;
 	int64_t grant_rev;
 
+	char *facts;
+	bool want_report, just_applied;
+	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
 	char message[DOC_REASON_MAX + 64];
 };
@@ -68,7 +73,21 @@ struct agent *agent_new(const struct agent_options *options, const struct doc_jo
 
 void agent_free(struct agent *a)
 {
+	if (a)
+		free(a->facts);
 	free(a);
+}
+
+bool agent_report(struct agent *a, const char *facts)
+{
+	char *copy = strdup(facts);
+
+	if (!copy)
+		return false;
+	free(a->facts);
+	a->facts = copy;
+	a->want_report = true;
+	return true;
 }
 
 const struct doc_journal *agent_journal(const struct agent *a)
@@ -153,7 +172,8 @@ static void looked(struct agent *a, const struct agent_result *result)
 	case TXN_UNCONFIRMED:
 		/* Whatever was proven before a restart counts no more. */
 		a->proven_at = -1;
-		a->state = PROBE;
+		a->state = a->just_applied && result->remaining_ms < PROVABLE_MS ? ROLLBACK : PROBE;
+		a->just_applied = false;
 		break;
 	case TXN_KEPT:
 		if (rebooted(a) && result->installed)
@@ -208,6 +228,7 @@ static bool take_grant(struct agent *a, const struct agent_result *result)
 	a->grant = (struct doc_grant){ 0 };
 	if (!item->value)
 		return true;
+	a->message[0] = '\0';
 	a->grant_known = doc_grant_parse(&a->grant, item->value, item->size, why);
 	if (!a->grant_known)
 		snprintf(a->message, sizeof(a->message), "the grant: %s", why);
@@ -236,13 +257,18 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		a->state = PLAN;
 		return;
 	}
-	pause_for(a, POLL_MS, RESUME);
+	if (a->want_report)
+		a->state = REPORT;
+	else
+		pause_for(a, POLL_MS, RESUME);
 }
 
 static void planned(struct agent *a, const struct agent_result *result)
 {
 	if (result->code == PLAN_CHANGES)
 		save(a, JOURNAL_BEGIN, BEGIN);
+	else if (result->code == PLAN_AGAIN)
+		pause_for(a, RETRY_MS, RESUME);
 	else
 		end(a, result->code == PLAN_NOTHING ? END_NOTHING : END_REFUSED);
 }
@@ -254,9 +280,8 @@ static void applied(struct agent *a, const struct agent_result *result)
 		[APPLIED_REVERTED] = END_REVERTED, [APPLIED_FAILED] = END_FAILED,
 	};
 
-	if (result->code == APPLIED_UNCONFIRMED)
-		a->state = PROBE;
-	else if (result->code == APPLIED_UNKNOWN)
+	a->just_applied = result->code == APPLIED_UNCONFIRMED;
+	if (a->just_applied || result->code == APPLIED_UNKNOWN)
 		a->state = LOOK_APPLIED;
 	else
 		end(a, ends[result->code]);
@@ -265,6 +290,7 @@ static void applied(struct agent *a, const struct agent_result *result)
 /* How much time the kernel leaves, before each proof. */
 static void looked_at_time(struct agent *a, const struct agent_result *result)
 {
+	a->limit_ms = result->remaining_ms - LAST_PROOF_MS + 1;
 	if (result->code != TXN_UNCONFIRMED)
 		looked(a, result);
 	else if (result->remaining_ms < LAST_PROOF_MS)
@@ -290,6 +316,13 @@ static void wrote(struct agent *a, const struct agent_result *result)
 		/* Grant or status are not as they were, or may not be. */
 		a->status_known = a->grant_known = false;
 	}
+}
+
+static void reported(struct agent *a, const struct agent_result *result)
+{
+	wrote(a, result);
+	a->want_report = result->store;
+	pause_for(a, result->store ? RETRY_MS : POLL_MS, RESUME);
 }
 
 static void began(struct agent *a, const struct agent_result *result)
@@ -342,6 +375,9 @@ void agent_done(struct agent *a, const struct agent_action *action,
 		break;
 	case READ_GRANT:
 		look_at_grant(a, result);
+		break;
+	case REPORT:
+		reported(a, result);
 		break;
 	case PLAN:
 		planned(a, result);
@@ -415,6 +451,22 @@ static void get(struct agent_action *action, const char *what)
 	action->step.what = what;
 }
 
+static bool write_status(const struct agent *a, struct doc_status *status, const char *what,
+			 struct agent_action *action)
+{
+	struct step *step = &action->step;
+
+	memcpy(status->machine, a->machine, sizeof(a->machine));
+	memcpy(status->boot, a->boot, sizeof(a->boot));
+	action->what = AGENT_STORE;
+	step->kind = STEP_PUT;
+	step->what = what;
+	status_key(a, step->key);
+	step->rev = a->status_rev;
+	step->value = doc_status_print(status, a->facts);
+	return step->value;
+}
+
 static bool put_status(const struct agent *a, enum doc_phase phase, const char *what,
 		       struct agent_action *action)
 {
@@ -422,22 +474,30 @@ static bool put_status(const struct agent *a, enum doc_phase phase, const char *
 		.attempt = a->journal.attempt, .phase = phase,
 		.end = phase == PHASE_ENDED ? a->journal.end : END_NONE,
 	};
-	struct step *step = &action->step;
 
-	memcpy(status.machine, a->machine, sizeof(a->machine));
-	memcpy(status.boot, a->boot, sizeof(a->boot));
 	memcpy(status.rollout, a->journal.rollout, sizeof(a->journal.rollout));
-	action->what = AGENT_STORE;
-	step->kind = STEP_PUT;
-	step->what = what;
-	status_key(a, step->key);
-	step->rev = a->status_rev;
 	if (phase != PHASE_ENDED) {
-		grant_key(a, step->guard);
-		step->guard_rev = a->grant_rev;
+		grant_key(a, action->step.guard);
+		action->step.guard_rev = a->grant_rev;
 	}
-	step->value = doc_status_print(&status);
-	return step->value;
+	return write_status(a, &status, what, action);
+}
+
+/*
+ * The status as it is but for the facts. Of another machine of this name the attempt alone
+ * stays, so that no number comes twice. Where status and grant are older than the journal
+ * the store went back in time, and learns from the status which numbers are used up.
+ */
+static bool put_report(const struct agent *a, struct agent_action *action)
+{
+	struct doc_status status = { .attempt = a->status.attempt };
+
+	if (!strcmp(a->status.machine, a->machine))
+		status = a->status;
+	if (status.attempt < a->journal.attempt && a->grant.attempt < a->journal.attempt)
+		status = (struct doc_status){ .attempt = a->journal.attempt };
+	status.policy_in_force[0] = '\0';
+	return write_status(a, &status, "report", action);
 }
 
 /* The end was reported, or there is nothing left to report it for. */
@@ -464,13 +524,19 @@ again:
 		goto again;
 	case READ_STATUS:
 		get(action, "read the own status");
+		if (a->journal.phase == JOURNAL_APPLY || a->journal.phase == JOURNAL_CONFIRM)
+			action->step.limit_ms = a->limit_ms;
 		status_key(a, action->step.key);
 		return true;
 	case READ_GRANT:
 	case READ_GRANT_ANEW:
 		get(action, "read the grant");
+		if (a->state == READ_GRANT_ANEW)
+			action->step.limit_ms = a->limit_ms;
 		grant_key(a, action->step.key);
 		return true;
+	case REPORT:
+		return put_report(a, action);
 	case PLAN:
 		action->what = AGENT_PLAN;
 		return true;
@@ -491,6 +557,7 @@ again:
 		return true;
 	case PROVE:
 		action->step.fresh = true;
+		action->step.limit_ms = a->limit_ms;
 		return put_status(a, PHASE_UNCONFIRMED, "prove", action);
 	case CONFIRM:
 		if (a->proven_at < 0 || now - a->proven_at > PROOF_GOOD_MS) {

@@ -28,7 +28,10 @@ enum agent_do {
 	AGENT_INSTALL,	/* the policy as the file that the next boot applies; 1 done, 0 not */
 };
 
-enum agent_plan { PLAN_CHANGES, PLAN_NOTHING, PLAN_REFUSED };
+enum agent_plan {
+	PLAN_CHANGES, PLAN_NOTHING, PLAN_REFUSED,
+	PLAN_AGAIN,	/* the policy cannot be had at present */
+};
 
 enum agent_applied {
 	APPLIED_UNCONFIRMED, APPLIED_NOTHING, APPLIED_REFUSED, APPLIED_REVERTED, APPLIED_FAILED,
@@ -78,6 +81,13 @@ const struct doc_journal *agent_journal(const struct agent *a);
 bool agent_next(struct agent *a, int64_t now, struct agent_action *action);
 void agent_done(struct agent *a, const struct agent_action *action,
 		const struct agent_result *result, int64_t now);
+
+/*
+ * What the host says of itself in each status from now on: a JSON object, see
+ * doc_status_print(). When no attempt is under way a status with it is written soon. False
+ * without memory.
+ */
+bool agent_report(struct agent *a, const char *facts);
 
 /* What is wrong, one line, or "". */
 const char *agent_message(const struct agent *a);

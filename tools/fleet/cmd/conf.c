@@ -19,8 +19,7 @@ static const char *text(config_t *config, const char *file, const char *path,
 	return value;
 }
 
-/* An array of texts; NULL: there is none, or something else. */
-static const char **texts(config_t *config, const char *path, size_t *count)
+const char **conf_texts(config_t *config, const char *path, size_t *count)
 {
 	config_setting_t *array = config_lookup(config, path);
 	const char **all;
@@ -57,7 +56,7 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 		fprintf(stderr, "%s: a store of kind \"%s\" is not known\n", file, kind);
 		return false;
 	}
-	endpoints = texts(config, "store.endpoints", &options.count);
+	endpoints = conf_texts(config, "store.endpoints", &options.count);
 	if (!endpoints) {
 		fprintf(stderr, "%s: \"store.endpoints\" is no array of texts\n", file);
 		return false;
@@ -70,8 +69,7 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 	return !result;
 }
 
-/* What becomes a part of a key. */
-static bool is_name(const char *name)
+bool conf_is_name(const char *name)
 {
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789-_.");
@@ -79,15 +77,16 @@ static bool is_name(const char *name)
 	return length && length < 64 && !name[length];
 }
 
-static bool take_pools(struct conf *conf, config_t *config, const char *file)
+static bool take_pools(struct conf *conf, config_t *config, const char *file, void *data)
 {
 	static const char *const otherwise[] = { "default" };
 	const char *const *from = otherwise;
 	const char **pools = NULL;
 	size_t i, count = 1;
 
+	(void)data;
 	if (config_lookup(config, "pools")) {
-		from = pools = texts(config, "pools", &count);
+		from = pools = conf_texts(config, "pools", &count);
 		if (!pools) {
 			fprintf(stderr, "%s: \"pools\" is no array of texts\n", file);
 			return false;
@@ -95,7 +94,7 @@ static bool take_pools(struct conf *conf, config_t *config, const char *file)
 	}
 	conf->pools = calloc(count, sizeof(*conf->pools));
 	for (i = 0; conf->pools && i < count; i++) {
-		if (!is_name(from[i])) {
+		if (!conf_is_name(from[i])) {
 			fprintf(stderr, "%s: \"%s\" is no name of a pool\n", file, from[i]);
 			break;
 		}
@@ -109,6 +108,13 @@ static bool take_pools(struct conf *conf, config_t *config, const char *file)
 }
 
 bool conf_open(struct conf *conf, const char *file)
+{
+	return conf_open_with(conf, file, take_pools, NULL);
+}
+
+bool conf_open_with(struct conf *conf, const char *file,
+		    bool (*take)(struct conf *conf, config_t *config, const char *file, void *data),
+		    void *data)
 {
 	const char *prefix;
 	config_t config;
@@ -131,7 +137,7 @@ bool conf_open(struct conf *conf, const char *file)
 		fprintf(stderr, "%s: \"store.prefix\" is too long\n", file);
 		goto out;
 	}
-	ok = take_pools(conf, &config, file) && open_store(conf, &config, file);
+	ok = take(conf, &config, file, data) && open_store(conf, &config, file);
 out:
 	config_destroy(&config);
 	if (!ok)

@@ -15,6 +15,8 @@
 #ifndef FLEET_CONF_H
 #define FLEET_CONF_H
 
+#include <libconfig.h>
+
 #include "store.h"
 
 #define CONF_DEFAULT "/etc/iommucfg/fleet.conf"
@@ -29,5 +31,16 @@ struct conf {
 /* Opens the store as well. False: the reason was written to standard error. */
 bool conf_open(struct conf *conf, const char *file);
 void conf_close(struct conf *conf);
+
+/* The same for a file that has other things than pools, which @take reads. */
+bool conf_open_with(struct conf *conf, const char *file,
+		    bool (*take)(struct conf *conf, config_t *config, const char *file, void *data),
+		    void *data);
+
+/* An array of texts, to be freed; NULL: there is none, or something else. */
+const char **conf_texts(config_t *config, const char *path, size_t *count);
+
+/* What may become a part of a key. */
+bool conf_is_name(const char *name);
 
 #endif

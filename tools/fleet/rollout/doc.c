@@ -449,7 +449,21 @@ char *doc_grant_print(const struct doc_grant *grant)
 	return print(o);
 }
 
-char *doc_status_print(const struct doc_status *status)
+/* Never over a member that is there. */
+static void add_facts(struct json_object *o, const char *text)
+{
+	struct json_object *facts = text ? json_tokener_parse(text) : NULL;
+
+	if (json_object_is_type(facts, json_type_object)) {
+		json_object_object_foreach(facts, name, value) {
+			if (!json_object_object_get_ex(o, name, NULL))
+				add(o, name, json_object_get(value));
+		}
+	}
+	json_object_put(facts);
+}
+
+char *doc_status_print(const struct doc_status *status, const char *facts)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -461,6 +475,7 @@ char *doc_status_print(const struct doc_status *status)
 	if (status->end)
 		add_text(o, "end", ends[status->end]);
 	add_text(o, "policy_in_force", status->policy_in_force);
+	add_facts(o, facts);
 	return print(o);
 }
 

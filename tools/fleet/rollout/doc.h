@@ -144,7 +144,8 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 
 /* Each returns the text, to be freed; NULL without memory. */
 char *doc_grant_print(const struct doc_grant *grant);
-char *doc_status_print(const struct doc_status *status);
+/* @facts: members of a JSON object that are in the status as well, or NULL. */
+char *doc_status_print(const struct doc_status *status, const char *facts);
 char *doc_journal_print(const struct doc_journal *journal);
 char *doc_pool_print(const struct doc_pool *pool);
 char *doc_rollout_print(const struct doc_rollout *rollout);

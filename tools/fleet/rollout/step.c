@@ -19,8 +19,12 @@ enum store_result step_run(struct store *store, const struct step *step, struct 
 	enum store_result result;
 
 	*item = (struct store_item){ 0 };
-	if (step->kind == STEP_GET)
-		return store_get(store, step->key, item);
+	store_set_limit(store, step->limit_ms);
+	if (step->kind == STEP_GET) {
+		result = store_get(store, step->key, item);
+		store_set_limit(store, 0);
+		return result;
+	}
 	put.value = step->value;
 	put.size = strlen(step->value);
 	if (*step->guard) {
@@ -28,6 +32,7 @@ enum store_result step_run(struct store *store, const struct step *step, struct 
 		put.guard_rev = step->guard_rev;
 	}
 	result = store_put(store, &put, &item->rev);
+	store_set_limit(store, 0);
 	if (result)
 		return result;
 	item->key = strdup(step->key);

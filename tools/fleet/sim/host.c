@@ -15,7 +15,7 @@ static void start_agent(struct sim_host *host)
 	host->wake = 0;
 	agent_free(host->agent);
 	host->agent = agent_new(&options, &host->disk);
-	must(host->agent);
+	must(host->agent && agent_report(host->agent, "{\"labels\":{}}"));
 }
 
 void boot(struct sim_host *host)
@@ -216,7 +216,7 @@ static void lie(const struct sim_host *host)
 				 host->grant.attempt + roll(2);
 		if (status.phase == PHASE_ENDED)
 			status.end = 1 + roll(END_FAILED);
-		put.value = text = doc_status_print(&status);
+		put.value = text = doc_status_print(&status, NULL);
 	}
 	put.size = strlen(put.value);
 	must(!store_put(sim.store, &put, NULL));
@@ -244,6 +244,8 @@ void host_step(struct sim_host *host)
 		start_agent(host);
 		return;
 	}
+	if (fault(60))
+		must(agent_report(host->agent, "{\"attempt\":7,\"labels\":{}}"));
 	if (host->acting) {
 		host_act(host);
 		return;

@@ -274,7 +274,7 @@ static void begin(uint64_t seed)
 		host->liar = !roll(15);
 		memcpy(status.machine, host->machine, sizeof(host->machine));
 		snprintf(key, sizeof(key), PREFIX "/status/" POOL "/%s", host->name);
-		put_first(key, doc_status_print(&status));
+		put_first(key, doc_status_print(&status, NULL));
 		boot(host);
 	}
 	for (i = 0; i < COORDINATORS; i++)

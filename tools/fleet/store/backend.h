@@ -28,6 +28,7 @@ struct store {
 	const struct store_ops *ops;
 	uint64_t cluster;
 	int64_t rev;
+	int64_t limit_ms;	/* of each call; 0: none */
 	char message[256];
 };
 

@@ -129,14 +129,21 @@ static enum store_result call_member(struct etcd *e, size_t member, const struct
 {
 	struct grpc_call *call = &e->call;
 	enum store_result result;
+	long timeout_ms = e->timeout_ms;
+	int64_t left = e->until ? e->until - etcd_now() : timeout_ms;
 	struct etcd_answer *a;
 	char url[ETCD_URL_MAX];
 	const uint8_t *data;
 	size_t size;
 
+	if (left <= 0)
+		return store_fail(&e->store, STORE_UNREACHABLE, "no member answered in time");
+	if (left < timeout_ms)
+		timeout_ms = left;
+
 	if (!etcd_url(e, member, method->path, url))
 		return store_fail(&e->store, STORE_REFUSED, "an address that is too long");
-	if (!grpc_prepare(call, url, request, e->timeout_ms))
+	if (!grpc_prepare(call, url, request, timeout_ms))
 		return STORE_NOMEM;
 	grpc_run(call);
 	if (call->status != GRPC_OK) {
@@ -200,6 +207,7 @@ static enum store_result call(struct etcd *e, const struct method *method, const
 	enum store_result result = STORE_UNREACHABLE;
 	size_t i;
 
+	e->until = e->store.limit_ms ? etcd_now() + e->store.limit_ms : 0;
 	for (i = 0; i < e->count; i++) {
 		result = method->write ? know_member(e, e->current) : STORE_OK;
 		if (!result)

@@ -125,6 +125,13 @@ const char *store_message(const struct store *store);
 void store_identity(const struct store *store, uint64_t *cluster, int64_t *rev);
 
 /**
+ * store_set_limit() - calls end in time
+ * @limit_ms: how long each read or write may take from now on, whatever is tried in it; 0:
+ *	as long as the backend takes to try all that it can
+ */
+void store_set_limit(struct store *store, int64_t limit_ms);
+
+/**
  * store_get() - read one key
  *
  * What is read is the newest value: a write that was answered before the call is seen.

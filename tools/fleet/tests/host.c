@@ -189,7 +189,7 @@ static void introduce(const char *machine)
 
 	snprintf(key, sizeof(key), "%s/status/%s/%s", conf.prefix, pool, name);
 	snprintf(status.machine, sizeof(status.machine), "%s", machine);
-	text = doc_status_print(&status);
+	text = doc_status_print(&status, NULL);
 	put.value = text;
 	put.size = strlen(text);
 	while (store_put(conf.store, &put, NULL) == STORE_UNREACHABLE)

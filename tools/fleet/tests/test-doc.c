@@ -45,7 +45,7 @@ static void test_again(void **state)
 	assert_string_equal(text, GRANT);
 	free(text);
 	assert_true(doc_status_parse(&status, STATUS, strlen(STATUS), why));
-	text = doc_status_print(&status);
+	text = doc_status_print(&status, NULL);
 	assert_string_equal(text, STATUS);
 	free(text);
 	assert_true(doc_pool_parse(&pool, pools, strlen(pools), why));

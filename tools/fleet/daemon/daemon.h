@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * iommucfgd, what its parts share.
+ *
+ * The daemon holds no capability. What changes the machine is the command iommucfg, run by
+ * "iommucfgd --run ACTION NAME" (run.c): where systemd is at work, in a unit of its own for
+ * each call, so that it does not end with the daemon; elsewhere as a child in a session of
+ * its own. Both sides know the same directory, /var/lib/iommucfg/fleet:
+ *
+ *	journal		see journal.h
+ *	candidate.conf	the policy of the attempt
+ *	change		the attempt: files, groups with their types before and after, links
+ *	result		what the last call of --run came to
+ *	lock		held while a call of --run is at work
+ *	in-force	the policy that was installed last, by its name in the store
+ */
+#ifndef FLEET_DAEMON_H
+#define FLEET_DAEMON_H
+
+#include <json.h>
+#include <limits.h>
+
+#include "agent.h"
+#include "settings.h"
+
+#define STATE_DIR	"/var/lib/iommucfg/fleet"
+#define POLICY_FILE	"/etc/iommucfg.d/50-fleet.conf"
+#define PROBE_DIR	"/etc/iommucfg/fleet.d"
+#define NAME_MAX_TXN	(IOMMUCFG_TXN_NAME_MAX + 1)
+
+struct host {
+	struct iommucfg *ctx;
+	char root[PATH_MAX / 2];
+	char machine[DOC_MACHINE_MAX + 1], boot[DOC_MACHINE_MAX + 1];
+	char kernel[65];
+};
+
+struct daemon {
+	struct settings settings;
+	struct conf conf;
+	struct host host;
+	struct agent *agent;
+	struct store_watch *watch;
+	const char *config, *runner;	/* runner: a program instead of ourselves */
+	char problem[DOC_REASON_MAX];	/* of the attempt; "" where there is none */
+	/* for the report and the metrics */
+	long planned_groups, planned_devices, planned_in_use;
+	long drift;			/* groups; -1: not known */
+	bool connected;
+	int64_t proof_at;		/* wall clock, for metrics only; 0: none yet */
+	long ended[DOC_ENDS];
+};
+
+/* host.c */
+bool host_open(struct host *host, const char *root);
+void host_close(struct host *host);
+/* @path: PATH_MAX bytes */
+void host_path(const struct host *host, char *path, const char *what);
+void host_state(const struct host *host, char *path, const char *file);
+/* A file as a text of at most @max bytes, to be freed; NULL: there is none, or it is larger. */
+char *host_read(const char *path, size_t max);
+bool host_write(const char *path, const char *text, size_t size);
+
+/* fetch.c: the text of a policy of the store, to be freed; NULL with PLAN_AGAIN or PLAN_REFUSED */
+char *policy_fetch(struct daemon *d, const char *name, int *code);
+/* Whether the fleet may ask for this here; else the reason is in d->problem. */
+bool policy_allowed(struct daemon *d, const char *text);
+
+/* plan.c: an enum agent_plan */
+int plan_attempt(struct daemon *d);
+/* What the system's files would change now, and of which rules; d->drift. A JSON object. */
+struct json_object *plan_drift(struct daemon *d);
+/* Whether the system's files ask for nothing that is not so. */
+bool plan_in_force(struct daemon *d);
+
+/* look.c: where the kernel is with the attempt */
+void look(struct daemon *d, struct agent_result *result);
+
+/* links.c: links and routes, before and after */
+struct json_object *links_now(const struct host *host);
+/* Waits at most @ms until all of @before is there; else what is missing is in @what. */
+bool links_wait(const struct host *host, struct json_object *before, int64_t ms, char *what,
+		size_t size);
+
+/* act.c: calls of --run; the exit status, or -1 where it is not known */
+int act(struct daemon *d, const char *action, struct json_object **document);
+void attempt_name(const struct doc_journal *journal, char *name);
+
+/* run.c: "iommucfgd --run ACTION NAME" */
+int run_action(const char *action, const char *name);
+
+/* report.c */
+bool report(struct daemon *d);
+void metrics_write(struct daemon *d);
+
+/* main.c */
+bool stopping(void);
+void alive(void);	/* for systemd's watchdog */
+void note(const char *priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int64_t now_ms(void);
+
+#endif

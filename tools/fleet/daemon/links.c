@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Network links that work, and interfaces with a default route, as sysfs and /proc say. */
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+
+#define FILE_MAX (4 * 1024 * 1024)
+
+static void add_once(struct json_object *array, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(array); i++) {
+		if (!strcmp(json_object_get_string(json_object_array_get_idx(array, i)), name))
+			return;
+	}
+	json_object_array_add(array, json_object_new_string(name));
+}
+
+static struct json_object *links_up(const struct host *host)
+{
+	struct json_object *up = json_object_new_array();
+	char dir[PATH_MAX], path[PATH_MAX + 300], *state;
+	struct dirent *entry;
+	DIR *d;
+
+	host_path(host, dir, "/sys/class/net");
+	d = opendir(dir);
+	while (d && (entry = readdir(d))) {
+		if (*entry->d_name == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/operstate", dir, entry->d_name);
+		state = host_read(path, 64);
+		if (state && !strcmp(state, "up\n"))
+			json_object_array_add(up, json_object_new_string(entry->d_name));
+		free(state);
+	}
+	if (d)
+		closedir(d);
+	return up;
+}
+
+/* Of IPv4, then of IPv6, which has other columns. */
+static void default_routes(const char *text, bool six, struct json_object *routes)
+{
+	const char *line = text;
+	char name[32], to[40];
+
+	for (; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+		if (six && sscanf(line, "%32s 00 %*s %*s %*s %*s %*s %*s %*s %31s", to, name) == 2 &&
+		    strspn(to, "0") == 32 && strcmp(name, "lo"))
+			add_once(routes, name);
+		else if (!six && sscanf(line, "%31s %39s", name, to) == 2 && !strcmp(to, "00000000"))
+			add_once(routes, name);
+	}
+}
+
+static struct json_object *routes_of(const struct host *host)
+{
+	static const char *const files[] = { "/proc/net/route", "/proc/net/ipv6_route" };
+	struct json_object *routes = json_object_new_array();
+	char path[PATH_MAX], *text;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		host_path(host, path, files[i]);
+		text = host_read(path, FILE_MAX);
+		if (text)
+			default_routes(text, i, routes);
+		free(text);
+	}
+	return routes;
+}
+
+struct json_object *links_now(const struct host *host)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "up", links_up(host));
+	json_object_object_add(o, "default_route", routes_of(host));
+	return o;
+}
+
+/* What of @before is not in @now; NULL: nothing. */
+static const char *missing_of(struct json_object *before, struct json_object *now,
+			      const char *member)
+{
+	struct json_object *was, *is;
+	const char *name;
+	size_t i, j;
+
+	if (!json_object_object_get_ex(before, member, &was) ||
+	    !json_object_object_get_ex(now, member, &is))
+		return NULL;
+	for (i = 0; i < json_object_array_length(was); i++) {
+		name = json_object_get_string(json_object_array_get_idx(was, i));
+		for (j = 0; j < json_object_array_length(is); j++) {
+			if (!strcmp(name, json_object_get_string(json_object_array_get_idx(is, j))))
+				break;
+		}
+		if (j == json_object_array_length(is))
+			return name;
+	}
+	return NULL;
+}
+
+bool links_wait(const struct host *host, struct json_object *before, int64_t ms, char *what,
+		size_t size)
+{
+	int64_t until = now_ms() + ms;
+	const char *link, *route;
+	struct json_object *now;
+
+	for (;;) {
+		now = links_now(host);
+		link = missing_of(before, now, "up");
+		route = missing_of(before, now, "default_route");
+		json_object_put(now);
+		if (!link && !route)
+			return true;
+		snprintf(what, size, link ? "interface %s is not up again" :
+			 "the default route over %s has not come back", link ? link : route);
+		if (now_ms() >= until || stopping())
+			return false;
+		alive();
+		poll(NULL, 0, 500);
+	}
+}

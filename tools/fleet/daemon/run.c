@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * iommucfgd --run ACTION NAME: the part that may change the machine. It takes nothing from
+ * the store: policy and files are what the agent has checked and written to the disk, and
+ * NAME must be the attempt that they are of.
+ *
+ *	apply		iommucfg apply --detach, with the kernel's timer
+ *	probe		each program in /etc/iommucfg/fleet.d has to end with 0
+ *	confirm		iommucfg confirm
+ *	rollback	iommucfg rollback
+ *	install		the candidate becomes the fleet's file of the policy
+ *
+ * What it came to goes into a file as well, as who started it may be gone by then.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+#define OUTPUT_MAX	(16 * 1024 * 1024)
+#define WORDS_MAX	512
+#define PROBE_MS	30000
+#define EXIT_NOT_RUN	75
+
+/* Without a context: the library is not needed here. */
+static struct host host;
+
+static struct json_object *member(struct json_object *o, const char *name)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(o, name, &value);
+	return value;
+}
+
+/* Reads until the end of @fd; NULL without memory, or if it is too much. */
+static char *read_all(int fd)
+{
+	size_t size = 0, room = 0;
+	char *text = NULL, *more;
+	ssize_t n;
+
+	for (;;) {
+		if (size + 4096 > room) {
+			room = room ? 2 * room : 16384;
+			more = room <= OUTPUT_MAX ? realloc(text, room) : NULL;
+			if (!more)
+				break;
+			text = more;
+		}
+		n = read(fd, text + size, room - size - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			text[size] = '\0';
+			return text;
+		}
+		size += n;
+	}
+	free(text);
+	return NULL;
+}
+
+static int status_of(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The command, with what it prints in @document, or NULL. Its exit status. */
+static int command(char **words, struct json_object **document)
+{
+	int fds[2], status;
+	char *text;
+	pid_t pid;
+
+	*document = NULL;
+	if (pipe2(fds, O_CLOEXEC))
+		return EXIT_NOT_RUN;
+	pid = fork();
+	if (!pid) {
+		dup2(fds[1], STDOUT_FILENO);
+		execvp(words[0], words);
+		fprintf(stderr, "%s: %m\n", words[0]);
+		_exit(EXIT_NOT_RUN);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return EXIT_NOT_RUN;
+	}
+	text = read_all(fds[0]);
+	close(fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (text)
+		*document = json_tokener_parse(text);
+	free(text);
+	return status_of(status);
+}
+
+/* "iommucfg VERB --json", and what is in @more up to NULL. */
+static int iommucfg(const char *verb, const char *const *more, struct json_object *files,
+		    struct json_object **document)
+{
+	const char *words[WORDS_MAX + 3], *program = getenv("IOMMUCFG");
+	size_t i, n = 0, count = files ? json_object_array_length(files) : 0;
+
+	words[n++] = program ? program : "iommucfg";
+	words[n++] = verb;
+	words[n++] = "--json";
+	for (; *more; more++)
+		words[n++] = *more;
+	if (n + count > WORDS_MAX)
+		return EXIT_NOT_RUN;
+	for (i = 0; i < count; i++)
+		words[n++] = json_object_get_string(json_object_array_get_idx(files, i));
+	words[n] = NULL;
+	return command((char **)words, document);
+}
+
+static int apply(struct json_object *change, const char *name, struct json_object **document)
+{
+	const char *disruption = json_object_get_string(member(change, "disruption"));
+	const char *more[] = {
+		"--detach", "--yes", "--name", name, "--confirm-timeout",
+		json_object_get_string(member(change, "confirm_timeout")), "--",
+		NULL, NULL, NULL
+	};
+
+	if (disruption) {
+		more[6] = "--disruption";
+		more[7] = disruption;
+		more[8] = "--";
+	}
+	return iommucfg("apply", more, member(change, "files"), document);
+}
+
+static int confirm(struct json_object *change, const char *name, struct json_object **document)
+{
+	const char *more[] = { name, NULL };
+
+	(void)change;
+	return iommucfg("confirm", more, NULL, document);
+}
+
+static int rollback(struct json_object *change, const char *name, struct json_object **document)
+{
+	const char *more[] = { name, NULL };
+
+	(void)change;
+	return iommucfg("rollback", more, NULL, document);
+}
+
+static bool copy_synced(const char *from, const char *to)
+{
+	char *text = host_read(from, OUTPUT_MAX);
+	bool ok = text && host_write(to, text, strlen(text));
+
+	free(text);
+	return ok;
+}
+
+static int install(struct json_object *change, const char *name, struct json_object **document)
+{
+	char candidate[PATH_MAX], dest[PATH_MAX], new[PATH_MAX + 4], *slash;
+	const char *more[] = { name, "--install", dest, NULL };
+
+	(void)change;
+	host_state(&host, candidate, "candidate.conf");
+	host_path(&host, dest, POLICY_FILE);
+	slash = strrchr(dest, '/');
+	*slash = '\0';
+	mkdir(dest, 0755);
+	*slash = '/';
+	snprintf(new, sizeof(new), "%s.new", dest);
+	if (!copy_synced(candidate, new)) {
+		fprintf(stderr, "%s: %m\n", new);
+		return EXIT_NOT_RUN;
+	}
+	return iommucfg("confirm", more, NULL, document);
+}
+
+/* As run-parts(8) has it. */
+static int is_probe(const struct dirent *entry)
+{
+	return !entry->d_name[strspn(entry->d_name, "abcdefghijklmnopqrstuvwxyz"
+				     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")];
+}
+
+/* What runs as root must not be written by others. */
+static bool is_trusted(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode) && (st.st_mode & 0100) &&
+	       st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
+static bool probe(const char *path, const char *name)
+{
+	int status = 0, waited = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		setpgid(0, 0);
+		dup2(STDERR_FILENO, STDOUT_FILENO);
+		clearenv();
+		setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+		setenv("LANG", "C", 1);
+		setenv("IOMMUCFG_TRANSACTION", name, 1);
+		if (!chdir("/"))
+			execl(path, path, "probe", NULL);
+		_exit(127);
+	}
+	while (pid > 0 && !waitpid(pid, &status, WNOHANG)) {
+		if (waited >= PROBE_MS) {
+			kill(-pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			fprintf(stderr, "probe %s: not over within 30 s\n", path);
+			return false;
+		}
+		poll(NULL, 0, 50);
+		waited += 50;
+	}
+	if (pid > 0 && !status)
+		return true;
+	fprintf(stderr, "probe %s: status %d\n", path, pid > 0 ? status_of(status) : -1);
+	return false;
+}
+
+static int probes(struct json_object *change, const char *name, struct json_object **document)
+{
+	struct dirent **entries = NULL;
+	char dir[PATH_MAX], path[PATH_MAX + 300];
+	bool well = true;
+	int i, n;
+
+	(void)change, (void)document;
+	host_path(&host, dir, PROBE_DIR);
+	n = scandir(dir, &entries, is_probe, alphasort);
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, entries[i]->d_name);
+		if (well && !is_trusted(path)) {
+			fprintf(stderr, "probe %s: no program that root alone can write\n", path);
+			well = false;
+		}
+		well = well && probe(path, name);
+		free(entries[i]);
+	}
+	free(entries);
+	return n < 0 && errno != ENOENT ? 1 : !well;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct json_object *change, const char *name, struct json_object **document);
+} actions[] = {
+	{ "apply", apply }, { "probe", probes }, { "confirm", confirm },
+	{ "rollback", rollback }, { "install", install },
+};
+
+static bool write_result(const char *action, const char *name, int code,
+			 struct json_object *document)
+{
+	struct json_object *o = json_object_new_object();
+	char path[PATH_MAX];
+	const char *text;
+	bool ok;
+
+	json_object_object_add(o, "action", json_object_new_string(action));
+	json_object_object_add(o, "name", json_object_new_string(name));
+	json_object_object_add(o, "exit", json_object_new_int(code));
+	json_object_object_add(o, "document", document);
+	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+	host_state(&host, path, "result");
+	ok = text && host_write(path, text, strlen(text));
+	json_object_put(o);
+	return ok;
+}
+
+int run_action(const char *action, const char *name)
+{
+	struct json_object *change, *document = NULL;
+	const char *root = getenv("IOMMUCFG_ROOT"), *is;
+	char path[PATH_MAX];
+	int fd, code;
+	size_t i;
+
+	for (i = 0; i < sizeof(actions) / sizeof(*actions); i++) {
+		if (!strcmp(actions[i].name, action))
+			break;
+	}
+	if (i == sizeof(actions) / sizeof(*actions)) {
+		fprintf(stderr, "iommucfgd: there is no action \"%s\"\n", action);
+		return 1;
+	}
+	snprintf(host.root, sizeof(host.root), "%s", root && strcmp(root, "/") ? root : "");
+	host_state(&host, path, "lock");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB)) {
+		fprintf(stderr, "iommucfgd: %s: %m\n", path);
+		return EXIT_NOT_RUN;
+	}
+	host_state(&host, path, "change");
+	change = json_object_from_file(path);
+	is = json_object_get_string(member(change, "name"));
+	if (!is || strcmp(is, name)) {
+		fprintf(stderr, "iommucfgd: \"%s\" is not the attempt that is under way\n", name);
+		json_object_put(change);
+		return 1;
+	}
+	code = actions[i].run(change, name, &document);
+	if (!write_result(action, name, code, document))
+		code = EXIT_NOT_RUN;
+	json_object_put(change);
+	return code;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Loaded into the agent by LD_PRELOAD, for tests.
+ *
+ *	CRASH_AT=Nb or Na	kill -9 right before, or after, the Nth time that the journal
+ *				is replaced
+ *	CLOCK_SHIFT=SECONDS	the wall clock is off by so much
+ */
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+static long number_of(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 10) : 0;
+}
+
+int renameat(int old_dir, const char *old, int new_dir, const char *new)
+{
+	static long count;
+	int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
+	const char *when = getenv("CRASH_AT");
+	bool now = when && !strcmp(new, "journal") && ++count == number_of("CRASH_AT");
+	int result;
+
+	if (now && when[strlen(when) - 1] == 'b')
+		raise(SIGKILL);
+	result = real(old_dir, old, new_dir, new);
+	if (now)
+		raise(SIGKILL);
+	return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	static int (*real)(clockid_t, struct timespec *);
+	int result;
+
+	if (!real)
+		real = dlsym(RTLD_NEXT, "clock_gettime");
+	result = real(clock, now);
+	if (!result && clock == CLOCK_REALTIME)
+		now->tv_sec += number_of("CLOCK_SHIFT");
+	return result;
+}
+
+time_t time(time_t *to)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (to)
+		*to = now.tv_sec;
+	return now.tv_sec;
+}
+
+int gettimeofday(struct timeval *restrict to, void *restrict zone)
+{
+	struct timespec now;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &now);
+	to->tv_sec = now.tv_sec;
+	to->tv_usec = now.tv_nsec / 1000;
+	return 0;
+}

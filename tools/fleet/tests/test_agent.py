@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0
+"""
+test_agent.py DIR [NAME...] (below with-etcd): iommucfgd as it is built in DIR, at etcd, over
+iommucfg and a stand-in for the kernel. The test writes the grants that a coordinator would
+write.
+"""
+import contextlib
+import json
+import os
+import signal
+
+from fleet import ARGUMENTS, POOL, Agent, get, policy, put, put_policy, run, until
+
+
+@contextlib.contextmanager
+def hosts(names, **options):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Agent(name, **options)) for name in names]
+
+
+def goes_through():
+    with Agent("through", more="report_interval = 1;") as h:
+        h.start()
+        text = policy("identity")
+        name = put_policy(text, by="somebody", at="today", of_a_later_version={"a": [1]})
+        h.grant(name, of_a_later_version=7)
+        s = h.ended("done")
+        assert h.type(1) == "identity" and h.installed() == text and not h.transactions()
+        assert s["policy_in_force"] == name and s["labels"] == {"rack": "r1"}, s
+        assert s["agent"]["version"] and s["kernel"] == "6.12.0-test" and s["problems"] == [], s
+        assert s["plan"]["groups"] == 1 and s["boot"] == "boot-1", s
+        until(lambda: h.journal()["phase"] == "idle")
+        # The kernel has it for devices to come, and the history says how it came about.
+        assert '"gpu"' in h.read("run/iommucfg/policy.conf")
+        with open(f"{h.root}/var/lib/iommucfg/history") as f:
+            last = [json.loads(line) for line in f][-1]
+        assert last["transaction"] == "fleet-r1-1" and last["result"] == "committed", last
+        # Once more, and there is nothing to do.
+        h.grant(name)
+        h.ended("nothing")
+        # What is in use without a word for it.
+        h.grant(put_policy('rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; '
+                           'type = "identity"; } );'))
+        s = h.ended("refused")
+        assert "eth0" in s["problems"][0] and h.type(3) == "DMA" and h.installed() == text, s
+        # By hand: the agent says so, and leaves it.
+        h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
+        until(lambda: h.status()["drift"] == {"groups": 1, "rules": {"gpu": 1}})
+        assert h.type(1) == "DMA"
+        h.kill(signal.SIGTERM)
+
+
+def members():
+    return [int(pid) for pid in os.environ["FLEET_ETCD_PIDS"].split(",")]
+
+
+def no_proof_no_change():
+    """The store is away from the commit on: it goes back before the kernel's timer ends."""
+    with Agent("cut") as h:
+        h.control("hold", "")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.wait_state("committing")
+        for pid in members():
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            h.release()
+            h.wait_state("unconfirmed", "fleet-r1-1")
+            assert h.type(1) == "identity"
+            # So much is worth a proof, and not for long.
+            with open(f"{h.iommu}/fleet-r1-1/confirm_timeout", "w") as f:
+                f.write("48")
+            until(lambda: h.type(1) == "DMA-FQ", message=h.output)
+        finally:
+            for pid in members():
+                os.kill(pid, signal.SIGCONT)
+        s = h.ended("reverted")
+        assert h.installed() is None and "before it was confirmed" in s["problems"][0], s
+        assert "<7>confirm fleet" not in h.output() and not h.transactions(), h.output()
+
+
+def the_kernel_was_first():
+    with Agent("timer") as h:
+        h.probe("sleep 1; [ -e $0.ok ]")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.wait_state("unconfirmed")
+        h.kill()
+        h.expire("fleet-r1-1")
+        h.start()
+        h.ended("reverted")
+        assert h.type(1) == "DMA-FQ" and h.installed() is None
+
+
+def a_probe_says_no():
+    with Agent("probe") as h:
+        h.probe("exit 1")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        s = h.ended("reverted")
+        assert "probe" in s["problems"][0] and h.type(1) == "DMA-FQ", s
+        # One that others may write is not run.
+        h.probe("touch $0.ran", 0o777)
+        h.grant(put_policy(policy("identity")))
+        h.ended("reverted")
+        assert not os.path.exists(f"{h.root}/etc/iommucfg/fleet.d/probe.ran")
+        # A link that stays away.
+        h.probe("exit 0")
+        os.makedirs(f"{h.root}/sys/class/net/eth5")
+        h.write("sys/class/net/eth5/operstate", "up\n")
+        h.control("hook", f"#!/bin/sh\necho down >{h.root}/sys/class/net/eth5/operstate\n"
+                          f"sleep 35 && echo up >{h.root}/sys/class/net/eth5/operstate &\n", 0o755)
+        h.grant(put_policy(policy("identity")))
+        s = h.ended("reverted")
+        assert "eth5 is not up" in s["problems"][0], s
+
+
+def killed_at_each_step():
+    """Before and after each of the five writes of the journal."""
+    ends = {"1b": "done", "1a": "done", "2b": "done", "2a": "reverted", "3b": "done",
+            "3a": "done", "4b": "done", "4a": "done", "5b": "done", "5a": "done"}
+    with hosts([f"step-{when}" for when in ends]) as all_hosts:
+        name = put_policy(policy("identity"))
+        for when, h in zip(ends, all_hosts):
+            h.preload(CRASH_AT=when)
+        for h in all_hosts:
+            h.grant(name)
+        for when, h in zip(ends, all_hosts):
+            until(lambda h=h: h.agent.poll() is not None, message=h.output)
+            assert h.agent.returncode == -signal.SIGKILL, h.output()
+            h.start()
+        for (when, end), h in zip(ends.items(), all_hosts):
+            s = h.ended(end)
+            want = "identity" if end == "done" else "DMA-FQ"
+            assert h.type(1) == want and (h.installed() is not None) == (end == "done"), (when, s)
+            assert not h.transactions() and commits(h) == (end == "done"), when
+
+
+def commits(h):
+    return h.read("var/lib/iommucfg/history").count('"result":"committed"') \
+        if h.read("var/lib/iommucfg/history") else 0
+
+
+def rebooted_in_between():
+    """The types are those of the file that was there; so is the end."""
+    ends = {"2a": "reverted", "3b": "reverted", "4a": "reverted", "5b": "done"}
+    with hosts([f"boot-{when}" for when in ends]) as all_hosts:
+        name = put_policy(policy("identity"))
+        for when, h in zip(ends, all_hosts):
+            h.preload(CRASH_AT=when)
+            h.grant(name)
+        for (when, end), h in zip(ends.items(), all_hosts):
+            until(lambda h=h: h.agent.poll() is not None, message=h.output)
+            h.reboot("identity" if end == "done" else "DMA-FQ")
+            h.start()
+        for (when, end), h in zip(ends.items(), all_hosts):
+            s = h.ended(end)
+            assert s["boot"] == "boot-2" and (h.installed() is not None) == (end == "done"), s
+            # The attempt is used up; the next one goes through where this did not.
+            h.grant(name)
+            h.ended("nothing" if end == "done" else "done")
+
+
+def a_revoked_grant():
+    with Agent("revoked") as h:
+        name = put_policy(policy("identity"))
+        h.start()
+        h.machine()
+        h.grant(name, live=False, revoked=True)
+        # Not live, and of another machine.
+        h.grant(name, attempt=5, machine="another-machine")
+        h.grant(name, attempt=6, live=False)
+        # It has begun, and waits in its probe.
+        h.probe("touch $0.at; while [ ! -e $0.go ]; do sleep 0.1; done")
+        document = h.grant(name, attempt=7)
+        probe = f"{h.root}/etc/iommucfg/fleet.d/probe"
+        until(lambda: os.path.exists(f"{probe}.at"), message=h.output)
+        assert h.type(1) == "identity" and h.status()["phase"] == "changing"
+        put(f"grant/{POOL}/{h.name}", {**document, "live": False})
+        with open(f"{probe}.go", "w"):
+            pass
+        h.ended("reverted")
+        assert h.type(1) == "DMA-FQ" and h.installed() is None and not h.transactions()
+        assert h.output().count("apply fleet-") == 1, h.output()
+
+
+def documents_that_are_wrong():
+    limits = 'types = [ "identity", "DMA-FQ" ]; allow_in_use = [ "net" ]; disruption = "pause";'
+    with Agent("documents", limits=limits, more="report_interval = 1;") as h:
+        # Its own status is written over, whatever it is.
+        put(f"status/{POOL}/{h.name}", "x" * 1400000)
+        h.start()
+        h.machine()
+        good = put_policy(policy("identity"))
+        for text in ("{", "[]", "x" * 1400000, '{"rollout":"r1"}',
+                     json.dumps({"rollout": "../r1", "policy": good, "machine": h.machine(),
+                                 "live": True, "attempt": 1, "confirm_timeout": 180}),
+                     json.dumps({"rollout": "r1", "policy": good, "machine": h.machine(),
+                                 "live": True, "attempt": 1, "confirm_timeout": 5})):
+            put(f"grant/{POOL}/{h.name}", text)
+            until(lambda t=text: h.status().get("problems"), message=h.output)
+        large = policy("identity") + "#" * 300000
+        lie = put_policy(policy("identity"))[:-1] + "0"
+        put(f"policy/{lie}", get(f"policy/{good}"))
+        for name, why in (
+                ("0" * 64, "there is no policy"),
+                (lie, "not what its name says"),
+                (put_policy(large), "more than 256 kB"),
+                (put_policy(policy("identity"), requires=["magic"]), "requires"),
+                (put_policy("rules = ( {"), "line 1"),
+                (put_policy(policy("identity", 'options = { check_command = [ "/bin/true" ]; };')),
+                 "check_command"),
+                (put_policy(policy("identity", "options = { check_command = [ ]; };")),
+                 "check_command"),
+                (put_policy(policy("DMA")), "type DMA"),
+                (put_policy(policy("identity", 'options = { allow_in_use = [ "net", "block" ]; };')),
+                 "allow_in_use"),
+                (put_policy(policy("identity", 'options = { disruption = "rebind"; };')),
+                 "disruption"),
+                (put_policy(policy("identity", 'options = { faults = "warn"; };')), "faults"),
+                (put_policy('rules = ( { name = "vm"; match = { device = "0000:06:00.0"; }; '
+                            'type = "identity"; } );'), "group 6 needs more")):
+            h.grant(name)
+            s = h.ended("refused")
+            assert why in s["problems"][0], (why, s)
+            assert h.type(1) == "DMA-FQ" and h.installed() is None and not h.transactions()
+        # A policy that says nothing of disruption may not do more than the host allows, either.
+        h.grant(good)
+        s = h.ended("refused")
+        assert h.type(1) == "DMA-FQ", s
+        h.control("method", "1 pause\n")
+        h.grant(good)
+        h.ended("done")
+
+
+def clocks_a_day_apart():
+    with Agent("tomorrow") as h:
+        h.preload(CLOCK_SHIFT="80000")
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        h.kill()
+        h.start()
+        h.grant(put_policy(policy("DMA")))
+        h.ended("done")
+        assert h.type(1) == "DMA"
+
+
+def what_it_cannot_start_with():
+    with Agent("start") as h:
+        for more, why in (("nmae = 1;", "did you mean \"name\""), ("limits = 1;", "duplicate"),
+                          ("report_interval = \"x\";", "report_interval")):
+            with open(f"{h.dir}/agent.conf", "a+") as f:
+                f.seek(0)
+                text = f.read()
+                f.write(more + "\n")
+            h.start()
+            assert h.agent.wait(60) == 1 and why in h.output(), h.output()
+            with open(f"{h.dir}/agent.conf", "w") as f:
+                f.write(text)
+        # What was under way is not known: a person has to look.
+        os.makedirs(f"{h.root}/var/lib/iommucfg/fleet", exist_ok=True)
+        h.write("var/lib/iommucfg/fleet/journal", "{")
+        h.start()
+        assert h.agent.wait(60) == 1 and "is not known" in h.output(), h.output()
+
+
+TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
+         killed_at_each_step, rebooted_in_between, a_revoked_grant, documents_that_are_wrong,
+         clocks_a_day_apart, what_it_cannot_start_with]
+
+
+if __name__ == "__main__":
+    # The first one stops the store.
+    run([t for t in TESTS if not ARGUMENTS[2:] or t.__name__ in ARGUMENTS[2:]], "agent", 1)
