@@ -28,6 +28,9 @@ struct host {
 	bool grant_read, status_read;	/* read for the slot that is about to be taken */
 	int64_t changed;		/* when the status changed last, as far as seen */
 	int64_t slot_attempt, slot_since;	/* the slot that was seen last, and when first */
+	/* What the rollout as it was seen last has of it, so that it need not be looked for. */
+	bool has_slot, given_up;
+	long failures;
 	unsigned char order[SHA256_DIGEST_LENGTH];
 };
 
@@ -188,6 +191,7 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	struct doc_rollout doc;
 	char why[DOC_REASON_MAX];
 	struct host *host;
+	bool another;
 	size_t i;
 
 	if (item->rev < c->rollout_rev)
@@ -207,21 +211,33 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 		c->soak_since = -1;
 	else if (c->soak_since < 0 || doc.wave != c->rollout.wave)
 		c->soak_since = now;
+	another = strcmp(doc.id, c->rollout.id);
 	doc_rollout_clear(&c->rollout);
 	c->rollout = doc;
+	for (i = 0; i < c->count; i++) {
+		c->hosts[i]->has_slot = c->hosts[i]->given_up = false;
+		c->hosts[i]->failures = 0;
+		/* What was read for a slot was read for the rollout as it was. */
+		c->hosts[i]->grant_read = c->hosts[i]->status_read = false;
+		if (another)
+			host_order(c, c->hosts[i]);
+	}
+	for (i = 0; i < doc.failure_count; i++) {
+		host = host_get(c, doc.failures[i].host);
+		if (!host)
+			return false;
+		host->failures++;
+		host->given_up |= doc.failures[i].end == END_LOST;
+	}
 	for (i = 0; i < doc.changing_count; i++) {
 		host = host_get(c, doc.changing[i].host);
 		if (!host)
 			return false;
+		host->has_slot = true;
 		if (host->slot_attempt == doc.changing[i].attempt)
 			continue;
 		host->slot_attempt = doc.changing[i].attempt;
 		host->slot_since = now;
-	}
-	for (i = 0; i < c->count; i++) {
-		host_order(c, c->hosts[i]);
-		/* What was read for a slot was read for the rollout as it was. */
-		c->hosts[i]->grant_read = c->hosts[i]->status_read = false;
 	}
 	return true;
 }
@@ -243,19 +259,21 @@ static void see_grant(struct coordinator *c, struct host *host, const struct sto
 static void see_status(struct coordinator *c, struct host *host, const struct store_item *item,
 		       int64_t now)
 {
-	char why[DOC_REASON_MAX];
+	char why[DOC_REASON_MAX], machine[DOC_MACHINE_MAX + 1];
 
 	if (item->rev < host->status_rev)
 		return;
 	if (item->rev != host->status_rev)
 		host->changed = now;
 	host->status_rev = item->rev;
+	memcpy(machine, host->status.machine, sizeof(machine));
 	host->status = (struct doc_status){ 0 };
 	host->status_bad = item->value &&
 			   !doc_status_parse(&host->status, item->value, item->size, why);
 	if (host->status_bad)
 		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
-	host_order(c, host);
+	if (strcmp(machine, host->status.machine))
+		host_order(c, host);
 }
 
 bool coordinator_see(struct coordinator *c, const struct store_item *item, int64_t now)
@@ -499,7 +517,7 @@ static bool is_candidate(const struct coordinator *c, const struct host *host)
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)
 		return false;
-	if (doc_slot_of(&c->rollout, host->name) || !doc_may_try(&c->rollout, host->name))
+	if (host->has_slot || host->given_up || host->failures >= c->rollout.attempts)
 		return false;
 	/* It is at an attempt that has no slot here: of a rollout before this one. */
 	if (s->phase == PHASE_CHANGING || s->phase == PHASE_UNCONFIRMED)
@@ -508,6 +526,7 @@ static bool is_candidate(const struct coordinator *c, const struct host *host)
 	       s->end == END_REVERTED;
 }
 
+/* The first in the order of the rollout; linear in the number of hosts. */
 static struct host *pick(const struct coordinator *c)
 {
 	struct host *best = NULL;

@@ -632,18 +632,3 @@ bool doc_rollout_forget(struct doc_rollout *rollout, const char *host)
 	doc_slot_remove(rollout, host);
 	return true;
 }
-
-bool doc_may_try(const struct doc_rollout *rollout, const char *host)
-{
-	long count = 0;
-	size_t i;
-
-	for (i = 0; i < rollout->failure_count; i++) {
-		if (strcmp(rollout->failures[i].host, host))
-			continue;
-		if (rollout->failures[i].end == END_LOST)
-			return false;
-		count++;
-	}
-	return count < rollout->attempts;
-}

@@ -159,7 +159,5 @@ void doc_slot_remove(struct doc_rollout *rollout, const char *host);
 bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end);
 /* Gives back the slot of a host that is known to be off. False without memory. */
 bool doc_rollout_forget(struct doc_rollout *rollout, const char *host);
-/* Whether this host may have another attempt. */
-bool doc_may_try(const struct doc_rollout *rollout, const char *host);
 
 #endif

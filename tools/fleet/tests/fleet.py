@@ -16,13 +16,13 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLS = os.path.join(HERE, "../../iommucfg")
 IOMMUCFG = os.path.abspath(f"{TOOLS}/iommucfg")
+BUILD = os.path.abspath(sys.argv[1])
 # iommucfg's harness takes its programs from the command line.
-ARGUMENTS, sys.argv = sys.argv, [sys.argv[0], IOMMUCFG, os.path.abspath(f"{TOOLS}/tests/standin")]
+ARGUMENTS, sys.argv = sys.argv, [sys.argv[0], IOMMUCFG, f"{BUILD}/tests/standin"]
 sys.path.insert(0, f"{TOOLS}/tests")
 import harness  # noqa: E402
 sys.argv = ARGUMENTS
 
-BUILD = os.path.abspath(sys.argv[1])
 PREFIX = "/iommucfg/v1"
 POOL = "default"
 PATIENCE = 120
