@@ -27,12 +27,12 @@ static char *read_policy(const char *file, size_t *size)
 	size_t i;
 
 	if (!f || !text || !problems) {
-		fprintf(stderr, "iommucfg fleet: %s: %m\n", file);
+		cli_say("%s: %m", file);
 		goto out;
 	}
 	*size = fread(text, 1, POLICY_MAX + 1, f);
 	if (ferror(f) || *size > POLICY_MAX) {
-		fprintf(stderr, "iommucfg fleet: %s: it cannot be read, or has more than %d kB\n",
+		cli_say("%s: it cannot be read, or has more than %d kB",
 			file, POLICY_MAX / 1024);
 		goto out;
 	}
@@ -42,8 +42,7 @@ static char *read_policy(const char *file, size_t *size)
 	ok = !iommucfg_policy_read_buffer(policy, file, text, *size, problems);
 	for (i = 0; i < iommucfg_problems_count(problems); i++) {
 		p = iommucfg_problems_get(problems, i);
-		fprintf(stderr, "%s:%d: %s\n", file, iommucfg_problem_line(p),
-			iommucfg_problem_message(p));
+		cli_say("%s:%d: %s", file, iommucfg_problem_line(p), iommucfg_problem_message(p));
 	}
 out:
 	if (f)
@@ -57,18 +56,18 @@ out:
 	return NULL;
 }
 
-/* Stores the policy under the SHA-256 of what is stored. */
-static int store_policy(struct conf *conf, const char *policy, size_t size,
-			char name[DOC_HASH_MAX + 1])
+char *cli_policy(const char *file, char name[DOC_HASH_MAX + 1])
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
-	struct json_object *o = json_object_new_object();
-	struct store_put put = { 0 };
-	char key[STEP_KEY_MAX];
-	enum store_result result;
+	struct json_object *o;
+	char *policy, *copy;
 	const char *text;
-	size_t i;
+	size_t i, size;
 
+	policy = read_policy(file, &size);
+	if (!policy)
+		return NULL;
+	o = json_object_new_object();
 	json_object_object_add(o, "schema", json_object_new_string("iommucfg/fleet-policy/1"));
 	json_object_object_add(o, "text", json_object_new_string_len(policy, size));
 	json_object_object_add(o, "requires", json_object_new_array());
@@ -77,14 +76,24 @@ static int store_policy(struct conf *conf, const char *policy, size_t size,
 	SHA256((const unsigned char *)text, strlen(text), hash);
 	for (i = 0; i < sizeof(hash); i++)
 		sprintf(name + 2 * i, "%02x", hash[i]);
-	cli_key(conf, key, "policy", name, NULL);
-	put = (struct store_put){ .key = key, .value = text, .size = strlen(text) };
-	for (i = 0; i < 3; i++) {
-		result = store_put(conf->store, &put, NULL);
-		if (result != STORE_UNKNOWN)
-			break;
-	}
+	copy = strdup(text);
 	json_object_put(o);
+	free(policy);
+	return copy;
+}
+
+/* Stores a policy under its name. */
+static int store_policy(struct conf *conf, const char *text, const char *name)
+{
+	struct store_put put = { .value = text, .size = strlen(text) };
+	char key[STEP_KEY_MAX];
+	enum store_result result = STORE_UNKNOWN;
+	int i;
+
+	cli_key(conf, key, "policy", name, NULL);
+	put.key = key;
+	for (i = 0; i < 3 && result == STORE_UNKNOWN; i++)
+		result = store_put(conf->store, &put, NULL);
 	/* There already: the name says that it is the same. */
 	if (!result || result == STORE_CONFLICT)
 		return EXIT_DONE;
@@ -126,7 +135,7 @@ static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old
 	if (!old->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED)
 		return EXIT_DONE;
 	if (r->state != STATE_HALTED || r->changing_count) {
-		fprintf(stderr, "iommucfg fleet: rollout %s is %s, %zu hosts have a slot; halt it, "
+		cli_say("rollout %s is %s, %zu hosts have a slot; halt it, "
 			"and wait for these, or forget them\n", r->id, doc_state_name(r->state),
 			r->changing_count);
 		return EXIT_REFUSED;
@@ -135,7 +144,7 @@ static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old
 	cli_key(conf, key, "rollout", pool, r->id);
 	result = put_document(conf, key, doc_rollout_print(r), old->rollout_rev, NULL);
 	if (result == STORE_CONFLICT) {
-		fprintf(stderr, "iommucfg fleet: rollout %s has changed meanwhile\n", r->id);
+		cli_say("rollout %s has changed meanwhile", r->id);
 		return EXIT_REFUSED;
 	}
 	return result ? cli_failed(conf, key, result) : EXIT_DONE;
@@ -161,32 +170,66 @@ static void defaults(struct doc_rollout *r, size_t hosts)
 		r->confirm_timeout = 180;
 }
 
+/* What the plan is now; it must be what was asked for, or seen before the question. */
+static int judge_plan(struct conf *conf, const struct fleet_options *options, const char *policy,
+		      char fingerprint[DOC_HASH_MAX + 1], struct plan_count *count)
+{
+	struct fleet_hosts hosts;
+	char now[DOC_HASH_MAX + 1];
+	int code;
+
+	code = cli_hosts(conf, options, &hosts);
+	if (code)
+		return code;
+	cli_fingerprint(&hosts, policy, now);
+	cli_plan_count(&hosts, policy, count);
+	cli_hosts_clear(&hosts);
+	/* Any number of its digits, as plan prints some. */
+	if (*fingerprint && strncmp(now, fingerprint, strlen(fingerprint))) {
+		cli_say("the plan is not what it was: see \"iommucfg fleet plan\"");
+		return EXIT_REFUSED;
+	}
+	memcpy(fingerprint, now, sizeof(now));
+	return EXIT_DONE;
+}
+
 static int begin(struct conf *conf, const struct fleet_options *options, struct fleet_pool *old,
 		 const char *policy)
 {
+	char fingerprint[DOC_HASH_MAX + 1] = "", at[24], who[64];
+	struct plan_count count;
 	struct doc_rollout next = options->rollout;
 	struct doc_pool pool = old->pool;
-	char rollout_key[STEP_KEY_MAX], pool_key[STEP_KEY_MAX], question[160];
+	char rollout_key[STEP_KEY_MAX], pool_key[STEP_KEY_MAX], question[256];
 	enum store_result result;
 	uint32_t random = 0;
 	int64_t rev = 0;
-	size_t hosts;
 	int code;
 
-	code = cli_count_hosts(conf, options->pool, &hosts);
+	snprintf(fingerprint, sizeof(fingerprint), "%s",
+		 options->fingerprint ? options->fingerprint : "");
+	code = judge_plan(conf, options, policy, fingerprint, &count);
 	if (code)
 		return code;
-	defaults(&next, hosts);
+	defaults(&next, count.change + count.nothing + count.cannot);
 	next.generation = pool.generation + 1;
 	memcpy(next.policy, policy, sizeof(next.policy));
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return EXIT_ERROR;
 	snprintf(next.id, sizeof(next.id), "g%lld-%08x", (long long)next.generation, random);
 	snprintf(question, sizeof(question),
-		 "Roll %.16s out over %zu hosts, at most %ld at once?", policy, hosts,
-		 next.max_changing);
+		 "Roll %.16s out: %zu hosts would change, %zu have it, %zu cannot; at most %ld at once?",
+		 policy, count.change, count.nothing, count.cannot, next.max_changing);
 	if (!cli_ask(options, question))
 		return EXIT_REFUSED;
+	code = judge_plan(conf, options, policy, fingerprint, &count);
+	if (code)
+		return code;
+	cli_now(at);
+	cli_who(who);
+	doc_audit_add(&next.audit, at, who, options->back ? "rollback" :
+		      "start", options->why);
+	doc_audit_add(&pool.audit, at, who, options->back ? "rollback" : "start", next.id);
 	code = supersede(conf, options->pool, old);
 	if (code)
 		return code;
@@ -204,13 +247,16 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	result = put_document(conf, pool_key, doc_pool_print(&pool), old->pool_rev, NULL);
 	if (result == STORE_CONFLICT) {
 		store_delete(conf->store, rollout_key, rev);
-		fprintf(stderr, "iommucfg fleet: pool %s: another rollout was started meanwhile; "
+		cli_say("pool %s: another rollout was started meanwhile; "
 			"see \"iommucfg fleet status\"\n", options->pool);
 		return EXIT_REFUSED;
 	}
 	if (result)
 		return cli_failed(conf, pool_key, result);
-	printf("%s\n", next.id);
+	if (options->json)
+		cli_done(options, next.id, "started");
+	else
+		printf("%s\n", next.id);
 	return EXIT_DONE;
 }
 
@@ -218,15 +264,14 @@ int cmd_start(struct conf *conf, const struct fleet_options *options, const char
 {
 	char name[DOC_HASH_MAX + 1] = "", *text;
 	struct fleet_pool old;
-	size_t size;
 	int code;
 
-	text = read_policy(file, &size);
+	text = cli_policy(file, name);
 	if (!text)
 		return EXIT_ERROR;
 	code = cli_read(conf, options->pool, &old);
 	if (!code)
-		code = store_policy(conf, text, size, name);
+		code = store_policy(conf, text, name);
 	if (!code)
 		code = begin(conf, options, &old, name);
 	free(text);
@@ -242,7 +287,7 @@ int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 
 	code = cli_read(conf, options->pool, &old);
 	if (!code && !*old.pool.previous) {
-		fprintf(stderr, "iommucfg fleet: pool %s: there is no policy before this one\n",
+		cli_say("pool %s: there is no policy before this one",
 			options->pool);
 		code = EXIT_REFUSED;
 	}
@@ -250,6 +295,7 @@ int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 		all.rollout.wave_count = 1;
 		all.rollout.waves[0] = -100;
 	}
+	all.back = true;
 	if (!code)
 		code = begin(conf, &all, &old, old.pool.previous);
 	doc_rollout_clear(&old.rollout);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg fleet status, and what a person changes in a rollout that is under way. */
-#include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
-static int exit_of(const struct fleet_pool *pool)
+static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *hosts)
 {
 	const struct doc_rollout *r = &pool->rollout;
 	size_t i;
@@ -22,73 +22,161 @@ static int exit_of(const struct fleet_pool *pool)
 	}
 	if (r->state == STATE_HALTED)
 		return EXIT_REVERTED;
+	for (i = 0; i < hosts->count; i++) {
+		if (hosts->hosts[i].drift > 0)
+			return EXIT_DIFFERS;
+	}
 	return r->state == STATE_COMPLETE ? EXIT_DONE : EXIT_DIFFERS;
 }
 
-static void print_json(const char *name, const struct fleet_pool *pool, size_t hosts)
+static void print_json(const struct fleet_options *options, const struct fleet_pool *pool,
+		       const struct fleet_hosts *hosts)
 {
-	struct json_object *o = json_object_new_object(), *rollout = NULL;
+	struct json_object *o = json_object_new_object(), *rollout = NULL, *array;
 	char *text = pool->has_rollout ? doc_rollout_print(&pool->rollout) : NULL;
+	size_t i;
 
 	if (text)
 		rollout = json_tokener_parse(text);
 	free(text);
 	json_object_object_add(o, "schema", json_object_new_string("iommucfg/fleet-status/1"));
-	json_object_object_add(o, "pool", json_object_new_string(name));
+	json_object_object_add(o, "pool", json_object_new_string(options->pool));
 	json_object_object_add(o, "generation", json_object_new_int64(pool->pool.generation));
 	json_object_object_add(o, "policy", json_object_new_string(pool->pool.policy));
-	json_object_object_add(o, "hosts", json_object_new_int64(hosts));
+	json_object_object_add(o, "hosts", json_object_new_int64(hosts->count));
 	json_object_object_add(o, "rollout", rollout);
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-					       JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(o);
+	if (options->hosts) {
+		array = json_object_new_array();
+		for (i = 0; i < hosts->count; i++)
+			json_object_array_add(array, cli_json_host(&hosts->hosts[i]));
+		json_object_object_add(o, "host_list", array);
+	}
+	if (options->watch) {
+		/* One document a line. */
+		puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(o);
+	} else {
+		cli_print(o);
+	}
+	fflush(stdout);
 }
 
-static void print_text(const char *name, const struct fleet_pool *pool, size_t hosts)
+#define BAR 40
+
+static void print_progress(const struct doc_rollout *r, size_t hosts)
 {
-	const struct doc_rollout *r = &pool->rollout;
+	size_t done = r->ended[END_DONE] + r->ended[END_NOTHING], filled;
+
+	if (done > hosts)
+		done = hosts;
+	filled = hosts ? done * BAR / hosts : 0;
+	printf("progress [%.*s%.*s] %zu of %zu\n", (int)filled,
+	       "########################################", (int)(BAR - filled),
+	       "........................................", done, hosts);
+}
+
+static void print_hosts(const struct fleet_hosts *hosts)
+{
+	const struct fleet_host *host;
 	size_t i;
 
-	printf("pool %s, %zu hosts, generation %lld\n", name, hosts,
-	       (long long)pool->pool.generation);
-	if (!pool->has_rollout) {
-		puts("no rollout yet");
-		return;
+	for (i = 0; i < hosts->count; i++) {
+		host = &hosts->hosts[i];
+		printf("%-30s %-11s %-8s %.12s%s%s%s\n", host->name,
+		       host->bad ? "unreadable" : doc_phase_name(host->status.phase),
+		       host->status.end ? doc_end_name(host->status.end) : "-",
+		       *host->status.policy_in_force ? host->status.policy_in_force : "-",
+		       host->drift > 0 ? " drift" : "", *host->problem ? " " : "", host->problem);
 	}
-	printf("policy   %.16s\n", r->policy);
-	printf("rollout  %s is %s%s%s%s\n", r->id, doc_state_name(r->state), r->now ? " now" : "",
-	       *r->reason && r->state == STATE_HALTED ? ": " : "",
-	       r->state == STATE_HALTED ? r->reason : "");
-	printf("wave     %zu of %zu, %zu of at most %ld hosts changing\n", r->wave + 1,
-	       r->wave_count, r->changing_count, r->max_changing);
-	printf("ended   ");
-	for (i = 1; i < DOC_ENDS; i++)
-		printf(" %ld %s%s", r->ended[i], doc_end_name(i), i + 1 < DOC_ENDS ? "," : "\n");
-	for (i = 0; i < r->changing_count; i++)
-		printf("changing %s, attempt %lld%s\n", r->changing[i].host,
-		       (long long)r->changing[i].attempt, r->changing[i].lost ? ", silent" : "");
-	for (i = 0; i < r->failure_count; i++)
-		printf("%-8s %s\n", doc_end_name(r->failures[i].end), r->failures[i].host);
+}
+
+static void print_text(const struct fleet_options *options, const struct fleet_pool *pool,
+		       const struct fleet_hosts *hosts)
+{
+	const struct doc_rollout *r = &pool->rollout;
+	size_t i, differ = 0;
+
+	for (i = 0; i < hosts->count; i++)
+		differ += hosts->hosts[i].drift > 0;
+	printf("pool %s, %zu hosts, generation %lld\n", options->pool, hosts->count,
+	       (long long)pool->pool.generation);
+	if (pool->has_rollout) {
+		printf("policy   %.16s\n", r->policy);
+		printf("rollout  %s is %s%s%s%s\n", r->id, doc_state_name(r->state),
+		       r->now ? " now" : "",
+		       *r->reason && r->state == STATE_HALTED ? ": " : "",
+		       r->state == STATE_HALTED ? r->reason : "");
+		printf("wave     %zu of %zu, %zu of at most %ld hosts changing\n", r->wave + 1,
+		       r->wave_count, r->changing_count, r->max_changing);
+		print_progress(r, hosts->count);
+		printf("ended   ");
+		for (i = 1; i < DOC_ENDS; i++)
+			printf(" %ld %s%s", r->ended[i], doc_end_name(i),
+			       i + 1 < DOC_ENDS ? "," : "\n");
+		for (i = 0; i < r->changing_count; i++)
+			printf("changing %s, attempt %lld%s\n", r->changing[i].host,
+			       (long long)r->changing[i].attempt,
+			       r->changing[i].lost ? ", silent" : "");
+		for (i = 0; i < r->failure_count; i++)
+			printf("%-8s %s\n", doc_end_name(r->failures[i].end),
+			       r->failures[i].host);
+	} else {
+		puts("no rollout yet");
+	}
+	if (differ)
+		printf("drift    %zu hosts, see \"iommucfg fleet drift\"\n", differ);
+	if (options->hosts)
+		print_hosts(hosts);
+	fflush(stdout);
+}
+
+static bool is_over(const struct fleet_pool *pool)
+{
+	const struct doc_rollout *r = &pool->rollout;
+
+	return !pool->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED ||
+	       (r->state == STATE_HALTED && !r->changing_count);
+}
+
+/* @over: nothing more will happen by itself. */
+static int show(struct conf *conf, const struct fleet_options *options, bool *over)
+{
+	struct fleet_hosts hosts = { 0 };
+	struct fleet_pool pool;
+	int code;
+
+	*over = false;
+	code = cli_read(conf, options->pool, &pool);
+	if (!code)
+		code = cli_hosts(conf, options, &hosts);
+	if (!code) {
+		if (options->json)
+			print_json(options, &pool, &hosts);
+		else
+			print_text(options, &pool, &hosts);
+		code = exit_of(&pool, &hosts);
+		*over = is_over(&pool);
+	}
+	cli_hosts_clear(&hosts);
+	doc_rollout_clear(&pool.rollout);
+	return code;
 }
 
 int cmd_status(struct conf *conf, const struct fleet_options *options)
 {
-	struct fleet_pool pool;
-	size_t hosts = 0;
+	bool over;
 	int code;
 
-	code = cli_read(conf, options->pool, &pool);
-	if (!code)
-		code = cli_count_hosts(conf, options->pool, &hosts);
-	if (!code) {
-		if (options->json)
-			print_json(options->pool, &pool, hosts);
-		else
-			print_text(options->pool, &pool, hosts);
-		code = exit_of(&pool);
+	for (;;) {
+		if (options->watch && !options->json && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[2J", stdout);
+		code = show(conf, options, &over);
+		/* A store that does not answer may do so again. */
+		if (!options->watch || over)
+			return code;
+		sleep(2);
 	}
-	doc_rollout_clear(&pool.rollout);
-	return code;
 }
 
 /* What @verb makes of the rollout; false: it does not go, the reason was printed. */
@@ -102,14 +190,14 @@ static bool change(struct doc_rollout *r, const struct fleet_options *options, c
 	*changed = true;
 	if (host) {
 		if (!doc_slot_of(r, host)) {
-			fprintf(stderr, "iommucfg fleet: %s has no slot\n", host);
+			cli_say("%s has no slot", host);
 			return false;
 		}
 		return doc_rollout_forget(r, host);
 	}
 	if (r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED ||
 	    (to == STATE_PAUSED && r->state == STATE_HALTED)) {
-		fprintf(stderr, "iommucfg fleet: rollout %s is %s\n", r->id,
+		cli_say("rollout %s is %s", r->id,
 			doc_state_name(r->state));
 		return false;
 	}
@@ -135,7 +223,8 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 	       const char *host)
 {
 	struct store_put put = { 0 };
-	char key[STEP_KEY_MAX], question[DOC_HOST_MAX + 64];
+	char key[STEP_KEY_MAX], question[DOC_HOST_MAX + 64], at[24], who[64];
+	char id[DOC_ID_MAX + 1], about[DOC_REASON_MAX];
 	enum store_result result = STORE_CONFLICT;
 	struct fleet_pool pool;
 	bool changed, ok;
@@ -152,16 +241,26 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 		code = cli_read(conf, options->pool, &pool);
 		if (code || !pool.has_rollout) {
 			if (!code)
-				fprintf(stderr, "iommucfg fleet: there is no rollout\n");
+				cli_say("there is no rollout");
 			doc_rollout_clear(&pool.rollout);
 			return EXIT_ERROR;
 		}
 		ok = change(&pool.rollout, options, verb, host, &changed);
+		memcpy(id, pool.rollout.id, sizeof(id));
 		if (!ok || !changed) {
 			doc_rollout_clear(&pool.rollout);
 			/* A forget whose answer was lost. */
-			return ok || result == STORE_UNKNOWN ? EXIT_DONE : EXIT_REFUSED;
+			ok |= result == STORE_UNKNOWN;
+			if (ok)
+				cli_done(options, id, "unchanged");
+			return ok ? EXIT_DONE : EXIT_REFUSED;
 		}
+		cli_now(at);
+		cli_who(who);
+		snprintf(about, sizeof(about), "%s%s%.100s", host ? host : options->now ? "now" : "",
+			 (host || options->now) && options->why ? ": " : "",
+			 options->why ? options->why : "");
+		doc_audit_add(&pool.rollout.audit, at, who, verb, about);
 		text = doc_rollout_print(&pool.rollout);
 		cli_key(conf, key, "rollout", options->pool, pool.rollout.id);
 		doc_rollout_clear(&pool.rollout);
@@ -172,8 +271,10 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 		};
 		result = store_put(conf->store, &put, NULL);
 		free(text);
-		if (!result)
+		if (!result) {
+			cli_done(options, id, "done");
 			return EXIT_DONE;
+		}
 		if (result != STORE_CONFLICT && result != STORE_UNKNOWN)
 			break;
 	}

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg-fleet-cli, which is "iommucfg fleet": options, and what the subcommands share. */
 #include <getopt.h>
+#include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -11,7 +14,8 @@
 static const char usage[] =
 	"usage: iommucfg fleet [OPTION...] COMMAND\n"
 	"\n"
-	"  status                what becomes of the rollout\n"
+	"  status [POOL]         what becomes of the rollout; --hosts, --watch\n"
+	"  plan POLICY           what hosts would do with a policy, as they have reported\n"
 	"  start POLICY          roll a policy out over the hosts of the pool\n"
 	"  pause                 take no more hosts; --now: nor those that have not begun\n"
 	"  halt                  the same, for a policy that is wrong; --now: hosts that are\n"
@@ -19,13 +23,23 @@ static const char usage[] =
 	"  resume                go on\n"
 	"  rollback              a new rollout, of the policy before this one\n"
 	"  forget HOST           give back the slot of a host that is off\n"
+	"  history [POOL]        rollouts, and who did what\n"
+	"  drift [POOL]          hosts that are not as the policy in force says\n"
+	"  report -o FILE        all of it as one HTML file\n"
 	"\n"
 	"  -c, --config FILE     instead of " CONF_DEFAULT "\n"
 	"  -p, --pool POOL       instead of the first one in the configuration\n"
-	"      --json            status as JSON\n"
+	"      --select LIST     only hosts with these labels: NAME=VALUE,NAME!=VALUE\n"
+	"      --json            one JSON document\n"
 	"      --now             see pause and halt\n"
+	"      --why TEXT        for the history\n"
 	"      --yes             do not ask\n"
+	"status:\n"
+	"      --hosts           each host\n"
+	"      --watch           until the rollout is over; with --json a document a line\n"
 	"start:\n"
+	"      --fingerprint F   only if the plan is still the one that \"plan\" has shown\n"
+	"      --wait            until the rollout is over; then the status of \"status\"\n"
 	"      --waves LIST      hosts that are done when each wave is over (1,1%,10%,100%)\n"
 	"      --max-changing N  at most so many at once (1)\n"
 	"      --max-failures N  halt at so many (2, or a hundredth of the hosts)\n"
@@ -35,9 +49,83 @@ static const char usage[] =
 	"      --confirm-timeout SECONDS  after which a host that is cut off goes back (180)\n"
 	"      --allow-empty-canary  a first wave in which nothing was to change will do\n";
 
+static char said[512];
+static bool printed;
+
+void cli_say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(said, sizeof(said), format, args);
+	va_end(args);
+	fprintf(stderr, "iommucfg fleet: %s\n", said);
+}
+
+void cli_print(struct json_object *o)
+{
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+					       JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+	printed = true;
+}
+
+/* With --json each exit has a document. */
+static void print_error(const struct fleet_options *options, int code)
+{
+	struct json_object *o;
+
+	if (!options->json || printed || (code != EXIT_ERROR && code != EXIT_REFUSED))
+		return;
+	o = json_object_new_object();
+	json_object_object_add(o, "schema", json_object_new_string("iommucfg/fleet-error/1"));
+	json_object_object_add(o, "command", json_object_new_string(options->command));
+	json_object_object_add(o, "pool", json_object_new_string(options->pool));
+	json_object_object_add(o, "result", json_object_new_string(
+		code == EXIT_REFUSED ? "refused" : "error"));
+	json_object_object_add(o, "message", json_object_new_string(said));
+	cli_print(o);
+}
+
+void cli_now(char at[24])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	at[0] = '\0';
+	if (gmtime_r(&now, &tm))
+		strftime(at, 24, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void cli_who(char who[64])
+{
+	const char *sudo = getenv("SUDO_USER");
+	struct passwd *user = getpwuid(getuid());
+	char host[40] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(who, 64, "%.20s@%s", sudo ? sudo : user ? user->pw_name : "?", host);
+}
+
+void cli_done(const struct fleet_options *options, const char *rollout, const char *result)
+{
+	struct json_object *o;
+	char schema[64];
+
+	if (!options->json)
+		return;
+	o = json_object_new_object();
+	snprintf(schema, sizeof(schema), "iommucfg/fleet-%s/1", options->command);
+	json_object_object_add(o, "schema", json_object_new_string(schema));
+	json_object_object_add(o, "pool", json_object_new_string(options->pool));
+	json_object_object_add(o, "rollout", json_object_new_string(rollout));
+	json_object_object_add(o, "result", json_object_new_string(result));
+	cli_print(o);
+}
+
 int cli_failed(struct conf *conf, const char *what, enum store_result result)
 {
-	fprintf(stderr, "iommucfg fleet: %s: %s: %s\n", what, store_result_name(result),
+	cli_say("%s: %s: %s", what, store_result_name(result),
 		result == STORE_NOMEM ? "" : store_message(conf->store));
 	return EXIT_ERROR;
 }
@@ -51,7 +139,7 @@ void cli_key(const struct conf *conf, char *key, const char *kind, const char *f
 
 static int bad_document(const char *key, const char *why)
 {
-	fprintf(stderr, "iommucfg fleet: %s: %s\n", key, why);
+	cli_say("%s: %s", key, why);
 	return EXIT_ERROR;
 }
 
@@ -86,21 +174,6 @@ int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into)
 	return ok ? EXIT_DONE : bad_document(key, why);
 }
 
-int cli_count_hosts(struct conf *conf, const char *pool, size_t *count)
-{
-	char key[STEP_KEY_MAX];
-	enum store_result result;
-	struct store_list list;
-
-	cli_key(conf, key, "status", pool, "");
-	result = store_list(conf->store, key, &list);
-	if (result)
-		return cli_failed(conf, key, result);
-	*count = list.count;
-	store_list_clear(&list);
-	return EXIT_DONE;
-}
-
 bool cli_ask(const struct fleet_options *options, const char *question)
 {
 	char answer[16] = "";
@@ -108,7 +181,7 @@ bool cli_ask(const struct fleet_options *options, const char *question)
 	if (options->yes)
 		return true;
 	if (!isatty(STDIN_FILENO)) {
-		fprintf(stderr, "iommucfg fleet: %s Without a terminal, say --yes.\n", question);
+		cli_say("%s Without a terminal, say --yes.", question);
 		return false;
 	}
 	fprintf(stderr, "%s [y/N] ", question);
@@ -124,7 +197,7 @@ static bool take_number(const char *text, long min, long max, long *to)
 	*to = strtol(text, &end, 10);
 	if (end != text && !*end && *to >= min && *to <= max)
 		return true;
-	fprintf(stderr, "iommucfg fleet: \"%s\" is not %ld to %ld\n", text, min, max);
+	cli_say("\"%s\" is not %ld to %ld", text, min, max);
 	return false;
 }
 
@@ -149,13 +222,14 @@ static bool take_waves(const char *text, struct doc_rollout *rollout)
 			break;
 		from = end + 1;
 	}
-	fprintf(stderr, "iommucfg fleet: waves are as 1,10%%,100%%, not \"%s\"\n", text);
+	cli_say("waves are as 1,10%%,100%%, not \"%s\"", text);
 	return false;
 }
 
 enum {
 	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST,
-	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY,
+	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
+	OPT_FINGERPRINT, OPT_WAIT,
 };
 
 static bool take_option(int option, struct fleet_options *o)
@@ -164,6 +238,34 @@ static bool take_option(int option, struct fleet_options *o)
 	case 'p':
 		o->pool = optarg;
 		return true;
+	case 'o':
+		o->output = optarg;
+		return true;
+	case OPT_SELECT:
+		if (strlen(optarg) < sizeof(o->rollout.selector) && doc_is_selector(optarg)) {
+			strcpy(o->rollout.selector, optarg);
+			return true;
+		}
+		cli_say("labels are as NAME=VALUE,NAME!=VALUE, not \"%s\"",
+			optarg);
+		return false;
+	case OPT_WHY:
+		o->why = optarg;
+		return true;
+	case OPT_HOSTS:
+		o->hosts = true;
+		return true;
+	case OPT_WATCH:
+	case OPT_WAIT:
+		o->watch = true;
+		return true;
+	case OPT_FINGERPRINT:
+		if (strlen(optarg) >= 16 && strlen(optarg) <= DOC_HASH_MAX) {
+			o->fingerprint = optarg;
+			return true;
+		}
+		cli_say("\"%s\" is no fingerprint of a plan", optarg);
+		return false;
 	case OPT_JSON:
 		o->json = true;
 		return true;
@@ -196,19 +298,42 @@ static bool take_option(int option, struct fleet_options *o)
 	}
 }
 
-static int run(struct conf *conf, const struct fleet_options *options, int count, char **words)
+static int start(struct conf *conf, const struct fleet_options *options, const char *file)
 {
-	if (count == 1 && !strcmp(words[0], "status"))
+	struct fleet_options show = { .pool = options->pool, .json = options->json, .watch = true };
+	int code = cmd_start(conf, options, file);
+
+	return code || !options->watch ? code : cmd_status(conf, &show);
+}
+
+static int run(struct conf *conf, struct fleet_options *options, int count, char **words)
+{
+	const char *verb = words[0];
+
+	options->command = verb;
+	if (count == 2 && !strcmp(verb, "plan"))
+		return cmd_plan(conf, options, words[1]);
+	if (count == 2 && !strcmp(verb, "start"))
+		return start(conf, options, words[1]);
+	if (count == 2 && !strcmp(verb, "forget"))
+		return cmd_change(conf, options, verb, words[1]);
+	/* For the others it is the pool. */
+	if (count == 2 && conf_is_name(words[1]))
+		options->pool = words[1];
+	else if (count > 1)
+		verb = "";
+	if (!strcmp(verb, "status"))
 		return cmd_status(conf, options);
-	if (count == 2 && !strcmp(words[0], "start"))
-		return cmd_start(conf, options, words[1]);
-	if (count == 1 && !strcmp(words[0], "rollback"))
+	if (!strcmp(verb, "history"))
+		return cmd_history(conf, options);
+	if (!strcmp(verb, "drift"))
+		return cmd_drift(conf, options);
+	if (!strcmp(verb, "report"))
+		return cmd_report(conf, options);
+	if (!strcmp(verb, "rollback"))
 		return cmd_rollback(conf, options);
-	if (count == 2 && !strcmp(words[0], "forget"))
-		return cmd_change(conf, options, words[0], words[1]);
-	if (count == 1 && (!strcmp(words[0], "pause") || !strcmp(words[0], "halt") ||
-			   !strcmp(words[0], "resume")))
-		return cmd_change(conf, options, words[0], NULL);
+	if (!strcmp(verb, "pause") || !strcmp(verb, "halt") || !strcmp(verb, "resume"))
+		return cmd_change(conf, options, verb, NULL);
 	fputs(usage, stderr);
 	return EXIT_ERROR;
 }
@@ -220,15 +345,22 @@ int main(int argc, char **argv)
 		{ "attempts", required_argument, NULL, OPT_ATTEMPTS },
 		{ "config", required_argument, NULL, 'c' },
 		{ "confirm-timeout", required_argument, NULL, OPT_TIMEOUT },
+		{ "fingerprint", required_argument, NULL, OPT_FINGERPRINT },
 		{ "help", no_argument, NULL, 'h' },
+		{ "hosts", no_argument, NULL, OPT_HOSTS },
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "max-changing", required_argument, NULL, OPT_CHANGING },
 		{ "max-failures", required_argument, NULL, OPT_FAILURES },
 		{ "max-lost", required_argument, NULL, OPT_LOST },
 		{ "now", no_argument, NULL, OPT_NOW },
+		{ "output", required_argument, NULL, 'o' },
 		{ "pool", required_argument, NULL, 'p' },
+		{ "select", required_argument, NULL, OPT_SELECT },
 		{ "soak", required_argument, NULL, OPT_SOAK },
+		{ "wait", no_argument, NULL, OPT_WAIT },
+		{ "watch", no_argument, NULL, OPT_WATCH },
 		{ "waves", required_argument, NULL, OPT_WAVES },
+		{ "why", required_argument, NULL, OPT_WHY },
 		{ "yes", no_argument, NULL, OPT_YES },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -237,7 +369,7 @@ int main(int argc, char **argv)
 	struct conf conf;
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "c:hp:", known, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:ho:p:", known, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_DONE;
@@ -256,6 +388,7 @@ int main(int argc, char **argv)
 	if (!options.pool)
 		options.pool = conf.pools[0];
 	code = run(&conf, &options, argc - optind, argv + optind);
+	print_error(&options, code);
 	conf_close(&conf);
 	return code;
 }

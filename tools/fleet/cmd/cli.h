@@ -3,6 +3,8 @@
 #ifndef FLEET_CLI_H
 #define FLEET_CLI_H
 
+#include <json.h>
+
 #include "conf.h"
 #include "doc.h"
 #include "step.h"
@@ -18,9 +20,10 @@ enum {
 };
 
 struct fleet_options {
-	const char *pool;
+	const char *pool, *command;
 	struct doc_rollout rollout;	/* for start; numbers that were not given are 0 */
-	bool json, now, yes;
+	const char *fingerprint, *output, *why;
+	bool json, now, yes, watch, hosts, back;
 };
 
 struct fleet_pool {
@@ -29,6 +32,28 @@ struct fleet_pool {
 	int64_t pool_rev, rollout_rev;
 	bool has_rollout;
 };
+
+/* A host as it says of itself. */
+struct fleet_host {
+	char name[DOC_HOST_MAX + 1];
+	struct doc_status status;
+	bool bad;			/* the status cannot be read, see @problem */
+	struct json_object *facts;	/* all of the status, or NULL */
+	char kernel[65], module[33], problem[DOC_REASON_MAX + 32];
+	long drift;			/* groups; -1: not known */
+};
+
+struct fleet_hosts {
+	struct fleet_host *hosts;
+	size_t count;
+};
+
+struct plan_count {
+	size_t change, nothing, cannot;
+};
+
+/* What is wrong, to standard error, and into the document of --json if there is no other. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Prints what the store says, and returns the status that goes with it. */
 int cli_failed(struct conf *conf, const char *what, enum store_result result);
@@ -39,12 +64,40 @@ void cli_key(const struct conf *conf, char *key, const char *kind, const char *f
 /* Reads pool and rollout; EXIT_DONE or what cli_failed() says. For doc_rollout_clear(). */
 int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into);
 
-/* How many hosts have a status. */
-int cli_count_hosts(struct conf *conf, const char *pool, size_t *count);
-
 /* Asks on a terminal; without one the answer is no. */
 bool cli_ask(const struct fleet_options *options, const char *question);
 
+/* Those that the selector of @options takes. EXIT_DONE or what cli_failed() says. */
+int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fleet_hosts *hosts);
+void cli_hosts_clear(struct fleet_hosts *hosts);
+/* What a rollout of this policy would be to a host: "change", "nothing", "cannot". */
+const char *cli_would(const struct fleet_host *host, const char *policy, const char **why);
+void cli_plan_count(const struct fleet_hosts *hosts, const char *policy, struct plan_count *count);
+/* Of what a plan says of each host. */
+void cli_fingerprint(const struct fleet_hosts *hosts, const char *policy,
+		     char fingerprint[DOC_HASH_MAX + 1]);
+/* All of a pool, the oldest first. */
+int cli_rollouts(struct conf *conf, const char *pool, struct doc_rollout **rollouts,
+		 size_t *count);
+void cli_rollouts_free(struct doc_rollout *rollouts, size_t count);
+struct json_object *cli_json_host(const struct fleet_host *host);
+/* Prints and frees it. */
+void cli_print(struct json_object *o);
+/*
+ * The document of a policy's file as it is stored, to be freed, and its name. NULL: it is
+ * wrong, the reason was printed.
+ */
+char *cli_policy(const char *file, char name[DOC_HASH_MAX + 1]);
+/* With --json, what was done: the document of a command that changes something. */
+void cli_done(const struct fleet_options *options, const char *rollout, const char *result);
+/* The time, and who asks, for people. */
+void cli_now(char at[24]);
+void cli_who(char who[64]);
+
+int cmd_plan(struct conf *conf, const struct fleet_options *options, const char *file);
+int cmd_drift(struct conf *conf, const struct fleet_options *options);
+int cmd_history(struct conf *conf, const struct fleet_options *options);
+int cmd_report(struct conf *conf, const struct fleet_options *options);
 int cmd_status(struct conf *conf, const struct fleet_options *options);
 int cmd_start(struct conf *conf, const struct fleet_options *options, const char *file);
 int cmd_rollback(struct conf *conf, const struct fleet_options *options);

@@ -411,6 +411,7 @@ static void halt(struct doc_rollout *rollout, const char *reason)
 {
 	rollout->state = STATE_HALTED;
 	rollout->now = false;
+	doc_audit_add(&rollout->audit, NULL, "coordinator", "halt", reason);
 	snprintf(rollout->reason, sizeof(rollout->reason), "%s", reason);
 }
 
@@ -514,6 +515,8 @@ static bool is_candidate(const struct coordinator *c, const struct host *host)
 
 	if (!host->status_rev || !*s->machine || host->status_bad || host->grant_bad)
 		return false;
+	if (!doc_selects(c->rollout.selector, s->labels))
+		return false;
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)
 		return false;
@@ -550,7 +553,8 @@ static long wave_target(const struct coordinator *c)
 	if (wave > 0)
 		return wave;
 	for (i = 0; i < c->count; i++)
-		hosts += c->hosts[i]->status_rev != 0;
+		hosts += c->hosts[i]->status_rev != 0 &&
+			 doc_selects(c->rollout.selector, c->hosts[i]->status.labels);
 	return (hosts * -wave + 99) / 100;
 }
 

@@ -205,6 +205,31 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 	return close_document(&r);
 }
 
+/* Those that fit; what is no label is left out. */
+static void take_labels(struct reader *r, char *to)
+{
+	struct json_object *labels = member(r, "labels", json_type_object, false);
+	const char *value;
+	size_t n = 0;
+	int length;
+
+	to[0] = '\0';
+	if (!labels)
+		return;
+	json_object_object_foreach(labels, name, each) {
+		value = json_object_is_type(each, json_type_string) ?
+			json_object_get_string(each) : "";
+		if (!doc_is_host(name) || !doc_is_host(value))
+			continue;
+		length = snprintf(to + n, DOC_LABELS_MAX - n, "%s%s=%s", n ? "," : "", name, value);
+		if (length < 0 || n + length >= DOC_LABELS_MAX) {
+			to[n] = '\0';
+			return;
+		}
+		n += length;
+	}
+}
+
 bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why)
 {
 	struct reader r;
@@ -218,6 +243,7 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		status->phase = take_word(&r, "phase", phases, true);
 		status->end = take_word(&r, "end", ends, false);
 		take_text(&r, "policy_in_force", status->policy_in_force, DOC_HASH_MAX, false);
+		take_labels(&r, status->labels);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");
@@ -247,6 +273,41 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 	return close_document(&r);
 }
 
+/* Shown to people: whatever it is, it fits, and is one line of ASCII. */
+static void take_line(struct reader *r, const char *name, char *to, size_t size)
+{
+	struct json_object *value = member(r, name, json_type_string, false);
+	char *c;
+
+	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
+	for (c = to; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+}
+
+static void take_audit(struct reader *r, struct doc_audit *audit)
+{
+	struct json_object *array = member(r, "audit", json_type_array, false);
+	struct reader each = { .why = r->why };
+	struct doc_act act;
+	size_t i;
+
+	for (i = 0; array && i < json_object_array_length(array) && !r->wrong; i++) {
+		each.object = json_object_array_get_idx(array, i);
+		if (!json_object_is_type(each.object, json_type_object)) {
+			wrong(r, "an entry of \"audit\" is no object");
+			return;
+		}
+		take_line(&each, "at", act.at, sizeof(act.at));
+		take_line(&each, "who", act.who, sizeof(act.who));
+		take_line(&each, "what", act.what, sizeof(act.what));
+		take_line(&each, "why", act.why, sizeof(act.why));
+		r->wrong = each.wrong;
+		doc_audit_add(audit, act.at, act.who, act.what, act.why);
+	}
+}
+
 bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *why)
 {
 	struct reader r;
@@ -257,6 +318,7 @@ bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *
 		take_text(&r, "policy", pool->policy, DOC_HASH_MAX, false);
 		take_text(&r, "previous", pool->previous, DOC_HASH_MAX, false);
 		pool->generation = take_number(&r, "generation", 0, INT64_MAX, true, 0);
+		take_audit(&r, &pool->audit);
 	}
 	return close_document(&r);
 }
@@ -350,20 +412,6 @@ static void take_ended(struct reader *r, struct doc_rollout *rollout)
 	r->wrong |= each.wrong;
 }
 
-static void take_reason(struct reader *r, struct doc_rollout *rollout)
-{
-	struct json_object *value = member(r, "reason", json_type_string, false);
-	char *c;
-
-	if (!value)
-		return;
-	snprintf(rollout->reason, sizeof(rollout->reason), "%s", json_object_get_string(value));
-	for (c = rollout->reason; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
-}
-
 bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t size, char *why)
 {
 	struct reader r;
@@ -373,6 +421,9 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		take_text(&r, "id", rollout->id, DOC_ID_MAX, true);
 		take_text(&r, "policy", rollout->policy, DOC_HASH_MAX, true);
 		rollout->generation = take_number(&r, "generation", 1, INT64_MAX, true, 0);
+		take_line(&r, "selector", rollout->selector, sizeof(rollout->selector));
+		if (!doc_is_selector(rollout->selector))
+			wrong(&r, "\"selector\" is none");
 		take_waves(&r, rollout);
 		rollout->wave = take_number(&r, "wave", 0, DOC_WAVES_MAX - 1, true, 0);
 		if (rollout->wave >= rollout->wave_count)
@@ -387,12 +438,13 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		rollout->allow_empty_canary = take_bool(&r, "allow_empty_canary", false);
 		rollout->state = take_word(&r, "state", states, true);
 		rollout->now = take_bool(&r, "now", false);
-		take_reason(&r, rollout);
+		take_line(&r, "reason", rollout->reason, sizeof(rollout->reason));
 		rollout->leg_failures = take_number(&r, "leg_failures", 0, LONG_MAX, true, 0);
 		rollout->leg_lost = take_number(&r, "leg_lost", 0, LONG_MAX, true, 0);
 		take_ended(&r, rollout);
 		take_slots(&r, rollout);
 		take_failures(&r, rollout);
+		take_audit(&r, &rollout->audit);
 	}
 	if (close_document(&r))
 		return true;
@@ -494,6 +546,25 @@ char *doc_journal_print(const struct doc_journal *journal)
 	return print(o);
 }
 
+static void add_audit(struct json_object *o, const struct doc_audit *audit)
+{
+	struct json_object *list, *each;
+	size_t i;
+
+	if (!audit->count)
+		return;
+	list = json_object_new_array();
+	for (i = 0; i < audit->count; i++) {
+		each = json_object_new_object();
+		add_text(each, "at", audit->acts[i].at);
+		add_text(each, "who", audit->acts[i].who);
+		add_text(each, "what", audit->acts[i].what);
+		add_text(each, "why", audit->acts[i].why);
+		json_object_array_add(list, each);
+	}
+	add(o, "audit", list);
+}
+
 char *doc_pool_print(const struct doc_pool *pool)
 {
 	struct json_object *o = json_object_new_object();
@@ -502,6 +573,7 @@ char *doc_pool_print(const struct doc_pool *pool)
 	add_text(o, "policy", pool->policy);
 	add_text(o, "previous", pool->previous);
 	add_number(o, "generation", pool->generation);
+	add_audit(o, &pool->audit);
 	return print(o);
 }
 
@@ -514,6 +586,7 @@ char *doc_rollout_print(const struct doc_rollout *rollout)
 	add_text(o, "id", rollout->id);
 	add_text(o, "policy", rollout->policy);
 	add_number(o, "generation", rollout->generation);
+	add_text(o, "selector", rollout->selector);
 	list = json_object_new_array();
 	for (i = 0; i < rollout->wave_count; i++) {
 		snprintf(wave, sizeof(wave), "%d%%", -rollout->waves[i]);
@@ -562,7 +635,73 @@ char *doc_rollout_print(const struct doc_rollout *rollout)
 		json_object_array_add(list, each);
 	}
 	add(o, "failures", list);
+	add_audit(o, &rollout->audit);
 	return print(o);
+}
+
+void doc_audit_add(struct doc_audit *audit, const char *at, const char *who, const char *what,
+		   const char *why)
+{
+	struct doc_act *act;
+
+	if (audit->count == DOC_AUDIT_MAX)
+		memmove(audit->acts, audit->acts + 1, --audit->count * sizeof(*audit->acts));
+	act = &audit->acts[audit->count++];
+	snprintf(act->at, sizeof(act->at), "%s", at ? at : "");
+	snprintf(act->who, sizeof(act->who), "%s", who ? who : "");
+	snprintf(act->what, sizeof(act->what), "%s", what ? what : "");
+	snprintf(act->why, sizeof(act->why), "%s", why ? why : "");
+}
+
+/* The next "NAME=VALUE" or "NAME!=VALUE" of @text; false at its end, or where it is none. */
+static bool next_term(const char **text, char *name, char *value, bool *not)
+{
+	size_t length = strcspn(*text, ","), at = strcspn(*text, "=!");
+
+	*not = (*text)[at] == '!';
+	if (!length || length > DOC_HOST_MAX || at + *not + 1 >= length || (*text)[at + *not] != '=')
+		return false;
+	snprintf(name, DOC_HOST_MAX + 1, "%.*s", (int)at, *text);
+	at += *not + 1;
+	snprintf(value, DOC_HOST_MAX + 1, "%.*s", (int)(length - at), *text + at);
+	*text += length + ((*text)[length] == ',' && (*text)[length + 1]);
+	return doc_is_host(name) && doc_is_host(value);
+}
+
+bool doc_is_selector(const char *selector)
+{
+	char name[DOC_HOST_MAX + 1], value[DOC_HOST_MAX + 1];
+	bool not;
+
+	while (*selector) {
+		if (!next_term(&selector, name, value, &not))
+			return false;
+	}
+	return true;
+}
+
+static bool has_label(const char *labels, const char *name, const char *value)
+{
+	char is_name[DOC_HOST_MAX + 1], is[DOC_HOST_MAX + 1];
+	bool not;
+
+	while (*labels && next_term(&labels, is_name, is, &not)) {
+		if (!strcmp(name, is_name))
+			return !strcmp(value, is);
+	}
+	return false;
+}
+
+bool doc_selects(const char *selector, const char *labels)
+{
+	char name[DOC_HOST_MAX + 1], value[DOC_HOST_MAX + 1];
+	bool not;
+
+	while (*selector && next_term(&selector, name, value, &not)) {
+		if (has_label(labels, name, value) == not)
+			return false;
+	}
+	return true;
 }
 
 void doc_rollout_clear(struct doc_rollout *rollout)

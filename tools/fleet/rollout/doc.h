@@ -17,6 +17,9 @@
 #define DOC_HASH_MAX	64	/* SHA-256 in hexadecimal digits */
 #define DOC_MACHINE_MAX	36	/* a machine or boot id */
 #define DOC_REASON_MAX	160
+#define DOC_LABELS_MAX	512	/* "NAME=VALUE,NAME=VALUE" */
+#define DOC_SELECT_MAX	256
+#define DOC_AUDIT_MAX	20
 #define DOC_ATTEMPT_MAX	(1LL << 53)	/* what a JSON number holds exactly */
 
 /**
@@ -51,6 +54,17 @@ struct doc_status {
 	enum doc_phase phase;
 	enum doc_end end;		/* in PHASE_ENDED */
 	char policy_in_force[DOC_HASH_MAX + 1];
+	char labels[DOC_LABELS_MAX];	/* what the host says of itself; read, never written */
+};
+
+/* What was done to a pool or a rollout. Times are for people alone. */
+struct doc_act {
+	char at[24], who[64], what[24], why[DOC_REASON_MAX];
+};
+
+struct doc_audit {
+	struct doc_act acts[DOC_AUDIT_MAX];	/* the oldest first */
+	size_t count;
 };
 
 /* What a pool is to be. Without a rollout there is nothing to do. */
@@ -59,6 +73,7 @@ struct doc_pool {
 	char policy[DOC_HASH_MAX + 1];
 	char previous[DOC_HASH_MAX + 1];
 	int64_t generation;
+	struct doc_audit audit;
 };
 
 /* Where an agent is in its attempt; written before the step that it names. */
@@ -103,6 +118,7 @@ enum doc_state {
 
 /**
  * struct doc_rollout
+ * @selector: hosts that it is for, see doc_selects(); "": all of the pool
  * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
@@ -113,6 +129,7 @@ struct doc_rollout {
 	char id[DOC_ID_MAX + 1];
 	char policy[DOC_HASH_MAX + 1];
 	int64_t generation;
+	char selector[DOC_SELECT_MAX];
 	int waves[DOC_WAVES_MAX];
 	size_t wave_count, wave;
 	long max_changing, max_failures, max_lost, attempts, confirm_timeout, soak;
@@ -126,6 +143,7 @@ struct doc_rollout {
 	size_t changing_count;
 	struct doc_failure *failures;
 	size_t failure_count;
+	struct doc_audit audit;
 };
 
 /* A name that a host can have: letters, digits, ".", "-", "_". */
@@ -149,6 +167,14 @@ char *doc_status_print(const struct doc_status *status, const char *facts);
 char *doc_journal_print(const struct doc_journal *journal);
 char *doc_pool_print(const struct doc_pool *pool);
 char *doc_rollout_print(const struct doc_rollout *rollout);
+
+/* One more entry, over the oldest one where there are too many; NULL: "". */
+void doc_audit_add(struct doc_audit *audit, const char *at, const char *who, const char *what,
+		   const char *why);
+
+/* A selector: "NAME=VALUE,NAME!=VALUE", of which all have to hold. */
+bool doc_is_selector(const char *selector);
+bool doc_selects(const char *selector, const char *labels);
 
 void doc_rollout_clear(struct doc_rollout *rollout);
 

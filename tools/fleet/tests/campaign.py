@@ -85,9 +85,11 @@ class Campaign:
 
     def accident(self):
         kind = self.dice.choices(("kill", "stop", "coordinator", "stop coordinator", "member", "quorum",
-                                  "compact"), (10, 4, 3, 2, 2, 1, 1))[0]
+                                  "compact"), (20, 8, 6, 4, 2, 1, 2))[0]
         if kind in ("kill", "stop"):
-            h = self.dice.choice(self.hosts)
+            # Mostly one that is at something.
+            busy = [h for h in self.hosts if h.journal().get("phase", "idle") != "idle"]
+            h = self.dice.choice(busy if busy and self.dice.random() < 0.7 else self.hosts)
             if not h.agent or getattr(h, "stopped", False):
                 return
             self.note(f"{kind} {h.name} {h.journal().get('phase')}")
@@ -123,7 +125,7 @@ class Campaign:
                 status = json.loads(etcdctl("endpoint", "status", "-w", "json", "--command-timeout=2s"))
                 revision = min(s["Status"]["header"]["revision"] for s in status)
                 # What the watch that is judged by has not seen is kept.
-                etcdctl("compact", str(min(revision, self.seen()) - 1), "--command-timeout=2s")
+                etcdctl("compact", str(min(revision, self.seen())), "--command-timeout=2s")
                 self.note(f"compact {revision}")
 
     @staticmethod
@@ -133,9 +135,11 @@ class Campaign:
             h.agent.send_signal(signal.SIGCONT)
 
     def seen(self):
+        """The last revision of which the watch has the event; a header may be ahead of it."""
         with open(f"{self.where}/history", encoding="ascii") as f:
             lines = [line for line in f if line.endswith("\n")]
-        return json.loads(lines[-1])["Header"]["revision"]
+        events = [e for line in lines[-3:] for e in json.loads(line).get("Events") or []]
+        return max((e["kv"]["mod_revision"] for e in events), default=0)
 
     def run(self):
         number, completed = 0, 0
@@ -150,7 +154,7 @@ class Campaign:
             elif rollout and rollout["state"] == "complete":
                 completed += 1
                 number += self.start(number + 1)
-            time.sleep(self.dice.uniform(0, 0.6))
+            time.sleep(self.dice.uniform(0.1, 0.9))
         self.put_right(True)
 
         def over():

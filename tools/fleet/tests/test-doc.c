@@ -15,14 +15,15 @@
 	"\"live\":true,\"confirm_timeout\":180}"
 #define STATUS "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\",\"attempt\":3," \
 	"\"phase\":\"ended\",\"end\":\"done\",\"policy_in_force\":\"abc\"}"
-#define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"waves\":[1,\"10%\"]," \
+#define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"selector\":\"a=1,b!=2\",\"waves\":[1,\"10%\"]," \
 	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"attempts\":2," \
 	"\"confirm_timeout\":180,\"soak\":60,\"allow_empty_canary\":true," \
 	"\"state\":\"halted\",\"now\":true,\"reason\":\"2 of the hosts failed\"," \
 	"\"leg_failures\":2,\"leg_lost\":1,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
 	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2},{\"host\":\"h2\"," \
 	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true}],\"failures\":[{\"host\":\"h3\"," \
-	"\"end\":\"reverted\"}]}"
+	"\"end\":\"reverted\"}],\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
+	"\"why\":\"x y\"}]}"
 
 /* Each document is written as it was read. */
 static void test_again(void **state)
@@ -137,6 +138,9 @@ static void test_rollout_refused(void **state)
 	rollout_refused("[1,\"10%\"]", "[1,\"101%\"]", "a wave");
 	rollout_refused("[1,\"10%\"]", "[1,\"x\"]", "a wave");
 	rollout_refused("[1,\"10%\"]", "[1]", "\"wave\" is out of range");
+	rollout_refused("a=1,b!=2", "a", "\"selector\"");
+	rollout_refused("a=1,b!=2", "a=1,,b=2", "\"selector\"");
+	rollout_refused("{\"at\":\"today\"", "{\"at\":7", "\"at\" is no string");
 	rollout_refused("\"halted\"", "\"odd\"", "a word that is not known");
 	rollout_refused("\"h2\"", "\"h1\"", "two slots");
 	rollout_refused("\"h2\"", "\"a b\"", "no name of a host");
@@ -146,12 +150,51 @@ static void test_rollout_refused(void **state)
 	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");
 }
 
+static void test_selector(void **state)
+{
+	static const char labels[] = "rack=r1,zone=a.b";
+
+	(void)state;
+	assert_true(doc_selects("", "") && doc_selects("", labels));
+	assert_true(doc_selects("rack=r1", labels) && doc_selects("rack=r1,zone=a.b", labels));
+	assert_false(doc_selects("rack=r1,zone=a", labels) || doc_selects("rack=r", labels));
+	assert_true(doc_selects("rack!=r2", labels) && doc_selects("row!=1", labels));
+	assert_false(doc_selects("rack!=r1", labels) || doc_selects("row=1", labels));
+	assert_true(doc_is_selector("a=1") && doc_is_selector("") && doc_is_selector("a!=1,b=2"));
+	assert_false(doc_is_selector("a") || doc_is_selector("=1") || doc_is_selector("a=") ||
+		     doc_is_selector("a=1,") || doc_is_selector("a=1;b=2"));
+}
+
+static void test_labels_and_audit(void **state)
+{
+	static const char text[] = "{\"machine\":\"m\",\"boot\":\"b\",\"attempt\":0,"
+		"\"phase\":\"idle\",\"labels\":{\"rack\":\"r1\",\"odd\":7,\"x y\":\"z\",\"n\":\"a,b\","
+		"\"zone\":\"2\"}}";
+	struct doc_audit audit = { 0 };
+	struct doc_status status;
+	char why[DOC_REASON_MAX], number[8];
+	int i;
+
+	(void)state;
+	assert_true(doc_status_parse(&status, text, strlen(text), why));
+	assert_string_equal(status.labels, "rack=r1,zone=2");
+	for (i = 0; i < DOC_AUDIT_MAX + 3; i++) {
+		snprintf(number, sizeof(number), "%d", i);
+		doc_audit_add(&audit, NULL, "me", number, NULL);
+	}
+	assert_int_equal(audit.count, DOC_AUDIT_MAX);
+	assert_string_equal(audit.acts[0].what, "3");
+	assert_string_equal(audit.acts[DOC_AUDIT_MAX - 1].what, "22");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_rollout_refused),
+		cmocka_unit_test(test_selector),
+		cmocka_unit_test(test_labels_and_audit),
 	};
 
 	return cmocka_run_group_tests_name("documents", tests, NULL, NULL);

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The hosts of a pool by their statuses, and what a policy would be to each of them. */
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* One line of ASCII, whatever a host has written. */
+static void take_line(struct json_object *o, const char *name, char *to, size_t size)
+{
+	struct json_object *value;
+	char *c;
+
+	to[0] = '\0';
+	if (json_object_object_get_ex(o, name, &value) &&
+	    json_object_is_type(value, json_type_string))
+		snprintf(to, size, "%s", json_object_get_string(value));
+	for (c = to; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+}
+
+static void take_drift(struct fleet_host *host)
+{
+	struct json_object *drift, *groups;
+
+	host->drift = -1;
+	if (json_object_object_get_ex(host->facts, "drift", &drift) &&
+	    json_object_object_get_ex(drift, "groups", &groups) &&
+	    json_object_is_type(groups, json_type_int))
+		host->drift = json_object_get_int64(groups);
+}
+
+static void take_problem(struct fleet_host *host)
+{
+	struct json_object *problems, *first = NULL;
+	char *c;
+
+	if (json_object_object_get_ex(host->facts, "problems", &problems) &&
+	    json_object_is_type(problems, json_type_array) && json_object_array_length(problems))
+		first = json_object_array_get_idx(problems, 0);
+	if (json_object_is_type(first, json_type_string))
+		snprintf(host->problem, sizeof(host->problem), "%s", json_object_get_string(first));
+	for (c = host->problem; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+}
+
+static void take_host(struct fleet_host *host, const struct store_item *item, const char *name)
+{
+	char why[DOC_REASON_MAX];
+
+	snprintf(host->name, sizeof(host->name), "%s", name);
+	host->drift = -1;
+	host->bad = !doc_status_parse(&host->status, item->value, item->size, why);
+	if (host->bad) {
+		snprintf(host->problem, sizeof(host->problem), "its status: %s", why);
+		return;
+	}
+	host->facts = json_tokener_parse(item->value);
+	take_line(host->facts, "kernel", host->kernel, sizeof(host->kernel));
+	take_line(host->facts, "module", host->module, sizeof(host->module));
+	take_drift(host);
+	take_problem(host);
+}
+
+int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fleet_hosts *hosts)
+{
+	char key[STEP_KEY_MAX];
+	enum store_result result;
+	struct store_list list;
+	struct fleet_host *host;
+	size_t i;
+
+	*hosts = (struct fleet_hosts){ 0 };
+	cli_key(conf, key, "status", options->pool, "");
+	result = store_list(conf->store, key, &list);
+	if (result)
+		return cli_failed(conf, key, result);
+	hosts->hosts = calloc(list.count + 1, sizeof(*hosts->hosts));
+	for (i = 0; hosts->hosts && i < list.count; i++) {
+		if (!doc_is_host(list.items[i].key + strlen(key)))
+			continue;
+		host = &hosts->hosts[hosts->count];
+		take_host(host, &list.items[i], list.items[i].key + strlen(key));
+		if (doc_selects(options->rollout.selector, host->status.labels))
+			hosts->count++;
+		else
+			json_object_put(host->facts);
+		hosts->hosts[hosts->count] = (struct fleet_host){ 0 };
+	}
+	store_list_clear(&list);
+	return hosts->hosts ? EXIT_DONE : EXIT_ERROR;
+}
+
+void cli_hosts_clear(struct fleet_hosts *hosts)
+{
+	size_t i;
+
+	for (i = 0; i < hosts->count; i++)
+		json_object_put(hosts->hosts[i].facts);
+	free(hosts->hosts);
+	*hosts = (struct fleet_hosts){ 0 };
+}
+
+/* Whether its agent knows grants as they are now. */
+static bool has_schema(const struct fleet_host *host, const char *schema)
+{
+	struct json_object *agent, *schemas, *each;
+	size_t i;
+
+	if (!json_object_object_get_ex(host->facts, "agent", &agent) ||
+	    !json_object_object_get_ex(agent, "schemas", &schemas) ||
+	    !json_object_is_type(schemas, json_type_array))
+		return false;
+	for (i = 0; i < json_object_array_length(schemas); i++) {
+		each = json_object_array_get_idx(schemas, i);
+		if (json_object_is_type(each, json_type_string) &&
+		    !strcmp(json_object_get_string(each), schema))
+			return true;
+	}
+	return false;
+}
+
+const char *cli_would(const struct fleet_host *host, const char *policy, const char **why)
+{
+	const struct doc_status *s = &host->status;
+
+	*why = "";
+	if (host->bad) {
+		*why = host->problem;
+		return "cannot";
+	}
+	if (!has_schema(host, "iommucfg/fleet-grant/1")) {
+		*why = "its agent is too old, or has not reported yet";
+		return "cannot";
+	}
+	if (!*host->module) {
+		*why = "the kernel's module is not loaded";
+		return "cannot";
+	}
+	if (s->phase == PHASE_CHANGING || s->phase == PHASE_UNCONFIRMED) {
+		*why = "it is in the middle of a change";
+		return "cannot";
+	}
+	if (strcmp(s->policy_in_force, policy))
+		return "change";
+	if (host->drift > 0) {
+		*why = "its groups are not as the policy says";
+		return "change";
+	}
+	return "nothing";
+}
+
+void cli_fingerprint(const struct fleet_hosts *hosts, const char *policy,
+		     char fingerprint[DOC_HASH_MAX + 1])
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	const char *would, *why;
+	size_t i;
+
+	EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	EVP_DigestUpdate(context, policy, strlen(policy) + 1);
+	for (i = 0; i < hosts->count; i++) {
+		would = cli_would(&hosts->hosts[i], policy, &why);
+		EVP_DigestUpdate(context, hosts->hosts[i].name, strlen(hosts->hosts[i].name) + 1);
+		EVP_DigestUpdate(context, hosts->hosts[i].status.machine,
+			      strlen(hosts->hosts[i].status.machine) + 1);
+		EVP_DigestUpdate(context, would, strlen(would) + 1);
+	}
+	EVP_DigestFinal_ex(context, hash, NULL);
+	EVP_MD_CTX_free(context);
+	for (i = 0; i < sizeof(hash); i++)
+		sprintf(fingerprint + 2 * i, "%02x", hash[i]);
+}

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0
+"""
+test_command.py DIR (below with-etcd): iommucfg-fleet-cli as it is built in DIR, at etcd. What
+coordinator and hosts would write is written by the test. Exit statuses, and the documents of
+--json against their schemas.
+"""
+import html.parser
+import json
+import os
+import subprocess
+import tempfile
+
+import jsonschema
+
+from fleet import ARGUMENTS, BUILD, HERE, PREFIX, etcdctl, get, policy, put, run, until
+
+SCHEMAS = f"{HERE}/../schemas"
+SCHEMA_OF = {command: "fleet-change" for command in ("start", "rollback", "pause", "halt", "resume",
+                                                     "forget")}
+
+
+class Fleet:
+    def __init__(self, pool):
+        self.pool = pool
+        self.dir = tempfile.TemporaryDirectory(prefix="fleet-cli.")
+        users = os.environ["FLEET_ETCD_DIR"]
+        endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
+        self.conf = f"{self.dir.name}/fleet.conf"
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; ca = "{users}/ca.crt"; '
+                    f'cert = "{users}/operator.crt"; key = "{users}/operator.key"; }};\n'
+                    f'pools = [ "{pool}", "other" ];\n')
+        etcdctl("del", "--prefix", f"{PREFIX}/status/{pool}/")
+
+    def command(self, *words):
+        return [f"{BUILD}/iommucfg-fleet-cli", "-c", self.conf, *map(str, words)]
+
+    def run(self, *words, code=0, text=None):
+        done = subprocess.run(self.command(*words), input=text or "", stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+        assert done.returncode == code, f"{words}: {done}"
+        return done
+
+    def json(self, command, *words, code=0):
+        document = json.loads(self.run("--json", "--yes", command, *words, code=code).stdout)
+        name = SCHEMA_OF.get(command, f"fleet-{command}")
+        if document["schema"].startswith("iommucfg/fleet-error"):
+            name = "fleet-error"
+        with open(f"{SCHEMAS}/{name}.json", encoding="ascii") as f:
+            jsonschema.validate(document, json.load(f))
+        return document
+
+    def policy(self, text):
+        path = f"{self.dir.name}/policy.conf"
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+        return path
+
+    def host(self, name, **more):
+        put(f"status/{self.pool}/{name}", {
+            "machine": f"machine-{name}", "boot": "b", "attempt": 0, "phase": "idle",
+            "agent": {"version": "1.0", "schemas": ["iommucfg/fleet-grant/1"]}, "module": "1",
+            "kernel": "6.12", "labels": {"rack": "r1"}, "drift": {"groups": 0, "rules": {}},
+            "problems": [], **more})
+
+    def rollout(self):
+        pool = json.loads(get(f"pool/{self.pool}"))
+        return f"rollout/{self.pool}/{pool['rollout']}", \
+            json.loads(get(f"rollout/{self.pool}/{pool['rollout']}"))
+
+    def change(self, **more):
+        """As the coordinator does."""
+        key, document = self.rollout()
+        put(key, {**document, **more})
+
+
+def plan_and_start():
+    f = Fleet("plan")
+    path = f.policy(policy("identity"))
+    assert f.json("plan", path, code=0)["hosts"] == []
+    name = f.json("plan", path)["policy"]
+    f.host("has", policy_in_force=name)
+    f.host("drifts", policy_in_force=name, drift={"groups": 2, "rules": {"gpu": 2}})
+    f.host("new")
+    f.host("r2", labels={"rack": "r2"})
+    f.host("old", agent={"version": "0.1", "schemas": []})
+    f.host("bare", module="")
+    f.host("busy", attempt=1, phase="changing", rollout="r0")
+    put("status/plan/odd", "{")
+    d = f.json("plan", path, code=2)
+    assert {h["host"]: h["would"] for h in d["hosts"]} == {
+        "has": "nothing", "drifts": "change", "new": "change", "r2": "change", "old": "cannot",
+        "bare": "cannot", "busy": "cannot", "odd": "cannot"}, d
+    assert (d["change"], d["nothing"], d["cannot"]) == (3, 1, 4), d
+    d2 = f.json("plan", path, "--select", "rack=r2", code=2)
+    assert [h["host"] for h in d2["hosts"]] == ["r2"] and d2["selector"] == "rack=r2", d2
+    assert f.json("plan", path, "--select", "rack!=r2,row=1")["hosts"] == []
+    text = f.run("plan", path, code=2).stdout
+    assert "3 hosts would change" in text and d["fingerprint"][:16] in text, text
+    # What has changed since is refused, before and at the question.
+    f.host("another")
+    r = f.json("start", path, "--fingerprint", d["fingerprint"][:16], code=3)
+    assert "not what it was" in r["message"] and get("pool/plan") is None, r
+    d = f.json("plan", path, "--select", "rack!=r2", code=2)
+    r = f.json("start", path, "--select", "rack!=r2", "--fingerprint", d["fingerprint"],
+               "--why", "a\ntest")
+    _, rollout = f.rollout()
+    assert rollout["id"] == r["rollout"] and rollout["selector"] == "rack!=r2", rollout
+    (act,) = rollout["audit"]
+    assert act["what"] == "start" and "@" in act["who"] and act["at"].startswith("20"), act
+    # Another one while that goes on; then a wrong policy, wrong words, and nobody to ask.
+    assert "is running" in f.json("start", path, code=3)["message"]
+    assert "policy.conf:1:" in f.json("start", f.policy("rules"), code=1)["message"]
+    f.run("start", f.policy(policy("DMA")), "--yes", "--waves", "0", code=1)
+    f.run("plan", path, "--select", "rack", code=1)
+    f.run("plan", path, "--fingerprint", "x", code=1)
+    assert "--yes" in f.run("start", path, code=3).stderr
+    f.run("nonsense", code=1)
+    f.run("status", "a/b", code=1)
+
+
+def states():
+    """Exit statuses of status, and what a person may do in each."""
+    f = Fleet("states")
+    d = f.json("status")
+    assert d["rollout"] is None and d["hosts"] == 0, d
+    assert "no rollout" in f.json("pause", code=1)["message"]
+    f.host("a")
+    f.host("b", problems=["\033[31mred"])
+    first = f.json("plan", f.policy(policy("DMA")), code=2)["policy"]
+    f.json("start", f.policy(policy("DMA")))
+    assert f.json("status", "--hosts", code=2)["host_list"][1]["problem"] == "?[31mred"
+    assert f.json("pause", "--why", "lunch")["result"] == "done"
+    assert f.json("pause")["result"] == "unchanged"
+    assert f.json("status", code=2)["rollout"]["state"] == "paused"
+    f.json("resume")
+    f.json("halt", "--now")
+    assert f.json("status", code=4)["rollout"]["now"] is True
+    f.json("pause", code=3)
+    acts = [(a["what"], a.get("why")) for a in f.rollout()[1]["audit"]]
+    assert acts == [("start", None), ("pause", "lunch"), ("resume", None), ("halt", "now")], acts
+    f.change(state="running", changing=[{"host": "a", "machine": "machine-a", "attempt": 1,
+                                         "lost": True}])
+    assert "a, attempt 1, silent" in f.run("status", code=5).stdout
+    assert f.json("forget", "b", code=3)["result"] == "refused"
+    f.json("forget", "a")
+    assert f.json("status", code=5)["rollout"]["ended"] == {"lost": 1}
+    f.change(state="complete", ended={"done": 2}, failures=[])
+    f.host("a", policy_in_force=first)
+    f.host("b", policy_in_force=first)
+    f.json("status", code=0)
+    f.host("b", policy_in_force=first, drift={"groups": 3, "rules": {"gpu": 2, "n\nic": 1}})
+    f.json("status", code=2)
+    assert "1 hosts" in f.run("status", code=2).stdout
+    d = f.json("drift", code=2)
+    assert d["rules"] == {"gpu": 2, "n?ic": 1} and [h["host"] for h in d["hosts"]] == ["b"], d
+    assert 'rule "gpu": 2 groups' in f.run("drift", code=2).stdout
+    f.host("b", policy_in_force=first)
+    f.json("drift", code=0)
+    # Back to what was there before.
+    assert "no policy before" in f.json("rollback", code=3)["message"]
+    f.json("start", f.policy(policy("identity")))
+    f.change(state="complete")
+    d = f.json("rollback")
+    assert f.rollout()[1]["policy"] == first and f.rollout()[1]["waves"] == ["100%"]
+    d = f.json("history")
+    assert [r["generation"] for r in d["rollouts"]] == [1, 2, 3], d
+    assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
+    text = f.run("history", "states").stdout
+    assert text.count("generation ") == 3 and "lunch" in text, text
+
+
+def watched():
+    f = Fleet("watched")
+    f.host("a")
+    f.json("start", f.policy(policy("DMA")))
+    p = subprocess.Popen(f.command("--json", "status", "--watch"), stdout=subprocess.PIPE, text=True)
+    assert json.loads(p.stdout.readline())["rollout"]["state"] == "running"
+    f.change(ended={"done": 1}, state="complete")
+    lines = p.communicate(timeout=60)[0].splitlines()
+    assert json.loads(lines[-1])["rollout"]["state"] == "complete" and p.returncode == 0
+    # The same with the start of the next one.
+    p = subprocess.Popen(f.command("--yes", "start", f.policy(policy("DMA-FQ")), "--wait"),
+                         stdout=subprocess.PIPE, text=True)
+    until(lambda: json.loads(get("pool/watched"))["generation"] == 2)
+    f.change(ended={"reverted": 1}, state="halted", reason="1 of the hosts failed",
+             failures=[{"host": "a", "end": "reverted"}])
+    out = p.communicate(timeout=60)[0]
+    assert p.returncode == 4 and "progress [" in out and "is halted: 1 of" in out, out
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def report():
+    f = Fleet("report")
+    for i in range(30):
+        f.host(f"host-{i}")
+    f.json("start", f.policy(policy("DMA")))
+    _, rollout = f.rollout()
+    f.host("host-3", rollout=rollout["id"], attempt=1, phase="ended", end="reverted",
+           problems=["<script>alert('x')</script> & more"])
+    f.host("host-4", rollout=rollout["id"], attempt=1, phase="ended", end="done")
+    f.change(ended={"done": 1, "reverted": 1}, state="halted", reason="<b>1 failed",
+             failures=[{"host": "host-3", "end": "reverted"}],
+             changing=[{"host": "host-5", "machine": "machine-host-5", "attempt": 1}])
+    f.run("report", code=1)
+    f.run("report", "-o", f"{f.dir.name}/none/x.html", code=1)
+    f.run("report", "-o", f"{f.dir.name}/x.html")
+    with open(f"{f.dir.name}/x.html", encoding="utf-8") as page:
+        text = page.read()
+    page = Page(text)
+    # It needs nothing else, and nothing that a host wrote is a tag.
+    tags = [tag for tag, _ in page.tags]
+    assert "script" not in tags and "b" in tags and tags.count("b") == 1, tags
+    assert not [a for _, a in page.tags if "src" in a or "href" in a]
+    fields = [a for tag, a in page.tags if tag == "span" and "title" in a]
+    assert len(fields) == 30 and {a["class"] for a in fields} == {"idle", "reverted", "done",
+                                                                   "changing"}, fields
+    assert "<script>alert('x')</script> & more" in page.text and "<b>1 failed" in page.text
+    assert [a["title"] for a in fields if a["class"] == "changing"] == ["host-5: changing"]
+
+
+TESTS = [plan_and_start, states, watched, report]
+
+
+if __name__ == "__main__":
+    run([t for t in TESTS if not ARGUMENTS[2:] or t.__name__ in ARGUMENTS[2:]], "command")
