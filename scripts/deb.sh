@@ -30,7 +30,7 @@ git ls-files -co --exclude-standard -z | tar --null -cf - -T - | tar -xf - -C "$
 	dpkg-buildpackage -us -uc -b) > "$tmp/log" 2>&1
 point $? "dpkg-buildpackage" "$tmp/log"
 
-for package in iommucfg libiommucfg0 libiommucfg-dev iommu-configfs-dkms; do
+for package in iommucfg iommucfg-agent iommucfg-fleet libiommucfg0 libiommucfg-dev iommu-configfs-dkms; do
 	find "$tmp" -maxdepth 1 -name "${package}_*.deb" -size +0 | grep -q . 2> "$tmp/none"
 	point $? "$package" "$tmp/none"
 done
