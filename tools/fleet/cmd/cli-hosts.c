@@ -108,25 +108,6 @@ void cli_hosts_clear(struct fleet_hosts *hosts)
 	*hosts = (struct fleet_hosts){ 0 };
 }
 
-/* Whether its agent knows grants as they are now. */
-static bool has_schema(const struct fleet_host *host, const char *schema)
-{
-	struct json_object *agent, *schemas, *each;
-	size_t i;
-
-	if (!json_object_object_get_ex(host->facts, "agent", &agent) ||
-	    !json_object_object_get_ex(agent, "schemas", &schemas) ||
-	    !json_object_is_type(schemas, json_type_array))
-		return false;
-	for (i = 0; i < json_object_array_length(schemas); i++) {
-		each = json_object_array_get_idx(schemas, i);
-		if (json_object_is_type(each, json_type_string) &&
-		    !strcmp(json_object_get_string(each), schema))
-			return true;
-	}
-	return false;
-}
-
 const char *cli_would(const struct fleet_host *host, const char *policy, const char **why)
 {
 	const struct doc_status *s = &host->status;
@@ -136,7 +117,7 @@ const char *cli_would(const struct fleet_host *host, const char *policy, const c
 		*why = host->problem;
 		return "cannot";
 	}
-	if (!has_schema(host, "iommucfg/fleet-grant/1")) {
+	if (s->too_old || !json_object_object_get_ex(host->facts, "agent", NULL)) {
 		*why = "its agent is too old, or has not reported yet";
 		return "cannot";
 	}

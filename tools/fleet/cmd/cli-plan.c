@@ -44,6 +44,7 @@ void cli_plan_count(const struct fleet_hosts *hosts, const char *policy, struct 
 			count->nothing++;
 		else
 			count->cannot++;
+		count->too_old += hosts->hosts[i].status.too_old;
 	}
 }
 

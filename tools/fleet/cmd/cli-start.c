@@ -211,6 +211,11 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	code = judge_plan(conf, options, policy, fingerprint, &count);
 	if (code)
 		return code;
+	if (count.too_old && !options->skip_incapable) {
+		cli_say("%zu hosts have an agent that is too old, see \"iommucfg fleet plan\"; --skip-incapable leaves them out",
+			count.too_old);
+		return EXIT_REFUSED;
+	}
 	defaults(&next, count.change + count.nothing + count.cannot);
 	next.generation = pool.generation + 1;
 	memcpy(next.policy, policy, sizeof(next.policy));

@@ -39,6 +39,7 @@ static const char usage[] =
 	"      --watch           until the rollout is over; with --json a document a line\n"
 	"start:\n"
 	"      --fingerprint F   only if the plan is still the one that \"plan\" has shown\n"
+	"      --skip-incapable  although hosts have an agent that is too old\n"
 	"      --wait            until the rollout is over; then the status of \"status\"\n"
 	"      --waves LIST      hosts that are done when each wave is over (1,1%,10%,100%)\n"
 	"      --max-changing N  at most so many at once (1)\n"
@@ -229,7 +230,7 @@ static bool take_waves(const char *text, struct doc_rollout *rollout)
 enum {
 	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST,
 	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
-	OPT_FINGERPRINT, OPT_WAIT,
+	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE,
 };
 
 static bool take_option(int option, struct fleet_options *o)
@@ -249,6 +250,9 @@ static bool take_option(int option, struct fleet_options *o)
 		cli_say("labels are as NAME=VALUE,NAME!=VALUE, not \"%s\"",
 			optarg);
 		return false;
+	case OPT_INCAPABLE:
+		o->skip_incapable = true;
+		return true;
 	case OPT_WHY:
 		o->why = optarg;
 		return true;
@@ -356,6 +360,7 @@ int main(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "pool", required_argument, NULL, 'p' },
 		{ "select", required_argument, NULL, OPT_SELECT },
+		{ "skip-incapable", no_argument, NULL, OPT_INCAPABLE },
 		{ "soak", required_argument, NULL, OPT_SOAK },
 		{ "wait", no_argument, NULL, OPT_WAIT },
 		{ "watch", no_argument, NULL, OPT_WATCH },

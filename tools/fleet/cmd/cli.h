@@ -23,7 +23,7 @@ struct fleet_options {
 	const char *pool, *command;
 	struct doc_rollout rollout;	/* for start; numbers that were not given are 0 */
 	const char *fingerprint, *output, *why;
-	bool json, now, yes, watch, hosts, back;
+	bool json, now, yes, watch, hosts, back, skip_incapable;
 };
 
 struct fleet_pool {
@@ -49,7 +49,7 @@ struct fleet_hosts {
 };
 
 struct plan_count {
-	size_t change, nothing, cannot;
+	size_t change, nothing, cannot, too_old;
 };
 
 /* What is wrong, to standard error, and into the document of --json if there is no other. */

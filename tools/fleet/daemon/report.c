@@ -33,7 +33,7 @@ static void add_in_force(const struct host *host, struct json_object *o)
 
 static struct json_object *agent_of(void)
 {
-	static const char *const schemas[] = { "iommucfg/fleet-grant/1", "iommucfg/fleet-policy/1" };
+	static const char *const schemas[] = { DOC_GRANT_SCHEMA, "iommucfg/fleet-policy/1" };
 	struct json_object *o = json_object_new_object(), *array = json_object_new_array();
 	size_t i;
 

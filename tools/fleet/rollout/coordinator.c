@@ -515,7 +515,7 @@ static bool is_candidate(const struct coordinator *c, const struct host *host)
 
 	if (!host->status_rev || !*s->machine || host->status_bad || host->grant_bad)
 		return false;
-	if (!doc_selects(c->rollout.selector, s->labels))
+	if (s->too_old || !doc_selects(c->rollout.selector, s->labels))
 		return false;
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)

@@ -230,6 +230,26 @@ static void take_labels(struct reader *r, char *to)
 	}
 }
 
+/* Whether "agent" has no DOC_GRANT_SCHEMA in its "schemas"; without an "agent" it is not said. */
+static bool is_too_old(struct reader *r)
+{
+	struct json_object *agent = member(r, "agent", json_type_object, false), *schemas, *each;
+	size_t i;
+
+	if (!agent)
+		return false;
+	if (!json_object_object_get_ex(agent, "schemas", &schemas) ||
+	    !json_object_is_type(schemas, json_type_array))
+		return true;
+	for (i = 0; i < json_object_array_length(schemas); i++) {
+		each = json_object_array_get_idx(schemas, i);
+		if (json_object_is_type(each, json_type_string) &&
+		    !strcmp(json_object_get_string(each), DOC_GRANT_SCHEMA))
+			return false;
+	}
+	return true;
+}
+
 bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why)
 {
 	struct reader r;
@@ -244,6 +264,7 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		status->end = take_word(&r, "end", ends, false);
 		take_text(&r, "policy_in_force", status->policy_in_force, DOC_HASH_MAX, false);
 		take_labels(&r, status->labels);
+		status->too_old = is_too_old(&r);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");

@@ -17,6 +17,7 @@
 #define DOC_HASH_MAX	64	/* SHA-256 in hexadecimal digits */
 #define DOC_MACHINE_MAX	36	/* a machine or boot id */
 #define DOC_REASON_MAX	160
+#define DOC_GRANT_SCHEMA "iommucfg/fleet-grant/1"
 #define DOC_LABELS_MAX	512	/* "NAME=VALUE,NAME=VALUE" */
 #define DOC_SELECT_MAX	256
 #define DOC_AUDIT_MAX	20
@@ -54,7 +55,9 @@ struct doc_status {
 	enum doc_phase phase;
 	enum doc_end end;		/* in PHASE_ENDED */
 	char policy_in_force[DOC_HASH_MAX + 1];
-	char labels[DOC_LABELS_MAX];	/* what the host says of itself; read, never written */
+	/* What the host says of itself; read, never written. */
+	char labels[DOC_LABELS_MAX];
+	bool too_old;			/* its agent lacks DOC_GRANT_SCHEMA */
 };
 
 /* What was done to a pool or a rollout. Times are for people alone. */

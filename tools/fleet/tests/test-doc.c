@@ -178,6 +178,19 @@ static void test_labels_and_audit(void **state)
 	(void)state;
 	assert_true(doc_status_parse(&status, text, strlen(text), why));
 	assert_string_equal(status.labels, "rack=r1,zone=2");
+	assert_false(status.too_old);
+	for (i = 0; i < 4; i++) {
+		static const char *const agents[] = {
+			"{\"schemas\":[\"x\",\"" DOC_GRANT_SCHEMA "\"]}", "{\"schemas\":[7,\"x\"]}",
+			"{\"schemas\":7}", "{}",
+		};
+		char with[256];
+
+		snprintf(with, sizeof(with), "{\"machine\":\"m\",\"boot\":\"b\",\"attempt\":0,"
+			 "\"phase\":\"idle\",\"agent\":%s}", agents[i]);
+		assert_true(doc_status_parse(&status, with, strlen(with), why));
+		assert_int_equal(status.too_old, i > 0);
+	}
 	for (i = 0; i < DOC_AUDIT_MAX + 3; i++) {
 		snprintf(number, sizeof(number), "%d", i);
 		doc_audit_add(&audit, NULL, "me", number, NULL);

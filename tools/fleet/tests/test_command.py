@@ -99,22 +99,24 @@ def plan_and_start():
     assert "3 hosts would change" in text and d["fingerprint"][:16] in text, text
     # What has changed since is refused, before and at the question.
     f.host("another")
-    r = f.json("start", path, "--fingerprint", d["fingerprint"][:16], code=3)
+    r = f.json("start", path, "--skip-incapable", "--fingerprint", d["fingerprint"][:16], code=3)
     assert "not what it was" in r["message"] and get("pool/plan") is None, r
     d = f.json("plan", path, "--select", "rack!=r2", code=2)
+    assert "1 hosts have an agent" in f.json("start", path, "--select", "rack!=r2", code=3)["message"]
     r = f.json("start", path, "--select", "rack!=r2", "--fingerprint", d["fingerprint"],
+               "--skip-incapable",
                "--why", "a\ntest")
     _, rollout = f.rollout()
     assert rollout["id"] == r["rollout"] and rollout["selector"] == "rack!=r2", rollout
     (act,) = rollout["audit"]
     assert act["what"] == "start" and "@" in act["who"] and act["at"].startswith("20"), act
     # Another one while that goes on; then a wrong policy, wrong words, and nobody to ask.
-    assert "is running" in f.json("start", path, code=3)["message"]
+    assert "is running" in f.json("start", path, "--skip-incapable", code=3)["message"]
     assert "policy.conf:1:" in f.json("start", f.policy("rules"), code=1)["message"]
     f.run("start", f.policy(policy("DMA")), "--yes", "--waves", "0", code=1)
     f.run("plan", path, "--select", "rack", code=1)
     f.run("plan", path, "--fingerprint", "x", code=1)
-    assert "--yes" in f.run("start", path, code=3).stderr
+    assert "--yes" in f.run("start", path, "--skip-incapable", code=3).stderr
     f.run("nonsense", code=1)
     f.run("status", "a/b", code=1)
 
