@@ -38,9 +38,20 @@ class Campaign:
             with open(f"{where}/{user}.conf", "w", encoding="ascii") as f:
                 f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; ca = "{users}/ca.crt"; '
                         f'cert = "{users}/{user}.crt"; key = "{users}/{user}.key"; }};\n')
-        with open(f"{where}/history", "wb") as f:
-            self.watch = subprocess.Popen(["etcdctl", "watch", "--prefix", f"{PREFIX}/", "--rev=1",
-                                           "-w", "json"], stdout=f, stderr=subprocess.DEVNULL)
+        self.history, self.watch = open(f"{where}/history", "wb+"), None
+        self.follow()
+
+    def follow(self):
+        """Watches on from what was seen last: a watch may end, or hang, with its member."""
+        if self.watch:
+            self.watch.kill()
+            self.watch.wait()
+        seen = self.seen()
+        with open(f"{self.where}/history", "rb+") as f:
+            f.truncate(f.read().rfind(b"\n") + 1)
+        self.history.seek(0, os.SEEK_END)
+        self.watch = subprocess.Popen(["etcdctl", "watch", "--prefix", f"{PREFIX}/", f"--rev={seen + 1}",
+                                       "-w", "json"], stdout=self.history, stderr=subprocess.DEVNULL)
 
     def fleet(self, *words, timeout=None):
         return subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", f"{self.where}/operator.conf",
@@ -138,7 +149,7 @@ class Campaign:
         """The last revision of which the watch has the event; a header may be ahead of it."""
         with open(f"{self.where}/history", encoding="ascii") as f:
             lines = [line for line in f if line.endswith("\n")]
-        events = [e for line in lines[-3:] for e in json.loads(line).get("Events") or []]
+        events = [e for line in lines[-5:] for e in json.loads(line).get("Events") or []]
         return max((e["kv"]["mod_revision"] for e in events), default=0)
 
     def run(self):
@@ -147,6 +158,8 @@ class Campaign:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             self.put_right()
+            if self.watch.poll() is not None:
+                self.follow()
             self.accident()
             rollout = self.rollout()
             if rollout and rollout["state"] == "halted":
@@ -174,6 +187,7 @@ class Campaign:
     def judge(self):
         """What the witness says, of everything up to now."""
         put = int(json.loads(etcdctl("put", "-w", "json", f"{PREFIX}/end", text="x"))["header"]["revision"])
+        self.follow()
         until(lambda: self.seen() >= put)
         return subprocess.run([sys.executable, f"{HERE}/witness.py", f"{self.where}/history",
                                *(f"{h.name}={h.root}" for h in self.hosts)], stdout=subprocess.PIPE,
@@ -186,6 +200,7 @@ class Campaign:
                 c.wait()
         self.watch.kill()
         self.watch.wait()
+        self.history.close()
 
 
 def main():
