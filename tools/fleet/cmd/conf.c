@@ -44,7 +44,8 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 	struct store_etcd_options options = { 0 };
 	const char **endpoints, *kind;
 	enum store_result result;
-	char message[256];
+	char message[256] = "out of memory";
+	size_t i;
 
 	kind = text(config, file, "store.kind", NULL);
 	options.ca = text(config, file, "store.ca", NULL);
@@ -63,10 +64,17 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 	}
 	options.endpoints = endpoints;
 	result = store_etcd_open(&options, &conf->store, message);
+	conf->endpoints = calloc(options.count, sizeof(*conf->endpoints));
+	for (i = 0; conf->endpoints && i < options.count; i++) {
+		conf->endpoints[i] = strdup(endpoints[i]);
+		conf->endpoint_count++;
+		if (!conf->endpoints[i])
+			result = STORE_NOMEM;
+	}
 	free(endpoints);
 	if (result)
 		fprintf(stderr, "%s: %s\n", file, message);
-	return !result;
+	return !result && conf->endpoints;
 }
 
 bool conf_is_name(const char *name)
@@ -150,6 +158,9 @@ void conf_close(struct conf *conf)
 	size_t i;
 
 	store_free(conf->store);
+	for (i = 0; i < conf->endpoint_count; i++)
+		free(conf->endpoints[i]);
+	free(conf->endpoints);
 	for (i = 0; i < conf->pool_count; i++)
 		free(conf->pools[i]);
 	free(conf->pools);

@@ -24,6 +24,8 @@
 struct conf {
 	struct store *store;
 	char prefix[256];
+	char **endpoints;
+	size_t endpoint_count;
 	char **pools;
 	size_t pool_count;
 };

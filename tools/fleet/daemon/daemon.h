@@ -82,6 +82,11 @@ struct json_object *links_now(const struct host *host);
 bool links_wait(const struct host *host, struct json_object *before, int64_t ms, char *what,
 		size_t size);
 
+/* reach.c: interfaces that have a way to a member now, as the keys of an object */
+struct json_object *reach_ways(const struct conf *conf);
+/* The write of @step over each interface of the attempt; it follows over any with step->rev. */
+enum store_result reach_prove(struct daemon *d, struct step *step);
+
 /* act.c: calls of --run; the exit status, or -1 where it is not known */
 int act(struct daemon *d, const char *action, struct json_object **document);
 void attempt_name(const struct doc_journal *journal, char *name);

@@ -103,10 +103,12 @@ static void open_anew(struct daemon *d)
 	d->conf = conf;
 }
 
-static void act_store(struct daemon *d, const struct agent_action *action,
+static void act_store(struct daemon *d, struct agent_action *action,
 		      struct agent_result *result, struct store_item *item)
 {
-	result->store = step_run(d->conf.store, &action->step, item);
+	result->store = action->step.fresh ? reach_prove(d, &action->step) : STORE_OK;
+	if (!result->store)
+		result->store = step_run(d->conf.store, &action->step, item);
 	result->item = item;
 	if (result->store == STORE_FOREIGN) {
 		open_anew(d);
@@ -333,7 +335,7 @@ static void act_wait(struct daemon *d, struct pace *pace, int64_t ms)
 		nap(ms);
 }
 
-static void carry_out(struct daemon *d, struct pace *pace, const struct agent_action *action,
+static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *action,
 		      struct agent_result *result, struct store_item *item)
 {
 	switch (action->what) {

@@ -179,6 +179,30 @@ static struct json_object *groups_of(struct daemon *d, const struct planned *p)
 	return groups;
 }
 
+/* Interfaces of changed groups over which a member of the store is reached now. */
+static struct json_object *reach_of(struct daemon *d, const struct planned *p)
+{
+	struct json_object *array = json_object_new_array(), *ways = reach_ways(&d->conf);
+	struct iommucfg_device *device;
+	struct iommucfg_group *group;
+	const char *name;
+	size_t i, j, k;
+
+	for (i = 0; i < iommucfg_plan_num_changes(p->plan); i++) {
+		group = iommucfg_change_group(iommucfg_plan_change(p->plan, i));
+		for (j = 0; j < iommucfg_group_num_devices(group); j++) {
+			device = iommucfg_group_device(group, j);
+			for (k = 0; k < iommucfg_device_num_interfaces(device); k++) {
+				name = iommucfg_device_interface(device, k);
+				if (json_object_object_get_ex(ways, name, NULL))
+					json_object_array_add(array, json_object_new_string(name));
+			}
+		}
+	}
+	json_object_put(ways);
+	return array;
+}
+
 static bool write_change(struct daemon *d, struct json_object *files, const struct planned *p)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
@@ -198,6 +222,7 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	json_object_object_add(o, "files", json_object_get(files));
 	json_object_object_add(o, "groups", groups_of(d, p));
 	json_object_object_add(o, "links", links_now(&d->host));
+	json_object_object_add(o, "reach", reach_of(d, p));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	host_state(&d->host, path, "change");
 	ok = text && host_write(path, text, strlen(text));

@@ -161,6 +161,35 @@ def rebooted_in_between():
             h.ended("nothing" if end == "done" else "done")
 
 
+def proven_over_the_changed_interface():
+    """The store is on this machine, so that the interface with the way to it is lo."""
+    with Agent("reach") as h:
+        devices = f"{h.root}/sys/devices/pci0000:00/0000:00:1c.4/0000:01:00.1"
+        os.rename(f"{devices}/net/ib0", f"{devices}/net/lo")
+        link = f"{h.root}/sys/class/net"
+        os.symlink(os.readlink(f"{link}/ib0").replace("ib0", "lo"), f"{link}/lo")
+        os.unlink(f"{link}/ib0")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        assert h.output().count("prove over lo: ok") == 1, h.output()
+        # One by which nothing is reached; it waits in its probe until it is that.
+        h.probe("touch $0.at; while [ ! -e $0.go ]; do sleep 0.1; done")
+        h.grant(put_policy(policy("DMA")))
+        probe = f"{h.root}/etc/iommucfg/fleet.d/probe"
+        until(lambda: os.path.exists(f"{probe}.at"), message=h.output)
+        change = json.loads(h.read("var/lib/iommucfg/fleet/change"))
+        assert change["reach"] == ["lo"], change
+        h.write("var/lib/iommucfg/fleet/change", json.dumps({**change, "reach": ["lo", "none0"]}))
+        with open(f"{h.iommu}/fleet-r1-2/confirm_timeout", "w") as f:
+            f.write("25")
+        with open(f"{probe}.go", "w"):
+            pass
+        s = h.ended("reverted")
+        assert "not reached over" in s["problems"][0] and h.type(1) == "identity", s
+        assert "prove over none0: unreachable" in h.output(), h.output()
+
+
 def a_revoked_grant():
     with Agent("revoked") as h:
         name = put_policy(policy("identity"))
@@ -265,7 +294,7 @@ def what_it_cannot_start_with():
 
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
-         killed_at_each_step, rebooted_in_between, a_revoked_grant, documents_that_are_wrong,
+         killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface, a_revoked_grant, documents_that_are_wrong,
          clocks_a_day_apart, what_it_cannot_start_with]
 
 
