@@ -3,9 +3,9 @@
  * iommucfgd, what its parts share.
  *
  * The daemon holds no capability. What changes the machine is the command iommucfg, run by
- * "iommucfgd --run ACTION NAME" (run.c): where systemd is at work, in a unit of its own for
- * each call, so that it does not end with the daemon; elsewhere as a child in a session of
- * its own. Both sides know the same directory, /var/lib/iommucfg/fleet:
+ * "iommucfgd --run ACTION NAME" (run.c): where systemd is at work, in a separate unit for
+ * each call, so that it does not end with the daemon; elsewhere as a child in a separate
+ * session. Both sides know the same directory, /var/lib/iommucfg/fleet:
  *
  *	journal		see journal.h
  *	candidate.conf	the policy of the attempt

@@ -143,10 +143,14 @@ static void explain(struct daemon *d, const struct iommucfg_problems *problems,
 	}
 }
 
+/*
+ * What is in use, and what takes more disruption than is allowed, is judged by the command: it
+ * may ask the kernel how each group would be changed, and look at the files of all processes.
+ */
 static bool is_refused(struct daemon *d, const struct planned *p)
 {
 	explain(d, iommucfg_plan_conflicts(p->plan), IOMMUCFG_WARNING);
-	explain(d, iommucfg_plan_problems(p->plan), IOMMUCFG_REFUSED);
+	explain(d, iommucfg_plan_problems(p->plan), IOMMUCFG_ERROR);
 	return *d->problem;
 }
 

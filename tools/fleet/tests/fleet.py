@@ -92,7 +92,7 @@ class Agent(harness.Host):
 
     def __exit__(self, *unused):
         self.kill()
-        # A call of --run is in a session of its own; it ends when the stand-in does.
+        # A call of --run is in a separate session; it ends when the stand-in does.
         super().__exit__()
 
     def write(self, path, text):
@@ -106,10 +106,12 @@ class Agent(harness.Host):
         except FileNotFoundError:
             return None
 
-    def start(self, **env):
+    def start(self, bare=False, **env):
+        """With @bare as in its unit: root, but without a capability."""
         out = open(f"{self.dir}/agent.out", "ab")
+        without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
         self.agent = subprocess.Popen(
-            [f"{BUILD}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
+            [*(without if bare else []), f"{BUILD}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             env=dict(os.environ, IOMMUCFG=IOMMUCFG, **env))
         out.close()

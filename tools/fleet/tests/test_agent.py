@@ -20,7 +20,7 @@ def hosts(names, **options):
 
 def goes_through():
     with Agent("through", more="report_interval = 1;") as h:
-        h.start()
+        h.start(bare=True)
         text = policy("identity")
         name = put_policy(text, by="somebody", at="today", of_a_later_version={"a": [1]})
         h.grant(name, of_a_later_version=7)
@@ -35,6 +35,8 @@ def goes_through():
         with open(f"{h.root}/var/lib/iommucfg/history") as f:
             last = [json.loads(line) for line in f][-1]
         assert last["transaction"] == "fleet-r1-1" and last["result"] == "committed", last
+        with open(f"/proc/{h.agent.pid}/status", encoding="ascii") as f:
+            assert "CapEff:\t0000000000000000\n" in f.read()
         # Once more, and there is nothing to do.
         h.grant(name)
         h.ended("nothing")
