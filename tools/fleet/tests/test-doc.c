@@ -172,7 +172,7 @@ static void test_labels_and_audit(void **state)
 		"\"zone\":\"2\"}}";
 	struct doc_audit audit = { 0 };
 	struct doc_status status;
-	char why[DOC_REASON_MAX], number[8];
+	char why[DOC_REASON_MAX], number[16];
 	int i;
 
 	(void)state;

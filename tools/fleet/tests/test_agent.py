@@ -49,7 +49,8 @@ def goes_through():
         h.write("sys/kernel/iommu_groups/1/type", "DMA\n")
         until(lambda: h.status()["drift"] == {"groups": 1, "rules": {"gpu": 1}})
         assert h.type(1) == "DMA"
-        h.kill(signal.SIGTERM)
+        h.agent.terminate()
+        assert h.agent.wait(60) == 0, h.output()
 
 
 def members():
