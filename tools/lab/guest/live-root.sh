@@ -6,7 +6,7 @@
 
 # live_root DISK SCRIPT: puts all of this machine's programs on a disk, and runs the script
 # with the disk for its root and as $LIVE. Its mounts end with the last process that has
-# them; then e2fsck has the last word.
+# them; then e2fsck has the last word. Needs lib.sh.
 live_root()
 {
 	local status
@@ -23,5 +23,14 @@ live_root()
 	status=$?
 	rmdir /live
 	[ $status -eq 0 ] || return $status
-	e2fsck -fn "$1" 2>&1
+	wait_for 10 checked "$1"
+	status=$?
+	cat /run/fsck
+	return $status
+}
+
+# checked DISK: nothing has it any more, and e2fsck has nothing to say against it.
+checked()
+{
+	e2fsck -fn "$1" > /run/fsck 2>&1 && ! grep -qE 'is in use|Fix\?' /run/fsck
 }

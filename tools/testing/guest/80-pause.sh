@@ -37,6 +37,7 @@ inode()
 for name in disk virtio; do
 	has_group $name || { skip "$name" "the machine has no such group"; continue; }
 	group=$(group_of $name)
+	can_pause "$group" || { skip "$name" "one of its drivers cannot be paused"; continue; }
 	boot=$(group_type "$group")
 	before=$(groups_now "$group")
 	drivers=$(drivers_of "$group" | wc -w)

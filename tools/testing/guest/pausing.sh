@@ -61,3 +61,9 @@ types()
 		sleep 1
 	done
 }
+
+# can_pause GROUP: each of its drivers says so, in our patches.
+can_pause()
+{
+	! drivers_of "$1" | xargs -n 1 | cut -d = -f 2 | grep -qvxE 'nvme|e1000e|virtio-pci|-'
+}
