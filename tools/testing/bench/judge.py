@@ -242,14 +242,14 @@ def live_changes(figures):
 
 def blackout(n, method, lines):
     """What one change took from the devices, in seconds: the longest silence, and what the
-    drivers themselves take for theirs."""
+    driver that takes longest takes itself."""
     if method == 'rebind':
         events = [(m[1], float(m[2]), m[3], m[4]) for m in map(EVENT.search, lines) if m]
         devices = spans(events)
         if len(devices) != 2 * n:
             raise ValueError(f'the trace of {n} groups has {len(devices)} devices')
-        return max((d['icfg_probe'][1] - d['icfg_release'][0],
-                    sum(e - b for b, e in d.values())) for d in devices.values())
+        return (max(d['icfg_probe'][1] - d['icfg_release'][0] for d in devices.values()),
+                max(sum(e - b for b, e in d.values()) for d in devices.values()))
     own, silent = collections.Counter(), {}
     for match in filter(None, map(PAUSED.search, lines)):
         own[match[2]] += int(match[3]) / 1e6
@@ -257,7 +257,7 @@ def blackout(n, method, lines):
             silent[match[2]] = int(match[4]) / 1e6
     if len(silent) != (2 * n if method == 'pause' else 0):
         raise ValueError(f'{method}: the trace of {n} groups has {len(silent)} devices')
-    return max(((silent[d], own[d]) for d in silent), default=(0, 0))
+    return max(silent.values(), default=0), max(own.values(), default=0)
 
 
 def live(figures, bars):
