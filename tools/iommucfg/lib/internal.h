@@ -350,6 +350,7 @@ struct ic_set {
 	size_t num_legs, cap_legs;
 	bool degraded;		/* no leg can go, whatever each is */
 	bool no_bitmap;
+	size_t may_miss;	/* how many legs at once; 0: all but one */
 };
 
 struct ic_set *ic_set_new(struct ic_set ***sets, size_t *n, size_t *cap, const char *kind,

@@ -111,6 +111,8 @@ static int read_mirror(struct ic_scan *scan, struct ic_block *block, struct ic_s
 	set->degraded = ic_is_live(scan) && (!ask(block, type, status, sizeof(status)) ||
 					     !strncmp(status, "raid0", 5) ||
 					     !all_alive(type, status));
+	/* A level that is not known may be one that can miss one leg only. */
+	set->may_miss = strcmp(type, "mirror") && strncmp(status, "raid1 ", 6);
 	keep_images(scan, set);
 	for (i = 0; i < set->num_legs; i++)
 		set->legs[i].healthy = true;

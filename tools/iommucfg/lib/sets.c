@@ -352,6 +352,8 @@ static int read_md(struct ic_scan *scan, struct ic_block *block)
 	if (!set)
 		return -ENOMEM;
 	block->set = set;
+	/* Two legs of a raid10 may be the two copies of the same data. */
+	set->may_miss = !strcmp(level, "raid1") ? 0 : !strcmp(level, "raid6") ? 2 : 1;
 	snprintf(path, sizeof(path), "%s/md/degraded", block->syspath);
 	set->degraded = ic_read_attr(topology->ctx->sysfd, path, word, sizeof(word)) <= 0 ||
 			strcmp(word, "0");
@@ -527,16 +529,19 @@ int ic_use_comes_over_port(struct iommucfg_device *device)
 	return ic_use_comes_over(device, &set, !!set);
 }
 
-/* Is there a healthy leg left when the drivers of the group are unbound? */
+/* Are there enough healthy legs left when the drivers of the group are unbound? */
 static bool stays(const struct ic_set *set, const struct iommucfg_group *group)
 {
-	size_t i;
+	size_t i, gone = 0;
+	bool rest = false;
 
-	for (i = 0; i < set->num_legs && !set->degraded; i++)
-		if (set->legs[i].healthy && set->legs[i].devices.n &&
-		    !ic_leg_is_of(&set->legs[i], group))
-			return true;
-	return false;
+	for (i = 0; i < set->num_legs; i++) {
+		if (ic_leg_is_of(&set->legs[i], group))
+			gone++;
+		else if (set->legs[i].healthy && set->legs[i].devices.n)
+			rest = true;
+	}
+	return rest && !set->degraded && (!set->may_miss || gone <= set->may_miss);
 }
 
 /*
