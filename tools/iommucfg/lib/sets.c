@@ -187,18 +187,30 @@ static int read_bond(struct iommucfg_topology *topology, const char *name)
 	return ret;
 }
 
-/* The kernel says in sysfs of no team that it is one; systemd's and NetworkManager's names do. */
-static int read_team(struct iommucfg_topology *topology, const char *name)
+/*
+ * Not every kernel says of a team that it is one: then its name does, as systemd and
+ * NetworkManager give it. Bridges and VLANs always have their type.
+ */
+static bool is_team(struct iommucfg_topology *topology, const char *name)
 {
 	char path[PATH_MAX], uevent[512];
+
+	snprintf(path, sizeof(path), "class/net/%s/uevent", name);
+	if (ic_read_attr(topology->ctx->sysfd, path, uevent, sizeof(uevent)) > 0 &&
+	    strstr(uevent, "DEVTYPE="))
+		return strstr(uevent, "DEVTYPE=team");
+	return !strncmp(name, "team", 4);
+}
+
+static int read_team(struct iommucfg_topology *topology, const char *name)
+{
+	char path[PATH_MAX];
 	struct ic_set *set;
 	struct dirent *e;
 	int ret = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "class/net/%s/uevent", name);
-	if ((ic_read_attr(topology->ctx->sysfd, path, uevent, sizeof(uevent)) <= 0 ||
-	     !strstr(uevent, "DEVTYPE=team")) && strncmp(name, "team", 4))
+	if (!is_team(topology, name))
 		return 0;
 	snprintf(path, sizeof(path), "class/net/%s", name);
 	dir = ic_opendirat(topology->ctx->sysfd, path);

@@ -132,13 +132,16 @@ def bond_without_rest():
 
 @test
 def team():
-    with Sets() as h:
-        for n in (1, 2):
-            h.tree.net(f"{h.where(n)}/net/eno{n}", uppers=["team0"])
-            h.tree.write(f"sys/devices/{h.where(n)}/net/eno{n}/operstate", "up\n")
-            h.tree.write(f"sys/devices/virtual/net/team0/lower_eno{n}/x", "")
-        h.tree.net("virtual/net/team0")
-        assert steps(h.plan(*BOTH, code=2)) == {1: 1, 2: 2}
+    for name, kind, second in (("team0", None, 2), ("agg", "team", 2), ("team0", "bridge", 1)):
+        with Sets() as h:
+            for n in (1, 2):
+                h.tree.net(f"{h.where(n)}/net/eno{n}", uppers=[name])
+                h.tree.write(f"sys/devices/{h.where(n)}/net/eno{n}/operstate", "up\n")
+                h.tree.write(f"sys/devices/virtual/net/{name}/lower_eno{n}/x", "")
+            h.tree.net(f"virtual/net/{name}")
+            h.tree.write(f"sys/devices/virtual/net/{name}/uevent",
+                         (f"DEVTYPE={kind}\n" if kind else "") + f"INTERFACE={name}\nIFINDEX=9\n")
+            assert steps(h.plan(*BOTH, code=2)) == {1: 1, 2: second}, (name, kind)
 
 
 @test
