@@ -12,7 +12,7 @@
 static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *change, bool tell)
 {
 	const struct iommucfg_group *group = change->group;
-	const char *kind, *hint;
+	const char *kind, *hint, *left;
 	const struct iommucfg_use *use;
 	const struct ic_set *set;
 	size_t i, j;
@@ -37,12 +37,13 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			kind = use->default_route && plan->options.allow_in_use &
 			       IOMMUCFG_WORD_NET ? "default-route" : "in-use";
 			set = use->is_leg ? NULL : use->sets[0];
+			left = set && set->may_miss ? " (too few healthy legs of " :
+						      " (no other healthy leg of ";
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
 					       "group %u is in use: %s: %s %s: %s%s%s%s; %s",
 					       group->number, group->devices[i]->name, use->kind,
 					       use->name, use->detail,
-					       set ? " (no other healthy leg of " : "",
-					       set ? set->name : "", set ? " would be left)" : "",
+					       set ? left : "", set ? set->name : "", set ? " would be left)" : "",
 					       hint))
 				return -ENOMEM;
 			if (tell && use->fix)

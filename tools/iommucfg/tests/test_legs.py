@@ -182,6 +182,7 @@ def md_may_miss():
             assert h.words("2", "identity")[2, "mount"] == "block", level
             d = h.plan("1", "identity", "--allow-in-use", "block,mounted", code=2)
             assert codes(d) == ([] if word else ["last-leg"]), (level, d)
+            assert word or "too few healthy legs of md0" in d["problems"][0]["message"], d
 
 
 @test
