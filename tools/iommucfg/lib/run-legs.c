@@ -431,13 +431,17 @@ static bool all_whole(struct iommucfg_run *run, const struct ic_whole **which)
 {
 	struct iommucfg_topology *topology = NULL;
 	size_t i;
+	int ret;
 
 	*which = NULL;
-	if (!iommucfg_topology_scan(run->ctx, &topology, NULL) && !ic_sets_scan(topology))
-		for (i = 0; i < run->num_whole; i++)
-			if (!look(run, topology, &run->whole[i]) && !*which)
-				*which = &run->whole[i];
-	if (!topology && run->num_whole)
+	ret = iommucfg_topology_scan(run->ctx, &topology, NULL);
+	if (!ret)
+		ret = ic_sets_scan(topology);
+	for (i = 0; i < run->num_whole && !ret; i++)
+		if (!look(run, topology, &run->whole[i]) && !*which)
+			*which = &run->whole[i];
+	/* What cannot be read is not known to be whole. */
+	if (ret && run->num_whole)
 		*which = run->whole;
 	iommucfg_topology_unref(topology);
 	return !*which;
