@@ -42,8 +42,8 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
 					       "group %u is in use: %s: %s %s: %s%s%s%s; %s",
 					       group->number, group->devices[i]->name, use->kind,
-					       use->name, use->detail,
-					       set ? left : "", set ? set->name : "", set ? " would be left)" : "",
+					       use->name, use->detail, set ? left : "",
+					       set ? set->name : "", set ? " would be left)" : "",
 					       hint))
 				return -ENOMEM;
 			if (tell && use->fix)
