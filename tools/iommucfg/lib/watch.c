@@ -119,6 +119,13 @@ static bool is_begun(const struct watch *watch, enum iommucfg_state state)
 	return state == IOMMUCFG_STATE_STAGED && iommucfg_txn_held(watch->txn);
 }
 
+/* What cannot be read now may be anything. */
+static bool is_over(const struct watch *watch, enum iommucfg_state state)
+{
+	return state != IOMMUCFG_STATE_COMMITTING && state != IOMMUCFG_STATE_ROLLING_BACK &&
+	       state != IOMMUCFG_STATE_UNKNOWN && !is_begun(watch, state);
+}
+
 /* Until it is over. */
 static enum iommucfg_state wait_for_end(struct watch *watch, struct record **record)
 {
@@ -140,10 +147,10 @@ static enum iommucfg_state wait_for_end(struct watch *watch, struct record **rec
 				watch->faulted = true;
 				roll_back(watch);
 			}
-		} else if (state != IOMMUCFG_STATE_COMMITTING &&
-			   state != IOMMUCFG_STATE_ROLLING_BACK && !is_begun(watch, state) &&
-			   !is_anothers(watch)) {
-			return state_of(watch);
+		} else if (is_over(watch, state) && !is_anothers(watch)) {
+			state = state_of(watch);
+			if (state != IOMMUCFG_STATE_UNKNOWN)
+				return state;
 		}
 	}
 }
