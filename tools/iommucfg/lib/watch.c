@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef HAVE_LIBSYSTEMD
@@ -72,6 +73,18 @@ static void read_file(struct watch *watch)
 	json_object_put(o);
 }
 
+/* The number of a command that has ended may be that of any user's process by now. */
+static bool is_roots(const struct watch *watch, int64_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "proc/%lld", (long long)pid);
+	if (!fstatat(watch->ctx->rootfd, path, &st, 0))
+		return !st.st_uid;
+	return !kill(pid, 0) || errno != ESRCH;
+}
+
 /* Is another command at it, which puts back what it takes, and writes that down? */
 static bool is_anothers(const struct watch *watch)
 {
@@ -79,7 +92,7 @@ static bool is_anothers(const struct watch *watch)
 	int64_t pid = o ? json_object_get_int64(json_object_object_get(o, "ending")) : 0;
 
 	json_object_put(o);
-	return pid > 0 && (!kill(pid, 0) || errno != ESRCH);
+	return pid > 0 && is_roots(watch, pid);
 }
 
 /* What is on the interfaces now, unless a rollback has begun meanwhile. */

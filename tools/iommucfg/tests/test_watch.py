@@ -4,6 +4,7 @@
 
 	test_watch.py IOMMUCFG STANDIN [NAME...]
 """
+import json
 import os
 import signal
 import sys
@@ -85,6 +86,24 @@ def fault():
         assert last["result"] == "restored" and "IOMMU fault" in str(last["problems"]), last
         r = h.run("confirm", "night", code=4)
         assert "IOMMU fault" in r.err, r
+
+
+@test
+def number_of_another():
+    # A command that was to end the change is gone, and its PID is a user's process now.
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        pid, path = os.getpid(), f"{h.root}/run/iommucfg/txn/night"
+        with open(path) as f:
+            creator = json.load(f)
+        os.makedirs(f"{h.root}/proc/{pid}")
+        os.chown(f"{h.root}/proc/{pid}", 65534, 65534)
+        with open(f"{path}.new", "w") as f:
+            json.dump({**creator, "ending": pid}, f)
+        os.rename(f"{path}.new", path)
+        h.kernel_says(DMAR, 500)
+        h.until(lambda: h.type(1) == "DMA-FQ" and not h.watchers())
+        assert h.entries()[-1]["result"] == "restored", h.entries()
 
 
 @test
