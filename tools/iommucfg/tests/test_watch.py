@@ -107,6 +107,19 @@ def number_of_another():
 
 
 @test
+def state_not_readable():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        h.control("state-error", "ENOMEM\n")
+        # Some looks of the watch, which ends by the first one where it takes this for the end.
+        time.sleep(2)
+        os.unlink(f"{h.root}/control/state-error")
+        assert len(h.watchers()) == 1
+        h.expire("night")
+        h.until(lambda: not h.transactions() and not h.watchers())
+
+
+@test
 def killed():
     with Watched() as h:
         check = f"{h.dir}/check"
