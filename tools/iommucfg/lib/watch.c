@@ -36,6 +36,7 @@ struct watch {
 	struct iommucfg_network *network;
 	int stop;		/* readable when it is to end, or -1 */
 	bool faulted;		/* which has undone it */
+	bool went_back;		/* as was seen */
 	bool settled;		/* so that what is on interfaces now is what is to be there */
 };
 
@@ -151,6 +152,8 @@ static enum iommucfg_state wait_for_end(struct watch *watch, struct record **rec
 		if (msec && poll(&stop, 1, LOOK_MSEC) > 0)
 			return IOMMUCFG_STATE_UNKNOWN;
 		state = state_of(watch);
+		watch->went_back |= state == IOMMUCFG_STATE_ROLLING_BACK ||
+				    state == IOMMUCFG_STATE_ROLLED_BACK;
 		if (state == IOMMUCFG_STATE_UNCONFIRMED) {
 			if (!(msec % NETWORK_MSEC))
 				look_at_network(watch);
@@ -194,6 +197,12 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 		code = IOMMUCFG_RUN_RESTORED;
 	}
 	if (!back && !failed) {
+		/* A confirmation that came too late has removed it, and puts nothing back. */
+		if (watch->went_back && state == IOMMUCFG_STATE_GONE && watch->network) {
+			run = lock(watch);
+			iommucfg_network_restore(watch->network, watch->problems);
+			iommucfg_run_unref(run);
+		}
 		record_drop(record);
 		return code;
 	}
