@@ -110,6 +110,25 @@ static void take_step(struct iommucfg_run *run, unsigned int number)
 			 iommucfg_txn_name(run->txn));
 }
 
+/* A check may have left out the only change of a step. */
+static void drop_empty_steps(struct iommucfg_run *run)
+{
+	const struct ic_changes *changes = &run->plan->changes;
+	unsigned int i, n = 0;
+	size_t j;
+
+	for (i = 0; i < run->num_steps; i++) {
+		if (!run->steps[i].txn)
+			continue;
+		for (j = 0; j < changes->n; j++)
+			if (changes->v[j]->step == i)
+				changes->v[j]->step = n;
+		run->steps[n++] = run->steps[i];
+	}
+	memset(run->steps + n, 0, (run->num_steps - n) * sizeof(*run->steps));
+	run->num_steps = run->plan->num_steps = n;
+}
+
 /* Stages every step, so that what the kernel refuses is refused before anything is touched. */
 int ic_run_stage_steps(struct iommucfg_run *run)
 {
@@ -135,6 +154,8 @@ int ic_run_stage_steps(struct iommucfg_run *run)
 		own = NULL;
 		put_step(run);
 	}
+	if (!code)
+		drop_empty_steps(run);
 	take_step(run, 0);
 	return code;
 }

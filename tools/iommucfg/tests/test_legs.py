@@ -398,6 +398,19 @@ def refused_at_once():
 
 
 @test
+def left_out_by_the_check():
+    # The only group of the second step, or of the first one.
+    for group, device, left in ((3, "0000:00:03.0", 1), (1, "0000:01:00.0", 3)):
+        with Running() as h:
+            h.watch()
+            h.control("check", f"EBUSY\n{group} {device} check EBUSY no\n")
+            d = h.json(*CHANGE, "--skip-in-use")
+            assert d["result"] == "committed" and steps(d) == {left: 1}, d
+            assert [c["group"] for c in d["skipped"]] == [group], d
+            assert h.type(left) == "identity" and len(h.log()) == 1 and not h.transactions()
+
+
+@test
 def leg_does_not_come_back():
     with Running() as h:
         down = f"{h.root}/sys/class/net/ib0/bonding_slave/mii_status"
