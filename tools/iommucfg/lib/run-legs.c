@@ -509,6 +509,7 @@ int ic_run_earlier_goes_back(struct iommucfg_run *run, int code)
 	if (!ic_run_has_earlier(run) || code == IOMMUCFG_RUN_FAILED ||
 	    code == IOMMUCFG_RUN_LEFT)
 		return code;
+	run->undoing = true;
 	ic_run_widen(run);
 	put_step(run);
 	take_step(run, run->step - 1);

@@ -362,7 +362,8 @@ static int step(struct iommucfg_run *run)
 	if (code == IOMMUCFG_RUN_RESTORED ||
 	    (code == IOMMUCFG_RUN_REFUSED && run->phase == IC_PHASE_COMMIT))
 		code = ic_run_earlier_goes_back(run, code);
-	return code;
+	/* An earlier step that cannot be undone any more stands without the later one. */
+	return code == IOMMUCFG_RUN_DONE && run->undoing ? IOMMUCFG_RUN_FAILED : code;
 }
 
 static size_t add_fd(struct pollfd *fds, size_t n, size_t count, int fd)

@@ -93,6 +93,7 @@ struct iommucfg_run {
 	size_t num_whole, cap_whole;
 	long long legs_looked;		/* elapsed when they were looked at last */
 	bool settled;			/* devices and network are back, the sets not yet */
+	bool undoing;			/* a step failed, and the earlier ones go back */
 	int after;			/* what the second came to, where the first goes back */
 	struct iommucfg_witness *witness;
 	struct ic_watch *watch;		/* of IOMMU faults, or NULL */

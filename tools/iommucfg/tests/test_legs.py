@@ -389,6 +389,19 @@ def second_fails():
 
 
 @test
+def first_cannot_be_undone():
+    # Its transaction is removed before the verdict on the second one, which is a no.
+    with Running() as h:
+        check = f"{h.dir}/check"
+        with open(check, "w") as f:
+            f.write(f"#!/bin/sh\ngrep -q identity {h.root}/sys/kernel/iommu_groups/3/type || exit 0\n"
+                    f"{' '.join(h.command('rollback', '--forget', 'night'))}\nexit 1\n")
+        os.chmod(check, 0o755)
+        d = h.json(*CHANGE, "--name", "night", "--check-command", check, code=5)
+        assert d["result"] == "failed" and (h.type(1), h.type(3)) == ("identity", "DMA"), d
+
+
+@test
 def refused_at_once():
     with Running() as h:
         h.watch()
