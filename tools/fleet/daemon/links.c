@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon.h"
 
@@ -21,6 +22,21 @@ static void add_once(struct json_object *array, const char *name)
 	json_object_array_add(array, json_object_new_string(name));
 }
 
+/*
+ * Only an adapter's interface, or a bond of them, goes and comes back with a change. The
+ * interface of a container or a virtual machine goes with that.
+ */
+static bool counts(const char *dir, const char *name)
+{
+	char path[PATH_MAX + 300];
+
+	snprintf(path, sizeof(path), "%s/%s/device", dir, name);
+	if (!access(path, F_OK))
+		return true;
+	snprintf(path, sizeof(path), "%s/%s/bonding", dir, name);
+	return !access(path, F_OK);
+}
+
 static struct json_object *links_up(const struct host *host)
 {
 	struct json_object *up = json_object_new_array();
@@ -31,7 +47,7 @@ static struct json_object *links_up(const struct host *host)
 	host_path(host, dir, "/sys/class/net");
 	d = opendir(dir);
 	while (d && (entry = readdir(d))) {
-		if (*entry->d_name == '.')
+		if (*entry->d_name == '.' || !counts(dir, entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s/operstate", dir, entry->d_name);
 		state = host_read(path, 64);

@@ -20,6 +20,10 @@ def hosts(names, **options):
 
 def goes_through():
     with Agent("through", more="report_interval = 1;") as h:
+        # A container's interface may go at any time.
+        os.makedirs(f"{h.root}/sys/class/net/veth7")
+        h.write("sys/class/net/veth7/operstate", "up\n")
+        h.control("hook", f"#!/bin/sh\necho down >{h.root}/sys/class/net/veth7/operstate\n", 0o755)
         h.start(bare=True)
         text = policy("identity")
         name = put_policy(text, by="somebody", at="today", of_a_later_version={"a": [1]})
@@ -109,7 +113,7 @@ def a_probe_says_no():
         assert not os.path.exists(f"{h.root}/etc/iommucfg/fleet.d/probe.ran")
         # A link that stays away.
         h.probe("exit 0")
-        os.makedirs(f"{h.root}/sys/class/net/eth5")
+        os.makedirs(f"{h.root}/sys/class/net/eth5/device")
         h.write("sys/class/net/eth5/operstate", "up\n")
         h.control("hook", f"#!/bin/sh\necho down >{h.root}/sys/class/net/eth5/operstate\n"
                           f"sleep 35 && echo up >{h.root}/sys/class/net/eth5/operstate &\n", 0o755)
