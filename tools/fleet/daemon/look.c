@@ -28,26 +28,30 @@ static bool is_running(const struct host *host)
 	return running;
 }
 
-/* How many groups of the attempt have the new type, the old one, another one. */
-static bool types_of(struct daemon *d, long counts[3])
+/*
+ * How many groups of the attempt have the new type, the old one, another one. -ENOENT where
+ * nothing is written down of them, -EAGAIN where the groups cannot be read now.
+ */
+static int types_of(struct daemon *d, long counts[3])
 {
 	struct json_object *change, *groups = NULL, *each, *value;
 	struct iommucfg_topology *topology = NULL;
 	char path[PATH_MAX], name[NAME_MAX_TXN];
 	struct iommucfg_group *group;
 	const char *from, *to, *is;
-	bool known;
 	size_t i;
+	int ret;
 
 	counts[0] = counts[1] = counts[2] = 0;
 	host_state(&d->host, path, "change");
 	change = json_object_from_file(path);
 	attempt_name(agent_journal(d->agent), name);
-	known = json_object_object_get_ex(change, "name", &value) &&
-		!strcmp(json_object_get_string(value), name) &&
-		json_object_object_get_ex(change, "groups", &groups) &&
-		!iommucfg_topology_scan(d->host.ctx, &topology, NULL);
-	for (i = 0; known && i < json_object_array_length(groups); i++) {
+	ret = json_object_object_get_ex(change, "name", &value) &&
+	      !strcmp(json_object_get_string(value), name) &&
+	      json_object_object_get_ex(change, "groups", &groups) ? 0 : -ENOENT;
+	if (!ret && iommucfg_topology_scan(d->host.ctx, &topology, NULL))
+		ret = -EAGAIN;
+	for (i = 0; !ret && i < json_object_array_length(groups); i++) {
 		each = json_object_array_get_idx(groups, i);
 		from = json_object_get_string(json_object_object_get(each, "from"));
 		to = json_object_get_string(json_object_object_get(each, "to"));
@@ -58,15 +62,19 @@ static bool types_of(struct daemon *d, long counts[3])
 	}
 	iommucfg_topology_unref(topology);
 	json_object_put(change);
-	return known;
+	return ret;
 }
 
 /* The transaction is gone, and this is still the boot in which it was. */
 static int by_types(struct daemon *d)
 {
 	long counts[3];
+	int ret = types_of(d, counts);
 
-	if (!types_of(d, counts) || counts[2])
+	/* That passes, and what is judged is final. */
+	if (ret == -EAGAIN)
+		return TXN_RUNNING;
+	if (ret || counts[2])
 		return TXN_ODD;
 	if (!counts[0])
 		return TXN_NONE;
