@@ -7,10 +7,12 @@
  *
  * During a step the plan has only the changes of that step; the rest is kept in run->rest.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/major.h>
+#include <linux/raid/md_p.h>
 #include <linux/raid/md_u.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -39,6 +41,10 @@ struct ic_whole {
 	bool degraded;
 	struct member *members;
 	size_t num_members, cap_members;
+	/* of an md array, where its superblocks could be read */
+	bool has_uuid;
+	unsigned char uuid[16];
+	off_t superblock;
 };
 
 /* Steps ------------------------------------------------------------------- */
@@ -265,6 +271,42 @@ static int add_member(struct iommucfg_run *run, struct ic_whole *whole, const st
 	return member->device ? 0 : -ENOMEM;
 }
 
+static bool read_uuid(struct iommucfg_run *run, const struct ic_whole *whole, const char *disk,
+		      unsigned char uuid[16])
+{
+	struct mdp_superblock_1 sb;
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "dev/%.50s", disk);
+	fd = openat(run->ctx->rootfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = pread(fd, &sb, sizeof(sb), whole->superblock);
+	close(fd);
+	if (n != sizeof(sb) || le32toh(sb.magic) != MD_SB_MAGIC)
+		return false;
+	memcpy(uuid, sb.set_uuid, sizeof(sb.set_uuid));
+	return true;
+}
+
+/* Of other formats the superblock is at the end, where it is not looked for. */
+static void take_uuid(struct iommucfg_run *run, struct ic_whole *whole, const struct ic_set *set)
+{
+	char path[PATH_MAX], version[16];
+	size_t i;
+
+	snprintf(path, sizeof(path), "class/block/%s/md/metadata_version", set->name);
+	if (ic_read_attr(run->ctx->sysfd, path, version, sizeof(version)) <= 0 ||
+	    (strcmp(version, "1.1") && strcmp(version, "1.2")))
+		return;
+	whole->superblock = strcmp(version, "1.1") ? 4096 : 0;
+	for (i = 0; i < set->num_legs && !whole->has_uuid; i++)
+		whole->has_uuid = set->legs[i].healthy &&
+				  read_uuid(run, whole, set->legs[i].name, whole->uuid);
+}
+
 static bool concerns(const struct iommucfg_run *run, const struct iommucfg_topology *topology,
 		     const struct ic_set *set)
 {
@@ -297,7 +339,10 @@ static int take_set(struct iommucfg_run *run, const struct ic_set *set)
 	};
 	if (!whole->kind || !whole->name)
 		return -ENOMEM;
-	for (i = 0; i < set->num_legs && !ret && !strcmp(set->kind, "md"); i++)
+	if (strcmp(set->kind, "md"))
+		return 0;
+	take_uuid(run, whole, set);
+	for (i = 0; i < set->num_legs && !ret; i++)
 		ret = add_member(run, whole, &set->legs[i]);
 	return ret;
 }
@@ -373,9 +418,18 @@ static int add_disk(struct iommucfg_run *run, const struct ic_whole *whole,
 	return ret;
 }
 
+/* The kernel does not compare the UUID of what is added to an array that runs. */
+static bool is_of_array(struct iommucfg_run *run, const struct ic_whole *whole, const char *disk)
+{
+	unsigned char uuid[sizeof(whole->uuid)];
+
+	return whole->has_uuid && read_uuid(run, whole, disk, uuid) &&
+	       !memcmp(uuid, whole->uuid, sizeof(uuid));
+}
+
 /*
- * Tries the disks that the member's device has now. The array takes only the one with its own
- * superblock, in the member's place.
+ * Tries the disks that the member's device has now. The array takes only the one whose
+ * superblock says that it was in the member's place.
  */
 static void add_again(struct iommucfg_run *run, const struct ic_whole *whole,
 		      const struct member *member)
@@ -403,7 +457,7 @@ static void add_again(struct iommucfg_run *run, const struct ic_whole *whole,
 		snprintf(path, sizeof(path), "%s/dev", e->d_name);
 		if (strcmp(word, member->partition) ||
 		    ic_read_attr(dirfd(dir), path, word, sizeof(word)) < 0 ||
-		    sscanf(word, "%u:%u", &maj, &min) != 2)
+		    sscanf(word, "%u:%u", &maj, &min) != 2 || !is_of_array(run, whole, e->d_name))
 			continue;
 		done = !add_disk(run, whole, member, maj, min);
 		if (done)
@@ -494,7 +548,11 @@ int ic_run_legs_wait(struct iommucfg_run *run)
 	iommucfg_problems_add(run->problems, IOMMUCFG_REFUSED, "settle", EAGAIN,
 			      "%s is not as whole as it was before the change: a leg has not come back",
 			      which->name);
-	ic_problem_cure(run->problems, "not-whole", NULL);
+	if (which->num_members && !which->has_uuid)
+		ic_problem_cure(run->problems, "not-whole", "mdadm /dev/%s --re-add missing",
+				which->name);
+	else
+		ic_problem_cure(run->problems, "not-whole", NULL);
 	return -1;
 }
 
