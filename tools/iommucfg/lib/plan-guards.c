@@ -94,8 +94,8 @@ static bool is_too_disruptive(const struct iommucfg_plan *plan,
 }
 
 /*
- * Takes the default timeout where it is of use, and does not make a group be refused that
- * goes in place without it.
+ * Takes the default timeout where it is of use, and does not make a group be refused, or go
+ * in a step of its own, that goes in place without it.
  */
 int ic_plan_choose_timeout(struct iommucfg_plan *plan)
 {
@@ -126,7 +126,13 @@ int ic_plan_choose_timeout(struct iommucfg_plan *plan)
 		plan->no_way_back = true;
 		break;
 	}
-	return 0;
+	/* With it what goes in place may be legs that cannot go back together. */
+	ret = ic_plan_choose_steps(plan);
+	if (ret || plan->num_steps < 2)
+		return ret;
+	plan->options.confirm_timeout = 0;
+	plan->no_way_back = true;
+	return ic_plan_choose_steps(plan);
 }
 
 static int refuse_disruption(struct iommucfg_plan *plan, const struct iommucfg_change *change)

@@ -61,9 +61,11 @@ static int read_apart(const struct iommucfg_plan *plan, struct sets *sets)
 	return ret;
 }
 
-static bool is_rebound(const struct iommucfg_change *change)
+/* Or would be by the kernel's timer. */
+static bool is_rebound(const struct iommucfg_plan *plan, const struct iommucfg_change *change)
 {
-	return ic_change_needs(change, false) == IOMMUCFG_DISRUPTION_REBIND;
+	return ic_change_needs(change, plan->options.confirm_timeout) ==
+	       IOMMUCFG_DISRUPTION_REBIND;
 }
 
 /* The changes that take legs of the set, once for each leg. */
@@ -77,7 +79,7 @@ static int take_legs(const struct iommucfg_plan *plan, const struct ic_set *set,
 	*n = 0;
 	for (i = 0; i < plan->changes.n; i++) {
 		change = plan->changes.v[i];
-		for (j = 0; j < set->num_legs && is_rebound(change); j++) {
+		for (j = 0; j < set->num_legs && is_rebound(plan, change); j++) {
 			if (!ic_leg_is_of(&set->legs[j], change->group))
 				continue;
 			if (IC_GROW(*out, *n, cap))

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from harness import Host, main, test
+from harness import Host, Terminal, main, test
 import mktree
 
 ROOT = "pci0000:00"
@@ -297,6 +297,22 @@ def confirm_timeout():
         assert codes(h.json("plan", policy, code=2)) == ["legs"]
         d = h.json("plan", "--confirm-timeout", "0", policy, code=2)
         assert not d["problems"] and steps(d) == {1: 1, 2: 2}, d
+
+
+@test
+def confirm_timeout_in_place():
+    # The legs of the bond go in place, but back only by rebind: not by one timer.
+    with Sets((1, 2, 3)) as h:
+        h.bond()
+        h.tree.net(f"{h.where(3)}/net/eno3")
+        args = ("1", "DMA-FQ", "2", "DMA-FQ", "--allow-in-use", "net")
+        d = h.plan(*args, "--confirm-timeout", "60", code=2)
+        assert codes(d) == ["legs"], d
+        assert not h.plan(*args, code=2)["problems"]
+        # The timeout that there is by default for the third group is not taken.
+        for some, expected in ((args, "No confirm timeout"), (args[2:], "Unless it is confirmed")):
+            t = Terminal(h.command("set", "-n", *some, "3", "identity"))
+            assert t.end() == 2 and expected in t.text and "steps" not in t.text, t.text
 
 
 @test
