@@ -152,16 +152,15 @@ static bool is_storage(const struct device *dev)
 /* Which of two devices is paused first, and resumed last? */
 static bool goes_before(const struct device *dev, const struct device *other)
 {
-	int levels = depth(dev) - depth(other);
-
-	/* Children go before their parents, as in a suspend. */
-	if (levels)
-		return levels > 0;
 	/*
 	 * A disk goes last: to pause another driver a lock may be waited for,
-	 * such as the RTNL, whose holder waits for the disk.
+	 * such as the RTNL, whose holder waits for the disk. No other member is
+	 * below one.
 	 */
-	return !is_storage(dev) && is_storage(other);
+	if (is_storage(dev) != is_storage(other))
+		return is_storage(other);
+	/* Children go before their parents, as in a suspend. */
+	return depth(dev) > depth(other);
 }
 
 static void add_dev(struct pause *p, struct icfg_plan_dev *d)
