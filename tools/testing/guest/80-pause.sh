@@ -101,7 +101,12 @@ for name in disk virtio; do
 	t=$(txn_new rollback)
 	stage "$t" "$group" identity
 	# One that is detached cannot be opened.
-	while usleep 100000; do ip link set "$nic" down; ip link set "$nic" up; done 2> /dev/null &
+	touch /run/toggling
+	while [ -e /run/toggling ]; do
+		usleep 100000
+		ip link set "$nic" down
+		ip link set "$nic" up
+	done 2> /dev/null &
 	toggling=$!
 	for try in 1 2; do
 		check_eq "$name: with the interface going up and down, $try" \
@@ -110,8 +115,9 @@ for name in disk virtio; do
 		t=$(txn_new rollback)
 		stage "$t" "$group" identity
 	done
-	kill $toggling
-	wait $toggling 2> /dev/null
+	# Killed, it could leave an "ip" behind that takes it down later.
+	rm /run/toggling
+	wait $toggling
 	txn_end "$t"
 	ip link set "$nic" up
 	ip addr add 10.9.0.1/24 dev "$nic" 2> /dev/null
