@@ -132,7 +132,8 @@ static void drop_empty_steps(struct iommucfg_run *run)
 		run->steps[n++] = run->steps[i];
 	}
 	memset(run->steps + n, 0, (run->num_steps - n) * sizeof(*run->steps));
-	run->num_steps = run->plan->num_steps = n;
+	run->num_steps = n;
+	run->plan->num_steps = n;
 }
 
 /* Stages every step, so that what the kernel refuses is refused before anything is touched. */
