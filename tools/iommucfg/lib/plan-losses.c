@@ -17,6 +17,8 @@ struct search {
 	struct iommucfg_topology *topology;
 	struct ic_netinfo *info;
 	struct ic_managers *managers;
+	const struct ic_interface **stacked;
+	size_t num_stacked;
 };
 
 static int add_name(struct ic_names *names, const char *text)
@@ -180,14 +182,28 @@ static int add_stack(struct search *s, const struct iommucfg_device *device,
 	int ret;
 
 	ret = add(s, device, lower->name);
-	for (i = 0; i < info->num_interfaces && !ret; i++) {
-		upper = &info->interfaces[i];
+	for (i = 0; i < s->num_stacked && !ret; i++) {
+		upper = s->stacked[i];
 		for (j = 0; j < upper->num_lower && !ret; j++)
 			if (&info->interfaces[upper->lower[j]] == lower && upper != lower &&
 			    goes_along(s->topology->ctx, upper->name))
 				ret = add_stack(s, device, upper);
 	}
 	return ret;
+}
+
+/* Interfaces that stand on others: few, where there are thousands of cards. */
+static int find_stacked(struct search *s)
+{
+	size_t i;
+
+	s->stacked = calloc(s->info->num_interfaces + 1, sizeof(*s->stacked));
+	if (!s->stacked)
+		return -ENOMEM;
+	for (i = 0; i < s->info->num_interfaces; i++)
+		if (s->info->interfaces[i].num_lower)
+			s->stacked[s->num_stacked++] = &s->info->interfaces[i];
+	return 0;
 }
 
 static int add_change(struct search *s, const struct iommucfg_change *change)
@@ -223,8 +239,11 @@ static void find(const struct iommucfg_plan *plan)
 	s.info = ic_netinfo_read(plan->topology);
 	s.managers = ic_managers_open(plan->topology->ctx);
 	/* It is for a person to read: without memory the list is shorter. */
-	for (i = 0; i < plan->changes.n && s.info && s.managers && !ret; i++)
+	if (s.info && s.managers)
+		ret = find_stacked(&s);
+	for (i = 0; i < plan->changes.n && s.stacked && !ret; i++)
 		ret = add_change(&s, plan->changes.v[i]);
+	free(s.stacked);
 	ic_managers_close(s.managers);
 	ic_netinfo_free(s.info);
 }

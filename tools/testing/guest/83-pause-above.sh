@@ -107,6 +107,11 @@ else
 	skip "a mirror and a bond" "the machine has no such groups"
 fi
 
+can_check()
+{
+	[ "$(write_errno "$1/check" 1)" = 0 ]
+}
+
 # A SCSI host with a disk.
 if host device_add virtio-scsi-pci,id=hot0,bus=rp13,iommu_platform=on,disable-legacy=on &&
    host device_add scsi-hd,id=hot1,bus=hot0.0,drive=scsi0; then
@@ -127,6 +132,10 @@ if host device_add virtio-scsi-pci,id=hot0,bus=rp13,iommu_platform=on,disable-le
 	group=$(basename "$(readlink "/sys/bus/pci/devices/$disk_dev/iommu_group")")
 	drivers=1
 	boot=$(group_type "$group")
+	t=$(txn_new probe)
+	stage "$t" "$group" identity
+	check "SCSI: its probe has ended, which looks for many disks" wait_for 120 can_check "$t"
+	rmdir "$t/$group" "$t"
 	check "SCSI: a file system" sh -c "mkfs.ext4 -qF '/dev/$disk' > /dev/null 2>&1 && mount -t ext4 '/dev/$disk' /tmp/m"
 	stall /tmp/m/stall > /tmp/stall.out 2>&1 &
 	stall=$!
