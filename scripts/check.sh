@@ -20,7 +20,7 @@ quick="guards-owner"
 
 # The main job and drivers that are paused on the kernel with sanitizers, which takes its
 # time for everything; and with the module inside.
-sanitized="boot commit identity-shared pause pause-fails pause-above"
+sanitized="boot commit identity-shared pause pause-fails"
 inside="boot kunit commit in-place-reach mock-unmap"
 
 declare -A command=(
