@@ -107,11 +107,17 @@ same "before the confirmation"
 run 0 "confirm" confirm kept
 same "after the confirmation"
 
-iommucfg set "$group" identity "$other" identity --allow-in-use net,default-route,block \
-	--confirm-timeout 600 --name back >/tmp/out 2>/tmp/err.back </dev/null &
-waiter=$!
-check "is unconfirmed" wait_for 60 is "$CONFIGFS/back/state" unconfirmed
-wait_for 30 grep -q confirm /tmp/err.back
+# unconfirmed NAME SECONDS: a command in the background that waits to be confirmed: $waiter
+unconfirmed()
+{
+	iommucfg set "$group" identity "$other" identity --allow-in-use net,default-route,block \
+		--confirm-timeout "$2" --name "$1" >/tmp/out 2>"/tmp/err.$1" </dev/null &
+	waiter=$!
+	check "is unconfirmed" wait_for 60 is "$CONFIGFS/$1/state" unconfirmed
+	wait_for 30 grep -q confirm "/tmp/err.$1"
+}
+
+unconfirmed back 600
 kill -TERM $waiter
 wait $waiter
 check_eq "rolled back by the command that waits" $? 4
@@ -128,8 +134,8 @@ check_match "all is as before, that says, too" "$(cat /tmp/err)" "everything is 
 same "after the kernel's timer"
 check_eq "the types went back" "$(group_type "$group") $(group_type "$other")" "$was $was_other"
 
-# Nothing of the command is left when the kernel's timer ends it; somebody has changed addresses
-# meanwhile, and that is what there is afterwards, too.
+# The command has ended before the kernel's timer rolls back. Addresses that were changed after
+# the commit are kept by the rollback.
 ended()
 {
 	[ ! -e "$CONFIGFS/$1" ]
@@ -149,11 +155,7 @@ ip addr del 10.30.0.9/24 dev "$(wait_nic "$nic_dev")"
 ip addr add 10.30.0.2/24 dev "$(wait_nic "$nic_dev")"
 same "with the old addresses again"
 
-iommucfg set "$group" identity "$other" identity --allow-in-use net,default-route,block \
-	--confirm-timeout 12 --name killed >/dev/null 2>/tmp/err.killed </dev/null &
-waiter=$!
-check "is unconfirmed" wait_for 60 is "$CONFIGFS/killed/state" unconfirmed
-wait_for 30 grep -q confirm /tmp/err.killed
+unconfirmed killed 12
 kill -KILL $waiter
 check "a killed command's change ends" wait_for 60 ended killed
 check_eq "the types went back" "$(group_type "$group") $(group_type "$other")" "$was $was_other"
