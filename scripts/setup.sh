@@ -105,8 +105,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	echo "setup: installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	log=$(mktemp)
-	# Tests start what they need themselves. A machine where systemd runs would have an etcd
-	# listening from now on, which nobody asked for.
+	# Tests start the etcd that they need. The package starts one as a service where systemd
+	# runs: not on the machine of a user who only wants the tests.
 	policy=/usr/sbin/policy-rc.d
 	if [ -d /run/systemd/system ] && [ ! -e $policy ]; then
 		trap 'rm -f "$policy"' EXIT

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* iommucfg fleet: a program of its own, so that a host without a fleet needs no libcurl. */
+/* iommucfg fleet: runs iommucfg-fleet-cli, so that this command does not link libcurl. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>

@@ -94,8 +94,8 @@ static bool is_too_disruptive(const struct iommucfg_plan *plan,
 }
 
 /*
- * Takes the default timeout where it is of use, and does not make a group be refused, or go
- * in a step of its own, that goes in place without it.
+ * Takes the default timeout where it is of use. Not where a group that goes in place would be
+ * refused because of it, or would need a separate step.
  */
 int ic_plan_choose_timeout(struct iommucfg_plan *plan)
 {

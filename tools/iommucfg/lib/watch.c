@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A process of its own session that outlives the command, and waits for the end of a change
- * that is not confirmed yet. It rolls back for IOMMU faults, puts the network back after a
- * rollback, whoever has done that, and writes the end into the history.
+ * A process in a session apart from the command's, which goes on when the command is killed. It
+ * waits until an unconfirmed change is confirmed or rolled back. It rolls back for IOMMU faults.
+ * After a rollback by the kernel's timer, a command or itself it puts the network back, and it
+ * writes the result into the history.
  *
  * It is made before the commit, and waits at a pipe until the command has ended. Where systemd
  * runs, and the change is left to others, the unit iommucfg-watch@NAME takes its place. What it

@@ -82,7 +82,7 @@ faults()
 	stray "$b"
 	edu_set "$b" stray 0
 	run 4 "confirm finds the fault since then, or what watches the change has" confirm night
-	# What watches it writes that down after the way back, perhaps after confirm has asked.
+	# The watch may roll back first, and writes the fault into the history after that.
 	check "and the history has it" wait_for 30 sh -c \
 		'iommucfg history --json | grep -q "IOMMU fault.*06:00"'
 	sleep 6
