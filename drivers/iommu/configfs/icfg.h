@@ -166,6 +166,7 @@ struct icfg_sched;
 enum icfg_step_state {
 	ICFG_STEP_IDLE,		/* not part of a run, or done */
 	ICFG_STEP_WAITING,	/* for steps that go first */
+	ICFG_STEP_READY,	/* waits until fewer are running */
 	ICFG_STEP_RUNNING,	/* on the workqueue, or in its function */
 	ICFG_STEP_LEFT,		/* still running; the run no longer waits for it */
 };
@@ -220,6 +221,7 @@ struct icfg_step {
  *	sched.c: takes the references that @returned puts
  * @returned: called when a step that was left has returned, as its last act
  * @limit: how long one step may take, in jiffies
+ * @width: how many steps run at a time; 0: any number
  * @stop: read all the time, and @wait is woken when it changes; or NULL
  * @wait: where the run waits
  * @done: counts steps as they finish or are left, or NULL
@@ -233,6 +235,7 @@ struct icfg_sched {
 	void (*leave)(struct icfg_step *step);
 	void (*returned)(struct icfg_step *step);
 	unsigned long limit;
+	unsigned int width;
 	const enum icfg_stop *stop;
 	wait_queue_head_t *wait;
 	atomic_t *done;
@@ -242,6 +245,7 @@ struct icfg_sched {
 	/* private: */
 	unsigned int running;
 	unsigned int waiting;
+	struct list_head ready;
 };
 
 int icfg_sched_init(void);

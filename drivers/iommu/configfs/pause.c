@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Switches groups with their drivers paused instead of unbound: pause, prove that
- * nothing is mapped any more, switch, resume, all groups side by side and each for
- * itself, so that a group is silent for no longer than its own drivers take.
+ * nothing is mapped any more, switch, resume, the groups side by side and each for
+ * itself, so that a group is silent for no longer than its own drivers take. As many
+ * groups as there are CPUs go at a time: more would share them while they are silent.
  *
  * In: a plan whose drivers are known. Out: the type of each group; or
  * pg->fell_back, where a group is as it was before and has to be rebound. Called
@@ -20,6 +21,7 @@
  * Owns no data.
  */
 #include <linux/cleanup.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/jiffies.h>
@@ -601,5 +603,5 @@ static void pause_step(struct icfg_step *step)
 void icfg_pause_switch(struct icfg_plan *plan,
 		       bool (*selected)(const struct icfg_plan_group *pg))
 {
-	icfg_rebind_run_groups(plan, selected, pause_step);
+	icfg_rebind_run_groups(plan, selected, num_online_cpus(), pause_step);
 }

@@ -587,10 +587,12 @@ static void switch_step(struct icfg_step *step)
  * icfg_rebind_run_groups - run a step of each group
  * @plan: the plan
  * @selected: which groups
+ * @width: how many at a time; 0: all of them
  * @fn: does the work of a step
  */
 void icfg_rebind_run_groups(struct icfg_plan *plan,
 			    bool (*selected)(const struct icfg_plan_group *pg),
+			    unsigned int width,
 			    void (*fn)(struct icfg_step *step))
 {
 	struct icfg_sched sched = {
@@ -600,6 +602,7 @@ void icfg_rebind_run_groups(struct icfg_plan *plan,
 		.leave		= leave_group,
 		.returned	= group_returned,
 		.limit		= plan->step_limit,
+		.width		= width,
 		.stop		= plan->reverting ? NULL : &plan->stop,
 		.wait		= &plan->wait,
 		.reverting	= plan->reverting,
@@ -622,7 +625,7 @@ void icfg_rebind_run_groups(struct icfg_plan *plan,
 void icfg_rebind_switch(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_group *pg))
 {
-	icfg_rebind_run_groups(plan, selected, switch_step);
+	icfg_rebind_run_groups(plan, selected, 0, switch_step);
 }
 
 static bool driver_matches(struct icfg_plan_dev *d)

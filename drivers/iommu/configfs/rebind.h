@@ -20,6 +20,7 @@ void icfg_rebind_release_driver(struct icfg_plan_dev *d);
 bool icfg_rebind_setup_fails(struct icfg_plan_group *pg);
 void icfg_rebind_run_groups(struct icfg_plan *plan,
 			    bool (*selected)(const struct icfg_plan_group *pg),
+			    unsigned int width,
 			    void (*fn)(struct icfg_step *step));
 
 #endif /* _ICFG_REBIND_H */

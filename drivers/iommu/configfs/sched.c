@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Runs steps side by side: each as soon as those that go before it are done, so
- * that a run takes as long as its slowest chain and not as the sum.
+ * that a run takes as long as its slowest chain and not as the sum. A run may have
+ * a width, where a step had rather begin late than share a CPU.
  *
  * In: a list of steps and the edges between them. Out: each selected step has run
  * once, or was left: a step that outlasts its limit is never cut short, but the
@@ -62,38 +63,53 @@ VISIBLE_IF_KUNIT void icfg_step_queue(struct icfg_step *step)
 	queue_work(sched_wq, &step->work);
 }
 
-/* @step waits for no other: note it in @ready, to be queued without the lock. */
-static void make_ready(struct icfg_step *step, struct list_head *ready)
+/* @step waits for no other. */
+static void make_ready(struct icfg_step *step)
 {
 	lockdep_assert_held(&sched_lock);
 
-	step->state = ICFG_STEP_RUNNING;
-	step->since = jiffies;
-	step->limit = 0;
+	step->state = ICFG_STEP_READY;
 	step->sched->waiting--;
-	step->sched->running++;
-	list_add_tail(&step->ready, ready);
+	list_add_tail(&step->ready, &step->sched->ready);
 }
 
-static void queue_ready(struct list_head *ready)
+/* As many as may run: note them in @begin, to be queued without the lock. */
+static void begin_ready(struct icfg_sched *sched, struct list_head *begin)
 {
 	struct icfg_step *step, *next;
 
-	list_for_each_entry_safe(step, next, ready, ready) {
+	lockdep_assert_held(&sched_lock);
+
+	list_for_each_entry_safe(step, next, &sched->ready, ready) {
+		if (sched->width && sched->running >= sched->width)
+			break;
+		step->state = ICFG_STEP_RUNNING;
+		step->since = jiffies;
+		step->limit = 0;
+		sched->running++;
+		list_move_tail(&step->ready, begin);
+	}
+}
+
+static void queue_steps(struct list_head *begin)
+{
+	struct icfg_step *step, *next;
+
+	list_for_each_entry_safe(step, next, begin, ready) {
 		list_del_init(&step->ready);
 		icfg_step_queue(step);
 	}
 }
 
-static void one_dep_less(struct icfg_step *step, struct list_head *ready)
+static void one_dep_less(struct icfg_step *step)
 {
 	if (step->state == ICFG_STEP_WAITING && !--step->pending)
-		make_ready(step, ready);
+		make_ready(step);
 }
 
-/* The run does not wait for @step any more: what waited for it alone is ready. */
+/* The run does not wait for @step any more: what waited for it alone may begin. */
 static void end_step(struct icfg_sched *sched, struct icfg_step *step,
-		     struct list_head *ready)
+		     struct list_head *begin)
 {
 	struct icfg_edge *edge;
 
@@ -104,13 +120,15 @@ static void end_step(struct icfg_sched *sched, struct icfg_step *step,
 
 	if (sched->reverse) {
 		list_for_each_entry(edge, &step->deps, in_second)
-			one_dep_less(edge->first, ready);
+			one_dep_less(edge->first);
 	} else {
 		list_for_each_entry(edge, &step->dependents, in_first)
-			one_dep_less(edge->second, ready);
+			one_dep_less(edge->second);
 	}
 
-	if (!--sched->running)
+	sched->running--;
+	begin_ready(sched, begin);
+	if (!sched->running)
 		wake_up(sched->wait);
 }
 
@@ -120,7 +138,7 @@ static void step_work(struct work_struct *work)
 	void (*fn)(struct icfg_step *step) = NULL;
 	void (*returned)(struct icfg_step *step) = NULL;
 	unsigned int noio;
-	LIST_HEAD(ready);
+	LIST_HEAD(begin);
 
 	scoped_guard(spinlock, &sched_lock)
 		/* It may have been left before it got a worker. */
@@ -138,14 +156,14 @@ static void step_work(struct work_struct *work)
 		if (step->state == ICFG_STEP_LEFT)
 			returned = step->returned;
 		else
-			end_step(step->sched, step, &ready);
+			end_step(step->sched, step, &begin);
 		step->state = ICFG_STEP_IDLE;
 	}
 
 	/* Nothing may touch @step after this, but for the others in @ready. */
 	if (returned)
 		returned(step);
-	queue_ready(&ready);
+	queue_steps(&begin);
 }
 
 void icfg_step_init(struct icfg_step *step)
@@ -310,7 +328,7 @@ bool icfg_step_watch(struct icfg_step *step, unsigned long until,
 
 /* The run no longer waits for @step, which is running. */
 static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
-		       struct list_head *ready)
+		       struct list_head *begin)
 {
 	lockdep_assert_held(&sched_lock);
 
@@ -320,7 +338,7 @@ static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
 	step->state = ICFG_STEP_LEFT;
 	step->returned = sched->returned;
 	sched->leave(step);
-	end_step(sched, step, ready);
+	end_step(sched, step, begin);
 	return true;
 }
 
@@ -333,7 +351,7 @@ static bool is_running(struct icfg_step *step)
 static void watch_steps(struct icfg_sched *sched, struct list_head *list)
 {
 	struct icfg_step *step;
-	LIST_HEAD(ready);
+	LIST_HEAD(begin);
 
 	list_for_each_entry(step, list, node) {
 		/* Noted as late before those that wait for it begin. */
@@ -342,8 +360,8 @@ static void watch_steps(struct icfg_sched *sched, struct list_head *list)
 				     sched->slow, sched->late))
 			continue;
 		scoped_guard(spinlock, &sched_lock)
-			leave_step(sched, step, &ready);
-		queue_ready(&ready);
+			leave_step(sched, step, &begin);
+		queue_steps(&begin);
 	}
 }
 
@@ -352,21 +370,24 @@ static void stop_steps(struct icfg_sched *sched, struct list_head *list,
 		       bool now)
 {
 	struct icfg_step *step;
-	LIST_HEAD(ready);
+	LIST_HEAD(begin);
 
 	spin_lock(&sched_lock);
 	list_for_each_entry(step, list, node) {
 		if (!step->selected)
 			continue;
-		if (step->state == ICFG_STEP_WAITING) {
-			step->state = ICFG_STEP_IDLE;
+		if (step->state == ICFG_STEP_WAITING)
 			sched->waiting--;
-		}
+		else if (step->state == ICFG_STEP_READY)
+			list_del_init(&step->ready);
+		else
+			continue;
+		step->state = ICFG_STEP_IDLE;
 	}
-	/* When no step waits any more, so that none begins. */
+	/* When none waits any more, so that none begins. */
 	list_for_each_entry(step, list, node)
 		if (now && step->selected)
-			leave_step(sched, step, &ready);
+			leave_step(sched, step, &begin);
 	spin_unlock(&sched_lock);
 }
 
@@ -413,10 +434,11 @@ static void wait_steps(struct icfg_sched *sched, struct list_head *list)
 void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 {
 	struct icfg_step *step;
-	LIST_HEAD(ready);
+	LIST_HEAD(begin);
 
 	sched->running = 0;
 	sched->waiting = 0;
+	INIT_LIST_HEAD(&sched->ready);
 
 	scoped_guard(spinlock, &sched_lock) {
 		list_for_each_entry(step, list, node) {
@@ -432,19 +454,22 @@ void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 		}
 		list_for_each_entry(step, list, node)
 			if (step->selected && !step->pending)
-				make_ready(step, &ready);
+				make_ready(step);
+		begin_ready(sched, &begin);
 	}
-	queue_ready(&ready);
+	queue_steps(&begin);
 	wait_steps(sched, list);
 
 	if (!sched->waiting)
 		return;
 
-	scoped_guard(spinlock, &sched_lock)
+	scoped_guard(spinlock, &sched_lock) {
 		list_for_each_entry(step, list, node)
 			if (step->selected &&
 			    step->state == ICFG_STEP_WAITING)
-				make_ready(step, &ready);
-	queue_ready(&ready);
+				make_ready(step);
+		begin_ready(sched, &begin);
+	}
+	queue_steps(&begin);
 	wait_steps(sched, list);
 }

@@ -52,7 +52,10 @@ struct test_step {
 struct fixture {
 	atomic_t clock;
 	atomic_t done;
+	atomic_t running;
+	atomic_t too_many;
 	unsigned long limit;
+	unsigned int width;
 	enum icfg_stop stop;
 	wait_queue_head_t wait;
 	struct list_head list;
@@ -64,6 +67,8 @@ static void test_fn(struct icfg_step *step)
 	struct test_step *s = container_of(step, struct test_step, step);
 
 	s->began = atomic_inc_return(&s->f->clock);
+	if (atomic_inc_return(&s->f->running) > s->f->width)
+		atomic_inc(&s->f->too_many);
 	complete_all(&s->running);
 	if (s->waits_for &&
 	    !wait_for_completion_timeout(&s->waits_for->running, LONG))
@@ -75,6 +80,7 @@ static void test_fn(struct icfg_step *step)
 	if (s->hangs && !wait_for_completion_timeout(&s->let_go, LONG))
 		s->waited_in_vain = true;
 	atomic_inc(&s->runs);
+	atomic_dec(&s->f->running);
 	s->ended = atomic_inc_return(&s->f->clock);
 }
 
@@ -105,6 +111,7 @@ static void start_run(struct kunit *test, bool reverse)
 		.returned	= test_returned,
 		.late		= test_late,
 		.limit		= f->limit,
+		.width		= f->width,
 		.stop		= &f->stop,
 		.wait		= &f->wait,
 		.done		= &f->done,
@@ -124,6 +131,8 @@ static void start_run(struct kunit *test, bool reverse)
 		reinit_completion(&s->returned);
 	}
 	atomic_set(&f->done, 0);
+	atomic_set(&f->running, 0);
+	atomic_set(&f->too_many, 0);
 	f->stop = ICFG_GO_ON;
 
 	icfg_sched_run(&sched, &f->list);
@@ -402,6 +411,31 @@ static void any_order(struct kunit *test)
 	}
 }
 
+/* Three at a time: that many are under way at once, and never more. */
+static void three_at_a_time(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s = use(test, STEPS);
+	int i;
+
+	f->width = 3;
+	for (i = 0; i < 3; i++)
+		s[i].waits_for = &s[(i + 1) % 3];
+	/* What waits for others comes after what is ready. */
+	before(test, &s[5], &s[4]);
+	run_steps(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->too_many), 0);
+	expect_after(test, &s[5], &s[4]);
+
+	/* Those of a circle, too. */
+	for (i = 0; i < 3; i++)
+		s[i].waits_for = NULL;
+	f->width = 2;
+	before(test, &s[4], &s[5]);
+	run_steps(test, true);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->too_many), 0);
+}
+
 /* A step that was left returns, and not before it is released. */
 static void let_go(struct kunit *test, struct test_step *s)
 {
@@ -437,6 +471,39 @@ static void outlasts(struct kunit *test)
 	/* One that is given up on counts as done. */
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->done), 4);
 	let_go(test, &s[0]);
+}
+
+/* A step that is left is not one of those that run. */
+static void outlasts_one_at_a_time(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s = use(test, 3);
+
+	f->limit = HZ / 4;
+	f->width = 1;
+	s[0].hangs = true;
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[0].runs), 0);
+	KUNIT_EXPECT_GT(test, s[1].began, s[0].late);
+	expect_after(test, &s[1], &s[2]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->done), 3);
+	let_go(test, &s[0]);
+}
+
+/* One that is ready and may not run yet does not begin when the run is stopped. */
+static void stopped_one_at_a_time(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s = use(test, 3);
+
+	f->width = 1;
+	s[0].stops = ICFG_STOP;
+	s[0].hangs = true;
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[1].runs), 0);
+	let_go(test, &s[0]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[1].runs), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[2].runs), 0);
 }
 
 /* No step begins when the run is stopped; those that run have a moment. */
@@ -486,9 +553,12 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(has_before),
 	KUNIT_CASE(forgotten),
 	KUNIT_CASE(any_order),
+	KUNIT_CASE(three_at_a_time),
 	KUNIT_CASE(outlasts),
+	KUNIT_CASE(outlasts_one_at_a_time),
 	KUNIT_CASE(stopped),
 	KUNIT_CASE(stopped_now),
+	KUNIT_CASE(stopped_one_at_a_time),
 	{}
 };
 
