@@ -192,7 +192,7 @@ long icfg_core_mappings(struct iommu_group *group)
 }
 
 int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
-			      unsigned int drivers)
+			      unsigned int drivers, enum icfg_type *now)
 {
 	return -EOPNOTSUPP;
 }

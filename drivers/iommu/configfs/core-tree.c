@@ -129,14 +129,20 @@ long icfg_core_mappings(struct iommu_group *group)
 }
 
 int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
-			      unsigned int drivers)
+			      unsigned int drivers, enum icfg_type *now)
 {
+	int ret;
+
 	KUNIT_STATIC_STUB_REDIRECT(icfg_core_set_paused_type, group, type,
-				   drivers);
+				   drivers, now);
 
 	if (type == ICFG_NONE || type >= ARRAY_SIZE(domain_types))
 		return -EINVAL;
-	return iommu_group_set_paused_type(group, domain_types[type], drivers);
+	ret = iommu_group_set_paused_type(group, domain_types[type], drivers);
+	if (ret < 0)
+		return ret;
+	*now = from_domain_type(ret);
+	return 0;
 }
 
 bool icfg_core_reaches_memory(struct device *dev)

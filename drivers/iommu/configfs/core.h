@@ -84,7 +84,8 @@ int icfg_core_resume(struct device *dev);
  * icfg_core_mappings - how much is mapped in the group's default domain
  * @group: the group, its drivers paused
  *
- * Returns the number of mappings, or -ENODATA where nothing is translated.
+ * Returns the number of mappings, -ENODATA where nothing is translated, or -EBUSY
+ * while another process works on the group.
  */
 long icfg_core_mappings(struct iommu_group *group);
 
@@ -93,12 +94,14 @@ long icfg_core_mappings(struct iommu_group *group);
  * @group: the group; the caller has a reference
  * @type: as there
  * @drivers: how many drivers of the group are paused
+ * @now: where it returns 0, the type that the group has now
  *
- * Also returns -ENOTEMPTY where something is mapped, and -EPERM where another
- * driver than those uses the group.
+ * Waits for no other process. Also returns -EBUSY while one works on the group,
+ * -ENOTEMPTY where something is mapped, and -EPERM where another driver than those
+ * uses the group.
  */
 int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
-			      unsigned int drivers);
+			      unsigned int drivers, enum icfg_type *now);
 
 /* Does the DMA mask of a device, which is bound, cover all memory? */
 bool icfg_core_reaches_memory(struct device *dev);

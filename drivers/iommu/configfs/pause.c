@@ -45,7 +45,10 @@
 /* How many they may be: lockdep can follow 48 locks of one thread. */
 #define LOCKS_MAX	32
 
-/* How long a PCI reset or a lack of memory is waited for, with drivers paused. */
+/*
+ * How long a PCI reset, a lack of memory or another process that works on the group is
+ * waited for, with drivers paused.
+ */
 #define BUSY_WAIT	HZ
 #define BUSY_POLL_MS	20
 
@@ -443,6 +446,7 @@ static void report_mapped(struct pause *p, long count)
 /* With all paused: is nothing mapped, by DMA or for interrupts? Else it is reported. */
 static bool prove(struct pause *p)
 {
+	unsigned long end = jiffies + BUSY_WAIT;
 	struct icfg_plan_group *pg = p->pg;
 	struct icfg_plan_dev *d;
 	unsigned int i;
@@ -458,9 +462,16 @@ static bool prove(struct pause *p)
 			  d->drv_name);
 		return false;
 	}
-	count = icfg_core_mappings(pg->staged->group);
+	while ((count = icfg_core_mappings(pg->staged->group)) == -EBUSY &&
+	       time_before(jiffies, end))
+		msleep(BUSY_POLL_MS);
 	trace_icfg_prove(pg, count);
-	if (count > 0) {
+	if (count == -EBUSY) {
+		fall_back(pg, NULL, -EBUSY,
+			  "another process works on the group, perhaps reading reserved_regions");
+		return false;
+	}
+	if (count && count != -ENODATA) {
 		report_mapped(p, count);
 		return false;
 	}
@@ -478,13 +489,12 @@ static int set_type(struct pause *p, enum icfg_type type)
 	for (;;) {
 		ret = icfg_should_fail() ? -ENOMEM :
 		      icfg_core_set_paused_type(pg->staged->group, type,
-						p->nr_devs);
+						p->nr_devs, &pg->cur);
 		if ((ret != -EBUSY && ret != -ENOMEM) ||
 		    time_after(jiffies, end))
 			break;
 		msleep(BUSY_POLL_MS);
 	}
-	pg->cur = icfg_core_type(pg->staged->group);
 	/* A new domain, though perhaps one of the same type as before. */
 	if (!ret) {
 		pg->dma_setup_failed = icfg_rebind_setup_fails(pg);

@@ -490,10 +490,17 @@ static int core_resume(struct device *dev)
 	return 0;
 }
 
+static bool is_held(struct fake *fake)
+{
+	return fake->held && fake->held--;
+}
+
 static long core_mappings(struct iommu_group *iommu_group)
 {
 	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
 
+	if (is_held(group->fake))
+		return -EBUSY;
 	if (!translates(group))
 		return -ENODATA;
 	return fails(group->fake, FAKE_MAPPED) ? 3 : 0;
@@ -501,7 +508,8 @@ static long core_mappings(struct iommu_group *iommu_group)
 
 /* Never with a driver that is not paused. */
 static int core_set_paused_type(struct iommu_group *iommu_group,
-				enum icfg_type type, unsigned int drivers)
+				enum icfg_type type, unsigned int drivers,
+				enum icfg_type *now)
 {
 	struct fake_group *group = iommu_group_get_iommudata(iommu_group);
 	struct fake *fake = group->fake;
@@ -515,10 +523,13 @@ static int core_set_paused_type(struct iommu_group *iommu_group,
 		paused += fake->devs[i]->paused;
 	}
 	KUNIT_EXPECT_EQ(fake->test, paused, drivers);
+	if (is_held(fake))
+		return -EBUSY;
 	atomic_inc(&fake->modified);
 	if (fails(fake, FAKE_SET))
 		return -EIO;
 	WRITE_ONCE(group->type, type == ICFG_AUTO ? group->system : type);
+	*now = group->type;
 	set_up(group);
 	return 0;
 }

@@ -128,6 +128,7 @@ struct fake_dev {
  * @starve: what reverts gets no memory from its first touch on
  * @busy: stubs that fail each time, as bits of enum fake_call
  * @never: stubs that do not fail, and do not count
+ * @held: how many more calls find that another process works on the group
  */
 struct fake {
 	struct kunit *test;
@@ -157,6 +158,7 @@ struct fake {
 	bool starve;
 	unsigned long busy;
 	unsigned long never;
+	unsigned int held;
 };
 
 extern struct device_driver fake_driver;

@@ -148,12 +148,42 @@ static void not_resumed(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/* Another process that works on the group is waited for, with drivers paused... */
+static void held_for_a_moment(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = staged(fake, "pause");
+
+	fake->held = 3;
+	fake_commit(fake, txn);
+	KUNIT_EXPECT_EQ(test, fake->held, 0);
+	fake_expect_status(fake, txn, "changed\n");
+	expect(fake, ICFG_IDENTITY, 1, 0);
+	fake_txn_end(fake, txn);
+}
+
+/* ... and not for long. */
+static void held(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = staged(fake, "pause");
+
+	fake->held = UINT_MAX;
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -ECANCELED);
+	fake->held = 0;
+	expect_reported(fake, txn, " pause EBUSY another process works on the group");
+	expect(fake, ICFG_DMA, 1, 0);
+	fake_txn_end(fake, txn);
+}
+
 static struct kunit_case pause_cases[] = {
 	KUNIT_CASE(there_and_back),
 	KUNIT_CASE(mapped),
 	KUNIT_CASE(falls_back),
 	KUNIT_CASE(in_use),
 	KUNIT_CASE(not_resumed),
+	KUNIT_CASE(held_for_a_moment),
+	KUNIT_CASE(held),
 	{}
 };
 
