@@ -15,7 +15,7 @@ need-kdir := setup
 endif
 
 .PHONY: help setup modules tools deb demo demo-live check check-debian check-kernel check-series results series bench vm \
-	checkpatch sparse install clean
+	mutate checkpatch sparse install clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
@@ -25,6 +25,8 @@ help:
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
 	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'
+	@echo 'make mutate       breaks module and command in the ways of a list, and runs the tests'
+	@echo '                  that ought to notice (hours; ONLY="NAME..." for some); prints survivors'
 	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
 	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
 	@echo
@@ -64,7 +66,7 @@ demo-live: setup tools
 	@LAB_KERNEL=$(or $(LAB_KERNEL),plain) tools/lab/lab demo demo-live
 
 check: setup tools
-	@scripts/check.sh lab unit guest
+	@scripts/check.sh lab unit guest mutations
 
 check-kernel: setup tools
 	@scripts/check.sh guest-debug guest-arm64 guest-builtin
@@ -80,6 +82,9 @@ check-series: setup
 
 results:
 	@scripts/results.py README.md
+
+mutate: setup tools
+	@tools/testing/mutate/mutate $(ONLY)
 
 bench: setup
 	@tools/testing/bench/bench

@@ -43,6 +43,7 @@ declare -A command=(
 	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
 	[lab]="tools/lab/host/selftest.py"
 	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
+	[mutations]="tools/testing/mutate/mutate --check"
 	[series]="make --no-print-directory check-series"
 	[smmuv3]="env LAB_KERNEL=arm64 tools/lab/lab run --keep smmuv3 $short $quick"
 	[sparse]="make --no-print-directory sparse"
