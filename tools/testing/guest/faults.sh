@@ -41,6 +41,24 @@ check_as_before()
 	check_eq "$what" "$(groups_now "$@")" "$before"
 }
 
+# txn_settle TXN: takes it away, whatever state others left it in; what it changed stays.
+txn_settle()
+{
+	[ -d "$1" ] || return 0
+	wait_for 60 has "$1/state" '^(staged|committed|unconfirmed|rolled-back|failed)$'
+	case $(cat "$1/state") in
+	unconfirmed)
+		echo 1 > "$1/confirm"
+		;;
+	failed)
+		echo net block other > "$1/allow_in_use"
+		check_eq "${1##*/} rolls back" "$(write_errno "$1/rollback" 1)" 0
+		;;
+	esac
+	rmdir "$1"/*/ 2> /dev/null
+	check "${1##*/} goes" rmdir "$1"
+}
+
 # check_state "what" TXN STATE
 check_state()
 {
