@@ -7,6 +7,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -240,6 +241,11 @@ def cleaned():
         assert h.transactions() == ["a", "new"]
         d = h.json("clean", "a", code=3)
         assert d["result"] == "refused" and "iommucfg confirm a" in d["problems"][0]["message"], d
+        # Of a refusal and a document that cannot be written the worse one counts.
+        with open("/dev/full", "w") as full:
+            p = subprocess.run(h.command("clean", "--json", "a"), stdout=full,
+                               stderr=subprocess.DEVNULL)
+        assert p.returncode == 1, p
         h.json("clean", "nobody", code=1)
         assert h.json("clean", "new", code=0)["removed"] == [{"name": "new", "state": "staged"}]
         by_hand(h, "done", 3, "identity")

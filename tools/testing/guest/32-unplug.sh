@@ -155,5 +155,29 @@ wait_for 10 bound "$d"
 edu2=$(group_of edu2)
 check_as_before "both are as before" "$before" "$edu" "$edu2"
 
+# A device that does not answer for a moment, as after a reset, is not gone: its bus has no
+# number meanwhile.
+if pluggable "$a"; then
+	port=$(readlink -f "/sys/bus/pci/devices/$a/..")
+	port=${port##*/}
+	stage_edu quiet identity
+	edu_set "$a" probe_hold 1
+	edu_set "$a" probe_errors 1
+	start quiet "$t/commit"
+	wait_for 20 edu_doing "$a" probe && wait_for 20 all_bound "$b" "$c" || bail "no probe"
+	bus=$(setpci -s "$port" SECONDARY_BUS)
+	setpci -s "$port" SECONDARY_BUS=00
+	edu_set "$a" probe_hold 0
+	usleep 200000
+	setpci -s "$port" SECONDARY_BUS="$bus"
+	check_eq "a device that does not answer for a moment" "$(ended quiet)" ECANCELED
+	check_report "its failure is reported" "$t" "^$edu $a probe EIO "
+	check_not "and not as if it were gone" grep -q unplugged "$t/report"
+	check_as_before "both are as before" "$before" "$edu" "$edu2"
+	txn_end "$t"
+else
+	skip "a device that does not answer for a moment" "the device is not behind a port"
+fi
+
 edu_end
 finish

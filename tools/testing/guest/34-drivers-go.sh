@@ -135,6 +135,24 @@ txn_end "$t"
 override "$a" ""
 check_as_before "by hand it is as before" "$before" "$edu" "$edu2"
 
+# Somebody gives it to a driver that is not there: no other gets it.
+stage_edu given identity
+knobs 1 remove_hold "$d"
+start given "$t/commit"
+wait_for 20 edu_doing "$d" remove && wait_for 20 unbound "$a" || bail "no release"
+echo other > "/sys/bus/pci/devices/$a/driver_override"
+edu_set "$d" remove_hold 0
+check_eq "a device that its driver does not match any more" "$(ended given)" EIO
+check_report "is named" "$t" "^$edu $a restore E[A-Z]+ .*edu_lab"
+check_eq "and has no driver, but the others have" "$(drivers_of "$edu") $(drivers_of "$edu2")" \
+	"$a=- $b=edu_lab $c=edu_lab $d=edu_lab $e=edu_lab"
+check_eq "the types are back" "$(group_type "$edu") $(group_type "$edu2")" "$boot $boot"
+echo > "/sys/bus/pci/devices/$a/driver_override"
+check_eq "when it matches again, so does the rollback" \
+	"$(write_errno "$t/rollback" 1) $(cat "$t/state")" "0 rolled-back"
+check_as_before "as before" "$before" "$edu" "$edu2"
+txn_end "$t"
+
 # Somebody unbinds what the commit has bound already.
 stage_edu unbound identity
 knobs 1 probe_hold "$d"

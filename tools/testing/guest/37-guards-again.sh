@@ -196,6 +196,21 @@ override "$d" ""
 txn_end "$t"
 check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
 
+# The generation is compared once more when groups are about to be touched.
+stage_edu late identity "$disk2"
+cat $CONFIGFS/generation > "$t/expected_generation"
+begin_looking late commit
+o=$(txn_new overtakes)
+stage "$o" "$sriov" identity
+check_eq "another commit meanwhile" "$(write_errno "$o/commit" 1)" 0
+let_go "$pid"
+check_eq "the one that it has overtaken" "$(ended late)" ESTALE
+check_report "is told why" "$t" "^- - check ESTALE "
+check_as_before "and has touched nothing" "$before" "$edu" "$edu2" "$disk2"
+txn_end "$o"
+txn_end "$t"
+check_eq "as before" "$(groups_now "$sriov")" "$sriov_before"
+
 # On the way back one that forbids unbinding stays, and its group with it.
 stage_edu fixed identity "$disk2"
 wait_disk "$nvme" > /dev/null

@@ -61,6 +61,17 @@ override "$a" ""
 override "$(dev disk3 1)" ""
 wait_nic "$(dev disk3 1)" > /dev/null
 
+# A driver that does not match its device any more would not bind again.
+echo other > "/sys/bus/pci/devices/$b/driver_override"
+found=$(groups_now "$edu")
+t=$(txn_new other)
+stage "$t" "$edu" identity
+check_eq "a driver that would not bind again" "$(write_errno "$t/commit" 1)" EBUSY
+check_report "is named" "$t" "^$edu $b check EBUSY .*edu_lab .*match"
+check_as_before "and not unbound" "$found" "$edu"
+txn_end "$t"
+echo > "/sys/bus/pci/devices/$b/driver_override"
+
 # Such a driver is restored as well.
 override "$(dev disk3 1)" edu_lab
 t=$(txn_new fails)
