@@ -193,6 +193,8 @@ def check_refusals():
         assert [c["group"] for c in d["changes"]] == [4], d
         assert h.type(3) == "DMA" and h.type(4) == "DMA-FQ"
         assert 3 in [x["group"] for x in d["problems"]]
+        # It counts as one that stays.
+        assert d["unchanged"] == 10, d
 
 
 @test
@@ -204,6 +206,9 @@ def required_type():
         assert h.transactions() == []
         d = h.json("plan", h.policy(GPU), code=1)
         assert d["problems"][0]["device"] == "0000:01:00.1"
+        d = h.json("plan", h.policy('default = "identity";'))
+        assert 1 not in [c["group"] for c in d["changes"]], d
+        assert len(d["changes"]) + d["unchanged"] == 11, d
         # Each of two of one name has its own.
         h.twins()
         for g in h.json("show", "20", "21", code=0)["groups"]:
