@@ -536,6 +536,17 @@ def settle_rolls_back():
 
 
 @test
+def a_driver_that_does_not_come_back():
+    with Host(True) as h:
+        link = os.path.realpath(f"{h.root}/sys/kernel/iommu_groups/1/devices/0000:01:00.0") + "/driver"
+        h.control("hook", f"#!/bin/sh\nrm {link}\n", 0o755)
+        d = h.json("set", "1", "DMA", "--settle", "1", code=4)
+        (x,) = [x for x in d["problems"] if x["kind"] == "settle"]
+        assert x["device"] == "0000:01:00.0" and "had driver" in x["message"], x
+        assert h.type(1) == "DMA-FQ" and h.transactions() == []
+
+
+@test
 def goes_back_under_running_interfaces():
     with Host(True) as h:
         # udev or a network manager has brought one up after the commit.
