@@ -27,8 +27,9 @@ static void start(struct daemon *d, const char *action, const char *name)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Not ended with us, by whomever. */
+	/* Does not end with this process, and has none of its connections. */
 	setsid();
+	close_range(STDERR_FILENO + 1, ~0U, 0);
 	if (d->runner) {
 		execlp(d->runner, d->runner, action, name, NULL);
 	} else if (sd_booted() > 0 && !*d->host.root) {

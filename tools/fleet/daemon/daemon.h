@@ -11,7 +11,8 @@
  *	candidate.conf	the policy of the attempt
  *	change		the attempt: files, groups with their types before and after, links
  *	result		what the last call of --run came to
- *	lock		held while a call of --run is at work
+ *	lock		held while a call of --run, or a command that it has started, is at
+ *			work
  *	in-force	the policy that was installed last, by its name in the store
  */
 #ifndef FLEET_DAEMON_H
@@ -78,6 +79,13 @@ void look(struct daemon *d, struct agent_result *result);
 
 /* links.c: links and routes, before and after */
 struct json_object *links_now(const struct host *host);
+/*
+ * Whether packets by @upper may go over @lower: they are the same, or a bond, a bridge or a
+ * VLAN is in between, or it is a virtual interface of which that cannot be told.
+ */
+bool links_stands_on(const struct host *host, const char *upper, const char *lower);
+/* Adds a name to an array in which it is not yet. */
+void links_add_once(struct json_object *array, const char *name);
 /* Waits at most @ms until all of @before is there; else what is missing is in @what. */
 bool links_wait(const struct host *host, struct json_object *before, int64_t ms, char *what,
 		size_t size);

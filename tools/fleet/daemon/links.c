@@ -10,8 +10,9 @@
 #include "daemon.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
+#define LAYERS_MAX 8
 
-static void add_once(struct json_object *array, const char *name)
+void links_add_once(struct json_object *array, const char *name)
 {
 	size_t i;
 
@@ -35,6 +36,44 @@ static bool counts(const char *dir, const char *name)
 		return true;
 	snprintf(path, sizeof(path), "%s/%s/bonding", dir, name);
 	return !access(path, F_OK);
+}
+
+/* Whether @upper is a bond, a bridge, a VLAN over @lower, over as many layers as @depth. */
+static bool is_over(const char *dir, const char *upper, const char *lower, int depth,
+		    bool *stacked)
+{
+	char path[PATH_MAX + 300];
+	struct dirent *entry;
+	bool found = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, upper);
+	d = opendir(path);
+	while (d && !found && (entry = readdir(d))) {
+		if (strncmp(entry->d_name, "lower_", 6))
+			continue;
+		*stacked = true;
+		found = !strcmp(entry->d_name + 6, lower) ||
+			(depth && is_over(dir, entry->d_name + 6, lower, depth - 1, stacked));
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+bool links_stands_on(const struct host *host, const char *upper, const char *lower)
+{
+	char dir[PATH_MAX], path[PATH_MAX + 300];
+	bool stacked = false;
+
+	if (!strcmp(upper, lower))
+		return true;
+	host_path(host, dir, "/sys/class/net");
+	if (is_over(dir, upper, lower, LAYERS_MAX, &stacked))
+		return true;
+	/* What a tunnel, or the port of a virtual switch, goes over is not told there. */
+	snprintf(path, sizeof(path), "%s/%s/device", dir, upper);
+	return !stacked && strcmp(upper, "lo") && access(path, F_OK);
 }
 
 static struct json_object *links_up(const struct host *host)
@@ -69,9 +108,9 @@ static void default_routes(const char *text, bool six, struct json_object *route
 	for (; line && *line; line = strchr(line, '\n'), line += line != NULL) {
 		if (six && sscanf(line, "%32s 00 %*s %*s %*s %*s %*s %*s %*s %31s", to, name) == 2 &&
 		    strspn(to, "0") == 32 && strcmp(name, "lo"))
-			add_once(routes, name);
+			links_add_once(routes, name);
 		else if (!six && sscanf(line, "%31s %39s", name, to) == 2 && !strcmp(to, "00000000"))
-			add_once(routes, name);
+			links_add_once(routes, name);
 	}
 }
 

@@ -183,25 +183,35 @@ static struct json_object *groups_of(struct daemon *d, const struct planned *p)
 	return groups;
 }
 
-/* Interfaces of changed groups over which a member of the store is reached now. */
+/* The ways of @ways that go over an interface of @device. */
+static void reach_over(struct daemon *d, struct iommucfg_device *device, struct json_object *ways,
+		       struct json_object *array)
+{
+	size_t i;
+
+	for (i = 0; i < iommucfg_device_num_interfaces(device); i++) {
+		json_object_object_foreach(ways, way, unused) {
+			(void)unused;
+			if (links_stands_on(&d->host, way, iommucfg_device_interface(device, i)))
+				links_add_once(array, way);
+		}
+	}
+}
+
+/*
+ * Interfaces over which a member of the store is reached now, and which are those of changed
+ * groups or stand on one. The address of a bond's members is on the bond, and so is the proof.
+ */
 static struct json_object *reach_of(struct daemon *d, const struct planned *p)
 {
 	struct json_object *array = json_object_new_array(), *ways = reach_ways(&d->conf);
-	struct iommucfg_device *device;
 	struct iommucfg_group *group;
-	const char *name;
-	size_t i, j, k;
+	size_t i, j;
 
 	for (i = 0; i < iommucfg_plan_num_changes(p->plan); i++) {
 		group = iommucfg_change_group(iommucfg_plan_change(p->plan, i));
-		for (j = 0; j < iommucfg_group_num_devices(group); j++) {
-			device = iommucfg_group_device(group, j);
-			for (k = 0; k < iommucfg_device_num_interfaces(device); k++) {
-				name = iommucfg_device_interface(device, k);
-				if (json_object_object_get_ex(ways, name, NULL))
-					json_object_array_add(array, json_object_new_string(name));
-			}
-		}
+		for (j = 0; j < iommucfg_group_num_devices(group); j++)
+			reach_over(d, iommucfg_group_device(group, j), ways, array);
 	}
 	json_object_put(ways);
 	return array;

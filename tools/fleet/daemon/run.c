@@ -32,8 +32,11 @@
 #define PROBE_MS	30000
 #define EXIT_NOT_RUN	75
 
+#define KEPT_FD		(STDERR_FILENO + 1)
+
 /* Without a context: the library is not needed here. */
 static struct host host;
+static int lock = -1;
 
 static struct json_object *member(struct json_object *o, const char *name)
 {
@@ -76,6 +79,21 @@ static int status_of(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/*
+ * Standard input, output and errors, and the lock: it is held until the command and what that
+ * has started for the change have ended, although this process may be killed before. Nothing
+ * else is handed on.
+ */
+static void hand_on(int output)
+{
+	dup2(output, STDOUT_FILENO);
+	if (lock == KEPT_FD)
+		fcntl(lock, F_SETFD, 0);
+	else
+		dup2(lock, KEPT_FD);
+	close_range(KEPT_FD + 1, ~0U, 0);
+}
+
 /* The command, with what it prints in @document, or NULL. Its exit status. */
 static int command(char **words, struct json_object **document)
 {
@@ -88,7 +106,7 @@ static int command(char **words, struct json_object **document)
 		return EXIT_NOT_RUN;
 	pid = fork();
 	if (!pid) {
-		dup2(fds[1], STDOUT_FILENO);
+		hand_on(fds[1]);
 		execvp(words[0], words);
 		fprintf(stderr, "%s: %m\n", words[0]);
 		_exit(EXIT_NOT_RUN);
@@ -293,7 +311,7 @@ int run_action(const char *action, const char *name)
 	struct json_object *change, *document = NULL;
 	const char *root = getenv("IOMMUCFG_ROOT"), *is;
 	char path[PATH_MAX];
-	int fd, code;
+	int code;
 	size_t i;
 
 	for (i = 0; i < sizeof(actions) / sizeof(*actions); i++) {
@@ -306,8 +324,8 @@ int run_action(const char *action, const char *name)
 	}
 	snprintf(host.root, sizeof(host.root), "%s", root && strcmp(root, "/") ? root : "");
 	host_state(&host, path, "lock");
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB)) {
+	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
 		fprintf(stderr, "iommucfgd: %s: %m\n", path);
 		return EXIT_NOT_RUN;
 	}

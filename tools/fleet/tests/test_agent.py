@@ -8,8 +8,9 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 
-from fleet import ARGUMENTS, POOL, Agent, get, policy, put, put_policy, run, until
+from fleet import ARGUMENTS, BUILD, IOMMUCFG, POOL, Agent, get, policy, put, put_policy, run, until
 
 
 @contextlib.contextmanager
@@ -197,6 +198,43 @@ def proven_over_the_changed_interface():
         assert "prove over none0: unreachable" in h.output(), h.output()
 
 
+def proven_over_what_stands_on_the_changed_interface():
+    """A VLAN over a bridge over it has the address; another interface has nothing to do with it."""
+    with Agent("stacked") as h:
+        link = f"{h.root}/sys/class/net"
+        for path in ("lo/lower_br7", "br7/lower_ib0", "br7/lower_eth9"):
+            os.makedirs(f"{link}/{path}")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        assert h.output().count("prove over lo: ok") == 1, h.output()
+        os.rename(f"{link}/br7/lower_ib0", f"{link}/br7/lower_eth8")
+        h.grant(put_policy(policy("DMA")))
+        h.ended("done")
+        assert h.output().count("prove over lo") == 1, h.output()
+
+
+def the_command_outlives_its_runner():
+    """No other call begins while it is at work; and it is waited for."""
+    with Agent("runner") as h:
+        h.control("hold", "")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.wait_state("committing")
+        run = [f"{BUILD}/iommucfgd", "--root", h.root, "--run"]
+        with open(f"/proc/{h.agent.pid}/task/{h.agent.pid}/children", encoding="ascii") as f:
+            os.kill(int(f.read()), signal.SIGKILL)
+        until(lambda: "apply fleet-r1-1: -1" in h.output(), message=h.output)
+        env = dict(os.environ, IOMMUCFG=IOMMUCFG)
+        for action in ("apply", "rollback"):
+            second = subprocess.run([*run, action, "fleet-r1-1"], env=env, check=False,
+                                    stderr=subprocess.PIPE, text=True)
+            assert second.returncode == 75 and "lock" in second.stderr, second
+        h.release()
+        h.ended("done")
+        assert h.type(1) == "identity" and commits(h) == 1
+
+
 def a_revoked_grant():
     with Agent("revoked") as h:
         name = put_policy(policy("identity"))
@@ -301,7 +339,8 @@ def what_it_cannot_start_with():
 
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
-         killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface, a_revoked_grant, documents_that_are_wrong,
+         killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface,
+         proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner, a_revoked_grant, documents_that_are_wrong,
          clocks_a_day_apart, what_it_cannot_start_with]
 
 

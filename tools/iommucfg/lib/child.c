@@ -52,6 +52,9 @@ static int spawn(struct ic_child *child, const struct ic_program *program, int o
 		ret = posix_spawn_file_actions_adddup2(&actions, output, 1);
 	if (!ret)
 		ret = posix_spawn_file_actions_adddup2(&actions, output, 2);
+	/* A lock that the caller has handed to us would outlive us in a program that stays. */
+	if (!ret)
+		ret = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	if (!ret && program->dir)
 		ret = posix_spawn_file_actions_addchdir_np(&actions, program->dir);
 	if (!ret)

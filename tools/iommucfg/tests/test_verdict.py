@@ -93,6 +93,13 @@ def check_command_says_yes():
         with open(seen) as f:
             assert f.read() == "<a b>\n<$HOME; false>\n<>\n", "once, no shell, no standard input"
         assert "good" not in r.out + r.err
+        # A file that the command was started with, as a lock, is not handed on.
+        with open(seen) as f:
+            lister = h.script("lister", f"ls -l /proc/self/fd >{h.dir}/fds")
+            h.run("set", "1", "DMA", "--check-command", lister, code=0, pass_fds=[f.fileno()])
+        with open(f"{h.dir}/fds") as f:
+            assert "seen" not in f.read()
+        h.run("apply", h.options(""), code=0)
         # Without a change it is not asked.
         os.unlink(seen)
         h.run("apply", h.options(f'check_command = [ "{check}" ];'), code=0)
