@@ -52,6 +52,7 @@ struct agent {
 	bool want_report, just_applied;
 	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
+	const char *rolls_back;		/* why */
 	char message[DOC_REASON_MAX + 64];
 };
 
@@ -95,6 +96,11 @@ const struct doc_journal *agent_journal(const struct agent *a)
 	return &a->journal;
 }
 
+const char *agent_rolls_back(const struct agent *a)
+{
+	return a->rolls_back;
+}
+
 const char *agent_message(const struct agent *a)
 {
 	return a->message;
@@ -119,6 +125,12 @@ static void end(struct agent *a, enum doc_end end)
 {
 	a->journal.end = end;
 	save(a, JOURNAL_END, PUBLISH);
+}
+
+static void roll_back(struct agent *a, const char *why)
+{
+	a->state = ROLLBACK;
+	a->rolls_back = why;
 }
 
 static bool rebooted(const struct agent *a)
@@ -172,7 +184,9 @@ static void looked(struct agent *a, const struct agent_result *result)
 	case TXN_UNCONFIRMED:
 		/* Whatever was proven before a restart counts no more. */
 		a->proven_at = -1;
-		a->state = a->just_applied && result->remaining_ms < PROVABLE_MS ? ROLLBACK : PROBE;
+		a->state = PROBE;
+		if (a->just_applied && result->remaining_ms < PROVABLE_MS)
+			roll_back(a, "the commit has left no time for a proof");
 		a->just_applied = false;
 		break;
 	case TXN_KEPT:
@@ -253,6 +267,7 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		memcpy(a->journal.rollout, a->grant.rollout, sizeof(a->grant.rollout));
 		memcpy(a->journal.policy, a->grant.policy, sizeof(a->grant.policy));
 		memcpy(a->journal.boot, a->boot, sizeof(a->boot));
+		a->journal.generation = a->grant.generation;
 		a->journal.confirm_timeout = a->grant.confirm_timeout;
 		a->state = PLAN;
 		return;
@@ -294,13 +309,13 @@ static void looked_at_time(struct agent *a, const struct agent_result *result)
 	if (result->code != TXN_UNCONFIRMED)
 		looked(a, result);
 	else if (result->remaining_ms < LAST_PROOF_MS)
-		a->state = ROLLBACK;
+		roll_back(a, "store unreachable: nothing was proven before the timer's end");
 	else if (!a->status_known)
 		a->state = READ_STATUS;
 	else if (!a->grant_known)
 		a->state = READ_GRANT_ANEW;
 	else if (!grant_holds(a))
-		a->state = ROLLBACK;
+		roll_back(a, "the grant was taken back before it was confirmed");
 	else
 		a->state = PROVE;
 }
@@ -395,14 +410,16 @@ void agent_done(struct agent *a, const struct agent_action *action,
 		looked(a, result);
 		break;
 	case PROBE:
-		a->state = result->code ? LOOK_TIME : ROLLBACK;
+		a->state = LOOK_TIME;
+		if (!result->code)
+			roll_back(a, "a probe says no");
 		break;
 	case LOOK_TIME:
 		looked_at_time(a, result);
 		break;
 	case READ_GRANT_ANEW:
 		if (take_grant(a, result) && !grant_holds(a))
-			a->state = ROLLBACK;
+			roll_back(a, "the grant was taken back before it was confirmed");
 		else
 			pause_for(a, a->grant_known ? 0 : RETRY_MS, LOOK_TIME);
 		break;
@@ -458,6 +475,7 @@ static bool write_status(const struct agent *a, struct doc_status *status, const
 
 	memcpy(status->machine, a->machine, sizeof(a->machine));
 	memcpy(status->boot, a->boot, sizeof(a->boot));
+	status->seq = a->status.seq + 1;
 	action->what = AGENT_STORE;
 	step->kind = STEP_PUT;
 	step->what = what;
@@ -472,6 +490,7 @@ static bool put_status(const struct agent *a, enum doc_phase phase, const char *
 {
 	struct doc_status status = {
 		.attempt = a->journal.attempt, .phase = phase,
+		.generation = a->journal.generation,
 		.end = phase == PHASE_ENDED ? a->journal.end : END_NONE,
 	};
 
@@ -495,7 +514,9 @@ static bool put_report(const struct agent *a, struct agent_action *action)
 	if (!strcmp(a->status.machine, a->machine))
 		status = a->status;
 	if (status.attempt < a->journal.attempt && a->grant.attempt < a->journal.attempt)
-		status = (struct doc_status){ .attempt = a->journal.attempt };
+		status = (struct doc_status){
+			.attempt = a->journal.attempt, .seq = a->status.seq,
+		};
 	status.policy_in_force[0] = '\0';
 	return write_status(a, &status, "report", action);
 }

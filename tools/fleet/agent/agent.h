@@ -89,6 +89,9 @@ void agent_done(struct agent *a, const struct agent_action *action,
  */
 bool agent_report(struct agent *a, const char *facts);
 
+/* With AGENT_ROLLBACK: why. */
+const char *agent_rolls_back(const struct agent *a);
+
 /* What is wrong, one line, or "". */
 const char *agent_message(const struct agent *a);
 

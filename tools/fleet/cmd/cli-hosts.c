@@ -129,6 +129,8 @@ const char *cli_would(const struct fleet_host *host, const char *policy, const c
 		*why = "it is in the middle of a change";
 		return "cannot";
 	}
+	if (!strcmp(policy, DOC_NO_POLICY))
+		return *s->policy_in_force ? "change" : "nothing";
 	if (strcmp(s->policy_in_force, policy))
 		return "change";
 	if (host->drift > 0) {

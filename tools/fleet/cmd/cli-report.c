@@ -100,24 +100,18 @@ static void write_hosts(FILE *f, const struct fleet_hosts *hosts, const struct f
 	fputs("</p>\n", f);
 }
 
-static void write_failures(FILE *f, const struct fleet_hosts *hosts, const struct doc_rollout *r)
+static void write_failures(FILE *f, const struct doc_rollout *r)
 {
-	const char *why;
-	size_t i, j;
+	size_t i;
 
 	if (!r->failure_count)
 		return;
 	fputs("<h2>Failures</h2>\n<table><tr><th>Host<th>End<th>What it says\n", f);
 	for (i = 0; i < r->failure_count; i++) {
-		why = "";
-		for (j = 0; j < hosts->count; j++) {
-			if (!strcmp(hosts->hosts[j].name, r->failures[i].host))
-				why = hosts->hosts[j].problem;
-		}
 		fputs("<tr><td>", f);
 		escape(f, r->failures[i].host);
 		fprintf(f, "<td>%s<td>", doc_end_name(r->failures[i].end));
-		escape(f, why);
+		escape(f, r->failures[i].why);
 		fputc('\n', f);
 	}
 	fputs("</table>\n", f);
@@ -162,9 +156,9 @@ static void write_page(FILE *f, const struct fleet_options *options, const struc
 		       size_t count)
 {
 	const struct doc_rollout *r = &pool->rollout;
-	char at[24];
+	char at[DOC_AT_MAX];
 
-	cli_now(at);
+	conf_now(at);
 	fputs("<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>\n"
 	      "<meta name=viewport content='width=device-width'>\n<title>Pool ", f);
 	escape(f, options->pool);
@@ -183,7 +177,7 @@ static void write_page(FILE *f, const struct fleet_options *options, const struc
 	}
 	write_hosts(f, hosts, pool);
 	if (pool->has_rollout)
-		write_failures(f, hosts, r);
+		write_failures(f, r);
 	write_history(f, rollouts, count);
 	fputs("</html>\n", f);
 }

@@ -125,6 +125,12 @@ static enum store_result put_document(struct conf *conf, const char *key, char *
 	return result;
 }
 
+/* When it was started, as far as its audit says. */
+static const char *since_of(const struct doc_rollout *r)
+{
+	return r->audit.count ? r->audit.acts[0].at : "";
+}
+
 /* A rollout that is under way must be over, or halted with no host in the middle of it. */
 static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old)
 {
@@ -134,10 +140,11 @@ static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old
 
 	if (!old->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED)
 		return EXIT_DONE;
-	if (r->state != STATE_HALTED || r->changing_count) {
-		cli_say("rollout %s is %s, %zu hosts have a slot; halt it, "
-			"and wait for these, or forget them\n", r->id, doc_state_name(r->state),
-			r->changing_count);
+	if (r->state != STATE_HALTED || r->changing_count || r->hook_count) {
+		cli_say("rollout %s, begun%s%s, is %s, %zu hosts have a slot or wait for a hook; "
+			"halt it, and wait for these, or forget them", r->id,
+			*since_of(r) ? " at " : " earlier", since_of(r), doc_state_name(r->state),
+			r->changing_count + r->hook_count);
 		return EXIT_REFUSED;
 	}
 	r->state = STATE_SUPERSEDED;
@@ -196,7 +203,8 @@ static int judge_plan(struct conf *conf, const struct fleet_options *options, co
 static int begin(struct conf *conf, const struct fleet_options *options, struct fleet_pool *old,
 		 const char *policy)
 {
-	char fingerprint[DOC_HASH_MAX + 1] = "", at[24], who[64];
+	char fingerprint[DOC_HASH_MAX + 1] = "";
+	struct doc_act act = { .to = "planned" };
 	struct plan_count count;
 	struct doc_rollout next = options->rollout;
 	struct doc_pool pool = old->pool;
@@ -218,7 +226,7 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	}
 	defaults(&next, count.change + count.nothing + count.cannot);
 	next.generation = pool.generation + 1;
-	memcpy(next.policy, policy, sizeof(next.policy));
+	snprintf(next.policy, sizeof(next.policy), "%s", policy);
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return EXIT_ERROR;
 	snprintf(next.id, sizeof(next.id), "g%lld-%08x", (long long)next.generation, random);
@@ -230,11 +238,18 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	code = judge_plan(conf, options, policy, fingerprint, &count);
 	if (code)
 		return code;
-	cli_now(at);
-	cli_who(who);
-	doc_audit_add(&next.audit, at, who, options->back ? "rollback" :
-		      "start", options->why);
-	doc_audit_add(&pool.audit, at, who, options->back ? "rollback" : "start", next.id);
+	conf_now(act.at);
+	cli_who(act.who);
+	snprintf(act.what, sizeof(act.what), "%s", options->back ? "rollback" : "start");
+	snprintf(act.why, sizeof(act.why), "%s", options->why ? options->why : "");
+	memcpy(next.by, act.who, sizeof(next.by));
+	memcpy(next.fingerprint, fingerprint, sizeof(next.fingerprint));
+	next.state = STATE_PLANNED;
+	doc_audit_add(&next.audit, &act);
+	snprintf(act.why, sizeof(act.why), "%s", next.id);
+	memcpy(act.from, pool.policy, sizeof(act.from));
+	snprintf(act.to, sizeof(act.to), "%s", policy);
+	doc_audit_add(&pool.audit, &act);
 	code = supersede(conf, options->pool, old);
 	if (code)
 		return code;
@@ -245,7 +260,7 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 
 	/* From here on it counts. */
 	memcpy(pool.previous, old->pool.policy, sizeof(pool.previous));
-	memcpy(pool.policy, policy, sizeof(pool.policy));
+	snprintf(pool.policy, sizeof(pool.policy), "%s", policy);
 	memcpy(pool.rollout, next.id, sizeof(pool.rollout));
 	pool.generation = next.generation;
 	cli_key(conf, pool_key, "pool", options->pool, NULL);
@@ -253,7 +268,7 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	if (result == STORE_CONFLICT) {
 		store_delete(conf->store, rollout_key, rev);
 		cli_say("pool %s: another rollout was started meanwhile; "
-			"see \"iommucfg fleet status\"\n", options->pool);
+			"see \"iommucfg fleet status\"", options->pool);
 		return EXIT_REFUSED;
 	}
 	if (result)
@@ -284,25 +299,57 @@ int cmd_start(struct conf *conf, const struct fleet_options *options, const char
 	return code;
 }
 
+/* The policy of a generation of the pool. */
+static int policy_of(struct conf *conf, const struct fleet_options *options, long generation,
+		     char policy[DOC_HASH_MAX + 1])
+{
+	struct doc_rollout *rollouts = NULL;
+	size_t i, count;
+	int code;
+
+	/* Before the first one nothing was there. */
+	snprintf(policy, DOC_HASH_MAX + 1, "%s", generation ? "" : DOC_NO_POLICY);
+	if (!generation)
+		return EXIT_DONE;
+	code = cli_rollouts(conf, options->pool, &rollouts, &count);
+	if (code)
+		return code;
+	for (i = 0; i < count; i++) {
+		if (rollouts[i].generation == generation)
+			memcpy(policy, rollouts[i].policy, sizeof(rollouts[i].policy));
+	}
+	cli_rollouts_free(rollouts, count);
+	if (*policy)
+		return EXIT_DONE;
+	cli_say("pool %s has had no generation %ld, see \"iommucfg fleet history\"",
+		options->pool, generation);
+	return EXIT_REFUSED;
+}
+
 int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 {
+	char policy[DOC_HASH_MAX + 1] = "";
 	struct fleet_options all = *options;
 	struct fleet_pool old;
 	int code;
 
 	code = cli_read(conf, options->pool, &old);
-	if (!code && !*old.pool.previous) {
-		cli_say("pool %s: there is no policy before this one",
-			options->pool);
+	if (!code && !*old.pool.rollout) {
+		cli_say("pool %s: there was no rollout yet", options->pool);
 		code = EXIT_REFUSED;
 	}
+	if (!code && options->to >= 0)
+		code = policy_of(conf, options, options->to, policy);
+	else if (!code)
+		snprintf(policy, sizeof(policy), "%s",
+			 *old.pool.previous ? old.pool.previous : DOC_NO_POLICY);
 	if (!all.rollout.wave_count) {
 		all.rollout.wave_count = 1;
 		all.rollout.waves[0] = -100;
 	}
 	all.back = true;
 	if (!code)
-		code = begin(conf, &all, &old, old.pool.previous);
+		code = begin(conf, &all, &old, policy);
 	doc_rollout_clear(&old.rollout);
 	return code;
 }

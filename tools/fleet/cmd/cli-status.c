@@ -21,7 +21,7 @@ static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *host
 			return EXIT_PERSON;
 	}
 	if (r->state == STATE_HALTED)
-		return EXIT_REVERTED;
+		return EXIT_REFUSED;
 	for (i = 0; i < hosts->count; i++) {
 		if (hosts->hosts[i].drift > 0)
 			return EXIT_DIFFERS;
@@ -115,12 +115,17 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 			printf(" %ld %s%s", r->ended[i], doc_end_name(i),
 			       i + 1 < DOC_ENDS ? "," : "\n");
 		for (i = 0; i < r->changing_count; i++)
-			printf("changing %s, attempt %lld%s\n", r->changing[i].host,
+			printf("changing %s, attempt %lld%s%s%s\n", r->changing[i].host,
 			       (long long)r->changing[i].attempt,
+			       *r->changing[i].since ? ", since " : "", r->changing[i].since,
 			       r->changing[i].lost ? ", silent" : "");
+		for (i = 0; i < r->hook_count; i++)
+			printf("hook     %s, %s\n", r->hooks[i].host,
+			       r->hooks[i].after ? "after" : "before");
 		for (i = 0; i < r->failure_count; i++)
-			printf("%-8s %s\n", doc_end_name(r->failures[i].end),
-			       r->failures[i].host);
+			printf("%-8s %s%s%s\n", doc_end_name(r->failures[i].end),
+			       r->failures[i].host, *r->failures[i].why ? ": " : "",
+			       r->failures[i].why);
 	} else {
 		puts("no rollout yet");
 	}
@@ -136,7 +141,7 @@ static bool is_over(const struct fleet_pool *pool)
 	const struct doc_rollout *r = &pool->rollout;
 
 	return !pool->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED ||
-	       (r->state == STATE_HALTED && !r->changing_count);
+	       (r->state == STATE_HALTED && !r->changing_count && !r->hook_count);
 }
 
 /* @over: nothing more will happen by itself. */
@@ -189,7 +194,7 @@ static bool change(struct doc_rollout *r, const struct fleet_options *options, c
 
 	*changed = true;
 	if (host) {
-		if (!doc_slot_of(r, host)) {
+		if (!doc_slot_of(r, host) && !doc_hook_of(r, host)) {
 			cli_say("%s has no slot", host);
 			return false;
 		}
@@ -205,9 +210,7 @@ static bool change(struct doc_rollout *r, const struct fleet_options *options, c
 		*changed = stopped;
 		if (!stopped)
 			return true;
-		r->leg_failures = r->leg_lost = 0;
-		r->reason[0] = '\0';
-		r->now = false;
+		doc_rollout_resume(r);
 		r->allow_empty_canary |= options->rollout.allow_empty_canary;
 	} else {
 		*changed = r->state != to || (options->now && !r->now);
@@ -223,8 +226,8 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 	       const char *host)
 {
 	struct store_put put = { 0 };
-	char key[STEP_KEY_MAX], question[DOC_HOST_MAX + 64], at[24], who[64];
-	char id[DOC_ID_MAX + 1], about[DOC_REASON_MAX];
+	char key[STEP_KEY_MAX], question[DOC_HOST_MAX + 64], id[DOC_ID_MAX + 1];
+	struct doc_act act;
 	enum store_result result = STORE_CONFLICT;
 	struct fleet_pool pool;
 	bool changed, ok;
@@ -245,6 +248,8 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 			doc_rollout_clear(&pool.rollout);
 			return EXIT_ERROR;
 		}
+		act = (struct doc_act){ 0 };
+		snprintf(act.from, sizeof(act.from), "%s", doc_state_name(pool.rollout.state));
 		ok = change(&pool.rollout, options, verb, host, &changed);
 		memcpy(id, pool.rollout.id, sizeof(id));
 		if (!ok || !changed) {
@@ -255,12 +260,15 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 				cli_done(options, id, "unchanged");
 			return ok ? EXIT_DONE : EXIT_REFUSED;
 		}
-		cli_now(at);
-		cli_who(who);
-		snprintf(about, sizeof(about), "%s%s%.100s", host ? host : options->now ? "now" : "",
+		conf_now(act.at);
+		cli_who(act.who);
+		snprintf(act.what, sizeof(act.what), "%s", verb);
+		snprintf(act.to, sizeof(act.to), "%s", doc_state_name(pool.rollout.state));
+		snprintf(act.why, sizeof(act.why), "%.60s%s%.90s",
+			 host ? host : options->now ? "now" : "",
 			 (host || options->now) && options->why ? ": " : "",
 			 options->why ? options->why : "");
-		doc_audit_add(&pool.rollout.audit, at, who, verb, about);
+		doc_audit_add(&pool.rollout.audit, &act);
 		text = doc_rollout_print(&pool.rollout);
 		cli_key(conf, key, "rollout", options->pool, pool.rollout.id);
 		doc_rollout_clear(&pool.rollout);

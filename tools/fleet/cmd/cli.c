@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -34,6 +33,8 @@ static const char usage[] =
 	"      --now             see pause and halt\n"
 	"      --why TEXT        for the history\n"
 	"      --yes             do not ask\n"
+	"rollback:\n"
+	"      --to GENERATION   instead of the policy before this one\n"
 	"status:\n"
 	"      --hosts           each host\n"
 	"      --watch           until the rollout is over; with --json a document a line\n"
@@ -86,16 +87,6 @@ static void print_error(const struct fleet_options *options, int code)
 		code == EXIT_REFUSED ? "refused" : "error"));
 	json_object_object_add(o, "message", json_object_new_string(said));
 	cli_print(o);
-}
-
-void cli_now(char at[24])
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	at[0] = '\0';
-	if (gmtime_r(&now, &tm))
-		strftime(at, 24, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 void cli_who(char who[64])
@@ -230,7 +221,7 @@ static bool take_waves(const char *text, struct doc_rollout *rollout)
 enum {
 	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST,
 	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
-	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE,
+	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO,
 };
 
 static bool take_option(int option, struct fleet_options *o)
@@ -293,6 +284,8 @@ static bool take_option(int option, struct fleet_options *o)
 		return take_number(optarg, 0, 604800, &o->rollout.soak);
 	case OPT_TIMEOUT:
 		return take_number(optarg, 90, 604800, &o->rollout.confirm_timeout);
+	case OPT_TO:
+		return take_number(optarg, 0, INT32_MAX, &o->to);
 	case OPT_EMPTY:
 		o->rollout.allow_empty_canary = true;
 		return true;
@@ -362,6 +355,7 @@ int main(int argc, char **argv)
 		{ "select", required_argument, NULL, OPT_SELECT },
 		{ "skip-incapable", no_argument, NULL, OPT_INCAPABLE },
 		{ "soak", required_argument, NULL, OPT_SOAK },
+		{ "to", required_argument, NULL, OPT_TO },
 		{ "wait", no_argument, NULL, OPT_WAIT },
 		{ "watch", no_argument, NULL, OPT_WATCH },
 		{ "waves", required_argument, NULL, OPT_WAVES },
@@ -369,7 +363,7 @@ int main(int argc, char **argv)
 		{ "yes", no_argument, NULL, OPT_YES },
 		{ NULL, 0, NULL, 0 }
 	};
-	struct fleet_options options = { 0 };
+	struct fleet_options options = { .to = -1 };
 	const char *file = CONF_DEFAULT;
 	struct conf conf;
 	int option, code;

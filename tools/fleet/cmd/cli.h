@@ -14,8 +14,7 @@ enum {
 	EXIT_DONE = 0,		/* and all in force */
 	EXIT_ERROR = 1,
 	EXIT_DIFFERS = 2,	/* in progress */
-	EXIT_REFUSED = 3,
-	EXIT_REVERTED = 4,	/* halted */
+	EXIT_REFUSED = 3,	/* halted */
 	EXIT_PERSON = 5,	/* failed or lost hosts */
 };
 
@@ -23,6 +22,7 @@ struct fleet_options {
 	const char *pool, *command;
 	struct doc_rollout rollout;	/* for start; numbers that were not given are 0 */
 	const char *fingerprint, *output, *why;
+	long to;			/* generation; -1: not given */
 	bool json, now, yes, watch, hosts, back, skip_incapable;
 };
 
@@ -90,9 +90,8 @@ void cli_print(struct json_object *o);
 char *cli_policy(const char *file, char name[DOC_HASH_MAX + 1]);
 /* With --json, what was done: the document of a command that changes something. */
 void cli_done(const struct fleet_options *options, const char *rollout, const char *result);
-/* The time, and who asks, for people. */
-void cli_now(char at[24]);
-void cli_who(char who[64]);
+/* Who asks, for people. */
+void cli_who(char who[DOC_WHO_MAX]);
 
 int cmd_plan(struct conf *conf, const struct fleet_options *options, const char *file);
 int cmd_drift(struct conf *conf, const struct fleet_options *options);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "conf.h"
 #include "etcd.h"
@@ -85,14 +86,20 @@ bool conf_is_name(const char *name)
 	return length && length < 64 && !name[length];
 }
 
+/* And what else the caller wants of the file. */
+struct more {
+	conf_take *take;
+	void *data;
+};
+
 static bool take_pools(struct conf *conf, config_t *config, const char *file, void *data)
 {
+	const struct more *more = data;
 	static const char *const otherwise[] = { "default" };
 	const char *const *from = otherwise;
 	const char **pools = NULL;
 	size_t i, count = 1;
 
-	(void)data;
 	if (config_lookup(config, "pools")) {
 		from = pools = conf_texts(config, "pools", &count);
 		if (!pools) {
@@ -112,17 +119,33 @@ static bool take_pools(struct conf *conf, config_t *config, const char *file, vo
 		conf->pool_count++;
 	}
 	free(pools);
-	return conf->pool_count == count;
+	return conf->pool_count == count &&
+	       (!more->take || more->take(conf, config, file, more->data));
 }
 
 bool conf_open(struct conf *conf, const char *file)
 {
-	return conf_open_with(conf, file, take_pools, NULL);
+	return conf_open_pools(conf, file, NULL, NULL);
 }
 
-bool conf_open_with(struct conf *conf, const char *file,
-		    bool (*take)(struct conf *conf, config_t *config, const char *file, void *data),
-		    void *data)
+bool conf_open_pools(struct conf *conf, const char *file, conf_take *take, void *data)
+{
+	struct more more = { take, data };
+
+	return conf_open_with(conf, file, take_pools, &more);
+}
+
+void conf_now(char at[DOC_AT_MAX])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	at[0] = '\0';
+	if (gmtime_r(&now, &tm))
+		strftime(at, DOC_AT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+bool conf_open_with(struct conf *conf, const char *file, conf_take *take, void *data)
 {
 	const char *prefix;
 	config_t config;

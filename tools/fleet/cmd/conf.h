@@ -17,6 +17,7 @@
 
 #include <libconfig.h>
 
+#include "doc.h"
 #include "store.h"
 
 #define CONF_DEFAULT "/etc/iommucfg/fleet.conf"
@@ -34,10 +35,14 @@ struct conf {
 bool conf_open(struct conf *conf, const char *file);
 void conf_close(struct conf *conf);
 
-/* The same for a file that has other things than pools, which @take reads. */
-bool conf_open_with(struct conf *conf, const char *file,
-		    bool (*take)(struct conf *conf, config_t *config, const char *file, void *data),
-		    void *data);
+typedef bool conf_take(struct conf *conf, config_t *config, const char *file, void *data);
+
+/* The same for a file that has more, which @take reads: besides pools, or instead of them. */
+bool conf_open_pools(struct conf *conf, const char *file, conf_take *take, void *data);
+bool conf_open_with(struct conf *conf, const char *file, conf_take *take, void *data);
+
+/* The time in UTC, for people. */
+void conf_now(char at[DOC_AT_MAX]);
 
 /* An array of texts, to be freed; NULL: there is none, or something else. */
 const char **conf_texts(config_t *config, const char *path, size_t *count);

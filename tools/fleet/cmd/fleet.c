@@ -13,28 +13,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "conf.h"
-#include "coordinator.h"
+#include "fleet.h"
 
 #define LEAD_SECONDS	15
 #define KEEP_MS		(LEAD_SECONDS * 1000 / 3)
 #define LOST_AFTER_MS	(15 * 60 * 1000)
 /* Steps of one pool before the others, the lead and the watch have their turn. */
 #define STEPS_MAX	50
-
-struct pool {
-	const char *name;
-	struct coordinator *coordinator;
-	struct store_lead *lead;
-	int64_t keep_at;	/* when to keep the lead, or to try to lead */
-	int64_t step_at;	/* no step before */
-	char said[256];
-};
+#define METRICS_MS	15000
 
 struct fleet {
 	struct conf conf;
 	struct pool *pools;
 	struct store_watch *watch;
+	struct hook_config hooks;
+	struct hook_run *runs;
+	int64_t metrics_at;
 	char instance[256];
 	int64_t lost_after_ms;
 	bool verbose;
@@ -96,6 +90,7 @@ static enum store_result look(struct fleet *fleet)
 		const struct coordinator_options options = {
 			.prefix = fleet->conf.prefix, .pool = fleet->pools[i].name,
 			.lost_after_ms = fleet->lost_after_ms,
+			.has_before = fleet->hooks.before, .has_after = fleet->hooks.after,
 		};
 
 		coordinator_free(fleet->pools[i].coordinator);
@@ -137,6 +132,7 @@ static void keep_lead(struct fleet *fleet, struct pool *pool)
 			say(pool, SD_WARNING, "leads no longer", "");
 			store_lead_leave(pool->lead);
 			pool->lead = NULL;
+			hooks_stop(&fleet->runs, pool);
 		} else if (result) {
 			say(pool, SD_WARNING, "cannot keep the lead", store_message(store));
 		}
@@ -157,14 +153,23 @@ static enum store_result steps(struct fleet *fleet, struct pool *pool)
 {
 	enum store_result result = STORE_OK;
 	struct store_item item;
+	char at[DOC_AT_MAX];
 	struct step step;
 	int i;
 
+	conf_now(at);
+	coordinator_at(pool->coordinator, at);
 	for (i = 0; i < STEPS_MAX && !result && !stop && now_ms() < pool->keep_at; i++) {
 		if (!coordinator_next(pool->coordinator, now_ms(), &step))
 			return STORE_NOMEM;
 		if (step.kind == STEP_WAIT)
 			break;
+		if (step.kind == STEP_HOOK) {
+			coordinator_done(pool->coordinator, &step, STORE_OK, NULL, now_ms());
+			hooks_start(&fleet->runs, &fleet->hooks, pool, &step, now_ms());
+			step_clear(&step);
+			continue;
+		}
 		result = step_run(fleet->conf.store, &step, &item);
 		if (fleet->verbose)
 			fprintf(stderr, SD_DEBUG "%s: %s %s: %s\n", pool->name, step.what,
@@ -237,6 +242,7 @@ static int run(struct fleet *fleet)
 		for (i = 0; i < fleet->conf.pool_count && !stop; i++) {
 			pool = &fleet->pools[i];
 			keep_lead(fleet, pool);
+			hooks_collect(&fleet->runs, now_ms());
 			if (!pool->lead || now_ms() < pool->step_at)
 				continue;
 			result = steps(fleet, pool);
@@ -244,6 +250,10 @@ static int run(struct fleet *fleet)
 				return 5;
 			if (result)
 				pool->step_at = now_ms() + 1000;
+		}
+		if (now_ms() >= fleet->metrics_at) {
+			metrics_write(fleet->hooks.metrics, fleet->pools, fleet->conf.pool_count);
+			fleet->metrics_at = now_ms() + METRICS_MS;
 		}
 		result = follow(fleet, 500);
 		if (is_fatal(fleet, result))
@@ -317,8 +327,10 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	srandom(getpid() ^ time(NULL));
-	if (!conf_open(&fleet.conf, file))
+	if (!conf_open_pools(&fleet.conf, file, hooks_take, &fleet.hooks)) {
+		hooks_config_clear(&fleet.hooks);
 		return 1;
+	}
 	gethostname(host, sizeof(host) - 1);
 	snprintf(fleet.instance, sizeof(fleet.instance), "%s %d", host, getpid());
 	fleet.pools = calloc(fleet.conf.pool_count, sizeof(*fleet.pools));
@@ -327,12 +339,14 @@ int main(int argc, char **argv)
 	for (i = 0; i < fleet.conf.pool_count; i++)
 		fleet.pools[i].name = fleet.conf.pools[i];
 	code = run(&fleet);
+	hooks_stop(&fleet.runs, NULL);
 	for (i = 0; i < fleet.conf.pool_count; i++) {
 		store_lead_leave(fleet.pools[i].lead);
 		coordinator_free(fleet.pools[i].coordinator);
 	}
 	free(fleet.pools);
 	store_watch_free(fleet.watch);
+	hooks_config_clear(&fleet.hooks);
 	conf_close(&fleet.conf);
 	return code;
 }

@@ -228,8 +228,7 @@ static int act_rollback(struct daemon *d)
 	if (code)
 		explain(d, document, "rollback: no result");
 	else if (!*d->problem)
-		snprintf(d->problem, sizeof(d->problem),
-			 "unreachable, or no longer wanted, before it was confirmed");
+		snprintf(d->problem, sizeof(d->problem), "%s", agent_rolls_back(d->agent));
 	json_object_put(document);
 	if (code == 3 || code < 0)
 		nap(1000);

@@ -103,7 +103,7 @@ enum store_result reach_prove(struct daemon *d, struct step *step)
 		note("<7>", "prove over %s: %s", put.interface, store_result_name(result));
 		if (result == STORE_UNREACHABLE || result == STORE_UNKNOWN)
 			snprintf(d->problem, sizeof(d->problem),
-				 "the store is not reached over %.16s", put.interface);
+				 "store unreachable over %.16s", put.interface);
 		/* The status is not as it was before the first of them. */
 		if (result == STORE_UNREACHABLE && i)
 			result = STORE_UNKNOWN;

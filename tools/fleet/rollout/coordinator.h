@@ -14,6 +14,7 @@
 #ifndef FLEET_COORDINATOR_H
 #define FLEET_COORDINATOR_H
 
+#include "doc.h"
 #include "step.h"
 
 struct coordinator;
@@ -23,11 +24,13 @@ struct coordinator;
  * @prefix: of all keys, without a "/" at its end
  * @pool: its name
  * @lost_after_ms: a host that changes and is silent for so long counts as lost
+ * @has_before, @has_after: there is such a hook, for STEP_HOOK
  */
 struct coordinator_options {
 	const char *prefix;
 	const char *pool;
 	int64_t lost_after_ms;
+	bool has_before, has_after;
 };
 
 /* NULL without memory. */
@@ -43,6 +46,21 @@ bool coordinator_next(struct coordinator *c, int64_t now, struct step *step);
 /* @item: what step_run() gave. False without memory. */
 bool coordinator_done(struct coordinator *c, const struct step *step, enum store_result result,
 		      const struct store_item *item, int64_t now);
+
+/*
+ * What became of a hook that was started, of STEP_HOOK: @name is of its host. One that is not
+ * over within its time has not ended well.
+ */
+void coordinator_hooked(struct coordinator *c, const char *name, bool after, bool ok,
+			const char *why, int64_t now);
+
+/* The time for people, in what is written from now on; "" at first. */
+void coordinator_at(struct coordinator *c, const char *at);
+
+/* The rollout as it was seen last; NULL: none. */
+const struct doc_rollout *coordinator_rollout(const struct coordinator *c);
+/* Hosts of the pool that have reported. */
+size_t coordinator_hosts(const struct coordinator *c);
 
 /* What is wrong with the documents, one line, or "". */
 const char *coordinator_message(const struct coordinator *c);

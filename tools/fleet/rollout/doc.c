@@ -14,8 +14,11 @@ static const char *const ends[] = {
 	"none", "done", "nothing", "reverted", "refused", "failed", "lost", NULL,
 };
 static const char *const states[] = {
-	"running", "soaking", "paused", "halted", "complete", "superseded", NULL,
+	"planned", "running", "soaking", "paused", "halted", "complete", "superseded", NULL,
 };
+
+/* What a grant may ask for. */
+static const char *const modes[] = { "apply", NULL };
 
 static const char *const journals[] = {
 	"idle", "begin", "apply", "confirm", "install", "end", NULL,
@@ -42,6 +45,11 @@ const char *doc_end_name(enum doc_end end)
 const char *doc_state_name(enum doc_state state)
 {
 	return states[state];
+}
+
+const char *doc_journal_name(enum doc_journal_phase phase)
+{
+	return journals[phase];
 }
 
 /* One document that is read; the first thing that is wrong with it stays in @why. */
@@ -198,11 +206,40 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 		grant->attempt = take_number(&r, "attempt", 1, DOC_ATTEMPT_MAX, true, 0);
 		grant->live = take_bool(&r, "live", true);
 		grant->revoked = take_bool(&r, "revoked", false);
+		grant->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		grant->confirm_timeout = take_number(&r, "confirm_timeout", 90, 604800, true, 0);
+		take_word(&r, "mode", modes, false);
 		if (grant->live && grant->revoked)
 			wrong(&r, "it is live and revoked");
 	}
 	return close_document(&r);
+}
+
+/* Shown to people: whatever it is, it fits, and is one line of ASCII. */
+static void copy_line(struct json_object *value, char *to, size_t size)
+{
+	char *c;
+
+	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
+	for (c = to; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+}
+
+static void take_line(struct reader *r, const char *name, char *to, size_t size)
+{
+	copy_line(member(r, name, json_type_string, false), to, size);
+}
+
+static void take_problem(struct reader *r, char *to)
+{
+	struct json_object *problems = NULL, *first = NULL;
+
+	if (json_object_object_get_ex(r->object, "problems", &problems) &&
+	    json_object_is_type(problems, json_type_array) && json_object_array_length(problems))
+		first = json_object_array_get_idx(problems, 0);
+	copy_line(json_object_is_type(first, json_type_string) ? first : NULL, to, DOC_WHY_MAX);
 }
 
 /* Those that fit; what is no label is left out. */
@@ -260,10 +297,13 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		take_text(&r, "boot", status->boot, DOC_MACHINE_MAX, true);
 		take_text(&r, "rollout", status->rollout, DOC_ID_MAX, false);
 		status->attempt = take_number(&r, "attempt", 0, DOC_ATTEMPT_MAX, true, 0);
+		status->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
+		status->seq = take_number(&r, "seq", 0, DOC_ATTEMPT_MAX, false, 0);
 		status->phase = take_word(&r, "phase", phases, true);
 		status->end = take_word(&r, "end", ends, false);
 		take_text(&r, "policy_in_force", status->policy_in_force, DOC_HASH_MAX, false);
 		take_labels(&r, status->labels);
+		take_problem(&r, status->problem);
 		status->too_old = is_too_old(&r);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
@@ -285,6 +325,7 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 		take_text(&r, "policy", journal->policy, DOC_HASH_MAX, needed);
 		take_text(&r, "boot", journal->boot, DOC_MACHINE_MAX, needed);
 		journal->attempt = take_number(&r, "attempt", needed, DOC_ATTEMPT_MAX, true, 0);
+		journal->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		journal->end = take_word(&r, "end", ends, false);
 		journal->confirm_timeout = take_number(&r, "confirm_timeout", 0, 604800, true, 0);
 		if (journal->phase == JOURNAL_END &&
@@ -292,19 +333,6 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
 	return close_document(&r);
-}
-
-/* Shown to people: whatever it is, it fits, and is one line of ASCII. */
-static void take_line(struct reader *r, const char *name, char *to, size_t size)
-{
-	struct json_object *value = member(r, name, json_type_string, false);
-	char *c;
-
-	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
-	for (c = to; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
 }
 
 static void take_audit(struct reader *r, struct doc_audit *audit)
@@ -324,8 +352,10 @@ static void take_audit(struct reader *r, struct doc_audit *audit)
 		take_line(&each, "who", act.who, sizeof(act.who));
 		take_line(&each, "what", act.what, sizeof(act.what));
 		take_line(&each, "why", act.why, sizeof(act.why));
+		take_line(&each, "from", act.from, sizeof(act.from));
+		take_line(&each, "to", act.to, sizeof(act.to));
 		r->wrong = each.wrong;
-		doc_audit_add(audit, act.at, act.who, act.what, act.why);
+		doc_audit_add(audit, &act);
 	}
 }
 
@@ -339,6 +369,7 @@ bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *
 		take_text(&r, "policy", pool->policy, DOC_HASH_MAX, false);
 		take_text(&r, "previous", pool->previous, DOC_HASH_MAX, false);
 		pool->generation = take_number(&r, "generation", 0, INT64_MAX, true, 0);
+		pool->paused = take_bool(&r, "paused", false);
 		take_audit(&r, &pool->audit);
 	}
 	return close_document(&r);
@@ -371,53 +402,87 @@ static void take_waves(struct reader *r, struct doc_rollout *rollout)
 	rollout->wave_count = count;
 }
 
+/* The entry of an array, as a reader of its own; false: it is wrong, or there is no more. */
+static bool next_entry(struct reader *r, struct json_object *array, size_t i, struct reader *each)
+{
+	*each = (struct reader){ .why = r->why };
+	if (!array || i >= json_object_array_length(array) || r->wrong)
+		return false;
+	each->object = json_object_array_get_idx(array, i);
+	if (!json_object_is_type(each->object, json_type_object))
+		wrong(r, "an entry of a list is no object");
+	return !r->wrong;
+}
+
 static void take_slots(struct reader *r, struct doc_rollout *rollout)
 {
 	struct json_object *array = member(r, "changing", json_type_array, true);
-	struct reader each = { .why = r->why };
-	struct doc_slot slot;
+	struct doc_slot slot, *to;
+	struct reader each;
 	size_t i;
 
-	for (i = 0; array && i < json_object_array_length(array) && !r->wrong; i++) {
-		each.object = json_object_array_get_idx(array, i);
-		if (!json_object_is_type(each.object, json_type_object)) {
-			wrong(r, "a slot is no object");
-			return;
-		}
+	for (i = 0; next_entry(r, array, i, &each); i++) {
 		take_host(&each, slot.host);
 		take_text(&each, "machine", slot.machine, DOC_MACHINE_MAX, true);
 		slot.attempt = take_number(&each, "attempt", 1, DOC_ATTEMPT_MAX, true, 0);
 		slot.lost = take_bool(&each, "lost", false);
+		slot.hooked = take_bool(&each, "hooked", false);
+		take_line(&each, "since", slot.since, sizeof(slot.since));
 		r->wrong = each.wrong;
 		if (r->wrong)
 			return;
-		if (doc_slot_of(rollout, slot.host))
+		if (doc_slot_of(rollout, slot.host)) {
 			wrong(r, "a host has two slots");
-		else if (!doc_slot_add(rollout, slot.host, slot.machine, slot.attempt))
-			wrong(r, "out of memory");
+			return;
+		}
+		to = doc_slot_add(rollout, slot.host, slot.machine, slot.attempt);
+		if (to)
+			*to = slot;
 		else
-			rollout->changing[rollout->changing_count - 1].lost = slot.lost;
+			wrong(r, "out of memory");
 	}
 }
 
 static void take_failures(struct reader *r, struct doc_rollout *rollout)
 {
 	struct json_object *array = member(r, "failures", json_type_array, true);
-	struct reader each = { .why = r->why };
-	char host[DOC_HOST_MAX + 1];
-	enum doc_end end;
+	struct doc_failure failure, *to;
+	struct reader each;
 	size_t i;
 
-	for (i = 0; array && i < json_object_array_length(array) && !r->wrong; i++) {
-		each.object = json_object_array_get_idx(array, i);
-		if (!json_object_is_type(each.object, json_type_object)) {
-			wrong(r, "a failure is no object");
-			return;
-		}
-		take_host(&each, host);
-		end = take_word(&each, "end", ends, true);
+	for (i = 0; next_entry(r, array, i, &each); i++) {
+		take_host(&each, failure.host);
+		failure.end = take_word(&each, "end", ends, true);
+		failure.earlier = take_bool(&each, "earlier", false);
+		take_line(&each, "why", failure.why, sizeof(failure.why));
 		r->wrong = each.wrong;
-		if (!r->wrong && !doc_failure_add(rollout, host, end))
+		to = r->wrong ? NULL : doc_failure_add(rollout, failure.host, failure.end, "");
+		if (to)
+			*to = failure;
+		else
+			wrong(r, "out of memory");
+	}
+}
+
+static void take_hooks(struct reader *r, struct doc_rollout *rollout)
+{
+	static const char *const words[] = { "before", "after", NULL };
+	struct json_object *array = member(r, "hooks", json_type_array, false);
+	char machine[DOC_MACHINE_MAX + 1], host[DOC_HOST_MAX + 1];
+	struct reader each;
+	enum doc_end end;
+	bool after;
+	size_t i;
+
+	for (i = 0; next_entry(r, array, i, &each); i++) {
+		take_host(&each, host);
+		take_text(&each, "machine", machine, DOC_MACHINE_MAX, true);
+		after = take_word(&each, "hook", words, true);
+		end = take_word(&each, "end", ends, false);
+		r->wrong = each.wrong;
+		if (!r->wrong && (doc_slot_of(rollout, host) || doc_hook_of(rollout, host)))
+			wrong(r, "a host has a hook twice, or besides a slot");
+		if (!r->wrong && !doc_hook_add(rollout, host, machine, after, end))
 			wrong(r, "out of memory");
 	}
 }
@@ -465,330 +530,13 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		take_ended(&r, rollout);
 		take_slots(&r, rollout);
 		take_failures(&r, rollout);
+		take_hooks(&r, rollout);
+		take_line(&r, "by", rollout->by, sizeof(rollout->by));
+		take_line(&r, "fingerprint", rollout->fingerprint, sizeof(rollout->fingerprint));
 		take_audit(&r, &rollout->audit);
 	}
 	if (close_document(&r))
 		return true;
 	doc_rollout_clear(rollout);
 	return false;
-}
-
-/* Printing: an object that could not be made is NULL all the way up. */
-
-static void add(struct json_object *o, const char *name, struct json_object *value)
-{
-	if (json_object_object_add(o, name, value))
-		json_object_put(value);
-}
-
-static void add_text(struct json_object *o, const char *name, const char *text)
-{
-	if (*text)
-		add(o, name, json_object_new_string(text));
-}
-
-static void add_number(struct json_object *o, const char *name, int64_t number)
-{
-	add(o, name, json_object_new_int64(number));
-}
-
-static void add_bool(struct json_object *o, const char *name, bool value)
-{
-	add(o, name, json_object_new_boolean(value));
-}
-
-static char *print(struct json_object *o)
-{
-	const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-							     JSON_C_TO_STRING_NOSLASHESCAPE);
-	char *copy = text ? strdup(text) : NULL;
-
-	json_object_put(o);
-	return copy;
-}
-
-char *doc_grant_print(const struct doc_grant *grant)
-{
-	struct json_object *o = json_object_new_object();
-
-	add_text(o, "rollout", grant->rollout);
-	add_text(o, "policy", grant->policy);
-	add_text(o, "machine", grant->machine);
-	add_number(o, "attempt", grant->attempt);
-	add_bool(o, "live", grant->live);
-	if (grant->revoked)
-		add_bool(o, "revoked", true);
-	add_number(o, "confirm_timeout", grant->confirm_timeout);
-	return print(o);
-}
-
-/* Never over a member that is there. */
-static void add_facts(struct json_object *o, const char *text)
-{
-	struct json_object *facts = text ? json_tokener_parse(text) : NULL;
-
-	if (json_object_is_type(facts, json_type_object)) {
-		json_object_object_foreach(facts, name, value) {
-			if (!json_object_object_get_ex(o, name, NULL))
-				add(o, name, json_object_get(value));
-		}
-	}
-	json_object_put(facts);
-}
-
-char *doc_status_print(const struct doc_status *status, const char *facts)
-{
-	struct json_object *o = json_object_new_object();
-
-	add_text(o, "machine", status->machine);
-	add_text(o, "boot", status->boot);
-	add_text(o, "rollout", status->rollout);
-	add_number(o, "attempt", status->attempt);
-	add_text(o, "phase", phases[status->phase]);
-	if (status->end)
-		add_text(o, "end", ends[status->end]);
-	add_text(o, "policy_in_force", status->policy_in_force);
-	add_facts(o, facts);
-	return print(o);
-}
-
-char *doc_journal_print(const struct doc_journal *journal)
-{
-	struct json_object *o = json_object_new_object();
-
-	add_text(o, "phase", journals[journal->phase]);
-	add_text(o, "rollout", journal->rollout);
-	add_text(o, "policy", journal->policy);
-	add_text(o, "boot", journal->boot);
-	add_number(o, "attempt", journal->attempt);
-	if (journal->end)
-		add_text(o, "end", ends[journal->end]);
-	add_number(o, "confirm_timeout", journal->confirm_timeout);
-	return print(o);
-}
-
-static void add_audit(struct json_object *o, const struct doc_audit *audit)
-{
-	struct json_object *list, *each;
-	size_t i;
-
-	if (!audit->count)
-		return;
-	list = json_object_new_array();
-	for (i = 0; i < audit->count; i++) {
-		each = json_object_new_object();
-		add_text(each, "at", audit->acts[i].at);
-		add_text(each, "who", audit->acts[i].who);
-		add_text(each, "what", audit->acts[i].what);
-		add_text(each, "why", audit->acts[i].why);
-		json_object_array_add(list, each);
-	}
-	add(o, "audit", list);
-}
-
-char *doc_pool_print(const struct doc_pool *pool)
-{
-	struct json_object *o = json_object_new_object();
-
-	add_text(o, "rollout", pool->rollout);
-	add_text(o, "policy", pool->policy);
-	add_text(o, "previous", pool->previous);
-	add_number(o, "generation", pool->generation);
-	add_audit(o, &pool->audit);
-	return print(o);
-}
-
-char *doc_rollout_print(const struct doc_rollout *rollout)
-{
-	struct json_object *o = json_object_new_object(), *each, *list;
-	char wave[16];
-	size_t i;
-
-	add_text(o, "id", rollout->id);
-	add_text(o, "policy", rollout->policy);
-	add_number(o, "generation", rollout->generation);
-	add_text(o, "selector", rollout->selector);
-	list = json_object_new_array();
-	for (i = 0; i < rollout->wave_count; i++) {
-		snprintf(wave, sizeof(wave), "%d%%", -rollout->waves[i]);
-		json_object_array_add(list, rollout->waves[i] < 0 ?
-				      json_object_new_string(wave) :
-				      json_object_new_int(rollout->waves[i]));
-	}
-	add(o, "waves", list);
-	add_number(o, "wave", rollout->wave);
-	add_number(o, "max_changing", rollout->max_changing);
-	add_number(o, "max_failures", rollout->max_failures);
-	add_number(o, "max_lost", rollout->max_lost);
-	add_number(o, "attempts", rollout->attempts);
-	add_number(o, "confirm_timeout", rollout->confirm_timeout);
-	add_number(o, "soak", rollout->soak);
-	if (rollout->allow_empty_canary)
-		add_bool(o, "allow_empty_canary", true);
-	add_text(o, "state", states[rollout->state]);
-	if (rollout->now)
-		add_bool(o, "now", true);
-	add_text(o, "reason", rollout->reason);
-	add_number(o, "leg_failures", rollout->leg_failures);
-	add_number(o, "leg_lost", rollout->leg_lost);
-	each = json_object_new_object();
-	for (i = 1; i < DOC_ENDS; i++) {
-		if (rollout->ended[i])
-			add_number(each, ends[i], rollout->ended[i]);
-	}
-	add(o, "ended", each);
-	list = json_object_new_array();
-	for (i = 0; i < rollout->changing_count; i++) {
-		each = json_object_new_object();
-		add_text(each, "host", rollout->changing[i].host);
-		add_text(each, "machine", rollout->changing[i].machine);
-		add_number(each, "attempt", rollout->changing[i].attempt);
-		if (rollout->changing[i].lost)
-			add_bool(each, "lost", true);
-		json_object_array_add(list, each);
-	}
-	add(o, "changing", list);
-	list = json_object_new_array();
-	for (i = 0; i < rollout->failure_count; i++) {
-		each = json_object_new_object();
-		add_text(each, "host", rollout->failures[i].host);
-		add_text(each, "end", ends[rollout->failures[i].end]);
-		json_object_array_add(list, each);
-	}
-	add(o, "failures", list);
-	add_audit(o, &rollout->audit);
-	return print(o);
-}
-
-void doc_audit_add(struct doc_audit *audit, const char *at, const char *who, const char *what,
-		   const char *why)
-{
-	struct doc_act *act;
-
-	if (audit->count == DOC_AUDIT_MAX)
-		memmove(audit->acts, audit->acts + 1, --audit->count * sizeof(*audit->acts));
-	act = &audit->acts[audit->count++];
-	snprintf(act->at, sizeof(act->at), "%s", at ? at : "");
-	snprintf(act->who, sizeof(act->who), "%s", who ? who : "");
-	snprintf(act->what, sizeof(act->what), "%s", what ? what : "");
-	snprintf(act->why, sizeof(act->why), "%s", why ? why : "");
-}
-
-/* The next "NAME=VALUE" or "NAME!=VALUE" of @text; false at its end, or where it is none. */
-static bool next_term(const char **text, char *name, char *value, bool *not)
-{
-	size_t length = strcspn(*text, ","), at = strcspn(*text, "=!");
-
-	*not = (*text)[at] == '!';
-	if (!length || length > DOC_HOST_MAX || at + *not + 1 >= length || (*text)[at + *not] != '=')
-		return false;
-	snprintf(name, DOC_HOST_MAX + 1, "%.*s", (int)at, *text);
-	at += *not + 1;
-	snprintf(value, DOC_HOST_MAX + 1, "%.*s", (int)(length - at), *text + at);
-	*text += length + ((*text)[length] == ',' && (*text)[length + 1]);
-	return doc_is_host(name) && doc_is_host(value);
-}
-
-bool doc_is_selector(const char *selector)
-{
-	char name[DOC_HOST_MAX + 1], value[DOC_HOST_MAX + 1];
-	bool not;
-
-	while (*selector) {
-		if (!next_term(&selector, name, value, &not))
-			return false;
-	}
-	return true;
-}
-
-static bool has_label(const char *labels, const char *name, const char *value)
-{
-	char is_name[DOC_HOST_MAX + 1], is[DOC_HOST_MAX + 1];
-	bool not;
-
-	while (*labels && next_term(&labels, is_name, is, &not)) {
-		if (!strcmp(name, is_name))
-			return !strcmp(value, is);
-	}
-	return false;
-}
-
-bool doc_selects(const char *selector, const char *labels)
-{
-	char name[DOC_HOST_MAX + 1], value[DOC_HOST_MAX + 1];
-	bool not;
-
-	while (*selector && next_term(&selector, name, value, &not)) {
-		if (has_label(labels, name, value) == not)
-			return false;
-	}
-	return true;
-}
-
-void doc_rollout_clear(struct doc_rollout *rollout)
-{
-	free(rollout->changing);
-	free(rollout->failures);
-	rollout->changing = NULL;
-	rollout->failures = NULL;
-	rollout->changing_count = rollout->failure_count = 0;
-}
-
-struct doc_slot *doc_slot_of(const struct doc_rollout *rollout, const char *host)
-{
-	size_t i;
-
-	for (i = 0; i < rollout->changing_count; i++) {
-		if (!strcmp(rollout->changing[i].host, host))
-			return &rollout->changing[i];
-	}
-	return NULL;
-}
-
-bool doc_slot_add(struct doc_rollout *rollout, const char *host, const char *machine,
-		  int64_t attempt)
-{
-	struct doc_slot *slots = realloc(rollout->changing,
-					 (rollout->changing_count + 1) * sizeof(*slots));
-	struct doc_slot *slot;
-
-	if (!slots)
-		return false;
-	rollout->changing = slots;
-	slot = &slots[rollout->changing_count++];
-	*slot = (struct doc_slot){ .attempt = attempt };
-	snprintf(slot->host, sizeof(slot->host), "%s", host);
-	snprintf(slot->machine, sizeof(slot->machine), "%s", machine);
-	return true;
-}
-
-void doc_slot_remove(struct doc_rollout *rollout, const char *host)
-{
-	struct doc_slot *slot = doc_slot_of(rollout, host);
-
-	if (slot)
-		*slot = rollout->changing[--rollout->changing_count];
-}
-
-bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end)
-{
-	struct doc_failure *failures = realloc(rollout->failures,
-					       (rollout->failure_count + 1) * sizeof(*failures));
-
-	if (!failures)
-		return false;
-	rollout->failures = failures;
-	failures = &failures[rollout->failure_count++];
-	*failures = (struct doc_failure){ .end = end };
-	snprintf(failures->host, sizeof(failures->host), "%s", host);
-	return true;
-}
-
-bool doc_rollout_forget(struct doc_rollout *rollout, const char *host)
-{
-	if (!doc_failure_add(rollout, host, END_LOST))
-		return false;
-	rollout->ended[END_LOST]++;
-	doc_slot_remove(rollout, host);
-	return true;
 }

@@ -21,11 +21,17 @@
 #define DOC_LABELS_MAX	512	/* "NAME=VALUE,NAME=VALUE" */
 #define DOC_SELECT_MAX	256
 #define DOC_AUDIT_MAX	20
+#define DOC_WHY_MAX	100	/* of a host's end */
+#define DOC_AT_MAX	24	/* a time, for people alone */
+#define DOC_WHO_MAX	64
+/* In the place of a policy: what the fleet has installed is taken back. */
+#define DOC_NO_POLICY	"none"
 #define DOC_ATTEMPT_MAX	(1LL << 53)	/* what a JSON number holds exactly */
 
 /**
  * struct doc_grant - a coordinator's word to one host
  * @live: the host may begin, and may confirm
+ * @generation: of the pool; 0: not said
  * @revoked: it had not begun and never will; unlike a grant that is only no longer live,
  *	whose host may have begun
  */
@@ -33,7 +39,7 @@ struct doc_grant {
 	char rollout[DOC_ID_MAX + 1];
 	char policy[DOC_HASH_MAX + 1];
 	char machine[DOC_MACHINE_MAX + 1];
-	int64_t attempt;
+	int64_t attempt, generation;
 	bool live, revoked;
 	long confirm_timeout;	/* seconds */
 };
@@ -51,18 +57,21 @@ struct doc_status {
 	char machine[DOC_MACHINE_MAX + 1];
 	char boot[DOC_MACHINE_MAX + 1];
 	char rollout[DOC_ID_MAX + 1];	/* of the attempt; "" before the first one */
-	int64_t attempt;
+	int64_t attempt, generation;
+	int64_t seq;			/* counts what this host has written */
 	enum doc_phase phase;
 	enum doc_end end;		/* in PHASE_ENDED */
 	char policy_in_force[DOC_HASH_MAX + 1];
 	/* What the host says of itself; read, never written. */
 	char labels[DOC_LABELS_MAX];
+	char problem[DOC_WHY_MAX];	/* the first one */
 	bool too_old;			/* its agent lacks DOC_GRANT_SCHEMA */
 };
 
-/* What was done to a pool or a rollout. Times are for people alone. */
+/* What was done to a pool (@from and @to: policies) or to a rollout (states). */
 struct doc_act {
-	char at[24], who[64], what[24], why[DOC_REASON_MAX];
+	char at[DOC_AT_MAX], who[DOC_WHO_MAX], what[24], why[DOC_REASON_MAX];
+	char from[DOC_HASH_MAX + 1], to[DOC_HASH_MAX + 1];
 };
 
 struct doc_audit {
@@ -70,12 +79,13 @@ struct doc_audit {
 	size_t count;
 };
 
-/* What a pool is to be. Without a rollout there is nothing to do. */
+/* What a pool is to be. Without a rollout there is nothing to do; paused, no host is taken. */
 struct doc_pool {
 	char rollout[DOC_ID_MAX + 1];
 	char policy[DOC_HASH_MAX + 1];
 	char previous[DOC_HASH_MAX + 1];
 	int64_t generation;
+	bool paused;
 	struct doc_audit audit;
 };
 
@@ -93,27 +103,39 @@ struct doc_journal {
 	enum doc_journal_phase phase;
 	char rollout[DOC_ID_MAX + 1];
 	char policy[DOC_HASH_MAX + 1];
-	int64_t attempt;
+	int64_t attempt, generation;
 	enum doc_end end;		/* in JOURNAL_END */
 	char boot[DOC_MACHINE_MAX + 1];
 	long confirm_timeout;
 };
 
-/* A slot that is taken. */
+/* A slot that is taken. @hooked: its end is followed by the hook "after". */
 struct doc_slot {
 	char host[DOC_HOST_MAX + 1];
 	char machine[DOC_MACHINE_MAX + 1];
+	char since[DOC_AT_MAX];
 	int64_t attempt;
-	bool lost;
+	bool lost, hooked;
 };
 
+/* @earlier: before the rollout was resumed last, so that it is tried again. */
 struct doc_failure {
 	char host[DOC_HOST_MAX + 1];
+	char why[DOC_WHY_MAX];
 	enum doc_end end;
+	bool earlier;
+};
+
+/* A hook that has to be called: before a slot is taken, or after it came back by @end. */
+struct doc_hook {
+	char host[DOC_HOST_MAX + 1];
+	char machine[DOC_MACHINE_MAX + 1];
+	bool after;
+	enum doc_end end;		/* END_NONE: it has not begun */
 };
 
 enum doc_state {
-	STATE_RUNNING, STATE_SOAKING, STATE_PAUSED, STATE_HALTED, STATE_COMPLETE,
+	STATE_PLANNED, STATE_RUNNING, STATE_SOAKING, STATE_PAUSED, STATE_HALTED, STATE_COMPLETE,
 	STATE_SUPERSEDED,
 };
 
@@ -126,6 +148,8 @@ enum doc_state {
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
  * @leg_failures, @leg_lost: since the rollout began or was resumed last
+ * @hooks: hosts that are prepared for a change, or are not back in service yet
+ * @fingerprint: of the plan that it was started with
  * @ended: attempts that came to each end
  */
 struct doc_rollout {
@@ -146,6 +170,9 @@ struct doc_rollout {
 	size_t changing_count;
 	struct doc_failure *failures;
 	size_t failure_count;
+	struct doc_hook *hooks;
+	size_t hook_count;
+	char by[DOC_WHO_MAX], fingerprint[DOC_HASH_MAX + 1];
 	struct doc_audit audit;
 };
 
@@ -155,6 +182,7 @@ bool doc_is_host(const char *name);
 const char *doc_phase_name(enum doc_phase phase);
 const char *doc_end_name(enum doc_end end);
 const char *doc_state_name(enum doc_state state);
+const char *doc_journal_name(enum doc_journal_phase phase);
 
 /* Each parses @size bytes; false with the reason in @why (DOC_REASON_MAX bytes). */
 bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, char *why);
@@ -171,9 +199,8 @@ char *doc_journal_print(const struct doc_journal *journal);
 char *doc_pool_print(const struct doc_pool *pool);
 char *doc_rollout_print(const struct doc_rollout *rollout);
 
-/* One more entry, over the oldest one where there are too many; NULL: "". */
-void doc_audit_add(struct doc_audit *audit, const char *at, const char *who, const char *what,
-		   const char *why);
+/* One more entry, over the oldest one where there are too many. */
+void doc_audit_add(struct doc_audit *audit, const struct doc_act *act);
 
 /* A selector: "NAME=VALUE,NAME!=VALUE", of which all have to hold. */
 bool doc_is_selector(const char *selector);
@@ -181,12 +208,26 @@ bool doc_selects(const char *selector, const char *labels);
 
 void doc_rollout_clear(struct doc_rollout *rollout);
 
+/* All of it; false without memory, and then there is nothing to clear. */
+bool doc_rollout_copy(struct doc_rollout *to, const struct doc_rollout *from);
+
 struct doc_slot *doc_slot_of(const struct doc_rollout *rollout, const char *host);
-bool doc_slot_add(struct doc_rollout *rollout, const char *host, const char *machine,
-		  int64_t attempt);
+/* NULL without memory, as below. */
+struct doc_slot *doc_slot_add(struct doc_rollout *rollout, const char *host, const char *machine,
+			      int64_t attempt);
 void doc_slot_remove(struct doc_rollout *rollout, const char *host);
-bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end);
-/* Gives back the slot of a host that is known to be off. False without memory. */
+struct doc_failure *doc_failure_add(struct doc_rollout *rollout, const char *host,
+				    enum doc_end end, const char *why);
+struct doc_hook *doc_hook_of(const struct doc_rollout *rollout, const char *host);
+struct doc_hook *doc_hook_add(struct doc_rollout *rollout, const char *host, const char *machine,
+			      bool after, enum doc_end end);
+void doc_hook_remove(struct doc_rollout *rollout, const char *host);
+/*
+ * Gives back the slot of a host that is known to be off, or drops its hook. False without
+ * memory.
+ */
 bool doc_rollout_forget(struct doc_rollout *rollout, const char *host);
+/* Goes on after a pause or a halt. */
+void doc_rollout_resume(struct doc_rollout *rollout);
 
 #endif

@@ -55,6 +55,8 @@ static void commit(struct sim_host *host)
 		violated("5: a second commit of %s in attempt %" PRId64, host->name, attempt);
 	if (!host->changing)
 		violated("6: %s commits without having begun", host->name);
+	if (sim.hooks && !host->prepared)
+		violated("7: %s commits without its hook", host->name);
 	host->commits_attempt = attempt;
 	host->attempt = attempt;
 	host->txn = TXN_RUNNING;

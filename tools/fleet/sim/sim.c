@@ -15,9 +15,12 @@
  *   5 at most one commit for each host and attempt
  *   6 a host begins only with a live grant for its machine
  *
+ *   7 with hooks, a host commits only after its hook "before" has ended well
+ *
  * and in the end, when the faults have ceased:
  *
  *   4 each host has all old or all new types, the file that says so, and reports it
+ *   7 with hooks, each is back in service, unless it failed
  *   - the rollout is over
  *
  * A seed decides everything: a failing one fails again. With VARIANT something is broken
@@ -29,7 +32,7 @@
 
 static const char *const variants[] = {
 	"none", "blind-grant", "blind-take", "blind-revoke", "blind-begin", "slot-lease",
-	"old-connection", "no-journal", "confirm-unproven",
+	"old-connection", "no-journal", "confirm-unproven", "hook-later",
 };
 #define VARIANTS (sizeof(variants) / sizeof(*variants))
 
@@ -85,10 +88,13 @@ static void start_coordinator(struct sim_coordinator *s)
 {
 	const struct coordinator_options options = {
 		.prefix = PREFIX, .pool = POOL, .lost_after_ms = 120000,
+		.has_before = sim.hooks && sim.variant != HOOK_LATER,
+		.has_after = sim.hooks,
 	};
 	struct store_list list;
 	size_t i;
 
+	hook_stop(s);
 	coordinator_free(s->c);
 	store_watch_free(s->watch);
 	if (s->acting)
@@ -130,6 +136,7 @@ static void coordinator_step(struct sim_coordinator *s, int number)
 		s->acting = false;
 		return;
 	}
+	hook_step(s);
 	/* Its watch is behind. */
 	for (events = sim.faults ? roll(8) : 1000; events; events--) {
 		if (store_watch_next(s->watch, 0, &item))
@@ -138,10 +145,23 @@ static void coordinator_step(struct sim_coordinator *s, int number)
 		store_item_clear(&item);
 	}
 	must(coordinator_next(s->c, sim.now, &s->step));
-	if (s->step.kind == STEP_WAIT)
+	if (s->step.kind == STEP_HOOK && number == sim.leader) {
+		hook_start(s);
+		must(coordinator_done(s->c, &s->step, STORE_OK, NULL, sim.now));
+	}
+	if (s->step.kind == STEP_WAIT || s->step.kind == STEP_HOOK)
 		step_clear(&s->step);
 	else
 		s->acting = true;
+}
+
+/* Another one leads; the hooks of the one before are killed. */
+static void change_leader(void)
+{
+	hook_stop(&sim.coordinators[sim.leader]);
+	/* What it knew of them is gone with its process. */
+	start_coordinator(&sim.coordinators[sim.leader]);
+	sim.leader = (sim.leader + 1) % COORDINATORS;
 }
 
 static bool read_rollout(struct doc_rollout *rollout, int64_t *rev)
@@ -200,9 +220,7 @@ static void person(bool quiet)
 	}
 	if ((rollout.state == STATE_HALTED || rollout.state == STATE_PAUSED) &&
 	    (quiet || !roll(4))) {
-		rollout.state = STATE_RUNNING;
-		rollout.now = false;
-		rollout.leg_failures = rollout.leg_lost = 0;
+		doc_rollout_resume(&rollout);
 		rollout.allow_empty_canary |= quiet;
 		changed = true;
 	} else if ((rollout.state == STATE_RUNNING || rollout.state == STATE_SOAKING) && !quiet &&
@@ -258,6 +276,8 @@ static void begin(uint64_t seed)
 	rollout.soak = roll(2) * 60;
 	put_first(PREFIX "/rollout/" POOL "/r1", doc_rollout_print(&rollout));
 	put_first(PREFIX "/pool/" POOL, doc_pool_print(&pool));
+	sim.hooks = roll(2);
+	sim.leader = 0;
 	/* A policy that is bad for all, or for some hosts. */
 	poison = !roll(5);
 	sim.hosts = calloc(sim.count, sizeof(*sim.hosts));
@@ -288,6 +308,7 @@ static void finish(void)
 	size_t i;
 
 	for (i = 0; i < COORDINATORS; i++) {
+		hook_stop(&sim.coordinators[i]);
 		coordinator_free(sim.coordinators[i].c);
 		store_watch_free(sim.coordinators[i].watch);
 		if (sim.coordinators[i].acting)
@@ -310,6 +331,19 @@ static void finish(void)
 	store_memory_unref(sim.memory);
 	doc_rollout_clear(&sim.rollout);
 	sim.rollout = (struct doc_rollout){ 0 };
+}
+
+/* It has booted again and again, or the hook before its change did not go. */
+static bool was_left_out(const struct sim_host *host)
+{
+	size_t i;
+
+	for (i = 0; i < sim.rollout.failure_count; i++) {
+		if (!strcmp(sim.rollout.failures[i].host, host->name) &&
+		    sim.rollout.failures[i].end == END_REFUSED)
+			return true;
+	}
+	return host->boots > BOOTS_MAX;
 }
 
 /* Invariant 4, and that what was reported is so. */
@@ -337,9 +371,12 @@ static void check_end(void)
 		must(!store_get(sim.store, key, &item));
 		must(doc_status_parse(&status, item.value, item.size, why));
 		store_item_clear(&item);
-		if (status.phase != PHASE_ENDED)
+		if (host->prepared && status.end != END_FAILED)
+			violated("7: %s is not back in service", host->name);
+		if (status.phase != PHASE_ENDED &&
+		    (status.phase != PHASE_IDLE || !was_left_out(host)))
 			violated("%s ends %s", host->name, doc_phase_name(status.phase));
-		else if ((status.end == END_DONE) != host->types &&
+		else if (status.phase == PHASE_ENDED && (status.end == END_DONE) != host->types &&
 			 !(status.end == END_NOTHING && host->types))
 			violated("4: %s reports %s with %s types", host->name,
 				 doc_end_name(status.end), host->types ? "new" : "old");
@@ -365,6 +402,8 @@ static bool run_seed(uint64_t seed)
 		else
 			coordinator_step(&sim.coordinators[actor % COORDINATORS],
 					 actor % COORDINATORS);
+		if (fault(500))
+			change_leader();
 		if (!roll(sim.faults ? 400 : 50))
 			person(!sim.faults);
 		observe();

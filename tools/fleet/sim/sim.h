@@ -15,10 +15,11 @@
 #define PREFIX "/fleet"
 #define POOL "pool"
 #define COORDINATORS 2
+#define BOOTS_MAX 4	/* within an hour, and the coordinator does not take it */
 
 enum variant {
 	NOT_BROKEN, BLIND_GRANT, BLIND_TAKE, BLIND_REVOKE, BLIND_BEGIN, SLOT_LEASE,
-	OLD_CONNECTION, NO_JOURNAL, CONFIRM_UNPROVEN,
+	OLD_CONNECTION, NO_JOURNAL, CONFIRM_UNPROVEN, HOOK_LATER,
 };
 
 struct sim_host {
@@ -39,6 +40,9 @@ struct sim_host {
 	enum agent_txn txn;
 	int64_t attempt, done_at, deadline;
 
+	/* Taken out of service by the hook "before", and not put back yet. */
+	bool prepared;
+
 	/* The observer's. */
 	bool changing, proven;
 	int64_t commits_attempt;
@@ -50,7 +54,15 @@ struct sim_coordinator {
 	struct store_watch *watch;
 	struct step step;
 	bool acting;
-	int64_t wake;
+	struct sim_hook *hooks;
+};
+
+/* A hook that a coordinator has started. */
+struct sim_hook {
+	struct sim_hook *next;
+	struct sim_host *host;
+	bool after, ok;
+	int64_t done_at;
 };
 
 /* A write that comes late. */
@@ -64,7 +76,8 @@ struct sim {
 	uint64_t random;
 	int64_t now;
 	enum variant variant;
-	bool verbose, faults;
+	bool verbose, faults, hooks;
+	int leader;			/* the coordinator that may call hooks */
 	size_t count;
 	struct sim_host *hosts;
 	struct sim_coordinator coordinators[COORDINATORS];
@@ -93,6 +106,12 @@ void observe(void);
 /* faults.c: one step at the store, with what may go wrong there; and late writes. */
 enum store_result at_store(struct step *step, bool reachable, struct store_item *item);
 void late_writes(void);
+
+/* hooks.c: programs that take hosts out of service and put them back. */
+void hook_start(struct sim_coordinator *s);
+void hook_step(struct sim_coordinator *s);
+/* Those at work are killed, where they are. */
+void hook_stop(struct sim_coordinator *s);
 
 /* host.c: a host's boot, what its kernel does by itself, and one step of its agent. */
 void boot(struct sim_host *host);

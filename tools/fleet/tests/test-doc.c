@@ -12,18 +12,22 @@
 #include "doc.h"
 
 #define GRANT "{\"rollout\":\"r1\",\"policy\":\"abc\",\"machine\":\"m\",\"attempt\":3," \
-	"\"live\":true,\"confirm_timeout\":180}"
-#define STATUS "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\",\"attempt\":3," \
-	"\"phase\":\"ended\",\"end\":\"done\",\"policy_in_force\":\"abc\"}"
+	"\"live\":true,\"generation\":7,\"mode\":\"apply\",\"confirm_timeout\":180}"
+#define STATUS "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\"," \
+	"\"generation\":7,\"attempt\":3,\"phase\":\"ended\",\"end\":\"done\"," \
+	"\"policy_in_force\":\"abc\",\"seq\":9}"
 #define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"selector\":\"a=1,b!=2\",\"waves\":[1,\"10%\"]," \
 	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"attempts\":2," \
 	"\"confirm_timeout\":180,\"soak\":60,\"allow_empty_canary\":true," \
 	"\"state\":\"halted\",\"now\":true,\"reason\":\"2 of the hosts failed\"," \
 	"\"leg_failures\":2,\"leg_lost\":1,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
-	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2},{\"host\":\"h2\"," \
+	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2," \
+	"\"since\":\"noon\",\"hooked\":true},{\"host\":\"h2\"," \
 	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true}],\"failures\":[{\"host\":\"h3\"," \
-	"\"end\":\"reverted\"}],\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
-	"\"why\":\"x y\"}]}"
+	"\"end\":\"reverted\",\"why\":\"a probe\",\"earlier\":true}],\"hooks\":[{\"host\":\"h4\"," \
+	"\"machine\":\"m4\",\"hook\":\"after\",\"end\":\"done\"},{\"host\":\"h5\",\"machine\":\"m5\"," \
+	"\"hook\":\"before\"}],\"by\":\"me\",\"fingerprint\":\"f\",\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
+	"\"why\":\"x y\",\"from\":\"running\",\"to\":\"halted\"}]}"
 
 /* Each document is written as it was read. */
 static void test_again(void **state)
@@ -35,9 +39,11 @@ static void test_again(void **state)
 	struct doc_pool pool;
 	char why[DOC_REASON_MAX], *text;
 	static const char pools[] = "{\"rollout\":\"r1\",\"policy\":\"abc\","
-				    "\"previous\":\"def\",\"generation\":7}";
+				    "\"previous\":\"def\",\"generation\":7,"
+				    "\"paused\":true}";
 	static const char journals[] = "{\"phase\":\"end\",\"rollout\":\"r1\","
-				       "\"policy\":\"abc\",\"boot\":\"b\",\"attempt\":3,"
+				       "\"policy\":\"abc\",\"boot\":\"b\","
+				       "\"generation\":7,\"attempt\":3,"
 				       "\"end\":\"done\",\"confirm_timeout\":180}";
 
 	(void)state;
@@ -109,6 +115,7 @@ static void test_refused(void **state)
 	refused(with(":3", ":-1"), "\"attempt\" is out of range");
 	refused(with(":3", ":9223372036854775808"), "\"attempt\" is out of range");
 	refused(with(":3", ":3.5"), "\"attempt\" is no int");
+	refused(with("\"apply\"", "\"dry\""), "\"mode\" has a word");
 	refused(with("180", "89"), "\"confirm_timeout\" is out of range");
 	refused(with("\"live\":true", "\"live\":true,\"revoked\":true"), "live and revoked");
 
@@ -146,7 +153,10 @@ static void test_rollout_refused(void **state)
 	rollout_refused("\"h2\"", "\"a b\"", "no name of a host");
 	rollout_refused("\"h2\"", "\"\"", "no name of a host");
 	rollout_refused("\"h2\"", "7", "\"host\" is no string");
-	rollout_refused("{\"host\":\"h3\",\"end\":\"reverted\"}", "7", "a failure is no object");
+	rollout_refused("{\"host\":\"h3\"", "7,{\"host\":\"h3\"", "is no object");
+	rollout_refused("\"h5\"", "\"h4\"", "a hook twice");
+	rollout_refused("\"h5\"", "\"h1\"", "besides a slot");
+	rollout_refused("\"before\"", "\"during\"", "a word that is not known");
 	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");
 }
 
@@ -171,8 +181,9 @@ static void test_labels_and_audit(void **state)
 		"\"phase\":\"idle\",\"labels\":{\"rack\":\"r1\",\"odd\":7,\"x y\":\"z\",\"n\":\"a,b\","
 		"\"zone\":\"2\"}}";
 	struct doc_audit audit = { 0 };
+	struct doc_act act = { .who = "me" };
 	struct doc_status status;
-	char why[DOC_REASON_MAX], number[16];
+	char why[DOC_REASON_MAX];
 	int i;
 
 	(void)state;
@@ -192,8 +203,8 @@ static void test_labels_and_audit(void **state)
 		assert_int_equal(status.too_old, i > 0);
 	}
 	for (i = 0; i < DOC_AUDIT_MAX + 3; i++) {
-		snprintf(number, sizeof(number), "%d", i);
-		doc_audit_add(&audit, NULL, "me", number, NULL);
+		snprintf(act.what, sizeof(act.what), "%d", i);
+		doc_audit_add(&audit, &act);
 	}
 	assert_int_equal(audit.count, DOC_AUDIT_MAX);
 	assert_string_equal(audit.acts[0].what, "3");

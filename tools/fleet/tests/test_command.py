@@ -111,7 +111,10 @@ def plan_and_start():
     (act,) = rollout["audit"]
     assert act["what"] == "start" and "@" in act["who"] and act["at"].startswith("20"), act
     # Another one while that goes on; then a wrong policy, wrong words, and nobody to ask.
-    assert "is running" in f.json("start", path, "--skip-incapable", code=3)["message"]
+    assert rollout["by"] == act["who"] and rollout["fingerprint"] == d["fingerprint"], rollout
+    assert rollout["state"] == act["to"] == "planned" and "from" not in act, rollout
+    message = f.json("start", path, "--skip-incapable", code=3)["message"]
+    assert f"begun at {act['at']}, is planned" in message, message
     assert "policy.conf:1:" in f.json("start", f.policy("rules"), code=1)["message"]
     f.run("start", f.policy(policy("DMA")), "--yes", "--waves", "0", code=1)
     f.run("plan", path, "--select", "rack", code=1)
@@ -137,7 +140,7 @@ def states():
     assert f.json("status", code=2)["rollout"]["state"] == "paused"
     f.json("resume")
     f.json("halt", "--now")
-    assert f.json("status", code=4)["rollout"]["now"] is True
+    assert f.json("status", code=3)["rollout"]["now"] is True
     f.json("pause", code=3)
     acts = [(a["what"], a.get("why")) for a in f.rollout()[1]["audit"]]
     assert acts == [("start", None), ("pause", "lunch"), ("resume", None), ("halt", "now")], acts
@@ -147,6 +150,15 @@ def states():
     assert f.json("forget", "b", code=3)["result"] == "refused"
     f.json("forget", "a")
     assert f.json("status", code=5)["rollout"]["ended"] == {"lost": 1}
+    # A host that waits for a hook: nothing begins before it is back, or is given up.
+    f.change(state="halted", hooks=[{"host": "b", "machine": "machine-b", "hook": "after"}])
+    assert "hook     b, after" in f.run("status", code=5).stdout
+    assert "wait for a hook" in f.json("start", f.policy(policy("identity")), code=3)["message"]
+    f.json("forget", "b")
+    rollout = f.rollout()[1]
+    assert "hooks" not in rollout and rollout["ended"] == {"lost": 1}, rollout
+    f.json("resume")
+    assert [x.get("earlier") for x in f.rollout()[1]["failures"]] == [True]
     f.change(state="complete", ended={"done": 2}, failures=[])
     f.host("a", policy_in_force=first)
     f.host("b", policy_in_force=first)
@@ -160,16 +172,27 @@ def states():
     f.host("b", policy_in_force=first)
     f.json("drift", code=0)
     # Back to what was there before.
-    assert "no policy before" in f.json("rollback", code=3)["message"]
+    assert "no rollout yet" in f.json("rollback", "other", code=3)["message"]
     f.json("start", f.policy(policy("identity")))
     f.change(state="complete")
     d = f.json("rollback")
     assert f.rollout()[1]["policy"] == first and f.rollout()[1]["waves"] == ["100%"]
+    # To a generation, to before the first one, and to none that there was.
+    f.change(state="complete")
+    f.json("rollback", "--to", "2")
+    second = f.rollout()[1]["policy"]
+    assert second not in (first, "none"), second
+    f.change(state="complete")
+    assert "no generation 9" in f.json("rollback", "--to", "9", code=3)["message"]
+    f.json("rollback", "--to", "0")
+    assert f.rollout()[1]["policy"] == "none" and f.rollout()[1]["audit"][0]["what"] == "rollback"
+    pool = json.loads(get("pool/states"))
+    assert (pool["audit"][-1]["from"], pool["audit"][-1]["to"]) == (second, "none"), pool
     d = f.json("history")
-    assert [r["generation"] for r in d["rollouts"]] == [1, 2, 3], d
+    assert [r["generation"] for r in d["rollouts"]] == [1, 2, 3, 4, 5], d
     assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
     text = f.run("history", "states").stdout
-    assert text.count("generation ") == 3 and "lunch" in text, text
+    assert text.count("generation ") == 5 and "lunch" in text, text
 
 
 def watched():
@@ -177,7 +200,7 @@ def watched():
     f.host("a")
     f.json("start", f.policy(policy("DMA")))
     p = subprocess.Popen(f.command("--json", "status", "--watch"), stdout=subprocess.PIPE, text=True)
-    assert json.loads(p.stdout.readline())["rollout"]["state"] == "running"
+    assert json.loads(p.stdout.readline())["rollout"]["state"] == "planned"
     f.change(ended={"done": 1}, state="complete")
     lines = p.communicate(timeout=60)[0].splitlines()
     assert json.loads(lines[-1])["rollout"]["state"] == "complete" and p.returncode == 0
@@ -188,7 +211,7 @@ def watched():
     f.change(ended={"reverted": 1}, state="halted", reason="1 of the hosts failed",
              failures=[{"host": "a", "end": "reverted"}])
     out = p.communicate(timeout=60)[0]
-    assert p.returncode == 4 and "progress [" in out and "is halted: 1 of" in out, out
+    assert p.returncode == 3 and "progress [" in out and "is halted: 1 of" in out, out
 
 
 class Page(html.parser.HTMLParser):
@@ -214,7 +237,8 @@ def report():
            problems=["<script>alert('x')</script> & more"])
     f.host("host-4", rollout=rollout["id"], attempt=1, phase="ended", end="done")
     f.change(ended={"done": 1, "reverted": 1}, state="halted", reason="<b>1 failed",
-             failures=[{"host": "host-3", "end": "reverted"}],
+             failures=[{"host": "host-3", "end": "reverted",
+                        "why": "<script>alert('x')</script> & more"}],
              changing=[{"host": "host-5", "machine": "machine-host-5", "attempt": 1}])
     f.run("report", code=1)
     f.run("report", "-o", f"{f.dir.name}/none/x.html", code=1)

@@ -51,6 +51,13 @@ class Whole:
         self.start(name, f"{BUILD}/iommucfg-fleet", "-c",
                    self.conf("coordinator"), "-v")
 
+    def stop_coordinators(self):
+        """They give the lead back and leave nothing behind."""
+        for name in ("coordinator-0", "coordinator-1"):
+            self.processes[name].terminate()
+        for name in ("coordinator-0", "coordinator-1"):
+            assert self.processes[name].wait(60) == 0, self.processes[name].returncode
+
     def start_host(self, name):
         self.start(name, f"{BUILD}/tests/host", self.conf("pool-default"), "default", name,
                    self.where, SPEED)
@@ -222,7 +229,7 @@ def poison(whole):
     rollout = whole.wait(lambda r: r["state"] == "halted" and not r["changing"])
     assert rollout["ended"] == {"reverted": 1}, rollout
     _, code = whole.status()
-    assert code == 4, code
+    assert code == 3, code
     touched = [host for host in HOSTS if len(whole.log(host)) > before[host]]
     assert touched == [rollout["failures"][0]["host"]], touched
     what = [what for what, _ in whole.log(touched[0])[before[touched[0]]:]]
@@ -253,13 +260,82 @@ def halt_now(whole):
     assert rollout["ended"].get("reverted", 0) <= 2, rollout
 
 
+HOOK = """#!/bin/sh
+# One whose drain does not go, one that hangs, one that is killed once with its coordinator,
+# and one that is not put back at the first time.
+cd {where}
+document=$(cat)
+host=$(echo "$document" | sed 's/.*"host":"\\([^"]*\\)".*/\\1/')
+echo "$1 $host $document" >>hooks
+case $1-$host in
+before-host-3) echo "no room"; exit 1 ;;
+before-host-5) exec sleep 60 ;;
+before-host-1) [ -e once ] || {{ touch once; exec sleep 60; }} ;;
+after-host-6) [ -e twice ] || {{ touch twice; exit 1; }} ;;
+esac
+"""
+
+
+def hooks(whole):
+    for host in HOSTS:
+        os.unlink(f"{whole.where}/{host}.cut")
+    whole.stop_coordinators()
+    hook, metrics = f"{whole.where}/hook", f"{whole.where}/fleet.prom"
+    with open(hook, "w", encoding="ascii") as f:
+        f.write(HOOK.format(where=whole.where))
+    os.chmod(hook, 0o755)
+    with open(whole.conf("coordinator"), "a", encoding="ascii") as f:
+        f.write(f'hooks = {{ before = "{hook}"; after = "{hook}"; timeout = 8; }};\n'
+                f'metrics = "{metrics}";\n')
+    for i in range(2):
+        whole.start_coordinator(f"coordinator-{i}")
+    before = {host: len(whole.log(host)) for host in HOSTS}
+    done = whole.start_rollout(POLICY.format("DMA-FQ"), "--waves", "100%", "--max-changing", "3")
+    assert done.returncode == 0, done.stderr
+
+    def killed_in_a_hook():
+        if os.path.exists(f"{whole.where}/once") and not os.path.exists(f"{whole.where}/killed"):
+            for i in range(2):
+                whole.kill(f"coordinator-{i}")
+                whole.start_coordinator(f"coordinator-{i}")
+            with open(f"{whole.where}/killed", "w", encoding="ascii"):
+                pass
+    rollout = whole.wait(lambda r: r["state"] in ("complete", "halted"), killed_in_a_hook)
+    assert rollout["state"] == "complete" and "hooks" not in rollout, rollout
+    assert rollout["ended"] == {"done": 6, "refused": 2}, rollout
+    why = {f["host"]: f["why"] for f in rollout["failures"]}
+    assert why["host-3"].endswith("exit 1; no room") and set(why) == {"host-3", "host-5"}, why
+    assert "not over within its time" in why["host-5"], why
+    with open(f"{whole.where}/hooks", encoding="ascii") as f:
+        calls = [line.split(" ", 2) for line in f]
+    for host in HOSTS:
+        own = [call for call in calls if call[1] == host]
+        words = [call[0] for call in own]
+        assert words[0] == "before" and words[-1] == "after", (host, words)
+        # Again after the coordinators were killed, and after a failure.
+        assert words.count("before") in ((2,) if host == "host-1" else (1, 2)), (host, words)
+        assert words.count("after") in ((2, 3) if host == "host-6" else (1, 2)), (host, words)
+        document = json.loads(own[-1][2])
+        assert document["schema"] == "iommucfg/fleet-hook/1" and document["hook"] == "after", document
+        assert document["rollout"] == rollout["id"] and document["machine"], document
+        assert document["end"] == ("refused" if host in why else "done"), document
+        committed = [what for what, _ in whole.log(host)[before[host]:] if what == "commit"]
+        assert len(committed) == (host not in why), (host, committed)
+    whole.wait(lambda r: 'rollout_state{pool="default",state="complete"} 1' in text_of(metrics))
+    assert 'iommucfg_fleet_ended{pool="default",end="done"} 6\n' in text_of(metrics)
+    assert 'iommucfg_fleet_leads{pool="default"}' in text_of(metrics)
+
+
+def text_of(path):
+    try:
+        with open(path, encoding="ascii") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
 def coordinators_end(whole):
-    """Asked to, they give the lead back and leave nothing behind."""
-    names = ("coordinator-0", "coordinator-1")
-    for name in names:
-        whole.processes[name].terminate()
-    for name in names:
-        assert whole.processes[name].wait(60) == 0, whole.processes[name].returncode
+    whole.stop_coordinators()
     lead = subprocess.run(["etcdctl", "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
                           stdout=subprocess.PIPE, text=True, check=True)
     assert not lead.stdout.strip(), lead.stdout
@@ -272,7 +348,7 @@ def history(whole):
 
 
 def main():
-    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, coordinators_end, history]
+    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, hooks, coordinators_end, history]
     print(f"1..{len(tests)}")
     failed = False
     with tempfile.TemporaryDirectory(prefix="fleet-whole.") as where:

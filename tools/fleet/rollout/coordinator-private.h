@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of the coordinator share. */
+#ifndef FLEET_COORDINATOR_PRIVATE_H
+#define FLEET_COORDINATOR_PRIVATE_H
+
+#include <openssl/sha.h>
+
+#include "coordinator.h"
+#include "doc.h"
+
+/* A host that has booted so often within so long is not taken. */
+#define BOOTS_MAX	4
+#define BOOTS_MS	(60 * 60 * 1000LL)
+
+enum hook_state { HOOK_IDLE, HOOK_RUNS, HOOK_OK, HOOK_NO };
+
+struct host {
+	char name[DOC_HOST_MAX + 1];
+	struct doc_grant grant;
+	struct doc_status status;
+	int64_t grant_rev, status_rev;
+	bool grant_bad, status_bad;	/* there, and not to be read */
+	bool grant_dirty, status_dirty;	/* to be read before anything is decided on it */
+	bool grant_read, status_read;	/* read for the slot that is about to be taken */
+	int64_t changed;		/* when the status changed last, as far as seen */
+	int64_t slot_attempt, slot_since;	/* the slot that was seen last, and when first */
+	/* What the rollout as it was seen last has of it, so that it need not be looked for. */
+	bool has_slot;			/* or a hook that is due */
+	bool given_up;
+	long failures;
+	/* The last boots that were seen; 0: none. */
+	int64_t boots[BOOTS_MAX];
+	/* Of the rollout's hook for this host. */
+	enum hook_state hook;
+	int hook_tries;
+	int64_t hook_at;		/* not before */
+	char hook_why[DOC_WHY_MAX];
+	unsigned char order[SHA256_DIGEST_LENGTH];
+};
+
+struct coordinator {
+	char prefix[STEP_KEY_MAX / 2];
+	char pool[64];
+	int64_t lost_after_ms;
+	bool has_before, has_after;	/* hooks */
+	char at[DOC_AT_MAX];
+	struct doc_pool doc;
+	int64_t pool_rev;
+	bool pool_known;
+	struct doc_rollout rollout;
+	int64_t rollout_rev;
+	bool rollout_known, rollout_bad;
+	struct host **hosts;		/* by name */
+	size_t count;
+	int64_t soak_since;		/* -1: not soaking, as far as seen */
+	char message[DOC_REASON_MAX + 64];
+};
+
+/* see.c: what is known */
+void coordinator_key(const struct coordinator *c, const char *kind, const char *host, char *key);
+void coordinator_pool_key(const struct coordinator *c, char *key);
+void coordinator_rollout_key(const struct coordinator *c, char *key);
+/* The host of a key of this kind, or NULL. */
+struct host *coordinator_host(const struct coordinator *c, const char *kind, const char *key);
+/* The host of this name, or NULL; @place (or NULL): where it would be. */
+struct host *host_find(const struct coordinator *c, const char *name, size_t *place);
+/* Whether it has booted too often of late. */
+bool host_flaps(const struct host *host, int64_t now);
+/* A key is to be read again before anything is decided on it. */
+void coordinator_forget(struct coordinator *c, const char *key);
+
+/* coordinator.c: one step, the rest of it is in @step. False without memory. */
+bool coordinator_put(struct coordinator *c, struct doc_rollout *next, const char *what,
+		     struct step *step);
+bool coordinator_take(struct coordinator *c, struct host *host, struct step *step);
+
+/* hook.c: what is to be done for the rollout's hooks; @step stays as it is for nothing */
+bool coordinator_hooks(struct coordinator *c, int64_t now, struct step *step);
+bool coordinator_begin_hook(struct coordinator *c, struct host *host, struct step *step);
+
+#endif
