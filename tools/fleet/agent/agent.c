@@ -25,8 +25,8 @@ enum state {
 	READ_STATUS, READ_GRANT, REPORT,
 	PLAN,
 	SAVE,			/* then @after_save */
-	BEGIN, APPLY, LOOK_APPLIED, PROBE, LOOK_TIME, READ_GRANT_ANEW, PROVE, CONFIRM,
-	ROLLBACK, INSTALL, PUBLISH,
+	PRE, BEGIN, APPLY, LOOK_APPLIED, PROBE, LOOK_TIME, READ_GRANT_ANEW, PROVE, CONFIRM,
+	ROLLBACK, INSTALL, POST, PUBLISH,
 	PAUSE,			/* a moment, then @after_pause */
 };
 
@@ -124,7 +124,7 @@ static void save(struct agent *a, enum doc_journal_phase phase, enum state after
 static void end(struct agent *a, enum doc_end end)
 {
 	a->journal.end = end;
-	save(a, JOURNAL_END, PUBLISH);
+	save(a, JOURNAL_END, a->journal.hooked ? POST : PUBLISH);
 }
 
 static void roll_back(struct agent *a, const char *why)
@@ -168,7 +168,7 @@ static void resume(struct agent *a)
 		else
 			save(a, JOURNAL_APPLY, APPLY);
 	} else if (a->journal.phase == JOURNAL_END) {
-		a->state = PUBLISH;
+		a->state = a->journal.hooked ? POST : PUBLISH;
 	} else {
 		a->state = LOOK_APPLIED;
 	}
@@ -272,6 +272,11 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		a->state = PLAN;
 		return;
 	}
+	/* It was prepared for an attempt that does not begin. */
+	if (a->journal.hooked) {
+		a->state = POST;
+		return;
+	}
 	if (a->want_report)
 		a->state = REPORT;
 	else
@@ -280,12 +285,14 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 
 static void planned(struct agent *a, const struct agent_result *result)
 {
-	if (result->code == PLAN_CHANGES)
-		save(a, JOURNAL_BEGIN, BEGIN);
-	else if (result->code == PLAN_AGAIN)
+	if (result->code == PLAN_CHANGES) {
+		a->journal.hooked = true;
+		save(a, JOURNAL_BEGIN, PRE);
+	} else if (result->code == PLAN_AGAIN) {
 		pause_for(a, RETRY_MS, RESUME);
-	else
+	} else {
 		end(a, result->code == PLAN_NOTHING ? END_NOTHING : END_REFUSED);
+	}
 }
 
 static void applied(struct agent *a, const struct agent_result *result)
@@ -399,6 +406,16 @@ void agent_done(struct agent *a, const struct agent_action *action,
 		break;
 	case SAVE:
 		a->state = a->after_save;
+		break;
+	case PRE:
+		if (result->code)
+			a->state = BEGIN;
+		else
+			end(a, END_REFUSED);
+		break;
+	case POST:
+		a->journal.hooked = false;
+		save(a, a->journal.phase, RESUME);
 		break;
 	case BEGIN:
 		began(a, result);
@@ -563,6 +580,12 @@ again:
 		return true;
 	case SAVE:
 		action->what = AGENT_SAVE;
+		return true;
+	case PRE:
+		action->what = AGENT_PRE;
+		return true;
+	case POST:
+		action->what = AGENT_POST;
 		return true;
 	case BEGIN:
 		return put_status(a, PHASE_CHANGING, "begin", action);

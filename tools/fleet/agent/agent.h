@@ -4,7 +4,8 @@
  * told what became of it. What must outlive it is its journal, which its caller keeps
  * (journal.h): a step AGENT_SAVE is done when the journal is on the disk.
  *
- *	idle -> plan -> begin -> apply -> probes -> proof -> confirm -> install -> end
+ *	idle -> plan -> hook pre -> begin -> apply -> probes -> proof -> confirm -> install
+ *	     -> hook post -> end
  *
  * Each arrow that changes something is in the journal before it is gone. No step is
  * decided on a journal alone where the kernel or the store know better.
@@ -20,6 +21,8 @@ enum agent_do {
 	AGENT_STORE,	/* @step */
 	AGENT_SAVE,	/* @journal */
 	AGENT_PLAN,	/* what would @journal's policy change? result: enum agent_plan */
+	AGENT_PRE,	/* the host's hooks before a change; result: 1 well, 0 not */
+	AGENT_POST,	/* and after it, also where it was not begun */
 	AGENT_APPLY,	/* commit it, with a confirm timeout; result: enum agent_applied */
 	AGENT_PROBE,	/* is the host well? result: 0 no, 1 yes */
 	AGENT_LOOK,	/* the kernel's transaction; result: enum agent_txn */

@@ -13,7 +13,8 @@
  *	result		what the last call of --run came to
  *	lock		held while a call of --run, or a command that it has started, is at
  *			work
- *	in-force	the policy that was installed last, by its name in the store
+ *	in-force	the policy that was installed last, by its name in the store; and what
+ *			the groups were that the fleet has changed, before that
  */
 #ifndef FLEET_DAEMON_H
 #define FLEET_DAEMON_H
@@ -27,6 +28,8 @@
 #define STATE_DIR	"/var/lib/iommucfg/fleet"
 #define POLICY_FILE	"/etc/iommucfg.d/50-fleet.conf"
 #define PROBE_DIR	"/etc/iommucfg/fleet.d"
+#define PRE_DIR		"/etc/iommucfg/fleet-pre.d"
+#define POST_DIR	"/etc/iommucfg/fleet-post.d"
 #define NAME_MAX_TXN	(IOMMUCFG_TXN_NAME_MAX + 1)
 
 struct host {
@@ -74,8 +77,18 @@ struct json_object *plan_drift(struct daemon *d);
 /* Whether the system's files ask for nothing that is not so. */
 bool plan_in_force(struct daemon *d);
 
+/* before.c: what there was before the fleet's first change. Whether there is a fleet's file. */
+bool before_exists(const struct host *host);
+/* A policy that is the way back, to be freed; NULL without memory. */
+char *before_policy(const struct host *host);
+/* After an install, of @text: remembers groups that were not changed by the fleet until now. */
+bool before_keep(const struct host *host, const char *name, const char *text);
+void before_forget(const struct host *host);
+
 /* look.c: where the kernel is with the attempt */
 void look(struct daemon *d, struct agent_result *result);
+/* Whether a call of --run, or its command, is at work. */
+bool look_running(const struct host *host);
 
 /* links.c: links and routes, before and after */
 struct json_object *links_now(const struct host *host);
@@ -92,8 +105,15 @@ bool links_wait(const struct host *host, struct json_object *before, int64_t ms,
 
 /* reach.c: interfaces that have a way to a member now, as the keys of an object */
 struct json_object *reach_ways(const struct conf *conf);
+/* Of the addresses in the settings those that answer, as an array. */
+struct json_object *reach_addresses(struct daemon *d);
+/* Waits at most @ms until all of @before answer; else one that does not is in d->problem. */
+bool reach_wait(struct daemon *d, struct json_object *before, int64_t ms);
 /* The write of @step over each interface of the attempt; it follows over any with step->rev. */
 enum store_result reach_prove(struct daemon *d, struct step *step);
+
+/* main.c: the fleet's file is removed, and what is remembered of it */
+bool act_remove(struct daemon *d);
 
 /* act.c: calls of --run; the exit status, or -1 where it is not known */
 int act(struct daemon *d, const char *action, struct json_object **document);

@@ -13,7 +13,7 @@
 #define CHANGE_MAX (8 * 1024 * 1024)
 
 /* A call of --run is at work. */
-static bool is_running(const struct host *host)
+bool look_running(const struct host *host)
 {
 	char path[PATH_MAX];
 	bool running;
@@ -86,6 +86,8 @@ static bool is_installed(struct daemon *d)
 	char path[PATH_MAX], *candidate, *file;
 	bool same;
 
+	if (!strcmp(agent_journal(d->agent)->policy, DOC_NO_POLICY))
+		return !before_exists(&d->host);
 	host_state(&d->host, path, "candidate.conf");
 	candidate = host_read(path, CHANGE_MAX);
 	host_path(&d->host, path, POLICY_FILE);
@@ -162,7 +164,7 @@ void look(struct daemon *d, struct agent_result *result)
 
 	attempt_name(journal, name);
 	result->code = TXN_RUNNING;
-	if (is_running(&d->host))
+	if (look_running(&d->host))
 		return;
 	if (strcmp(journal->boot, d->host.boot)) {
 		/* What this boot has is what the files say, and those before the attempt. */

@@ -3,6 +3,7 @@
  * iommucfgd: the agent of a host. Carries out what the state machine of ../agent says, waits
  * for grants, and reports. See daemon.h for how the machine is changed.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -200,6 +201,8 @@ static bool act_probe(struct daemon *d)
 	change = json_object_from_file(path);
 	json_object_object_get_ex(change, "links", &before);
 	well = before && links_wait(&d->host, before, LINK_MS, d->problem, sizeof(d->problem));
+	if (well && json_object_object_get_ex(change, "addresses", &before))
+		well = reach_wait(d, before, LINK_MS);
 	json_object_put(change);
 	if (well && act(d, "probe", NULL)) {
 		snprintf(d->problem, sizeof(d->problem), "a probe in " PROBE_DIR " says no");
@@ -236,29 +239,60 @@ static int act_rollback(struct daemon *d)
 	return code != 5;
 }
 
+bool act_remove(struct daemon *d)
+{
+	int code = act(d, "install", NULL);
+
+	if (code != 0 && code != 2)
+		return false;
+	before_forget(&d->host);
+	return true;
+}
+
 static bool act_install(struct daemon *d)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
-	struct json_object *o;
 	char path[PATH_MAX], *policy;
-	const char *text;
-	int code = act(d, "install", NULL);
+	int code;
 	bool ok;
 
+	if (!strcmp(journal->policy, DOC_NO_POLICY))
+		return act_remove(d);
+	code = act(d, "install", NULL);
 	/* 2: it is installed, and something else of the system's policy is not so. */
 	if (code != 0 && code != 2)
 		return false;
 	host_state(&d->host, path, "candidate.conf");
 	policy = host_read(path, 1024 * 1024);
-	o = json_object_new_object();
-	json_object_object_add(o, "policy", json_object_new_string(journal->policy));
-	json_object_object_add(o, "text", json_object_new_string(policy ? policy : ""));
-	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-	host_state(&d->host, path, "in-force");
-	ok = policy && text && host_write(path, text, strlen(text));
-	json_object_put(o);
+	ok = policy && before_keep(&d->host, journal->policy, policy);
 	free(policy);
 	return ok;
+}
+
+/* The host's own hooks; where there are none, nothing is started. */
+static bool act_hook(struct daemon *d, const char *action, const char *dir)
+{
+	struct dirent **entries = NULL;
+	char path[PATH_MAX];
+	int n, i;
+
+	host_path(&d->host, path, dir);
+	n = scandir(path, &entries, NULL, NULL);
+	for (i = 0; i < n; i++)
+		free(entries[i]);
+	free(entries);
+	if (n < 0 ? errno == ENOENT : n <= 2)
+		return true;
+	/* One that an agent before this has started comes to its end. */
+	while (look_running(&d->host) && !stopping())
+		nap(500);
+	if (!act(d, action, NULL))
+		return true;
+	if (!strcmp(action, "pre"))
+		snprintf(d->problem, sizeof(d->problem), "a hook in %s says no", dir);
+	else
+		note("<3>", "a hook in %s says no", dir);
+	return false;
 }
 
 /* Waits for an event of the own grant. */
@@ -352,6 +386,12 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 		result->code = plan_attempt(d);
 		if (result->code == PLAN_AGAIN)
 			note("<4>", "no plan yet: %s", d->problem);
+		break;
+	case AGENT_PRE:
+		result->code = act_hook(d, "pre", PRE_DIR);
+		break;
+	case AGENT_POST:
+		act_hook(d, "post", POST_DIR);
 		break;
 	case AGENT_APPLY:
 		result->code = act_apply(d);

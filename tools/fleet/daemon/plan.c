@@ -173,6 +173,9 @@ static struct json_object *groups_of(struct daemon *d, const struct planned *p)
 				       json_object_new_string(iommucfg_group_type_text(group)));
 		json_object_object_add(each, "to", json_object_new_string(
 			iommucfg_type_name(iommucfg_change_to(change))));
+		if (iommucfg_group_num_devices(group))
+			json_object_object_add(each, "device", json_object_new_string(
+				iommucfg_device_name(iommucfg_group_device(group, 0))));
 		json_object_array_add(groups, each);
 		for (j = 0; j < iommucfg_group_num_devices(group); j++) {
 			d->planned_devices++;
@@ -217,6 +220,12 @@ static struct json_object *reach_of(struct daemon *d, const struct planned *p)
 	return array;
 }
 
+/* The fleet's file is to go. */
+static bool is_way_back(const struct daemon *d)
+{
+	return !strcmp(agent_journal(d->agent)->policy, DOC_NO_POLICY);
+}
+
 static bool write_change(struct daemon *d, struct json_object *files, const struct planned *p)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
@@ -237,6 +246,10 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	json_object_object_add(o, "groups", groups_of(d, p));
 	json_object_object_add(o, "links", links_now(&d->host));
 	json_object_object_add(o, "reach", reach_of(d, p));
+	json_object_object_add(o, "addresses", reach_addresses(d));
+	if (is_way_back(d))
+		json_object_object_add(o, "remove", json_object_new_string(
+			iommucfg_plan_num_changes(p->plan) ? "confirmed" : "unchanged"));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	host_state(&d->host, path, "change");
 	ok = text && host_write(path, text, strlen(text));
@@ -257,6 +270,9 @@ static int plan_candidate(struct daemon *d)
 			snprintf(d->problem, sizeof(d->problem), "no plan: %s", strerror(-ret));
 	} else if (is_refused(d, &p)) {
 		code = PLAN_REFUSED;
+	} else if (!iommucfg_plan_num_changes(p.plan) && is_way_back(d)) {
+		/* No group changes, so that there is nothing to be proven. */
+		code = write_change(d, files, &p) && act_remove(d) ? PLAN_NOTHING : PLAN_AGAIN;
 	} else if (!iommucfg_plan_num_changes(p.plan)) {
 		code = PLAN_NOTHING;
 	} else {
@@ -267,6 +283,24 @@ static int plan_candidate(struct daemon *d)
 	return code;
 }
 
+/* What the attempt would install, to be freed; NULL with @code. */
+static char *text_of(struct daemon *d, int *code)
+{
+	char *text;
+
+	if (is_way_back(d)) {
+		*code = PLAN_NOTHING;
+		text = before_exists(&d->host) ? before_policy(&d->host) : NULL;
+	} else {
+		text = policy_fetch(d, agent_journal(d->agent)->policy, code);
+	}
+	if (!text || policy_allowed(d, text))
+		return text;
+	*code = PLAN_REFUSED;
+	free(text);
+	return NULL;
+}
+
 int plan_attempt(struct daemon *d)
 {
 	char path[PATH_MAX], *text;
@@ -274,13 +308,11 @@ int plan_attempt(struct daemon *d)
 
 	d->problem[0] = '\0';
 	d->planned_groups = d->planned_devices = d->planned_in_use = 0;
-	text = policy_fetch(d, agent_journal(d->agent)->policy, &code);
+	text = text_of(d, &code);
 	if (!text)
 		return code;
-	code = PLAN_REFUSED;
 	host_state(&d->host, path, "candidate.conf");
-	if (policy_allowed(d, text))
-		code = host_write(path, text, strlen(text)) ? plan_candidate(d) : PLAN_AGAIN;
+	code = host_write(path, text, strlen(text)) ? plan_candidate(d) : PLAN_AGAIN;
 	free(text);
 	return code;
 }

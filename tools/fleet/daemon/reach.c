@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Interfaces over which the store is reached. A proof says that the store is reached, perhaps
+ * Interfaces over which the store is reached, and other addresses of the host's settings. A
+ * proof says that the store is reached, perhaps
  * by another interface than the one that was changed: so each interface of a changed group
- * that had the way to a member has to prove it as well, on a socket that is bound to it.
+ * that had the way to a member has to prove it as well, on a socket that is bound to it. An
+ * address that answered before the change has to answer after it.
  */
+#include <errno.h>
 #include <ifaddrs.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,4 +115,108 @@ enum store_result reach_prove(struct daemon *d, struct step *step)
 	store_set_limit(d->conf.store, 0);
 	json_object_put(change);
 	return result;
+}
+
+/* Each answers within so long. */
+#define ANSWER_MS	3000
+
+/* A connection that is under way; -1: it cannot be made now. */
+static int connect_to(const char *address)
+{
+	struct sockaddr_storage to;
+	socklen_t size;
+	int fd;
+
+	if (!settings_address(address, &to, &size))
+		return -1;
+	fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || !connect(fd, (struct sockaddr *)&to, size) || errno == EINPROGRESS ||
+	    errno == ECONNREFUSED)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* A refusal is an answer as well. */
+static bool answers(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd };
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	if (fd < 0)
+		return false;
+	poll_fd.events = POLLOUT;
+	return poll(&poll_fd, 1, 0) > 0 && !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) &&
+	       (!error || error == ECONNREFUSED);
+}
+
+/* All of @count at once. */
+static void try_all(char *const *addresses, size_t count, bool *well)
+{
+	int64_t until = now_ms() + ANSWER_MS;
+	int fds[ADDRESSES_MAX];
+	size_t i, left = count;
+
+	for (i = 0; i < count; i++) {
+		well[i] = false;
+		fds[i] = connect_to(addresses[i]);
+		left -= fds[i] < 0;
+	}
+	while (left && now_ms() < until) {
+		for (i = 0; i < count; i++) {
+			if (fds[i] >= 0 && !well[i] && answers(fds[i])) {
+				well[i] = true;
+				left--;
+			}
+		}
+		if (left)
+			poll(NULL, 0, 20);
+	}
+	for (i = 0; i < count; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+struct json_object *reach_addresses(struct daemon *d)
+{
+	struct json_object *array = json_object_new_array();
+	bool well[ADDRESSES_MAX];
+	size_t i;
+
+	try_all(d->settings.reach, d->settings.reach_count, well);
+	for (i = 0; i < d->settings.reach_count; i++) {
+		if (well[i])
+			json_object_array_add(array, json_object_new_string(d->settings.reach[i]));
+		else
+			note("<4>", "%s does not answer, before anything is changed",
+			     d->settings.reach[i]);
+	}
+	return array;
+}
+
+bool reach_wait(struct daemon *d, struct json_object *before, int64_t ms)
+{
+	int64_t until = now_ms() + ms;
+	char *addresses[ADDRESSES_MAX];
+	bool well[ADDRESSES_MAX];
+	size_t i, count;
+
+	do {
+		alive();
+		count = json_object_array_length(before);
+		for (i = 0; i < count && i < ADDRESSES_MAX; i++)
+			addresses[i] = (char *)json_object_get_string(
+				json_object_array_get_idx(before, i));
+		count = i;
+		try_all(addresses, count, well);
+		for (i = 0; i < count && well[i]; i++)
+			;
+		if (i == count)
+			return true;
+		poll(NULL, 0, 200);
+	} while (now_ms() < until && !stopping());
+	snprintf(d->problem, sizeof(d->problem), "%s is not reached any more", addresses[i]);
+	return false;
 }

@@ -8,7 +8,8 @@
  *	probe		each program in /etc/iommucfg/fleet.d has to end with 0
  *	confirm		iommucfg confirm
  *	rollback	iommucfg rollback
- *	install		the candidate becomes the fleet's file of the policy
+ *	install		the candidate becomes the fleet's file of the policy; or that is removed
+ *	pre, post	the host's hooks, before a change and after it
  *
  * What it came to goes into a file as well, as who started it may be gone by then.
  */
@@ -30,6 +31,7 @@
 #define OUTPUT_MAX	(16 * 1024 * 1024)
 #define WORDS_MAX	512
 #define PROBE_MS	30000
+#define HOOK_MS		300000
 #define EXIT_NOT_RUN	75
 
 #define KEPT_FD		(STDERR_FILENO + 1)
@@ -188,12 +190,33 @@ static bool copy_synced(const char *from, const char *to)
 	return ok;
 }
 
+/* The file is gone, on the disk as well. */
+static bool remove_synced(char *path)
+{
+	char *slash = strrchr(path, '/');
+	bool ok;
+	int fd;
+
+	if (unlink(path) && errno != ENOENT)
+		return false;
+	*slash = '\0';
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ok = fd >= 0 ? !fsync(fd) || errno == EINVAL : errno == ENOENT;
+	if (fd >= 0)
+		close(fd);
+	*slash = '/';
+	return ok;
+}
+
 static int install(struct json_object *change, const char *name, struct json_object **document)
 {
+	static const char empty[] = "# Taken back by the fleet.\n";
+	const char *removes = json_object_get_string(member(change, "remove"));
 	char candidate[PATH_MAX], dest[PATH_MAX], new[PATH_MAX + 4], *slash;
 	const char *more[] = { name, "--install", dest, NULL };
+	int code = 0;
+	bool ok;
 
-	(void)change;
 	host_state(&host, candidate, "candidate.conf");
 	host_path(&host, dest, POLICY_FILE);
 	slash = strrchr(dest, '/');
@@ -201,11 +224,20 @@ static int install(struct json_object *change, const char *name, struct json_obj
 	mkdir(dest, 0755);
 	*slash = '/';
 	snprintf(new, sizeof(new), "%s.new", dest);
-	if (!copy_synced(candidate, new)) {
-		fprintf(stderr, "%s: %m\n", new);
+	/* Without rules it is out of force for devices to come; then it can go. */
+	if (!removes || !strcmp(removes, "confirmed")) {
+		ok = removes ? host_write(new, empty, strlen(empty)) : copy_synced(candidate, new);
+		if (!ok) {
+			fprintf(stderr, "%s: %m\n", new);
+			return EXIT_NOT_RUN;
+		}
+		code = iommucfg("confirm", more, NULL, document);
+	}
+	if (removes && (code == 0 || code == 2) && !remove_synced(dest)) {
+		fprintf(stderr, "%s: %m\n", dest);
 		return EXIT_NOT_RUN;
 	}
-	return iommucfg("confirm", more, NULL, document);
+	return code;
 }
 
 /* As run-parts(8) has it. */
@@ -224,7 +256,13 @@ static bool is_trusted(const char *path)
 	       st.st_uid == geteuid() && !(st.st_mode & 022);
 }
 
-static bool probe(const char *path, const char *name)
+/* What is called: its directory, the word that it gets, the time that it has. */
+struct parts {
+	const char *dir, *word;
+	int ms;
+};
+
+static bool part(const struct parts *parts, const char *path, const char *name)
 {
 	int status = 0, waited = 0;
 	pid_t pid = fork();
@@ -237,14 +275,14 @@ static bool probe(const char *path, const char *name)
 		setenv("LANG", "C", 1);
 		setenv("IOMMUCFG_TRANSACTION", name, 1);
 		if (!chdir("/"))
-			execl(path, path, "probe", NULL);
+			execl(path, path, parts->word, NULL);
 		_exit(127);
 	}
 	while (pid > 0 && !waitpid(pid, &status, WNOHANG)) {
-		if (waited >= PROBE_MS) {
+		if (waited >= parts->ms) {
 			kill(-pid, SIGKILL);
 			waitpid(pid, &status, 0);
-			fprintf(stderr, "probe %s: not over within 30 s\n", path);
+			fprintf(stderr, "%s: not over within %d s\n", path, parts->ms / 1000);
 			return false;
 		}
 		poll(NULL, 0, 50);
@@ -252,31 +290,58 @@ static bool probe(const char *path, const char *name)
 	}
 	if (pid > 0 && !status)
 		return true;
-	fprintf(stderr, "probe %s: status %d\n", path, pid > 0 ? status_of(status) : -1);
+	fprintf(stderr, "%s: status %d\n", path, pid > 0 ? status_of(status) : -1);
 	return false;
 }
 
-static int probes(struct json_object *change, const char *name, struct json_object **document)
+/* Each, in the order of their names, until one says no; for "post" all of them. */
+static int all_parts(const struct parts *parts, const char *name)
 {
 	struct dirent **entries = NULL;
 	char dir[PATH_MAX], path[PATH_MAX + 300];
 	bool well = true;
 	int i, n;
 
-	(void)change, (void)document;
-	host_path(&host, dir, PROBE_DIR);
+	host_path(&host, dir, parts->dir);
 	n = scandir(dir, &entries, is_probe, alphasort);
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entries[i]->d_name);
-		if (well && !is_trusted(path)) {
-			fprintf(stderr, "probe %s: no program that root alone can write\n", path);
+		free(entries[i]);
+		if (!well && strcmp(parts->word, "post"))
+			continue;
+		if (!is_trusted(path)) {
+			fprintf(stderr, "%s: no program that root alone can write\n", path);
+			well = false;
+		} else if (!part(parts, path, name)) {
 			well = false;
 		}
-		well = well && probe(path, name);
-		free(entries[i]);
 	}
 	free(entries);
 	return n < 0 && errno != ENOENT ? 1 : !well;
+}
+
+static int probes(struct json_object *change, const char *name, struct json_object **document)
+{
+	static const struct parts parts = { PROBE_DIR, "probe", PROBE_MS };
+
+	(void)change, (void)document;
+	return all_parts(&parts, name);
+}
+
+static int pre(struct json_object *change, const char *name, struct json_object **document)
+{
+	static const struct parts parts = { PRE_DIR, "pre", HOOK_MS };
+
+	(void)change, (void)document;
+	return all_parts(&parts, name);
+}
+
+static int post(struct json_object *change, const char *name, struct json_object **document)
+{
+	static const struct parts parts = { POST_DIR, "post", HOOK_MS };
+
+	(void)change, (void)document;
+	return all_parts(&parts, name);
 }
 
 static const struct {
@@ -284,7 +349,7 @@ static const struct {
 	int (*run)(struct json_object *change, const char *name, struct json_object **document);
 } actions[] = {
 	{ "apply", apply }, { "probe", probes }, { "confirm", confirm },
-	{ "rollback", rollback }, { "install", install },
+	{ "rollback", rollback }, { "install", install }, { "pre", pre }, { "post", post },
 };
 
 static bool write_result(const char *action, const char *name, int code,

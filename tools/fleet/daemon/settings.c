@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The agent's configuration. */
 #include <json.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 static const char *const known[] = {
 	"store", "name", "pool", "labels", "limits", "start_jitter", "report_interval", "metrics",
-	NULL
+	"reach", NULL
 };
 static const char *const known_store[] = {
 	"kind", "endpoints", "ca", "cert", "key", "prefix", NULL
@@ -191,6 +192,52 @@ static bool take_names(struct settings *s, config_t *config, const char *file)
 	return !metrics || s->metrics;
 }
 
+bool settings_address(const char *text, struct sockaddr_storage *to, socklen_t *size)
+{
+	const struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+	};
+	const char *colon = strrchr(text, ':');
+	bool brackets = *text == '[' && colon && colon > text && colon[-1] == ']';
+	struct addrinfo *found;
+	char host[128];
+
+	if (!colon || (!brackets && strchr(text, ':') != colon) ||
+	    colon - text >= (long)sizeof(host))
+		return false;
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - text) - 2 * brackets, text + brackets);
+	if (getaddrinfo(host, colon + 1, &hints, &found))
+		return false;
+	*size = found->ai_addrlen;
+	memcpy(to, found->ai_addr, *size);
+	freeaddrinfo(found);
+	return true;
+}
+
+static bool take_reach(struct settings *s, config_t *config, const char *file)
+{
+	config_setting_t *at = config_lookup(config, "reach");
+	struct sockaddr_storage to;
+	const char *text;
+	socklen_t size;
+	int i;
+
+	if (!at)
+		return true;
+	if (!config_setting_is_array(at) || config_setting_length(at) > ADDRESSES_MAX)
+		return complain(file, at, "it is no array [ ] of at most 16");
+	for (i = 0; i < config_setting_length(at); i++) {
+		text = config_setting_get_string_elem(at, i);
+		if (!text || !settings_address(text, &to, &size))
+			return complain(file, at, "it is as \"192.0.2.1:22\" or \"[2001:db8::1]:22\"");
+		s->reach[i] = strdup(text);
+		if (!s->reach[i])
+			return false;
+		s->reach_count++;
+	}
+	return true;
+}
+
 static bool take(struct conf *conf, config_t *config, const char *file, void *data)
 {
 	struct settings *s = data;
@@ -201,7 +248,7 @@ static bool take(struct conf *conf, config_t *config, const char *file, void *da
 	return only_known(file, config_root_setting(config), known) &&
 	       only_known(file, config_lookup(config, "store"), known_store) &&
 	       take_names(s, config, file) && take_labels(s, config, file) &&
-	       take_limits(s, config, file) &&
+	       take_limits(s, config, file) && take_reach(s, config, file) &&
 	       take_number(config, file, "start_jitter", 0, 3600, &s->start_jitter) &&
 	       take_number(config, file, "report_interval", 1, 86400, &s->report_interval);
 }
@@ -219,5 +266,7 @@ void settings_clear(struct settings *settings)
 {
 	json_object_put(settings->labels);
 	free(settings->metrics);
+	while (settings->reach_count)
+		free(settings->reach[--settings->reach_count]);
 	*settings = (struct settings){ 0 };
 }

@@ -13,6 +13,7 @@
  *		faults = "rollback";		// "warn": a policy may say so, too
  *		confirm_timeout_min = 90;
  *	};
+ *	reach = [ "192.0.2.1:22", "[2001:db8::1]:3260" ];	// have to answer after a change
  *	start_jitter = 60;			// seconds
  *	report_interval = 600;
  *	metrics = "/var/lib/prometheus/node-exporter/iommucfg-agent.prom";
@@ -23,11 +24,14 @@
 #define FLEET_SETTINGS_H
 
 #include <iommucfg.h>
+#include <sys/socket.h>
 
 #include "conf.h"
 #include "doc.h"
 
 #define SETTINGS_DEFAULT "/etc/iommucfg/agent.conf"
+
+#define ADDRESSES_MAX 16
 
 struct settings {
 	char name[DOC_HOST_MAX + 1];
@@ -40,10 +44,14 @@ struct settings {
 	int confirm_timeout_min;
 	int start_jitter, report_interval;
 	char *metrics;
+	char *reach[ADDRESSES_MAX];
+	size_t reach_count;
 };
 
 /* Opens the store of @conf as well. False: the reason was written to standard error. */
 bool settings_open(struct settings *settings, struct conf *conf, const char *file);
+/* "ADDRESS:PORT" or "[ADDRESS]:PORT", numbers only. False: it is none. */
+bool settings_address(const char *text, struct sockaddr_storage *to, socklen_t *size);
 void settings_clear(struct settings *settings);
 
 #endif

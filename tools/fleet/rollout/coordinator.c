@@ -87,6 +87,11 @@ static bool granted(const struct doc_slot *slot, const struct host *host)
 	return !host->grant_bad && host->grant.attempt == slot->attempt;
 }
 
+static bool is_revoked(const struct doc_slot *slot, const struct host *host)
+{
+	return granted(slot, host) && host->grant.revoked;
+}
+
 static bool is_canary(const struct doc_rollout *rollout)
 {
 	return rollout->wave == 0 && rollout->wave_count > 1;
@@ -167,40 +172,41 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 {
 	const struct doc_slot *slot;
 	const struct host *host;
+	bool lost, ended, ok;
 	int64_t since;
-	bool lost;
 	size_t i;
 
 	*changed = false;
-	if (!doc_rollout_copy(next, &c->rollout))
-		return false;
+	*next = (struct doc_rollout){ 0 };
 	for (i = 0; i < c->rollout.changing_count; i++) {
 		slot = &c->rollout.changing[i];
 		host = host_find(c, slot->host, NULL);
 		if (!host)
 			continue;
-		if (has_ended(c, slot, host)) {
-			if (!count_end(slot, &host->status, next) ||
-			    !give_back(slot, host->status.end, next))
-				return false;
-			*changed = true;
-			continue;
-		}
-		if (granted(slot, host) && host->grant.revoked) {
-			if (!give_back(slot, END_NONE, next))
-				return false;
-			*changed = true;
-			continue;
-		}
+		ended = has_ended(c, slot, host);
 		since = host->changed > host->slot_since ? host->changed : host->slot_since;
 		lost = now - since >= c->lost_after_ms;
-		if (lost != slot->lost) {
+		if (!ended && !is_revoked(slot, host) && lost == slot->lost)
+			continue;
+		/* Mostly there is nothing; a long list is not copied for that. */
+		if (!*changed && !doc_rollout_copy(next, &c->rollout))
+			return false;
+		*changed = true;
+		if (ended) {
+			ok = count_end(slot, &host->status, next) &&
+			     give_back(slot, host->status.end, next);
+		} else if (is_revoked(slot, host)) {
+			ok = give_back(slot, END_NONE, next);
+		} else {
 			doc_slot_of(next, slot->host)->lost = lost;
 			next->leg_lost += lost;
-			*changed = true;
+			ok = true;
 		}
+		if (!ok)
+			return false;
 	}
-	judge(c, next);
+	if (*changed)
+		judge(c, next);
 	return true;
 }
 

@@ -101,6 +101,8 @@ char *doc_journal_print(const struct doc_journal *journal)
 	if (journal->end)
 		add_text(o, "end", doc_end_name(journal->end));
 	add_number(o, "confirm_timeout", journal->confirm_timeout);
+	if (journal->hooked)
+		add_bool(o, "hooked", true);
 	return print(o);
 }
 

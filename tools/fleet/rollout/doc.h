@@ -107,6 +107,7 @@ struct doc_journal {
 	enum doc_end end;		/* in JOURNAL_END */
 	char boot[DOC_MACHINE_MAX + 1];
 	long confirm_timeout;
+	bool hooked;			/* the host's hooks may have been called for a change */
 };
 
 /* A slot that is taken. @hooked: its end is followed by the hook "after". */

@@ -55,6 +55,8 @@ static void commit(struct sim_host *host)
 		violated("5: a second commit of %s in attempt %" PRId64, host->name, attempt);
 	if (!host->changing)
 		violated("6: %s commits without having begun", host->name);
+	if (!host->ready)
+		violated("7: %s commits without its own hook", host->name);
 	if (sim.hooks && !host->prepared)
 		violated("7: %s commits without its hook", host->name);
 	host->commits_attempt = attempt;
@@ -152,6 +154,13 @@ static void host_act(struct sim_host *host)
 		result.code = host->refuses ? PLAN_REFUSED :
 			      host->types || host->nothing ? PLAN_NOTHING : PLAN_CHANGES;
 		break;
+	case AGENT_PRE:
+		host->ready = true;
+		result.code = !host->pre_fails;
+		break;
+	case AGENT_POST:
+		host->ready = false;
+		break;
 	case AGENT_APPLY:
 		commit(host);
 		return;
@@ -192,7 +201,7 @@ done:
 }
 
 static const char *const verbs[] = {
-	"wait", "store", "save", "plan", "apply", "probe", "look", "confirm", "roll back",
+	"wait", "store", "save", "plan", "hook pre", "hook post", "apply", "probe", "look", "confirm", "roll back",
 	"install",
 };
 

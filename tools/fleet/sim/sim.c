@@ -292,6 +292,7 @@ static void begin(uint64_t seed)
 		host->unwell = !roll(20);
 		host->apply_fails = !roll(20);
 		host->liar = !roll(15);
+		host->pre_fails = !roll(20);
 		memcpy(status.machine, host->machine, sizeof(host->machine));
 		snprintf(key, sizeof(key), PREFIX "/status/" POOL "/%s", host->name);
 		put_first(key, doc_status_print(&status, NULL));
@@ -371,6 +372,8 @@ static void check_end(void)
 		must(!store_get(sim.store, key, &item));
 		must(doc_status_parse(&status, item.value, item.size, why));
 		store_item_clear(&item);
+		if (host->ready)
+			violated("7: %s is not put back by its own hook", host->name);
 		if (host->prepared && status.end != END_FAILED)
 			violated("7: %s is not back in service", host->name);
 		if (status.phase != PHASE_ENDED &&
@@ -381,6 +384,26 @@ static void check_end(void)
 			violated("4: %s reports %s with %s types", host->name,
 				 doc_end_name(status.end), host->types ? "new" : "old");
 	}
+}
+
+/*
+ * Whose turn it is. Towards the end of a large fleet only a few hosts still have a slot: when
+ * the faults are over these have every other turn, so that the number of steps until the end
+ * grows with the number of hosts and not with its square.
+ */
+static size_t next_actor(void)
+{
+	const struct doc_rollout *r = &sim.rollout;
+	size_t i, slot;
+
+	if (sim.faults || !r->changing_count || !roll(2))
+		return roll(sim.count + 4 * COORDINATORS);
+	slot = roll(r->changing_count + COORDINATORS);
+	if (slot >= r->changing_count)
+		return sim.count + slot - r->changing_count;
+	for (i = 0; i < sim.count && strcmp(sim.hosts[i].name, r->changing[slot].host); i++)
+		;
+	return i;
 }
 
 static bool run_seed(uint64_t seed)
@@ -396,7 +419,7 @@ static bool run_seed(uint64_t seed)
 		late_writes();
 		for (h = 0; h < sim.count; h++)
 			kernel(&sim.hosts[h]);
-		actor = roll(sim.count + 4 * COORDINATORS);
+		actor = next_actor();
 		if (actor < sim.count)
 			host_step(&sim.hosts[actor]);
 		else

@@ -33,7 +33,8 @@ struct sim_host {
 	int64_t grant_seen;		/* revision at which it began to wait */
 
 	/* What kind of host it is. */
-	bool cut, nothing, refuses, unwell, apply_fails;
+	bool cut, nothing, refuses, unwell, apply_fails, pre_fails;
+	bool ready;			/* by its own hooks, which outlive a reboot here */
 
 	/* The kernel. Types and file: is it the new policy? */
 	bool types, file;

@@ -70,14 +70,15 @@ def until(what, patience=PATIENCE, message="it does not happen"):
 class Agent(harness.Host):
     """A host with iommucfgd on it."""
 
-    def __init__(self, name, limits="", more=""):
+    def __init__(self, name, limits="", more="", machine=None, user="pool-default"):
         super().__init__(True)
         self.name, self.limits, self.more = name, limits, more
+        self.machine_id, self.user = machine or name, user
         self.agent, self.boots, self.attempt = None, 1, 0
 
     def __enter__(self):
         super().__enter__()
-        for path, text in (("etc/machine-id", hashlib.md5(self.name.encode()).hexdigest()),
+        for path, text in (("etc/machine-id", hashlib.md5(self.machine_id.encode()).hexdigest()),
                            ("proc/sys/kernel/random/boot_id", "boot-1")):
             os.makedirs(os.path.dirname(f"{self.root}/{path}"), exist_ok=True)
             self.write(path, text + "\n")
@@ -85,7 +86,7 @@ class Agent(harness.Host):
         endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
         with open(f"{self.dir}/agent.conf", "w") as f:
             f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; ca = "{users}/ca.crt"; '
-                    f'cert = "{users}/pool-default.crt"; key = "{users}/pool-default.key"; }};\n'
+                    f'cert = "{users}/{self.user}.crt"; key = "{users}/{self.user}.key"; }};\n'
                     f'name = "{self.name}"; pool = "{POOL}"; labels = {{ rack = "r1"; }};\n'
                     f'start_jitter = 0; limits = {{ {self.limits} }}; {self.more}\n')
         return self

@@ -150,6 +150,8 @@ static void act(const struct agent_action *action, struct agent_result *result,
 		usleep(200000);
 		result->code = APPLIED_UNCONFIRMED;
 		break;
+	case AGENT_PRE:
+	case AGENT_POST:
 	case AGENT_PROBE:
 		result->code = 1;
 		break;

@@ -8,7 +8,9 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 
 from fleet import ARGUMENTS, BUILD, IOMMUCFG, POOL, Agent, get, policy, put, put_policy, run, until
 
@@ -235,6 +237,121 @@ def the_command_outlives_its_runner():
         assert h.type(1) == "identity" and commits(h) == 1
 
 
+def the_first_policy_is_taken_back():
+    with Agent("back", more="report_interval = 1;") as h:
+        h.start()
+        h.machine()
+        # There is none yet.
+        h.grant("none")
+        h.ended("nothing")
+        for kind in ("identity", "DMA"):
+            h.grant(put_policy(policy(kind)))
+            h.ended("done")
+        assert h.type(1) == "DMA" and '"gpu"' in h.read("run/iommucfg/policy.conf")
+        h.grant("none")
+        s = h.ended("done")
+        assert h.type(1) == "DMA-FQ" and h.installed() is None and not h.transactions(), s
+        assert '"gpu"' not in h.read("run/iommucfg/policy.conf")
+        assert "policy_in_force" not in h.status() and h.status()["drift"]["groups"] == 0
+        h.grant("none")
+        h.ended("nothing")
+        # No group has to change; the file goes all the same.
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        h.write("sys/kernel/iommu_groups/1/type", "DMA-FQ\n")
+        h.grant("none")
+        h.ended("nothing")
+        assert h.installed() is None and commits(h) == 4
+        # It is proven as any other change, and goes back with it.
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        h.probe("exit 1")
+        h.grant("none")
+        h.ended("reverted")
+        assert h.type(1) == "identity" and h.installed() == policy("identity")
+
+
+def addresses_that_have_to_answer():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        port = server.getsockname()[1]
+        server.settimeout(0.2)
+        full = threading.Event()
+
+        def accept():
+            while not full.is_set():
+                with contextlib.suppress(TimeoutError):
+                    server.accept()[0].close()
+        thread = threading.Thread(target=accept)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(full.set)
+        with Agent("addresses", more=f'reach = [ "127.0.0.1:{port}", "127.0.0.1:1" ];') as h:
+            h.start()
+            h.grant(put_policy(policy("identity")))
+            h.ended("done")
+            h.control("hold", "")
+            h.grant(put_policy(policy("DMA")))
+            h.wait_state("committing")
+            # Its queue is full from here on, and no more connections are answered.
+            full.set()
+            thread.join()
+            for _ in range(4):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+            h.release()
+            s = h.ended("reverted")
+            assert f"127.0.0.1:{port} is not reached" in s["problems"][0] and h.type(1) == "identity", s
+
+
+def hooks_of_the_host():
+    with Agent("hooked") as h:
+        calls = f"{h.dir}/calls"
+        for word in ("pre", "post"):
+            path = f"etc/iommucfg/fleet-{word}.d"
+            os.makedirs(f"{h.root}/{path}")
+            h.write(f"{path}/hook", f"#!/bin/sh\necho $1 $IOMMUCFG_TRANSACTION >>{calls}\n"
+                    f"[ ! -e {h.dir}/wait ] || [ $1 = post ] || while [ ! -e {h.dir}/go ]; do sleep 0.1; done\n"
+                    f"[ ! -e {h.dir}/no ]\n")
+            os.chmod(f"{h.root}/{path}/hook", 0o755)
+
+        def called():
+            with open(calls, encoding="ascii") as f:
+                return f.read().split("\n")[:-1]
+
+        def touch(name):
+            with open(f"{h.dir}/{name}", "w", encoding="ascii"):
+                pass
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        assert called() == ["pre fleet-r1-1", "post fleet-r1-1"], called()
+        touch("no")
+        h.grant(put_policy(policy("DMA")))
+        s = h.ended("refused")
+        assert "fleet-pre.d says no" in s["problems"][0] and commits(h) == 1, s
+        assert called()[2:] == ["pre fleet-r1-2", "post fleet-r1-2"], called()
+        os.unlink(f"{h.dir}/no")
+        # The grant is gone before it begins.
+        touch("wait")
+        document = h.grant(put_policy(policy("DMA")))
+        until(lambda: len(called()) == 5, message=h.output)
+        put(f"grant/{POOL}/{h.name}", {**document, "live": False, "revoked": True})
+        touch("go")
+        until(lambda: len(called()) == 6, message=h.output)
+        assert called()[5] == "post fleet-r1-3" and h.status()["attempt"] == 2, h.status()
+        # The agent is killed while its hook is at work: that one is waited for.
+        os.unlink(f"{h.dir}/go")
+        h.grant(put_policy(policy("DMA")))
+        until(lambda: len(called()) == 7, message=h.output)
+        h.kill()
+        h.start()
+        until(lambda: h.output().count("read the own status") > 1, message=h.output)
+        touch("go")
+        h.ended("done")
+        assert called()[6:] == ["pre fleet-r1-4", "pre fleet-r1-4", "post fleet-r1-4"], called()
+
+
 def a_revoked_grant():
     with Agent("revoked") as h:
         name = put_policy(policy("identity"))
@@ -262,11 +379,11 @@ def documents_that_are_wrong():
     limits = 'types = [ "identity", "DMA-FQ" ]; allow_in_use = [ "net" ]; disruption = "pause";'
     with Agent("documents", limits=limits, more="report_interval = 1;") as h:
         # Its own status is written over, whatever it is.
-        put(f"status/{POOL}/{h.name}", "x" * 1400000)
+        put(f"status/{POOL}/{h.name}", "x" * 2000000)
         h.start()
         h.machine()
         good = put_policy(policy("identity"))
-        for text in ("{", "[]", "x" * 1400000, '{"rollout":"r1"}',
+        for text in ("{", "[]", "x" * 2000000, '{"rollout":"r1"}',
                      json.dumps({"rollout": "../r1", "policy": good, "machine": h.machine(),
                                  "live": True, "attempt": 1, "confirm_timeout": 180}),
                      json.dumps({"rollout": "r1", "policy": good, "machine": h.machine(),
@@ -307,6 +424,48 @@ def documents_that_are_wrong():
         h.ended("done")
 
 
+def another_machine_with_the_same_name():
+    """It never acts on a grant that is not its own, and each of them is heard."""
+    with Agent("twin", more="report_interval = 1;") as first, \
+            Agent("twin", machine="other", more="report_interval = 1;") as second:
+        first.start()
+        machine = first.machine()
+        second.start()
+        until(lambda: first.status()["machine"] != machine, message=second.output)
+        other = first.status()["machine"]
+        first.grant(put_policy(policy("identity")), machine=machine)
+        until(lambda: first.type(1) == "identity" and first.installed(), message=first.output)
+        until(lambda: first.journal().get("phase") == "idle", message=first.output)
+        assert second.type(1) == "DMA-FQ" and not second.journal(), second.journal()
+        # Its number is used up for the other one as well.
+        first.grant(put_policy(policy("DMA")), machine=other, attempt=1)
+        first.grant(put_policy(policy("DMA")), machine=other, attempt=2)
+        until(lambda: second.type(1) == "DMA" and second.installed(), message=second.output)
+        until(lambda: second.journal().get("phase") == "idle", message=second.output)
+        assert second.journal()["attempt"] == 2 and commits(second) == 1, second.journal()
+        assert first.type(1) == "identity" and commits(first) == 1
+
+
+def certificates_that_are_wrong():
+    """One of no user, one that another authority has signed; and then the right one."""
+    users = os.environ["FLEET_ETCD_DIR"]
+    for words in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{users}/forged.key"],
+                  ["req", "-x509", "-new", "-key", f"{users}/forged.key", "-days", "2", "-subj",
+                   "/CN=pool-default", "-out", f"{users}/forged.crt"]):
+        subprocess.run(["openssl", *words], check=True, stderr=subprocess.DEVNULL)
+    for user, why in (("nobody", "permission denied"), ("forged", "unreachable")):
+        with Agent(f"certificate-{user}", user=user) as h:
+            put(f"grant/{POOL}/{h.name}", {
+                "rollout": "r1", "policy": put_policy(policy("identity")), "live": True,
+                "machine": "any", "attempt": 1, "confirm_timeout": 180})
+            h.start()
+            until(lambda h=h: h.output().count("read the own status") > 1, message=h.output)
+            assert not h.status() and h.type(1) == "DMA-FQ" and not h.journal(), h.output()
+            warnings = [line for line in h.output().splitlines() if line.startswith("<4>")]
+            assert warnings and "127.0.0.1" in warnings[0], h.output()
+            assert why != "permission denied" or why in warnings[0], warnings
+
+
 def clocks_a_day_apart():
     with Agent("tomorrow") as h:
         h.preload(CLOCK_SHIFT="80000")
@@ -322,6 +481,7 @@ def clocks_a_day_apart():
 def what_it_cannot_start_with():
     with Agent("start") as h:
         for more, why in (("nmae = 1;", "did you mean \"name\""), ("limits = 1;", "duplicate"),
+                          ("reach = [ \"host:22\" ];", "192.0.2.1:22"), ("reach = [ \"::1:22\" ];", "::1]:22"),
                           ("report_interval = \"x\";", "report_interval")):
             with open(f"{h.dir}/agent.conf", "a+") as f:
                 f.seek(0)
@@ -340,8 +500,9 @@ def what_it_cannot_start_with():
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
          killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface,
-         proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner, a_revoked_grant, documents_that_are_wrong,
-         clocks_a_day_apart, what_it_cannot_start_with]
+         proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
+         the_first_policy_is_taken_back, addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant, documents_that_are_wrong,
+         another_machine_with_the_same_name, certificates_that_are_wrong, clocks_a_day_apart, what_it_cannot_start_with]
 
 
 if __name__ == "__main__":

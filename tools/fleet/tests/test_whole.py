@@ -172,7 +172,8 @@ def check_log(log):
 def odd_statuses():
     """What is no status, or of no host, is left alone."""
     status = '{"machine":"m","boot":"b","attempt":%d,"phase":"idle"}'
-    for name, value in (("liar", "{"), ('odd "name', status % 0), ("large", " " * 1000000),
+    for name, value in (("liar", "{"), ('odd "name', status % 0), ("large", " " * 2000000),
+                        ("larger", json.dumps({**json.loads(status % 2 ** 53), "later": "x" * 2000000})),
                         ("last", status % 2 ** 53)):
         subprocess.run(["etcdctl", "put", f"{PREFIX}/status/default/{name}"], input=value,
                        stdout=subprocess.DEVNULL, text=True, check=True)

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the types of groups were before the fleet changed them first. To take the fleet's first
+ * policy back is to give them these types again, by a policy that names a device of each, and
+ * to remove the fleet's file.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+static struct json_object *kept(const struct host *host)
+{
+	char path[PATH_MAX];
+
+	host_state(host, path, "in-force");
+	return json_object_from_file(path);
+}
+
+bool before_exists(const struct host *host)
+{
+	char path[PATH_MAX];
+
+	host_path(host, path, POLICY_FILE);
+	return !access(path, F_OK);
+}
+
+char *before_policy(const struct host *host)
+{
+	struct json_object *o = kept(host), *before = NULL;
+	const char *separator = "";
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (f) {
+		fputs("# The types before the fleet's first change.\nrules = (", f);
+		json_object_object_get_ex(o, "before", &before);
+		if (json_object_is_type(before, json_type_object)) {
+			json_object_object_foreach(before, device, type) {
+				fprintf(f, "%s\n\t{ name = \"before-%s\"; match = { device = \"%s\"; }; "
+					"type = \"%s\"; required = false; }", separator, device, device,
+					json_object_get_string(type));
+				separator = ",";
+			}
+		}
+		fputs("\n);\n", f);
+		if (fclose(f)) {
+			free(text);
+			text = NULL;
+		}
+	}
+	json_object_put(o);
+	return text;
+}
+
+/* Groups of the attempt, by a device of each, if they are not there already. */
+static void add_groups(const struct host *host, struct json_object *before)
+{
+	struct json_object *change, *groups, *each, *device, *from;
+	char path[PATH_MAX];
+	size_t i;
+
+	host_state(host, path, "change");
+	change = json_object_from_file(path);
+	if (!json_object_object_get_ex(change, "groups", &groups))
+		groups = NULL;
+	for (i = 0; groups && i < json_object_array_length(groups); i++) {
+		each = json_object_array_get_idx(groups, i);
+		if (json_object_object_get_ex(each, "device", &device) &&
+		    json_object_object_get_ex(each, "from", &from) &&
+		    iommucfg_type_parse(json_object_get_string(from)) != IOMMUCFG_TYPE_OTHER &&
+		    !json_object_object_get_ex(before, json_object_get_string(device), NULL))
+			json_object_object_add(before, json_object_get_string(device),
+					       json_object_get(from));
+	}
+	json_object_put(change);
+}
+
+bool before_keep(const struct host *host, const char *name, const char *text)
+{
+	struct json_object *o = json_object_new_object(), *was = kept(host), *before;
+	char path[PATH_MAX];
+	const char *out;
+	bool ok;
+
+	if (json_object_object_get_ex(was, "before", &before) &&
+	    json_object_is_type(before, json_type_object))
+		json_object_get(before);
+	else
+		before = json_object_new_object();
+	add_groups(host, before);
+	json_object_object_add(o, "policy", json_object_new_string(name));
+	json_object_object_add(o, "text", json_object_new_string(text));
+	json_object_object_add(o, "before", before);
+	out = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+	host_state(host, path, "in-force");
+	ok = out && host_write(path, out, strlen(out));
+	json_object_put(o);
+	json_object_put(was);
+	return ok;
+}
+
+void before_forget(const struct host *host)
+{
+	char path[PATH_MAX];
+
+	host_state(host, path, "in-force");
+	if (unlink(path) && errno != ENOENT)
+		note("<4>", "%s: %m", path);
+}
