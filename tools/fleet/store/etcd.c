@@ -271,6 +271,15 @@ static enum store_result etcd_get(struct store *store, const char *key, struct s
 	return ok ? STORE_OK : STORE_NOMEM;
 }
 
+/* Whether @key is @from or behind it. */
+static bool is_from(const ProtobufCBinaryData *key, const ProtobufCBinaryData *from)
+{
+	size_t shorter = key->len < from->len ? key->len : from->len;
+	int order = shorter ? memcmp(key->data, from->data, shorter) : 0;
+
+	return order ? order > 0 : key->len >= from->len;
+}
+
 /* One page, from @from on; @more: where the next one begins, or NULL. */
 static enum store_result list_page(struct etcd *e, Etcd__RangeRequest *request,
 				   struct store_list *list, char **more)
@@ -295,9 +304,13 @@ static enum store_result list_page(struct etcd *e, Etcd__RangeRequest *request,
 		if (!item || !take_item(item, range->kvs[i]))
 			result = STORE_NOMEM;
 	}
-	if (!result && range->more && range->n_kvs) {
+	last = range->n_kvs ? range->kvs[range->n_kvs - 1] : NULL;
+	if (!result && range->more && last && !is_from(&last->key, &request->key)) {
+		/* It would be asked for again and again. */
+		result = store_fail(&e->store, STORE_UNKNOWN, "%s: keys that were not asked for",
+				    e->endpoints[e->current]);
+	} else if (!result && range->more && last) {
 		/* The first key behind the last one is that with a NUL more. */
-		last = range->kvs[range->n_kvs - 1];
 		*more = calloc(1, last->key.len + 1);
 		if (*more)
 			memcpy(*more, last->key.data, last->key.len);

@@ -51,6 +51,8 @@ static size_t take_body(char *from, size_t size, size_t count, void *data)
 	size_t n = size * count, need;
 	uint8_t *larger;
 
+	if (!n)
+		return 0;
 	if (call->answer_taken) {
 		call->answer_size -= call->answer_taken;
 		memmove(call->answer, call->answer + call->answer_taken, call->answer_size);
@@ -252,11 +254,12 @@ bool grpc_was_sent(const struct grpc_call *call)
 
 const uint8_t *grpc_next(struct grpc_call *call, size_t *size)
 {
-	const uint8_t *frame = call->answer + call->answer_taken;
 	size_t left = call->answer_size - call->answer_taken;
+	const uint8_t *frame;
 
 	if (call->too_large || left < FRAME)
 		return NULL;
+	frame = call->answer + call->answer_taken;
 	*size = frame_length(frame);
 	/* Nothing said that compression would be understood. */
 	if (*size > call->answer_max || frame[0]) {

@@ -61,7 +61,8 @@ bool store_item_set(struct store_item *item, const char *key, size_t key_size,
 		    const void *value, size_t size, int64_t rev)
 {
 	*item = (struct store_item){ .size = value ? size : 0, .rev = rev };
-	item->key = strndup(key, key_size);
+	/* Without a byte there may be no pointer, either. */
+	item->key = key_size ? strndup(key, key_size) : strdup("");
 	if (!item->key)
 		return false;
 	if (!value)

@@ -27,6 +27,7 @@
 } while (0)
 
 #define nothing(doc) ((void)(doc))
+#define doc_status_print(status) doc_status_print(status, NULL)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
