@@ -35,6 +35,7 @@ declare -A command=(
 	[demo]="make --no-print-directory demo"
 	[fleet]="make --no-print-directory -C tools/fleet check"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
+	[fuzz-fleet]="make --no-print-directory -C tools/fleet fuzz FUZZ_SECONDS=10"
 	[guest]="tools/lab/lab run -j2 --without amd,virtio-iommu"
 	[guest-vtd]="tools/lab/lab run vtd"
 	[guest-rest]="tools/lab/lab run --without amd,virtio-iommu,vtd"
@@ -54,7 +55,7 @@ declare -A command=(
 	[virtio]="tools/lab/lab run --keep virtio-iommu $short"
 )
 # These either work or not.
-by_status=" bench demo fuzz modules table "
+by_status=" bench demo fuzz fuzz-fleet modules table "
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 jobs=1

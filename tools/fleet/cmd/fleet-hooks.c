@@ -25,6 +25,7 @@ struct hook_run {
 	struct pool *pool;
 	char host[DOC_HOST_MAX + 1];
 	bool after;
+	int64_t serial;
 	pid_t pid;
 	int output;
 	int64_t until;
@@ -132,28 +133,45 @@ static bool run(struct hook_run *run, const char *program, const char *text)
 	return run->pid > 0;
 }
 
+static void end(struct hook_run **at)
+{
+	struct hook_run *run = *at;
+
+	kill(-run->pid, SIGKILL);
+	waitpid(run->pid, NULL, 0);
+	close(run->output);
+	*at = run->next;
+	free(run);
+}
+
 void hooks_start(struct hook_run **runs, const struct hook_config *config, struct pool *pool,
 		 const struct step *step, int64_t now)
 {
 	bool after = !strcmp(step->what, "after");
-	struct hook_run *new, *each;
+	struct hook_run *new, **at = runs;
 
-	for (each = *runs; each; each = each->next) {
-		if (each->pool == pool && each->after == after && !strcmp(each->host, step->key))
+	while (*at) {
+		if ((*at)->pool != pool || strcmp((*at)->host, step->key)) {
+			at = &(*at)->next;
+			continue;
+		}
+		if ((*at)->serial == step->rev)
 			return;
+		/* The one before it is not waited for any more, and would work against it. */
+		end(at);
 	}
 	new = calloc(1, sizeof(*new));
 	if (!new) {
-		coordinator_hooked(pool->coordinator, step->key, after, false, "out of memory",
+		coordinator_hooked(pool->coordinator, step->key, step->rev, false, "out of memory",
 				   now);
 		return;
 	}
 	*new = (struct hook_run){
-		.pool = pool, .after = after, .until = now + config->timeout * 1000LL,
+		.pool = pool, .after = after, .serial = step->rev, .until = now + config->timeout * 1000LL,
 	};
 	snprintf(new->host, sizeof(new->host), "%.*s", DOC_HOST_MAX, step->key);
 	if (!run(new, after ? config->after : config->before, step->value)) {
-		coordinator_hooked(pool->coordinator, step->key, after, false, strerror(errno),
+		coordinator_hooked(pool->coordinator, step->key, step->rev, false, strerror(errno),
 				   now);
 		if (new->output >= 0)
 			close(new->output);
@@ -193,7 +211,7 @@ static void over(struct hook_run *run, int status, int64_t now)
 	if (status)
 		fprintf(stderr, SD_WARNING "%s: hook %s of %s: %s\n", run->pool->name,
 			run->after ? "after" : "before", run->host, why);
-	coordinator_hooked(run->pool->coordinator, run->host, run->after, !status && !run->late,
+	coordinator_hooked(run->pool->coordinator, run->host, run->serial, !status && !run->late,
 			   why, now);
 }
 
@@ -225,17 +243,10 @@ void hooks_collect(struct hook_run **runs, int64_t now)
 
 void hooks_stop(struct hook_run **runs, const struct pool *pool)
 {
-	struct hook_run **at = runs, *run;
-
-	while ((run = *at)) {
-		if (pool && run->pool != pool) {
-			at = &run->next;
-			continue;
-		}
-		kill(-run->pid, SIGKILL);
-		waitpid(run->pid, NULL, 0);
-		close(run->output);
-		*at = run->next;
-		free(run);
+	while (*runs) {
+		if (pool && (*runs)->pool != pool)
+			runs = &(*runs)->next;
+		else
+			end(runs);
 	}
 }

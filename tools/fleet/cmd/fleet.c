@@ -133,6 +133,7 @@ static void keep_lead(struct fleet *fleet, struct pool *pool)
 			store_lead_leave(pool->lead);
 			pool->lead = NULL;
 			hooks_stop(&fleet->runs, pool);
+			coordinator_unhook(pool->coordinator);
 		} else if (result) {
 			say(pool, SD_WARNING, "cannot keep the lead", store_message(store));
 		}

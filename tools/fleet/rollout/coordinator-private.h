@@ -30,7 +30,8 @@ struct host {
 	long failures;
 	/* The last boots that were seen; 0: none. */
 	int64_t boots[BOOTS_MAX];
-	/* Of the rollout's hook for this host. */
+	/* Of the rollout's hook for this host with that serial; 0: none was called. */
+	int64_t hook_serial;
 	enum hook_state hook;
 	int hook_tries;
 	int64_t hook_at;		/* not before */

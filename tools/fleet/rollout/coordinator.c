@@ -453,8 +453,10 @@ bool coordinator_done(struct coordinator *c, const struct step *step, enum store
 
 	if (step->kind == STEP_HOOK) {
 		host = host_find(c, step->key, NULL);
-		if (host)
+		if (host) {
+			host->hook_serial = step->rev;
 			host->hook = HOOK_RUNS;
+		}
 		return true;
 	}
 	if (result) {

@@ -48,11 +48,14 @@ bool coordinator_done(struct coordinator *c, const struct step *step, enum store
 		      const struct store_item *item, int64_t now);
 
 /*
- * What became of a hook that was started, of STEP_HOOK: @name is of its host. One that is not
- * over within its time has not ended well.
+ * What became of a hook that was started, of STEP_HOOK: @name is of its host, @serial was in the
+ * step. One that is not over within its time has not ended well.
  */
-void coordinator_hooked(struct coordinator *c, const char *name, bool after, bool ok,
+void coordinator_hooked(struct coordinator *c, const char *name, int64_t serial, bool ok,
 			const char *why, int64_t now);
+
+/* Those that were at work are not any more, and came to nothing that is known. */
+void coordinator_unhook(struct coordinator *c);
 
 /* The time for people, in what is written from now on; "" at first. */
 void coordinator_at(struct coordinator *c, const char *at);

@@ -170,6 +170,8 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 		json_object_array_add(list, each);
 	}
 	add(o, "failures", list);
+	if (rollout->hook_serial)
+		add_number(o, "hook_serial", rollout->hook_serial);
 	if (!rollout->hook_count)
 		return;
 	list = json_object_new_array();
@@ -178,6 +180,7 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 		add_text(each, "host", rollout->hooks[i].host);
 		add_text(each, "machine", rollout->hooks[i].machine);
 		add_text(each, "hook", rollout->hooks[i].after ? "after" : "before");
+		add_number(each, "serial", rollout->hooks[i].serial);
 		if (rollout->hooks[i].end)
 			add_text(each, "end", doc_end_name(rollout->hooks[i].end));
 		json_object_array_add(list, each);

@@ -470,22 +470,30 @@ static void take_hooks(struct reader *r, struct doc_rollout *rollout)
 	static const char *const words[] = { "before", "after", NULL };
 	struct json_object *array = member(r, "hooks", json_type_array, false);
 	char machine[DOC_MACHINE_MAX + 1], host[DOC_HOST_MAX + 1];
+	struct doc_hook *hook = NULL;
 	struct reader each;
+	int64_t serial, last;
 	enum doc_end end;
 	bool after;
 	size_t i;
 
+	last = take_number(r, "hook_serial", 0, DOC_ATTEMPT_MAX, false, 0);
 	for (i = 0; next_entry(r, array, i, &each); i++) {
 		take_host(&each, host);
 		take_text(&each, "machine", machine, DOC_MACHINE_MAX, true);
 		after = take_word(&each, "hook", words, true);
 		end = take_word(&each, "end", ends, false);
+		serial = take_number(&each, "serial", 1, last, true, 0);
 		r->wrong = each.wrong;
 		if (!r->wrong && (doc_slot_of(rollout, host) || doc_hook_of(rollout, host)))
 			wrong(r, "a host has a hook twice, or besides a slot");
-		if (!r->wrong && !doc_hook_add(rollout, host, machine, after, end))
+		hook = r->wrong ? NULL : doc_hook_add(rollout, host, machine, after, end);
+		if (hook)
+			hook->serial = serial;
+		else
 			wrong(r, "out of memory");
 	}
+	rollout->hook_serial = last;
 }
 
 static void take_ended(struct reader *r, struct doc_rollout *rollout)

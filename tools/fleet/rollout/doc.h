@@ -127,10 +127,14 @@ struct doc_failure {
 	bool earlier;
 };
 
-/* A hook that has to be called: before a slot is taken, or after it came back by @end. */
+/*
+ * A hook that has to be called: before a slot is taken, or after it came back by @end. No two
+ * of a rollout have one @serial.
+ */
 struct doc_hook {
 	char host[DOC_HOST_MAX + 1];
 	char machine[DOC_MACHINE_MAX + 1];
+	int64_t serial;
 	bool after;
 	enum doc_end end;		/* END_NONE: it has not begun */
 };
@@ -173,6 +177,7 @@ struct doc_rollout {
 	size_t failure_count;
 	struct doc_hook *hooks;
 	size_t hook_count;
+	int64_t hook_serial;		/* the last one */
 	char by[DOC_WHO_MAX], fingerprint[DOC_HASH_MAX + 1];
 	struct doc_audit audit;
 };

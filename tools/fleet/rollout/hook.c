@@ -64,6 +64,7 @@ static bool call(struct coordinator *c, const struct doc_hook *hook, struct host
 {
 	step->kind = STEP_HOOK;
 	step->what = hook->after ? "after" : "before";
+	step->rev = hook->serial;
 	snprintf(step->key, sizeof(step->key), "%s", hook->host);
 	step->value = document(c, hook, host);
 	return step->value;
@@ -74,20 +75,20 @@ static bool withdraw(struct coordinator *c, const struct host *host, bool refuse
 		     struct step *step)
 {
 	struct doc_rollout next;
-	struct doc_hook *hook;
+	char machine[DOC_MACHINE_MAX + 1];
 	bool ok = true;
 
 	if (!doc_rollout_copy(&next, &c->rollout))
 		return false;
-	hook = doc_hook_of(&next, host->name);
-	hook->after = true;
+	memcpy(machine, doc_hook_of(&next, host->name)->machine, sizeof(machine));
+	doc_hook_remove(&next, host->name);
 	if (refused) {
-		hook->end = END_REFUSED;
 		next.ended[END_REFUSED]++;
 		ok = doc_failure_add(&next, host->name, END_REFUSED, host->hook_why);
 	}
-	if (!c->has_after)
-		doc_hook_remove(&next, host->name);
+	if (ok && c->has_after)
+		ok = doc_hook_add(&next, host->name, machine, true,
+				  refused ? END_REFUSED : END_NONE);
 	if (ok)
 		return coordinator_put(c, &next, refused ? "refuse" : "withdraw", step);
 	doc_rollout_clear(&next);
@@ -170,7 +171,7 @@ bool coordinator_begin_hook(struct coordinator *c, struct host *host, struct ste
 	return false;
 }
 
-void coordinator_hooked(struct coordinator *c, const char *name, bool after, bool ok,
+void coordinator_hooked(struct coordinator *c, const char *name, int64_t serial, bool ok,
 			const char *why, int64_t now)
 {
 	const struct doc_hook *hook = doc_hook_of(&c->rollout, name);
@@ -178,11 +179,12 @@ void coordinator_hooked(struct coordinator *c, const char *name, bool after, boo
 	int64_t wait = AGAIN_MS;
 	int i;
 
-	if (!hook || !host || hook->after != after)
+	if (!hook || !host || hook->serial != serial)
 		return;
+	host->hook_serial = serial;
 	host->hook = ok ? HOOK_OK : HOOK_NO;
 	snprintf(host->hook_why, sizeof(host->hook_why), "the hook \"%s\": %s",
-		 after ? "after" : "before", why);
+		 hook->after ? "after" : "before", why);
 	if (ok)
 		return;
 	for (i = 0; i < host->hook_tries && wait < AGAIN_MAX_MS; i++)
@@ -190,4 +192,14 @@ void coordinator_hooked(struct coordinator *c, const char *name, bool after, boo
 	host->hook_tries++;
 	host->hook_at = now + (wait < AGAIN_MAX_MS ? wait : AGAIN_MAX_MS);
 	snprintf(c->message, sizeof(c->message), "%.60s: %s", name, host->hook_why);
+}
+
+void coordinator_unhook(struct coordinator *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->count; i++) {
+		if (c->hosts[i]->hook == HOOK_RUNS)
+			c->hosts[i]->hook = HOOK_IDLE;
+	}
 }

@@ -123,6 +123,7 @@ struct doc_hook *doc_hook_add(struct doc_rollout *rollout, const char *host, con
 
 	if (!hook)
 		return NULL;
+	hook->serial = ++rollout->hook_serial;
 	hook->after = after;
 	hook->end = end;
 	snprintf(hook->host, sizeof(hook->host), "%s", host);

@@ -167,22 +167,21 @@ bool host_flaps(const struct host *host, int64_t now)
 	return first && now - first < BOOTS_MS;
 }
 
-/* A hook that was called counts as long as the rollout says that it has to be. */
-static void see_hooks(struct coordinator *c, const struct doc_rollout *was)
+/* What came of a call counts for the hook that it was of. */
+static void see_hooks(struct coordinator *c)
 {
-	const struct doc_hook *hook, *before;
+	const struct doc_hook *hook;
 	struct host *host;
 	size_t i;
 
 	for (i = 0; i < c->count; i++) {
 		host = c->hosts[i];
-		if (host->hook == HOOK_IDLE && !host->hook_tries)
+		if (!host->hook_serial)
 			continue;
 		hook = doc_hook_of(&c->rollout, host->name);
-		before = doc_hook_of(was, host->name);
-		if (hook && before && hook->after == before->after &&
-		    !strcmp(hook->machine, before->machine))
+		if (hook && hook->serial == host->hook_serial)
 			continue;
+		host->hook_serial = 0;
 		host->hook = HOOK_IDLE;
 		host->hook_tries = 0;
 		host->hook_at = 0;
@@ -210,7 +209,7 @@ static void see_pool(struct coordinator *c, const struct store_item *item)
 
 static bool see_rollout(struct coordinator *c, const struct store_item *item, int64_t now)
 {
-	struct doc_rollout doc, was;
+	struct doc_rollout doc;
 	char why[DOC_REASON_MAX];
 	struct host *host;
 	bool another;
@@ -234,10 +233,9 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	else if (c->soak_since < 0 || doc.wave != c->rollout.wave)
 		c->soak_since = now;
 	another = strcmp(doc.id, c->rollout.id);
-	was = c->rollout;
+	doc_rollout_clear(&c->rollout);
 	c->rollout = doc;
-	see_hooks(c, &was);
-	doc_rollout_clear(&was);
+	see_hooks(c);
 	for (i = 0; i < c->count; i++) {
 		c->hosts[i]->has_slot = c->hosts[i]->given_up = false;
 		c->hosts[i]->failures = 0;

@@ -9,7 +9,7 @@ enum step_kind {
 	STEP_WAIT,	/* nothing to do until something changes, or @wait_ms have passed */
 	STEP_GET,
 	STEP_PUT,
-	STEP_HOOK,	/* no step at the store: start the hook @what for @key, with @value */
+	STEP_HOOK,	/* no step at the store: start the hook @what (@rev) for @key, with @value */
 };
 
 #define STEP_KEY_MAX 1024	/* half of it for the prefix */

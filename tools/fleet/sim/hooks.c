@@ -12,7 +12,7 @@ static void effect(struct sim_hook *hook)
 
 void hook_start(struct sim_coordinator *s)
 {
-	struct sim_hook *hook = calloc(1, sizeof(*hook));
+	struct sim_hook *hook = calloc(1, sizeof(*hook)), *other, **each;
 	size_t i;
 
 	must(hook);
@@ -20,7 +20,19 @@ void hook_start(struct sim_coordinator *s)
 		;
 	must(i < sim.count);
 	hook->host = &sim.hosts[i];
+	for (each = &s->hooks; *each; ) {
+		other = *each;
+		if (other->host != hook->host) {
+			each = &other->next;
+			continue;
+		}
+		if (roll(2))
+			effect(other);
+		*each = other->next;
+		free(other);
+	}
 	hook->after = !strcmp(s->step.what, "after");
+	hook->serial = s->step.rev;
 	hook->ok = !fault(5);
 	hook->done_at = sim.now + roll(60000);
 	hook->next = s->hooks;
@@ -41,7 +53,7 @@ void hook_step(struct sim_coordinator *s)
 			effect(hook);
 		say("hook %s of %s: %s", hook->after ? "after" : "before", hook->host->name,
 		    hook->ok ? "ok" : "failed");
-		coordinator_hooked(s->c, hook->host->name, hook->after, hook->ok, "exit 1",
+		coordinator_hooked(s->c, hook->host->name, hook->serial, hook->ok, "exit 1",
 				   sim.now);
 		*at = hook->next;
 		free(hook);

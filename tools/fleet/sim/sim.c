@@ -159,8 +159,7 @@ static void coordinator_step(struct sim_coordinator *s, int number)
 static void change_leader(void)
 {
 	hook_stop(&sim.coordinators[sim.leader]);
-	/* What it knew of them is gone with its process. */
-	start_coordinator(&sim.coordinators[sim.leader]);
+	coordinator_unhook(sim.coordinators[sim.leader].c);
 	sim.leader = (sim.leader + 1) % COORDINATORS;
 }
 
@@ -344,7 +343,7 @@ static bool was_left_out(const struct sim_host *host)
 		    sim.rollout.failures[i].end == END_REFUSED)
 			return true;
 	}
-	return host->boots > BOOTS_MAX;
+	return host->boots >= BOOTS_MAX;	/* the first status was of another boot */
 }
 
 /* Invariant 4, and that what was reported is so. */

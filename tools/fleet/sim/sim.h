@@ -63,7 +63,7 @@ struct sim_hook {
 	struct sim_hook *next;
 	struct sim_host *host;
 	bool after, ok;
-	int64_t done_at;
+	int64_t serial, done_at;
 };
 
 /* A write that comes late. */

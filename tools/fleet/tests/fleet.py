@@ -17,6 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLS = os.path.join(HERE, "../../iommucfg")
 IOMMUCFG = os.path.abspath(f"{TOOLS}/iommucfg")
 BUILD = os.path.abspath(sys.argv[1])
+# Of another version, see run-upgrade.
+AGENTS = os.environ.get("FLEET_AGENTS", BUILD)
 # iommucfg's harness takes its programs from the command line.
 ARGUMENTS, sys.argv = sys.argv, [sys.argv[0], IOMMUCFG, f"{BUILD}/tests/standin"]
 sys.path.insert(0, f"{TOOLS}/tests")
@@ -112,7 +114,7 @@ class Agent(harness.Host):
         out = open(f"{self.dir}/agent.out", "ab")
         without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
         self.agent = subprocess.Popen(
-            [*(without if bare else []), f"{BUILD}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
+            [*(without if bare else []), f"{AGENTS}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             env=dict(os.environ, IOMMUCFG=IOMMUCFG, **env))
         out.close()

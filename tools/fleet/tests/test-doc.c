@@ -24,9 +24,9 @@
 	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2," \
 	"\"since\":\"noon\",\"hooked\":true},{\"host\":\"h2\"," \
 	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true}],\"failures\":[{\"host\":\"h3\"," \
-	"\"end\":\"reverted\",\"why\":\"a probe\",\"earlier\":true}],\"hooks\":[{\"host\":\"h4\"," \
-	"\"machine\":\"m4\",\"hook\":\"after\",\"end\":\"done\"},{\"host\":\"h5\",\"machine\":\"m5\"," \
-	"\"hook\":\"before\"}],\"by\":\"me\",\"fingerprint\":\"f\",\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
+	"\"end\":\"reverted\",\"why\":\"a probe\",\"earlier\":true}],\"hook_serial\":5,\"hooks\":[{\"host\":\"h4\"," \
+	"\"machine\":\"m4\",\"hook\":\"after\",\"serial\":4,\"end\":\"done\"},{\"host\":\"h5\",\"machine\":\"m5\"," \
+	"\"hook\":\"before\",\"serial\":5}],\"by\":\"me\",\"fingerprint\":\"f\",\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
 	"\"why\":\"x y\",\"from\":\"running\",\"to\":\"halted\"}]}"
 
 /* Each document is written as it was read. */
@@ -156,6 +156,7 @@ static void test_rollout_refused(void **state)
 	rollout_refused("{\"host\":\"h3\"", "7,{\"host\":\"h3\"", "is no object");
 	rollout_refused("\"h5\"", "\"h4\"", "a hook twice");
 	rollout_refused("\"h5\"", "\"h1\"", "besides a slot");
+	rollout_refused("\"serial\":5", "\"serial\":6", "\"serial\" is out of range");
 	rollout_refused("\"before\"", "\"during\"", "a word that is not known");
 	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");
 }

@@ -151,7 +151,8 @@ def states():
     f.json("forget", "a")
     assert f.json("status", code=5)["rollout"]["ended"] == {"lost": 1}
     # A host that waits for a hook: nothing begins before it is back, or is given up.
-    f.change(state="halted", hooks=[{"host": "b", "machine": "machine-b", "hook": "after"}])
+    f.change(state="halted", hook_serial=1,
+             hooks=[{"host": "b", "machine": "machine-b", "hook": "after", "serial": 1}])
     assert "hook     b, after" in f.run("status", code=5).stdout
     assert "wait for a hook" in f.json("start", f.policy(policy("identity")), code=3)["message"]
     f.json("forget", "b")

@@ -15,7 +15,12 @@ import sys
 import tempfile
 import time
 
+import jsonschema
+
 BUILD = sys.argv[1]
+# Of another version, see run-upgrade.
+AGENTS = os.environ.get("FLEET_AGENTS", BUILD)
+COORDINATORS = os.environ.get("FLEET_COORDINATORS", BUILD)
 PREFIX = "/iommucfg/v1"
 HOSTS = [f"host-{i}" for i in range(8)]
 SPEED = "20"
@@ -48,7 +53,7 @@ class Whole:
             self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out)
 
     def start_coordinator(self, name):
-        self.start(name, f"{BUILD}/iommucfg-fleet", "-c",
+        self.start(name, f"{COORDINATORS}/iommucfg-fleet", "-c",
                    self.conf("coordinator"), "-v")
 
     def stop_coordinators(self):
@@ -59,7 +64,7 @@ class Whole:
             assert self.processes[name].wait(60) == 0, self.processes[name].returncode
 
     def start_host(self, name):
-        self.start(name, f"{BUILD}/tests/host", self.conf("pool-default"), "default", name,
+        self.start(name, f"{AGENTS}/tests/host", self.conf("pool-default"), "default", name,
                    self.where, SPEED)
 
     def kill(self, name):
@@ -67,7 +72,7 @@ class Whole:
         self.processes[name].wait()
 
     def fleet(self, *arguments):
-        return subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", self.conf("operator"),
+        return subprocess.run([f"{COORDINATORS}/iommucfg-fleet-cli", "-c", self.conf("operator"),
                                *arguments],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False)
@@ -230,7 +235,7 @@ def poison(whole):
     rollout = whole.wait(lambda r: r["state"] == "halted" and not r["changing"])
     assert rollout["ended"] == {"reverted": 1}, rollout
     _, code = whole.status()
-    assert code == 3, code
+    assert code in ((3, 4) if COORDINATORS != BUILD else (3,)), code
     touched = [host for host in HOSTS if len(whole.log(host)) > before[host]]
     assert touched == [rollout["failures"][0]["host"]], touched
     what = [what for what, _ in whole.log(touched[0])[before[touched[0]]:]]
@@ -309,6 +314,8 @@ def hooks(whole):
     assert "not over within its time" in why["host-5"], why
     with open(f"{whole.where}/hooks", encoding="ascii") as f:
         calls = [line.split(" ", 2) for line in f]
+    with open(f"{os.path.dirname(__file__)}/../schemas/fleet-hook.json", encoding="ascii") as f:
+        schema = json.load(f)
     for host in HOSTS:
         own = [call for call in calls if call[1] == host]
         words = [call[0] for call in own]
@@ -317,8 +324,8 @@ def hooks(whole):
         assert words.count("before") in ((2,) if host == "host-1" else (1, 2)), (host, words)
         assert words.count("after") in ((2, 3) if host == "host-6" else (1, 2)), (host, words)
         document = json.loads(own[-1][2])
-        assert document["schema"] == "iommucfg/fleet-hook/1" and document["hook"] == "after", document
-        assert document["rollout"] == rollout["id"] and document["machine"], document
+        jsonschema.validate(document, schema)
+        assert document["hook"] == "after" and document["rollout"] == rollout["id"], document
         assert document["end"] == ("refused" if host in why else "done"), document
         committed = [what for what, _ in whole.log(host)[before[host]:] if what == "commit"]
         assert len(committed) == (host not in why), (host, committed)
@@ -350,6 +357,8 @@ def history(whole):
 
 def main():
     tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, hooks, coordinators_end, history]
+    if os.environ.get("FLEET_WITHOUT_HOOKS"):
+        tests.remove(hooks)
     print(f"1..{len(tests)}")
     failed = False
     with tempfile.TemporaryDirectory(prefix="fleet-whole.") as where:
