@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """
-bench_watchers.py DIR (below with-etcd): what so many hosts cost three members of etcd, each
+bench_watchers.py DIR: what so many hosts cost three members of etcd, each
 with one watch over one connection; and beside it, in the same run, what "etcdctl watch" costs,
 of which BENCH_ETCDCTL (50) fit on a machine. BENCH_WATCHERS (10000) in BENCH_PROCESSES (10).
-Prints memory of the members, the time to connect, how long a write takes to reach the first and
+Each has a new cluster, as etcd gives no memory back. Prints memory of the members, the time to connect, how long a write takes to reach the first and
 the last one, and writes per second meanwhile.
 """
 import contextlib
@@ -132,7 +132,8 @@ def measure(name, count, make, conf, key=f"{PREFIX}/bench"):
     return each, last
 
 
-def main():
+def phase(what):
+    """Below with-etcd. Last line: figures for the ratio."""
     key = f"{PREFIX}/bench"
     users = os.environ["FLEET_ETCD_DIR"]
     with tempfile.TemporaryDirectory(prefix="fleet-bench.") as where:
@@ -142,10 +143,30 @@ def main():
             f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; ca = "{users}/ca.crt"; '
                     f'cert = "{users}/pool-default.crt"; key = "{users}/pool-default.key"; }};\n')
         put(key)
-        theirs = measure("etcdctl watch", ETCDCTL, lambda: Theirs(key, ETCDCTL), conf)
-        few = measure("iommucfgd's watch", ETCDCTL, lambda: Ours(conf, key, ETCDCTL, 1), conf)
-        print(f"ratio: memory {few[0] / theirs[0]:.2f}, last one {few[1] / theirs[1]:.2f}")
-        measure("iommucfgd's watch", WATCHERS, lambda: Ours(conf, key, WATCHERS, PROCESSES), conf)
+        if what == "etcdctl":
+            figures = measure("etcdctl watch", ETCDCTL, lambda: Theirs(key, ETCDCTL), conf)
+        elif what == "few":
+            figures = measure("iommucfgd's watch", ETCDCTL, lambda: Ours(conf, key, ETCDCTL, 1), conf)
+        else:
+            figures = measure("iommucfgd's watch", WATCHERS,
+                              lambda: Ours(conf, key, WATCHERS, PROCESSES), conf)
+    print(*figures)
+
+
+def main():
+    if sys.argv[2:]:
+        phase(sys.argv[2])
+        return
+    figures = {}
+    for what in ("etcdctl", "few", "many"):
+        done = subprocess.run([sys.executable, f"{os.path.dirname(__file__)}/with-etcd", sys.executable,
+                               __file__, BUILD, what], stdout=subprocess.PIPE, text=True, check=True)
+        *lines, last = done.stdout.splitlines()
+        print("\n".join(lines), flush=True)
+        figures[what] = [float(number) for number in last.split()]
+    for what in ("few", "many"):
+        memory_ratio, last_ratio = (ours / theirs for ours, theirs in zip(figures[what], figures["etcdctl"]))
+        print(f"{what} to etcdctl: memory for each {memory_ratio:.2f}, last one {last_ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ static size_t look(struct watcher *all, size_t count, double *first, double *las
 	return n;
 }
 
-static int watch(const char *file, const char *key, size_t count)
+static void __attribute__((noreturn)) watch(const char *file, const char *key, size_t count)
 {
 	struct watcher *all = calloc(count, sizeof(*all));
 	double begun = now_ms(), first, last;
@@ -120,7 +120,7 @@ static int put(const char *file, const char *key, double seconds)
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "watch"))
-		return watch(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+		watch(argv[2], argv[3], strtoul(argv[4], NULL, 10));
 	if (argc == 5 && !strcmp(argv[1], "put"))
 		return put(argv[2], argv[3], strtod(argv[4], NULL));
 	return 1;
