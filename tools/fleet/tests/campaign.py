@@ -21,7 +21,7 @@ from fleet import BUILD, HERE, PREFIX, TYPES, Agent, etcdctl, harness, policy, u
 SECONDS = int(os.environ.get("CAMPAIGN_SECONDS", "25"))
 COUNT = int(os.environ.get("CAMPAIGN_HOSTS", "8"))
 SEED = int(os.environ.get("CAMPAIGN_SEED", str(int(time.time()))))
-AT_ONCE = "4"
+AT_ONCE = str(max(4, COUNT // 10))
 
 
 class Campaign:
@@ -175,7 +175,7 @@ class Campaign:
             if rollout and rollout["state"] == "halted":
                 self.fleet("resume")
             return rollout and rollout["state"] == "complete" and not rollout["changing"]
-        until(over, 180, lambda: f"the rollout does not end: {self.rollout()}\n" + self.outputs())
+        until(over, 180 + 2 * COUNT, lambda: f"the rollout does not end: {self.rollout()}\n" + self.outputs())
         for h in self.hosts:
             until(lambda h=h: h.journal().get("phase") == "idle", 60, h.output)
         return completed + 1
