@@ -143,7 +143,9 @@ static void act_save(struct daemon *d)
 		return;
 	d->ended[journal->end]++;
 	if (journal->end == END_REVERTED && !*d->problem)
-		snprintf(d->problem, sizeof(d->problem), "it was not confirmed in time");
+		snprintf(d->problem, sizeof(d->problem), strcmp(journal->boot, d->host.boot) ?
+			 "rebooted before it was confirmed" :
+			 "it was not confirmed in time");
 	note(journal->end == END_DONE || journal->end == END_NOTHING ? "<5>" : "<3>",
 	     "rollout %s, attempt %lld: %s%s%s", journal->rollout, (long long)journal->attempt,
 	     doc_end_name(journal->end), *d->problem ? ": " : "", d->problem);
