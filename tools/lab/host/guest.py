@@ -300,10 +300,17 @@ class Guest(Qemu):
         elif name == 'host' and line.strip():
             reply = self._request(line.split())
             if reply is not None:
-                self._reply(reply)
+                self.reply(reply)
 
-    def _reply(self, text):
+    def reply(self, text):
+        """The answer to a request that on_host() had none for yet."""
         self.wires['host'].send(text + '\n')
+
+    def reset(self):
+        """Off and on again, with nothing said to the guest; it boots the same kernel. From then
+        on QEMU does not end when the guest resets the machine: the firmware does so, too."""
+        self._qmp('set-action', reboot='reset')
+        self._qmp('system_reset')
 
     def _request(self, words):
         """Answers the guest: lines that begin with a blank, then "ok" or "error WHY"."""
@@ -334,4 +341,4 @@ class Guest(Qemu):
             self._deleted.add(ident)
             if ident and ident == self._waiting:
                 self._waiting = None
-                self._reply('ok')
+                self.reply('ok')
