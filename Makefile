@@ -14,13 +14,14 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools deb demo demo-live check check-debian check-kernel check-series results series bench vm \
+.PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-series results series bench vm \
 	mutate checkpatch sparse install clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
 	@echo 'make demo-live    the same below a mounted root disk and a TCP session, with nothing'
 	@echo '                  unbound; on a patched kernel, which is built for it (a while)'
+	@echo 'make demo-fleet   a policy rolled out over three machines by etcd, and halted in time'
 	@echo 'make check        all tests on VT-d; ends in "N passed, N failed, N skipped"'
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
@@ -55,6 +56,10 @@ tools: setup
 	@$(MAKE) --no-print-directory -q -C tools/iommucfg all || \
 		$(MAKE) --no-print-directory -C tools/iommucfg all
 
+# The command and library as well, of which it needs no more.
+fleet: tools
+	@$(MAKE) --no-print-directory -s -C tools/fleet all
+
 deb: setup
 	@scripts/deb.sh $(or $(OUTPUT),packages)
 
@@ -64,6 +69,9 @@ demo: setup tools
 # Drivers are paused by kernels with the patches only.
 demo-live: setup tools
 	@LAB_KERNEL=$(or $(LAB_KERNEL),plain) tools/lab/lab demo demo-live
+
+demo-fleet: fleet
+	@tools/testing/fleet/run --demo
 
 check: setup tools
 	@scripts/check.sh lab unit guest mutations

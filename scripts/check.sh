@@ -34,6 +34,7 @@ declare -A command=(
 	[debug]="env LAB_KERNEL=debug tools/lab/lab run --keep vtd $sanitized"
 	[demo]="make --no-print-directory demo"
 	[fleet]="make --no-print-directory -C tools/fleet check"
+	[fleet-guests]="tools/testing/fleet/run"
 	[fuzz]="make --no-print-directory -C tools/iommucfg fuzz"
 	[fuzz-fleet]="make --no-print-directory -C tools/fleet fuzz FUZZ_SECONDS=10"
 	[guest]="tools/lab/lab run -j2 --without amd,virtio-iommu"
