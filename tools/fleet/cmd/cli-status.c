@@ -79,11 +79,17 @@ static void print_progress(const struct doc_rollout *r, size_t hosts)
 static void print_hosts(const struct fleet_hosts *hosts)
 {
 	const struct fleet_host *host;
+	int length, width = 0;
 	size_t i;
 
 	for (i = 0; i < hosts->count; i++) {
+		length = strlen(hosts->hosts[i].name);
+		if (length > width)
+			width = length;
+	}
+	for (i = 0; i < hosts->count; i++) {
 		host = &hosts->hosts[i];
-		printf("%-30s %-11s %-8s %.12s%s%s%s\n", host->name,
+		printf("%-*s %-11s %-8s %.12s%s%s%s\n", width, host->name,
 		       host->bad ? "unreadable" : doc_phase_name(host->status.phase),
 		       host->status.end ? doc_end_name(host->status.end) : "-",
 		       *host->status.policy_in_force ? host->status.policy_in_force : "-",
