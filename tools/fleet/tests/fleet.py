@@ -82,7 +82,6 @@ class Agent(harness.Host):
         super().__enter__()
         for path, text in (("etc/machine-id", hashlib.md5(self.machine_id.encode()).hexdigest()),
                            ("proc/sys/kernel/random/boot_id", "boot-1")):
-            os.makedirs(os.path.dirname(f"{self.root}/{path}"), exist_ok=True)
             self.write(path, text + "\n")
         users = os.environ["FLEET_ETCD_DIR"]
         endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
@@ -97,17 +96,6 @@ class Agent(harness.Host):
         self.kill()
         # A call of --run is in a separate session; it ends when the stand-in does.
         super().__exit__()
-
-    def write(self, path, text):
-        with open(f"{self.root}/{path}", "w") as f:
-            f.write(text)
-
-    def read(self, path):
-        try:
-            with open(f"{self.root}/{path}") as f:
-                return f.read()
-        except FileNotFoundError:
-            return None
 
     def start(self, bare=False, **env):
         """With @bare as in its unit: root, but without a capability."""

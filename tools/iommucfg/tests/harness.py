@@ -148,6 +148,21 @@ class Host:
             tree.device(group, f"{bus}/dev0", bus=bus)
         tree.device(21, "amba/dev1", bus="amba")
 
+    def write(self, path, text):
+        """A file of the tree."""
+        path = f"{self.root}/{path}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+
+    def read(self, path):
+        """What a file of the tree has; None where there is none."""
+        try:
+            with open(f"{self.root}/{path}") as f:
+                return f.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def control(self, name, text="", mode=0o644):
         path = f"{self.root}/control/{name}"
         with open(path, "w") as f:

@@ -393,11 +393,6 @@ class Instance(Host):
             for name, value in values.items():
                 f.write(f"{name}=\"{value}\"\n")
 
-    def write(self, path, text):
-        os.makedirs(os.path.dirname(f"{self.root}/{path}"), exist_ok=True)
-        with open(f"{self.root}/{path}", "w") as f:
-            f.write(text)
-
     def there(self):
         return os.path.exists(f"{self.root}/etc/iommucfg.d/50-cloud.conf")
 

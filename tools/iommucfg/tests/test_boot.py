@@ -30,18 +30,6 @@ class Machine(Host):
         self.boot()
         return self
 
-    def write(self, path, text):
-        os.makedirs(os.path.dirname(f"{self.root}/{path}"), exist_ok=True)
-        with open(f"{self.root}/{path}", "w") as f:
-            f.write(text)
-
-    def read(self, path):
-        try:
-            with open(f"{self.root}/{path}") as f:
-                return f.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
     def etc(self, text):
         self.write("etc/iommucfg.conf", text)
 

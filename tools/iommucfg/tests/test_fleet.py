@@ -27,20 +27,8 @@ class Candidate(Host):
         self.dest = f"{self.root}/{FILE}"
         self.run("apply", "--yes", "--detach", "--name", "a", "--confirm-timeout", "900",
                  self.policy(GPU), code=0)
-        self.write(f"{self.dest}.new", GPU)
+        self.write(f"{FILE}.new", GPU)
         return self
-
-    @staticmethod
-    def write(path, text):
-        with open(path, "w") as f:
-            f.write(text)
-
-    def read(self, path):
-        try:
-            with open(f"{self.root}/{path}") as f:
-                return f.read()
-        except FileNotFoundError:
-            return None
 
 
 @test
@@ -53,7 +41,7 @@ def confirmed_and_installed():
         assert [r["type"] for r in h.standing().values()], h.standing()
         # After a crash it is called again, with nothing left to do, or the rename alone.
         h.json("confirm", "a", "--install", h.dest, code=0)
-        h.write(h.dest + ".new", GPU + "\n")
+        h.write(FILE + ".new", GPU + "\n")
         h.json("confirm", "a", "--install", h.dest, code=0)
         assert h.read(FILE) == GPU + "\n" and h.type(1) == "identity"
 
@@ -72,7 +60,7 @@ def not_confirmed_not_installed():
 def not_all_in_force():
     """Another file wants something else: the groups stay, and so does the policy in force."""
     with Candidate() as h:
-        h.write(f"{h.root}/etc/iommucfg.d/90-other.conf",
+        h.write("etc/iommucfg.d/90-other.conf",
                 'rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; type = "identity"; } );\n')
         d = h.json("confirm", "a", "--install", h.dest, code=2)
         assert d["result"] == "committed" and h.read(FILE) == GPU, d
@@ -89,7 +77,7 @@ def nothing_to_install():
         h.run("confirm", "--install", h.dest, code=1)
         h.run("confirm", "--boot", "--install", h.dest, code=1)
         # A change that is kept although the file cannot be.
-        h.write(h.dest + ".new", GPU)
+        h.write(FILE + ".new", GPU)
         os.mkdir(h.dest)
         d = h.json("confirm", "a", "--install", h.dest, code=1)
         assert d["result"] == "committed" and h.type(1) == "identity", d

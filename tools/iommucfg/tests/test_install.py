@@ -66,16 +66,6 @@ class Installed(Host):
         for name in ("maps", "task", "exe", "status", "environ", "cmdline", "auxv"):
             os.symlink(f"/proc.real/self/{name}", f"{self.root}/proc/self/{name}")
 
-    def write(self, path, text):
-        path = f"{self.root}/{path}"
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as f:
-            f.write(text)
-
-    def read(self, path):
-        with open(f"{self.root}/{path}") as f:
-            return f.read()
-
     def program(self, path, text):
         self.write(path, f"#!/bin/sh\n{text}\n")
         os.chmod(f"{self.root}/{path}", 0o755)

@@ -26,10 +26,6 @@ class Machine(Host):
         self.lock = f"{self.root}/run/iommucfg/change.lock"
         return self
 
-    def read(self, path):
-        with open(f"{self.root}/{path}") as f:
-            return f.read()
-
     def set_type(self, group, kind):
         """As somebody does by hand."""
         with open(f"{self.root}/sys/kernel/iommu_groups/{group}/type", "w") as f:
