@@ -7,18 +7,28 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "netinfo.h"
 
+static int by_name(const void *a, const void *b)
+{
+	const struct ic_interface *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Once all have been added. */
 struct ic_interface *ic_netgraph_find(const struct ic_netinfo *info, const char *name)
 {
-	size_t i;
+	struct ic_interface key = { 0 };
 
-	for (i = 0; i < info->num_interfaces; i++)
-		if (!strcmp(info->interfaces[i].name, name))
-			return &info->interfaces[i];
-	return NULL;
+	if (strlen(name) >= sizeof(key.name) || !info->num_interfaces)
+		return NULL;
+	strcpy(key.name, name);
+	return bsearch(&key, info->interfaces, info->num_interfaces, sizeof(key), by_name);
 }
 
 static bool has_file(const struct ic_netinfo *info, const char *name, const char *file)
@@ -127,6 +137,8 @@ int ic_netgraph_read(struct ic_netinfo *info)
 			ret = add_interface(info, dirfd(dir), e->d_name);
 	if (dir)
 		closedir(dir);
+	if (info->num_interfaces)
+		qsort(info->interfaces, info->num_interfaces, sizeof(*info->interfaces), by_name);
 	for (i = 0; i < info->num_interfaces && !ret; i++)
 		ret = read_links(info, &info->interfaces[i]);
 	for (i = 0; i < info->num_interfaces && !ret; i++)
