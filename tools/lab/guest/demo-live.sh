@@ -20,25 +20,10 @@ if [ -z "${LIVE-}" ]; then
 	exit 0
 fi
 
-# number NAME FILE: what stands behind NAME= there
-number()
-{
-	sed -n "s/.*$1=\([0-9]*\).*/\1/p" "$2"
-}
-
 # ms NAME FILE: the same from microseconds
 ms()
 {
 	echo "$(($(number "$1" "$2") / 1000)) ms"
-}
-
-# same: what would be another one if disk or interface had come anew
-same()
-{
-	stat -L -c %i "/sys/block/${LIVE#/dev/}" "/sys/class/net/$nic"
-	cat "/sys/class/net/$nic/ifindex" "/sys/block/${LIVE#/dev/}/diskseq"
-	ip -o addr show dev "$nic" | grep -o 'inet [^ ]*'
-	grep ' / / ' /proc/self/mountinfo
 }
 
 # change TYPE ARGUMENT...: by a policy
@@ -60,7 +45,7 @@ must_type()
 	must "no driver was unbound" "$(grep -cE 'icfg_(release|probe):' /tmp/trace)" 0
 }
 
-nic=$(wait_nic "$nic_dev") far=$(wait_nic "$far_dev")
+nic=$(wait_nic "$nic_dev")
 drivers=$(drivers_of "$group" | xargs)
 first=$(group_type "$group")
 cd /etc || exit
@@ -71,16 +56,10 @@ tell "This is Linux $(uname -r) with the patches of this project, on a virtual m
 
 title "What is there"
 tell "One group has the disk on which the root file system is, and two network cards."
-other_net
-ip link set "$far" netns "$ns"
-nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far"
-nsenter -t "$ns" -n ip link set "$far" up
-ip addr add 10.9.0.1/24 dev "$nic"
-ip link set "$nic" up
-wait_for 30 ping -c 1 -W 1 10.9.0.2 > /dev/null || bad "the other side does not answer"
+other_side "$far_dev" && this_side "$nic" || bad "the other side does not answer"
 do_it "iommucfg show $group"
 do_it "grep ' / / ' /proc/self/mountinfo; ip -o -4 addr show dev $nic"
-before=$(same)
+before=$(live_same "$nic")
 
 title "A load that looks at each byte"
 tell "Files are written past the page cache and read back; a TCP session carries a stream." \
@@ -88,7 +67,7 @@ tell "Files are written past the page cache and read back; a TCP session carries
 tell "" "${cyan}# stall /file &  nsenter -n -t $ns stream 7000 &  stream 10.9.0.2 7000 &$off"
 stall /file > /tmp/stall.out &
 stall=$!
-nsenter -t "$ns" -n stream 7000 > /tmp/stream.out &
+there stream 7000 > /tmp/stream.out &
 sleep 1
 stream 10.9.0.2 7000 &
 stream=$!
@@ -157,15 +136,13 @@ do_it "cat /tmp/stall.out /tmp/stream.out"
 must "disk: no error, nothing wrong" "$(number errors /tmp/stall.out) $(number wrong /tmp/stall.out)" "0 0"
 must "TCP: the session never broke, nothing wrong" \
 	"$(number errors /tmp/stream.out) $(number wrong /tmp/stream.out)" "0 0"
-must "disk, interface, address and mount are the same as at the beginning" "$(same)" "$before"
+must "disk, interface, address and mount are the same as at the beginning" "$(live_same "$nic")" "$before"
 tell "" "Disk: $(number writes /tmp/stall.out) blocks written, read back and compared; the longest" \
 	"took $(ms longest_us /tmp/stall.out). TCP: $(number bytes /tmp/stream.out) bytes compared, at most" \
 	"$(ms longest_us /tmp/stream.out) without any. Disk and interface were paused four times."
 rm -f /file
 ip addr flush dev "$nic"
 ip link set "$nic" down
-kill "$ns"
-wait_for 20 nic_of "$far_dev" > /dev/null
-ip link set "$(nic_of "$far_dev")" down
+no_other_side "$far_dev"
 rmmod iommu_configfs
 step_over

@@ -29,6 +29,15 @@ live_root()
 	return $status
 }
 
+# live_same INTERFACE: what would be another one if it or the disk had come anew
+live_same()
+{
+	stat -L -c %i "/sys/block/${LIVE#/dev/}" "/sys/class/net/$1"
+	cat "/sys/class/net/$1/ifindex" "/sys/block/${LIVE#/dev/}/diskseq"
+	ip -o addr show dev "$1" | grep -o 'inet [^ ]*'
+	grep ' / / ' /proc/self/mountinfo
+}
+
 # checked DISK: nothing has it any more, and e2fsck has nothing to say against it.
 checked()
 {

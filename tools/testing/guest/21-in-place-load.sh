@@ -47,20 +47,11 @@ cp /tmp/block /tmp/mnt/before
 writer=$!
 
 # Two interfaces on one hub, the far one in a namespace of its own.
-near_dev=
-for dev in $(devices_of disk); do
-	[ -n "$near_dev" ] || ! nic_of "$dev" > /dev/null || near_dev=$dev
-done
-near=$(wait_nic "$near_dev") || bail "no interface in the group"
+find_devices disk
+near=$(wait_nic "$nic_dev") || bail "no interface in the group"
 far_dev=$(dev disk3 1)
-far=$(wait_nic "$far_dev") || bail "no interface in the other group"
-check "a network namespace is there" other_net
-ip link set "$far" netns "$ns"
-nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far"
-nsenter -t "$ns" -n ip link set "$far" up
-ip link set "$near" up
-ip addr add 10.9.0.1/24 dev "$near"
-check "the other side answers" wait_for 30 ping -c 1 -W 1 10.9.0.2
+check "another side is there" other_side "$far_dev"
+check "it answers" this_side "$near"
 ping 10.9.0.2 > /tmp/pings &
 pings=$!
 
@@ -165,10 +156,7 @@ check_eq "no ping was lost" \
 umount /tmp/mnt
 ip addr flush dev "$near"
 ip link set "$near" down
-kill $ns
-wait $ns 2>/dev/null
-check "the other interface comes back" wait_for 20 nic_of "$far_dev"
-ip link set "$(nic_of "$far_dev")" down
+check "the other interface comes back" no_other_side "$far_dev"
 
 [ -n "$t" ] || txn_end "$txn" > /dev/null
 t=$(txn_new back)

@@ -98,24 +98,9 @@ near=$(dev disk2 1)
 far=$(dev disk3 1)
 group=$(group_of disk2)
 boot=$(group_type "$group")
-check "a network namespace is there" other_net
-far_nic=$(wait_nic "$far")
-far_mac=$(cat "/sys/class/net/$far_nic/address")
-ip link set "$far_nic" netns "$ns"
-there()
-{
-	nsenter -t "$ns" -n "$@"
-}
-there ip addr add 10.9.0.2/24 dev "$far_nic"
-there ip link set "$far_nic" up
+far_mac=$(cat "/sys/class/net/$(wait_nic "$far")/address")
+check "another side is there" other_side "$far"
 there ip link set lo up
-
-near_up()
-{
-	ip link set "$nic" up
-	ip addr add 10.9.0.1/24 dev "$nic"
-	wait_for 30 ping -c 1 -W 1 10.9.0.2
-}
 
 # listen [COMMAND...]: takes a file, by COMMAND nc. Its input must stay open, or it ends too soon.
 mkfifo /tmp/idle
@@ -138,7 +123,7 @@ for type in identity DMA DMA-FQ auto; do
 	stage "$t" "$group" "$type"
 	check_eq "$type: commit" "$(write_errno "$t/commit" 1)" 0
 	nic=$(wait_nic "$near")
-	check "$type: the other side answers" near_up
+	check "$type: the other side answers" this_side "$nic"
 	listen there
 	nc -w 20 10.9.0.2 5001 < /tmp/file
 	check "$type: a file goes out" arrived
@@ -157,12 +142,9 @@ for type in identity DMA DMA-FQ auto; do
 	ip link set "$nic" down
 	rmdir "$t"/*/ "$t"
 done
-kill $ns
-wait $ns 2>/dev/null
 # It comes back to this namespace, down, and by whatever name.
-check "the other interface comes back" wait_for 20 nic_of "$far"
+check "the other interface comes back" no_other_side "$far"
 check_eq "it is the same" "$(cat "/sys/class/net/$(nic_of "$far")/address")" "$far_mac"
-ip link set "$(nic_of "$far")" down
 
 t=$(txn_new back)
 stage "$t" "$group" "$boot"

@@ -18,15 +18,7 @@ pause_or_skip
 
 # The disk and the first interface of a group, and the one that it talks to.
 far=$(dev disk3 1)
-check "a network namespace is there" other_net
-far_nic=$(wait_nic "$far")
-ip link set "$far_nic" netns "$ns"
-there()
-{
-	nsenter -t "$ns" -n "$@"
-}
-there ip addr add 10.9.0.2/24 dev "$far_nic"
-there ip link set "$far_nic" up
+check "another side is there" other_side "$far"
 
 # inode FILE: a device that came anew has another one for its directory.
 inode()
@@ -52,11 +44,9 @@ for name in disk virtio; do
 	head -c 2097152 /dev/urandom > /tmp/m/file
 	sync
 	sums=$(md5sum < /tmp/m/file)
-	ip addr add 10.9.0.1/24 dev "$nic"
-	ip link set "$nic" up
+	check "$name: the other side answers" this_side "$nic"
 	ifindex=$(cat "/sys/class/net/$nic/ifindex")
 	inodes="$(inode "/sys/block/$disk") $(inode "/sys/class/net/$nic")"
-	check "$name: the other side is there" wait_for 30 ping -c 1 -W 1 10.9.0.2
 
 	stall /tmp/m/stall > /tmp/stall.out 2>&1 &
 	stall=$!
@@ -129,8 +119,5 @@ for name in disk virtio; do
 	check_as_before "$name: as before" "$before" "$group"
 done
 
-kill $ns
-wait $ns 2> /dev/null
-wait_for 20 nic_of "$far" > /dev/null
-ip link set "$(nic_of "$far")" down
+no_other_side "$far"
 finish

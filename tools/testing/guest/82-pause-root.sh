@@ -43,30 +43,16 @@ done
 # From here on the disk has the root file system.
 TAP_N=$LIVE_N TAP_FAILED=$LIVE_FAILED
 
-# same: what would be another one if disk or interface had come anew
-same()
-{
-	stat -L -c %i "/sys/block/${LIVE#/dev/}" "/sys/class/net/$nic"
-	cat "/sys/class/net/$nic/ifindex" "/sys/block/${LIVE#/dev/}/diskseq"
-	ip -o addr show dev "$nic" | grep -o 'inet [^ ]*'
-	grep ' / / ' /proc/self/mountinfo
-}
-
 far_dev=$(dev disk3 1)
-nic=$(wait_nic "$nic_dev") far=$(wait_nic "$far_dev")
+nic=$(wait_nic "$nic_dev")
 first=$(group_type "$group")
 check_match "$LIVE_NAME: its disk has the root file system" "$(grep ' / / ' /proc/self/mountinfo)" "$LIVE"
-check "a network namespace is there" other_net
-ip link set "$far" netns "$ns"
-nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far"
-nsenter -t "$ns" -n ip link set "$far" up
-ip addr add 10.9.0.1/24 dev "$nic"
-ip link set "$nic" up
-check "$LIVE_NAME: the other side is there" wait_for 30 ping -c 1 -W 1 10.9.0.2
-before=$(same)
+check "another side is there" other_side "$far_dev"
+check "$LIVE_NAME: it answers" this_side "$nic"
+before=$(live_same "$nic")
 stall /file > /tmp/stall.out &
 stall=$!
-nsenter -t "$ns" -n stream 7000 > /tmp/stream.out &
+there stream 7000 > /tmp/stream.out &
 server=$!
 sleep 1
 stream 10.9.0.2 7000 &
@@ -112,14 +98,11 @@ for i in stall stream; do
 		"$(number errors /tmp/$i.out) $(number wrong /tmp/$i.out)" "0 0"
 	check "$LIVE_NAME: $i: something was done" [ "$(grep -oE '(writes|bytes)=[0-9]*' /tmp/$i.out | cut -d = -f 2)" -gt 20 ]
 done
-check_eq "$LIVE_NAME: disk, interface, address and mount are the same" "$(same)" "$before"
+check_eq "$LIVE_NAME: disk, interface, address and mount are the same" "$(live_same "$nic")" "$before"
 check_eq "$LIVE_NAME: the driver neither timed out nor reset its device" \
 	"$(dmesg | sed -n '/lab: begin 82-pause-root/,$p' | grep -ciE 'timeout|abort|resetting|I/O error')" 0
 rm -f /file
 ip addr flush dev "$nic"
 ip link set "$nic" down
-kill "$ns"
-wait "$ns" 2> /dev/null
-wait_for 20 nic_of "$far_dev" > /dev/null
-ip link set "$(nic_of "$far_dev")" down
+no_other_side "$far_dev"
 echo "TAP_N=$TAP_N TAP_FAILED=$TAP_FAILED" > /run/live.tap

@@ -59,20 +59,14 @@ if has_group disk2; then
 	check "a mirror of two disks" sh -c "mdadm --create /dev/md0 --run --force --metadata=1.0 \
 		--level=1 --raid-devices=2 --assume-clean '/dev/$disk' '/dev/$disk2' > /dev/null 2>&1"
 	check "with a file system" sh -c "mkfs.ext4 -qF /dev/md0 > /dev/null 2>&1 && mount -t ext4 /dev/md0 /tmp/m"
-	check "a network namespace is there" other_net
-	far_nic=$(wait_nic "$far")
-	ip link set "$far_nic" netns "$ns"
-	nsenter -t "$ns" -n ip addr add 10.9.0.2/24 dev "$far_nic"
-	nsenter -t "$ns" -n ip link set "$far_nic" up
+	check "another side is there" other_side "$far"
 	modprobe bonding max_bonds=0 mode=active-backup miimon=100
 	ip link add bond7 type bond
 	for i in "$nic" "$nic2"; do
 		ip link set "$i" down
 		ip link set "$i" master bond7
 	done
-	ip addr add 10.9.0.1/24 dev bond7
-	ip link set bond7 up
-	check "a bond of two interfaces" wait_for 30 ping -c 1 -W 1 10.9.0.2
+	check "a bond of two interfaces" this_side bond7
 	stall /tmp/m/stall > /tmp/stall.out 2>&1 &
 	stall=$!
 	sleep 1
@@ -98,10 +92,7 @@ if has_group disk2; then
 	for i in "$nic" "$nic2"; do
 		ip link set "$i" down
 	done
-	kill "$ns"
-	wait "$ns" 2> /dev/null
-	wait_for 20 nic_of "$far" > /dev/null
-	ip link set "$(nic_of "$far")" down
+	no_other_side "$far"
 	check_as_before "mirror and bond: as before" "$before" "$group" "$group2"
 else
 	skip "a mirror and a bond" "the machine has no such groups"

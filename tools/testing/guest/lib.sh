@@ -311,6 +311,21 @@ wait_disk()
 	echo "$disk"
 }
 
+# find_devices NAME: $disk_dev and $nic_dev, the first interface, of a group that the machine names.
+find_devices()
+{
+	local dev
+	disk_dev=
+	nic_dev=
+	for dev in $(devices_of "$1"); do
+		if disk_of "$dev" > /dev/null; then
+			disk_dev=$dev
+		elif [ -z "$nic_dev" ] && nic_of "$dev" > /dev/null; then
+			nic_dev=$dev
+		fi
+	done
+}
+
 # other_net: makes a network namespace. $ns is the process that has it: kill it to remove it.
 other_net()
 {
@@ -323,6 +338,36 @@ other_net()
 has_other_net()
 {
 	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+# other_side ADDRESS: its interface is in another namespace, up, and has 10.9.0.2.
+other_side()
+{
+	local nic
+	nic=$(wait_nic "$1") && other_net && ip link set "$nic" netns "$ns" &&
+		there ip addr add 10.9.0.2/24 dev "$nic" && there ip link set "$nic" up
+}
+
+# there COMMAND...: on the other side
+there()
+{
+	nsenter -t "$ns" -n "$@"
+}
+
+# this_side NAME: the interface with that name is up, and has 10.9.0.1.
+this_side()
+{
+	ip link set "$1" up
+	ip addr add 10.9.0.1/24 dev "$1"
+	wait_for 30 ping -c 1 -W 1 10.9.0.2 > /dev/null
+}
+
+# no_other_side ADDRESS: its interface is back in this namespace, and down.
+no_other_side()
+{
+	kill "$ns"
+	wait "$ns" 2> /dev/null
+	wait_for 20 nic_of "$1" > /dev/null && ip link set "$(nic_of "$1")" down
 }
 
 # QEMU's AHCI wants the table of a command in one piece, also where it crosses a page and
@@ -347,6 +392,12 @@ disk_dev()
 wait_nic()
 {
 	wait_for 30 nic_of "$1" && nic_of "$1"
+}
+
+# number NAME FILE: what stands behind NAME= there
+number()
+{
+	sed -n "s/.*$1=\([0-9]*\).*/\1/p" "$2"
 }
 
 # ---------------------------------------------------------------- transactions

@@ -4,27 +4,6 @@
 # What tests of paused drivers have in common. They set $group, and $drivers to how many of
 # its drivers there are to be paused.
 
-# find_devices NAME: $disk_dev and $nic_dev of a group that the machine names.
-find_devices()
-{
-	local dev
-	disk_dev=
-	nic_dev=
-	for dev in $(devices_of "$1"); do
-		if disk_of "$dev" > /dev/null; then
-			disk_dev=$dev
-		elif [ -z "$nic_dev" ] && nic_of "$dev" > /dev/null; then
-			nic_dev=$dev
-		fi
-	done
-}
-
-# number NAME FILE: what stands behind NAME= there
-number()
-{
-	sed -n "s/.*$1=\([0-9]*\).*/\1/p" "$2"
-}
-
 # change NAME TYPE: by a commit that may pause, and no more.
 change()
 {
