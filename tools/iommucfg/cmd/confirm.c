@@ -378,11 +378,13 @@ static int act(struct cli *cli, const char *name,
 		/* To forget one changes nothing. */
 		record = action == forget ? NULL : record_begin(&by, txn, action == rollback);
 		iommucfg_txn_open_other(txn, &other, NULL);
-		iommucfg_txn_set_ending(txn);
-		if (action == confirm && has_faulted(cli, txn, other))
+		iommucfg_txn_set_ending(txn, action == rollback);
+		if (action == confirm && has_faulted(cli, txn, other)) {
+			iommucfg_txn_set_ending(txn, true);
 			code = faulted(cli, txn, act_on_both(cli, txn, rollback, allow, other));
-		else
+		} else {
 			code = act_on_both(cli, txn, action, allow, other);
+		}
 		state = iommucfg_txn_state(txn);
 		entry = record_end(record, found, result_of(code, done), code);
 		if (other)

@@ -195,10 +195,11 @@ int iommucfg_txn_open_other(struct iommucfg_txn *txn, struct iommucfg_txn **othe
 /**
  * iommucfg_txn_set_ending() - this process confirms it, or rolls it back
  *
- * It puts the network back and writes the history, so that a process that watches the
- * transaction does not.
+ * @restores: it is a rollback, after which this process puts the network back
+ *
+ * It writes the history as well, so that a process that watches the transaction does neither.
  */
-void iommucfg_txn_set_ending(struct iommucfg_txn *txn);
+void iommucfg_txn_set_ending(struct iommucfg_txn *txn, bool restores);
 
 /** iommucfg_txn_check() - all that a commit verifies beforehand; touches nothing */
 int iommucfg_txn_check(struct iommucfg_txn *txn);

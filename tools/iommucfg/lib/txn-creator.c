@@ -86,8 +86,9 @@ void ic_creator_set(struct iommucfg *ctx, const char *name, const char *key,
 	free(path);
 }
 
-void iommucfg_txn_set_ending(struct iommucfg_txn *txn)
+void iommucfg_txn_set_ending(struct iommucfg_txn *txn, bool restores)
 {
+	ic_creator_set(txn->ctx, txn->name, "restores", json_object_new_boolean(restores));
 	ic_creator_set(txn->ctx, txn->name, "ending", json_object_new_int64(getpid()));
 }
 

@@ -29,6 +29,8 @@
 #define LOOK_MSEC	200
 #define FAULTS_MSEC	2000
 #define NETWORK_MSEC	3000
+/* After this time a state that cannot be read is not waited for any more. */
+#define UNREADABLE_MSEC	30000
 
 struct watch {
 	struct iommucfg *ctx;
@@ -36,8 +38,10 @@ struct watch {
 	struct iommucfg_txn *txn, *other;
 	struct iommucfg_network *network;
 	int stop;		/* readable when it is to end, or -1 */
+	bool lost;		/* what became of it cannot be read */
 	bool faulted;		/* which has undone it */
 	bool went_back;		/* as was seen */
+	bool restored;		/* by the command that rolled it back, unless it was killed */
 	bool settled;		/* so that what is on interfaces now is what is to be there */
 };
 
@@ -97,6 +101,31 @@ static bool is_anothers(const struct watch *watch)
 	return pid > 0 && is_roots(watch, pid);
 }
 
+/* Is it a rollback, after which that command puts the network back itself? */
+static bool is_restored(const struct watch *watch)
+{
+	struct json_object *o = ic_creator_read(watch->txn);
+	bool restored = o && json_object_get_boolean(json_object_object_get(o, "restores"));
+
+	json_object_put(o);
+	return restored;
+}
+
+/* Nothing is known of its end. */
+static enum iommucfg_state lose(struct watch *watch)
+{
+	const char *name = iommucfg_txn_name(watch->txn);
+	enum iommucfg_state state;
+	int ret = iommucfg_txn_read_state(watch->txn, &state);
+
+	iommucfg_problems_add(watch->problems, IOMMUCFG_REFUSED, "transaction", -ret,
+			      "the state of transaction \"%s\" cannot be read (%s), so nothing watches its end any more: see \"iommucfg status %s\"",
+			      name, strerror(-ret), name);
+	ic_problem_cure(watch->problems, "state-unreadable", "iommucfg status %s", name);
+	watch->lost = true;
+	return IOMMUCFG_STATE_UNKNOWN;
+}
+
 /* What is on the interfaces now, unless a rollback has begun meanwhile. */
 static void look_at_network(struct watch *watch)
 {
@@ -147,14 +176,20 @@ static enum iommucfg_state wait_for_end(struct watch *watch, struct record **rec
 	struct recorder by = recorder_of(watch);
 	enum iommucfg_state state;
 	struct pollfd stop = { .fd = watch->stop, .events = POLLIN };
-	long msec = 0;
+	long msec = 0, read = 0;
 
 	for (;; msec += LOOK_MSEC) {
 		if (msec && poll(&stop, 1, LOOK_MSEC) > 0)
 			return IOMMUCFG_STATE_UNKNOWN;
 		state = state_of(watch);
-		watch->went_back |= state == IOMMUCFG_STATE_ROLLING_BACK ||
-				    state == IOMMUCFG_STATE_ROLLED_BACK;
+		if (state != IOMMUCFG_STATE_UNKNOWN)
+			read = msec;
+		else if (msec - read > UNREADABLE_MSEC)
+			return lose(watch);
+		if (state == IOMMUCFG_STATE_ROLLING_BACK || state == IOMMUCFG_STATE_ROLLED_BACK) {
+			watch->went_back = true;
+			watch->restored |= is_restored(watch);
+		}
 		if (state == IOMMUCFG_STATE_UNCONFIRMED) {
 			if (!(msec % NETWORK_MSEC))
 				look_at_network(watch);
@@ -192,6 +227,15 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	struct json_object *killed;
 	struct iommucfg_run *run;
 
+	/* The entry of a killed command is for the next command to complete. */
+	if (state == IOMMUCFG_STATE_UNKNOWN) {
+		if (!watch->lost)
+			record_drop(record);
+		else
+			record_end(record, iommucfg_txn_name(watch->txn), "left",
+				   IOMMUCFG_RUN_FAILED);
+		return watch->lost ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_DONE;
+	}
 	/* Another command may have removed it. */
 	if (watch->faulted && state == IOMMUCFG_STATE_GONE) {
 		back = true;
@@ -199,7 +243,8 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	}
 	if (!back && !failed) {
 		/* A confirmation that came too late has removed it, and puts nothing back. */
-		if (watch->went_back && state == IOMMUCFG_STATE_GONE && watch->network) {
+		if (watch->went_back && !watch->restored && state == IOMMUCFG_STATE_GONE &&
+		    watch->network) {
 			run = lock(watch);
 			iommucfg_network_restore(watch->network, watch->problems);
 			iommucfg_run_unref(run);

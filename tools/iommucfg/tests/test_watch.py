@@ -120,6 +120,23 @@ def state_not_readable():
 
 
 @test
+def state_never_readable():
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        h.until(lambda: len(h.watchers()) == 1)
+        # After a look that could be made.
+        time.sleep(1)
+        h.control("state-error", "EIO\n")
+        h.until(lambda: not h.watchers(), 100)
+        os.unlink(f"{h.root}/control/state-error")
+        assert h.state("night") == "unconfirmed"
+        last = h.entries()[-1]
+        assert (last["result"], last["exit"]) == ("left", 5), last
+        assert [p["code"] for p in last["problems"]] == ["state-unreadable"], last
+        h.run("rollback", "night", code=0)
+
+
+@test
 def killed():
     with Watched() as h:
         check = f"{h.dir}/check"

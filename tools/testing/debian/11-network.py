@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """A NIC with the default route that systemd-networkd manages, and then nothing: addresses and
 routes are there after a change and after one that goes back. One that networkd does not bring
-back takes its change back."""
+back takes its change back. What is left to a unit to watch, and goes back, too."""
+
+import json
 
 BEGINS = '02-early'
 
+UNIT = 'iommucfg-watch@left.service'
 NETWORK = '''[Match]
 Driver=e1000e
 [Network]
@@ -76,6 +79,41 @@ def unmanaged(lane, before):
     lane.equal(network(lane), before, 'the command has put it back')
 
 
+def unit_ends(lane):
+    """A point: that what watches a change does."""
+    status, out = lane.fails(f'''for i in $(seq 90); do
+                                    systemctl -q is-active {UNIT} || exit 0
+                                    sleep 1
+                                done; systemctl status {UNIT}; exit 1''', 120)
+    lane.check(not status, 'the unit ends', out)
+
+
+def watched(lane, before):
+    """Nothing but the unit is there when the kernel's timer takes the change back."""
+    old = lane.type_of(lane.NIC)
+    status, out = change(lane, 'identity', '--confirm-timeout', '20', '--detach', '--name', 'left')
+    lane.check(not status, 'a change is made, and left', out)
+    lane.equal(lane.run(f'systemctl is-active {UNIT} || :'), 'active', 'a unit watches it')
+    lane.equal(lane.run('grep -slx iommucfg /proc/[0-9]*/comm || :'), '',
+               'no process of the command is left')
+    unit_ends(lane)
+    lane.equal(lane.type_of(lane.NIC), old, 'the change has gone back')
+    lane.equal(network(lane), before, 'the unit has put the network back')
+    lane.equal(lane.run(f'systemctl show -P Result {UNIT}'), 'success', 'and has not failed')
+    lane.check('"left" went back' in lane.run(f'journalctl -b -u {UNIT} -o cat'),
+               'the journal says what came of the change')
+    last = json.loads(lane.history().splitlines()[-1])
+    lane.equal((last['transaction'], last['action'], last['result']),
+               ('left', 'rollback', 'restored'), 'and so does the history')
+    # One that is confirmed.
+    status, out = change(lane, 'identity', '--confirm-timeout', '600', '--detach', '--name', 'left')
+    lane.check(not status, 'a change is made, and left', out)
+    lane.equal(lane.fails('iommucfg confirm left')[0], 0, 'and confirmed')
+    unit_ends(lane)
+    lane.equal(network(lane), before, 'all is there')
+    lane.equal(lane.run('systemctl --failed --no-legend'), '', 'no unit has failed')
+
+
 def run(lane):
     """All of it."""
     lane.boot()
@@ -89,4 +127,5 @@ def run(lane):
     managed(lane, before)
     stopped(lane, before)
     unmanaged(lane, before)
+    watched(lane, before)
     lane.quiet_log()

@@ -21,12 +21,9 @@ group=$(group_of disk2)
 other=$(group_of virtio)
 was=$(group_type "$group")
 was_other=$(group_type "$other")
-for dev in $(devices_of disk2); do
-	! nic_of "$dev" >/dev/null || nic_dev=$dev
-done
-for dev in $(devices_of virtio); do
-	! nic_of "$dev" >/dev/null || member_dev=$dev
-done
+find_devices virtio
+member_dev=$nic_dev
+find_devices disk2
 nic=$(nic_of "$nic_dev")
 member=$(nic_of "$member_dev")
 
@@ -128,6 +125,12 @@ change 0 "set, and left to another command" set "$group" identity "$other" ident
 	--confirm-timeout 600 --detach --name left
 run 0 "which rolls it back" rollback left
 same "after another command's rollback"
+# What watched the change leaves the network to that command.
+ip addr del 10.30.0.2/24 dev "$(wait_nic "$nic_dev")"
+sleep 2
+check_eq "what is changed afterwards stays so" \
+	"$(ip addr show dev "$(wait_nic "$nic_dev")" | grep -c 10.30.0.2)" 0
+ip addr add 10.30.0.2/24 dev "$(wait_nic "$nic_dev")"
 
 change 4 "not confirmed in time" set "$group" identity "$other" identity --confirm-timeout 6
 check_match "all is as before, that says, too" "$(cat /tmp/err)" "everything is as before"
