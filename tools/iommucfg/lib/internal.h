@@ -350,6 +350,7 @@ struct ic_set {
 	size_t num_legs, cap_legs;
 	bool degraded;		/* no leg can go, whatever each is */
 	bool no_bitmap;
+	bool foreign;		/* md: what leaves it is for others to put back */
 	size_t may_miss;	/* how many legs at once; 0: all but one */
 };
 

@@ -37,13 +37,16 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			kind = use->default_route && plan->options.allow_in_use &
 			       IOMMUCFG_WORD_NET ? "default-route" : "in-use";
 			set = use->is_leg ? NULL : use->sets[0];
-			left = set && set->may_miss ? " (too few healthy legs of " :
-						      " (no other healthy leg of ";
+			left = !set ? "" : set->foreign ? " (what leaves " :
+			       set->may_miss ? " (too few healthy legs of " :
+					       " (no other healthy leg of ";
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
 					       "group %u is in use: %s: %s %s: %s%s%s%s; %s",
 					       group->number, group->devices[i]->name, use->kind,
-					       use->name, use->detail, set ? left : "",
-					       set ? set->name : "", set ? " would be left)" : "",
+					       use->name, use->detail, left,
+					       set ? set->name : "", !set ? "" : set->foreign ?
+					       " is for its own tools to put back)" :
+					       " would be left)",
 					       hint))
 				return -ENOMEM;
 			if (tell && use->fix)

@@ -18,6 +18,7 @@
 
 #include "history.h"
 #include "json.h"
+#include "run.h"
 #include "state.h"
 
 struct record {
@@ -125,12 +126,15 @@ static struct json_object *change(const struct iommucfg_group *group, const char
 
 static struct json_object *planned(const struct iommucfg_change *c)
 {
+	struct json_object *o;
 	const char *file, *rule;
 	int line;
 
 	rule = iommucfg_change_origin(c, &file, &line);
-	return change(iommucfg_change_group(c), iommucfg_type_name(iommucfg_change_to(c)),
-		      iommucfg_change_in_place(c), iommucfg_change_method(c), rule, file, line);
+	o = change(iommucfg_change_group(c), iommucfg_type_name(iommucfg_change_to(c)),
+		   iommucfg_change_in_place(c), iommucfg_change_method(c), rule, file, line);
+	json_object_object_add(o, "step", json_object_new_int(iommucfg_change_step(c) + 1));
+	return o;
 }
 
 static struct json_object *plan_of(const struct iommucfg_plan *plan)
@@ -276,6 +280,57 @@ static void take_back_half(struct iommucfg_txn *txn, enum iommucfg_state *state)
 	iommucfg_txn_unref(other);
 }
 
+static int number(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(o, key, &value) ? json_object_get_int(value) : -1;
+}
+
+static bool is_made(const struct iommucfg_topology *topology, struct json_object *change)
+{
+	const struct iommucfg_group *group =
+		iommucfg_topology_find_group(topology, number(change, "group"));
+
+	return group && (!strcmp(text(change, "to"), "auto") ||
+			 !strcmp(text(change, "to"), iommucfg_group_type_text(group)));
+}
+
+/* Moves what has not been done from the changes of a plan in steps to what was skipped. */
+static void split_plan(const struct recorder *by, struct json_object *plan,
+		       struct iommucfg_problems *problems)
+{
+	struct json_object *changes, *all, *skipped, *c;
+	struct iommucfg_topology *topology;
+	size_t i, n, made = 0, steps = 1;
+
+	if (!json_object_object_get_ex(plan, "changes", &all) ||
+	    !json_object_object_get_ex(plan, "skipped", &skipped) ||
+	    iommucfg_topology_scan(by->ctx, &topology, NULL))
+		return;
+	n = json_object_array_length(all);
+	for (i = 0; i < n; i++) {
+		c = json_object_array_get_idx(all, i);
+		made += is_made(topology, c);
+		if (number(c, "step") > (int)steps)
+			steps = number(c, "step");
+	}
+	changes = steps > 1 && made && made < n ? json_object_new_array() : NULL;
+	for (i = 0; changes && i < n; i++) {
+		c = json_object_array_get_idx(all, i);
+		json_object_array_add(is_made(topology, c) ? changes : skipped,
+				      json_object_get(c));
+	}
+	if (changes) {
+		json_object_object_add(plan, "changes", changes);
+		iommucfg_problems_add(problems, IOMMUCFG_WARNING, "transaction", 0,
+				      "of %zu groups, one leg after the other, %zu had been changed, and stay so; the others are under \"skipped\"",
+				      n, made);
+		iommucfg_problems_cure(problems, "steps-killed", "iommucfg undo");
+	}
+	iommucfg_topology_unref(topology);
+}
+
 /* Completes the entry of a killed command by what its transaction says. */
 static void complete(const struct recorder *by, struct json_object *o)
 {
@@ -293,7 +348,8 @@ static void complete(const struct recorder *by, struct json_object *o)
 	}
 	/* Not over, or not to be read: later. */
 	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_ROLLING_BACK ||
-	    state == IOMMUCFG_STATE_UNKNOWN)
+	    state == IOMMUCFG_STATE_UNKNOWN ||
+	    ic_steps_are_open(by->ctx, text(o, "transaction")))
 		return;
 	result = end_of(state, &code);
 	if (!strcmp(text(o, "action"), "rollback") && state == IOMMUCFG_STATE_ROLLED_BACK) {
@@ -303,6 +359,8 @@ static void complete(const struct recorder *by, struct json_object *o)
 	problems = iommucfg_problems_new();
 	iommucfg_problems_add(problems, IOMMUCFG_WARNING, "history", 0,
 			      "the command was killed; what came of it is what a later one has found");
+	if (state == IOMMUCFG_STATE_COMMITTED && json_object_object_get_ex(o, "plan", &array))
+		split_plan(by, array, problems);
 	if (json_object_object_get_ex(o, "problems", &array) &&
 	    json_object_is_type(array, json_type_array))
 		json_add_problems(array, problems);

@@ -7,7 +7,6 @@
  *
  * During a step the plan has only the changes of that step; the rest is kept in run->rest.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,20 +17,21 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <json-c/json.h>
+
+#include "json.h"
 #include "run.h"
 
 /* How long a link or a path may take to come back; a resync takes as long as it goes on. */
 #define WHOLE_SECONDS	60
 #define LOOK_MSEC	500
 
-#define MD_DISK_ACTIVE_BIT	1
-#define MD_DISK_SYNC_BIT	2
-
 /* A member of an md array: where it was, and which one it is to the array. */
 struct member {
 	char *device;		/* its path below /sys */
 	char partition[16];
-	int slot;
+	int slot;		/* -1: a spare */
+	unsigned int flags;	/* bits of mdu_disk_info_t's state that are to be as before */
 };
 
 /* A set as it was before the step. */
@@ -44,7 +44,7 @@ struct ic_whole {
 	/* of an md array, where its superblocks could be read */
 	bool has_uuid;
 	unsigned char uuid[16];
-	off_t superblock;
+	char version[16];
 };
 
 /* Steps ------------------------------------------------------------------- */
@@ -116,6 +116,95 @@ static void take_step(struct iommucfg_run *run, unsigned int number)
 			 iommucfg_txn_name(run->txn));
 }
 
+/* For those who find the transaction of a step when this process is gone. */
+static void name_steps(struct iommucfg_run *run)
+{
+	struct json_object *o;
+	unsigned int i;
+
+	for (i = 0; i < run->num_steps; i++) {
+		o = json_object_new_object();
+		json_object_object_add(o, "first", json_text(iommucfg_txn_name(run->steps[0].txn)));
+		json_object_object_add(o, "number", json_object_new_int(i + 1));
+		json_object_object_add(o, "of", json_object_new_int(run->num_steps));
+		ic_creator_set(run->ctx, iommucfg_txn_name(run->steps[i].txn), "step", o);
+	}
+}
+
+/* Which step of which change a transaction is; @first: the name of the first step's. */
+static bool read_step(struct iommucfg_txn *txn, char first[IOMMUCFG_TXN_NAME_MAX + 1],
+		      int *number, int *of)
+{
+	struct json_object *o = ic_creator_read(txn);
+	struct json_object *step = o ? json_object_object_get(o, "step") : NULL;
+
+	if (step) {
+		*number = json_object_get_int(json_object_object_get(step, "number"));
+		*of = json_object_get_int(json_object_object_get(step, "of"));
+		snprintf(first, IOMMUCFG_TXN_NAME_MAX + 1, "%s",
+			 json_object_get_string(json_object_object_get(step, "first")));
+	}
+	json_object_put(o);
+	return step;
+}
+
+/* How many steps of the change are committed; @open: is one of them not over? */
+static int count_committed(struct iommucfg *ctx, const char *change, bool *open)
+{
+	char first[IOMMUCFG_TXN_NAME_MAX + 1], **names;
+	enum iommucfg_state state;
+	struct iommucfg_txn *txn;
+	int n, i, number, of, count = 0;
+
+	*open = false;
+	n = iommucfg_txn_list(ctx, &names);
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(ctx, names[i], &txn))
+			continue;
+		if (read_step(txn, first, &number, &of) && !strcmp(first, change)) {
+			state = iommucfg_txn_state(txn);
+			count += state == IOMMUCFG_STATE_COMMITTED;
+			*open |= state == IOMMUCFG_STATE_UNCONFIRMED ||
+				 state == IOMMUCFG_STATE_COMMITTING ||
+				 state == IOMMUCFG_STATE_ROLLING_BACK ||
+				 state == IOMMUCFG_STATE_UNKNOWN;
+		}
+		iommucfg_txn_unref(txn);
+	}
+	if (n >= 0)
+		iommucfg_txn_list_free(names);
+	return count;
+}
+
+/* Is a step of the change with that name not over? */
+bool ic_steps_are_open(struct iommucfg *ctx, const char *change)
+{
+	bool open;
+
+	count_committed(ctx, change, &open);
+	return open;
+}
+
+/* A command was killed between two steps, or in a later one: says so. */
+void ic_run_tell_killed_steps(struct iommucfg_run *run, struct iommucfg_txn *txn)
+{
+	char first[IOMMUCFG_TXN_NAME_MAX + 1];
+	int number, of, count;
+	bool open;
+
+	if (!read_step(txn, first, &number, &of) || number != 1 || iommucfg_txn_held(txn) ||
+	    iommucfg_txn_state(txn) != IOMMUCFG_STATE_COMMITTED)
+		return;
+	count = count_committed(run->ctx, first, &open);
+	if (count >= of)
+		return;
+	iommucfg_problems_add(run->problems, IOMMUCFG_WARNING, "transaction", 0,
+			      "the command that made change \"%s\" in %d steps, one leg after the other, was killed: %d of them %s final and %s; \"iommucfg history\" says which",
+			      first, of, count, count == 1 ? "is" : "are",
+			      count == 1 ? "stays" : "stay");
+	ic_problem_cure(run->problems, "steps-killed", "iommucfg undo");
+}
+
 /* A check may have left out the only change of a step. */
 static void drop_empty_steps(struct iommucfg_run *run)
 {
@@ -161,8 +250,10 @@ int ic_run_stage_steps(struct iommucfg_run *run)
 		own = NULL;
 		put_step(run);
 	}
-	if (!code)
+	if (!code) {
 		drop_empty_steps(run);
+		name_steps(run);
+	}
 	take_step(run, 0);
 	return code;
 }
@@ -252,18 +343,28 @@ static int read_number(struct iommucfg *ctx, const char *path, int *number)
 /* What it takes to find a member of an array again under another name. */
 static int add_member(struct iommucfg_run *run, struct ic_whole *whole, const struct ic_leg *leg)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], state[128];
 	struct member *member;
-	int slot = 0;
+	int slot = -1;
 
 	snprintf(path, sizeof(path), "class/block/%s/md/dev-%s/slot", whole->name, leg->name);
-	if (!leg->devices.n || read_number(run->ctx, path, &slot))
+	if (!leg->devices.n || ic_read_attr(run->ctx->sysfd, path, state, sizeof(state)) <= 0)
+		return 0;
+	if (read_number(run->ctx, path, &slot))
+		slot = -1;
+	snprintf(path, sizeof(path), "class/block/%s/md/dev-%s/state", whole->name, leg->name);
+	if (ic_read_attr(run->ctx->sysfd, path, state, sizeof(state)) <= 0)
+		*state = '\0';
+	/* What is broken already is not what it was before. */
+	if (strstr(state, "faulty") || strstr(state, "journal"))
 		return 0;
 	if (IC_GROW(whole->members, whole->num_members, whole->cap_members))
 		return -ENOMEM;
 	member = &whole->members[whole->num_members];
 	*member = (struct member){
 		.device = strdup(leg->devices.v[0]->syspath), .slot = slot,
+		.flags = (strstr(state, "write_mostly") ? 1 << MD_DISK_WRITEMOSTLY : 0) |
+			 (strstr(state, "failfast") ? 1 << MD_DISK_FAILFAST : 0),
 	};
 	whole->num_members++;
 	snprintf(path, sizeof(path), "class/block/%s/partition", leg->name);
@@ -272,40 +373,19 @@ static int add_member(struct iommucfg_run *run, struct ic_whole *whole, const st
 	return member->device ? 0 : -ENOMEM;
 }
 
-static bool read_uuid(struct iommucfg_run *run, const struct ic_whole *whole, const char *disk,
-		      unsigned char uuid[16])
-{
-	struct mdp_superblock_1 sb;
-	char path[64];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "dev/%.50s", disk);
-	fd = openat(run->ctx->rootfd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = pread(fd, &sb, sizeof(sb), whole->superblock);
-	close(fd);
-	if (n != sizeof(sb) || le32toh(sb.magic) != MD_SB_MAGIC)
-		return false;
-	memcpy(uuid, sb.set_uuid, sizeof(sb.set_uuid));
-	return true;
-}
-
-/* Of other formats the superblock is at the end, where it is not looked for. */
+/* Of formats that are kept by mdadm alone the superblocks are not known. */
 static void take_uuid(struct iommucfg_run *run, struct ic_whole *whole, const struct ic_set *set)
 {
-	char path[PATH_MAX], version[16];
+	char path[PATH_MAX];
 	size_t i;
 
 	snprintf(path, sizeof(path), "class/block/%s/md/metadata_version", set->name);
-	if (ic_read_attr(run->ctx->sysfd, path, version, sizeof(version)) <= 0 ||
-	    (strcmp(version, "1.1") && strcmp(version, "1.2")))
+	if (ic_read_attr(run->ctx->sysfd, path, whole->version, sizeof(whole->version)) <= 0)
 		return;
-	whole->superblock = strcmp(version, "1.1") ? 4096 : 0;
 	for (i = 0; i < set->num_legs && !whole->has_uuid; i++)
 		whole->has_uuid = set->legs[i].healthy &&
-				  read_uuid(run, whole, set->legs[i].name, whole->uuid);
+				  ic_md_uuid(run->ctx, set->legs[i].name, whole->version,
+					     whole->uuid);
 }
 
 static bool concerns(const struct iommucfg_run *run, const struct iommucfg_topology *topology,
@@ -399,13 +479,9 @@ static void remove_gone(struct iommucfg_run *run, const struct ic_whole *whole)
 		closedir(dir);
 }
 
-static int add_disk(struct iommucfg_run *run, const struct ic_whole *whole,
-		    const struct member *member, unsigned int maj, unsigned int min)
+static int add_new_disk(struct iommucfg_run *run, const struct ic_whole *whole,
+			mdu_disk_info_t *info)
 {
-	mdu_disk_info_t info = {
-		.number = member->slot, .major = maj, .minor = min, .raid_disk = member->slot,
-		.state = 1 << MD_DISK_ACTIVE_BIT | 1 << MD_DISK_SYNC_BIT,
-	};
 	char path[PATH_MAX];
 	int fd, ret = 0;
 
@@ -413,9 +489,31 @@ static int add_disk(struct iommucfg_run *run, const struct ic_whole *whole,
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (ioctl(fd, ADD_NEW_DISK, &info))
+	if (ioctl(fd, ADD_NEW_DISK, info))
 		ret = -errno;
 	close(fd);
+	return ret;
+}
+
+/* In its place if it has all but what the bitmap tells of; else what it has is copied anew. */
+static int add_disk(struct iommucfg_run *run, const struct ic_whole *whole,
+		    const struct member *member, unsigned int maj, unsigned int min)
+{
+	mdu_disk_info_t info = {
+		.number = member->slot, .major = maj, .minor = min, .raid_disk = member->slot,
+		.state = member->flags | 1 << MD_DISK_ACTIVE | 1 << MD_DISK_SYNC,
+	};
+	int ret = member->slot < 0 ? -EINVAL : add_new_disk(run, whole, &info);
+
+	if (ret != -EINVAL)
+		return ret;
+	info.number = info.raid_disk = -1;
+	info.state = member->flags;
+	ret = add_new_disk(run, whole, &info);
+	if (!ret && member->slot >= 0)
+		ic_run_say(run, IOMMUCFG_RUN_NOTE,
+			   "%s has no write-intent bitmap that tells what its member has missed: all of it is copied anew, which is waited for",
+			   whole->name);
 	return ret;
 }
 
@@ -424,7 +522,7 @@ static bool is_of_array(struct iommucfg_run *run, const struct ic_whole *whole, 
 {
 	unsigned char uuid[sizeof(whole->uuid)];
 
-	return whole->has_uuid && read_uuid(run, whole, disk, uuid) &&
+	return whole->has_uuid && ic_md_uuid(run->ctx, disk, whole->version, uuid) &&
 	       !memcmp(uuid, whole->uuid, sizeof(uuid));
 }
 
@@ -469,11 +567,43 @@ static void add_again(struct iommucfg_run *run, const struct ic_whole *whole,
 		closedir(dir);
 }
 
+/* Is a disk of the member's device, or its partition, in the array? */
+static bool has_disk_of(struct iommucfg_run *run, const struct ic_whole *whole,
+			const struct member *member)
+{
+	char path[PATH_MAX], word[32], *syspath;
+	size_t length = strlen(member->device);
+	struct dirent *e;
+	bool has = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "class/block/%s/md", whole->name);
+	dir = ic_opendirat(run->ctx->sysfd, path);
+	while (dir && !has && (e = readdir(dir))) {
+		if (strncmp(e->d_name, "dev-", 4))
+			continue;
+		snprintf(path, sizeof(path), "class/block/%s", e->d_name + 4);
+		syspath = ic_sys_link(run->ctx->sysfd, path, "class/block");
+		has = syspath && !strncmp(syspath, member->device, length) &&
+		      syspath[length] == '/';
+		free(syspath);
+		snprintf(path, sizeof(path), "class/block/%s/partition", e->d_name + 4);
+		if (ic_read_attr(run->ctx->sysfd, path, word, sizeof(word)) < 0)
+			*word = '\0';
+		has = has && !strcmp(word, member->partition);
+	}
+	if (dir)
+		closedir(dir);
+	return has;
+}
+
 static bool is_missing(struct iommucfg_run *run, const struct ic_whole *whole,
 		       const struct member *member)
 {
 	char path[PATH_MAX], word[32];
 
+	if (member->slot < 0)
+		return !has_disk_of(run, whole, member);
 	snprintf(path, sizeof(path), "class/block/%s/md/rd%d/state", whole->name, member->slot);
 	return ic_read_attr(run->ctx->sysfd, path, word, sizeof(word)) < 0 ||
 	       strstr(word, "faulty");
@@ -492,6 +622,7 @@ static bool look(struct iommucfg_run *run, const struct iommucfg_topology *topol
 		 const struct ic_whole *whole)
 {
 	const struct ic_set *set = find_set(topology, whole);
+	bool missing = false;
 	size_t i;
 
 	if (whole->num_members && !is_resyncing(run, whole))
@@ -499,7 +630,12 @@ static bool look(struct iommucfg_run *run, const struct iommucfg_topology *topol
 	for (i = 0; i < whole->num_members && !is_resyncing(run, whole); i++)
 		if (is_missing(run, whole, &whole->members[i]))
 			add_again(run, whole, &whole->members[i]);
-	return set && ic_set_healthy(set) >= whole->healthy && set->degraded <= whole->degraded;
+	/* A spare is none that the array needs to be whole. */
+	for (i = 0; i < whole->num_members; i++)
+		missing |= whole->members[i].slot < 0 &&
+			   is_missing(run, whole, &whole->members[i]);
+	return set && !missing && ic_set_healthy(set) >= whole->healthy &&
+	       set->degraded <= whole->degraded;
 }
 
 /* Are all as whole as they were? @which: the first one that is not. */

@@ -475,6 +475,12 @@ static void sweep(struct iommucfg_run *run)
 	for (i = 0; i < n; i++) {
 		if (iommucfg_txn_open(run->ctx, names[i], &txn))
 			continue;
+		ic_run_tell_killed_steps(run, txn);
+		iommucfg_txn_unref(txn);
+	}
+	for (i = 0; i < n; i++) {
+		if (iommucfg_txn_open(run->ctx, names[i], &txn))
+			continue;
 		state = iommucfg_txn_state(txn);
 		if (iommucfg_txn_abandoned(txn) && !iommucfg_txn_forget(txn)) {
 			ic_run_say(run, IOMMUCFG_RUN_NOTE,

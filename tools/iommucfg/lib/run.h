@@ -187,6 +187,12 @@ bool ic_run_has_earlier(const struct iommucfg_run *run);
 int ic_run_legs_take(struct iommucfg_run *run);
 int ic_run_legs_wait(struct iommucfg_run *run);
 void ic_run_legs_free(struct iommucfg_run *run);
+bool ic_steps_are_open(struct iommucfg *ctx, const char *change);
+void ic_run_tell_killed_steps(struct iommucfg_run *run, struct iommucfg_txn *txn);
+
+/* md-superblock.c */
+bool ic_md_uuid(struct iommucfg *ctx, const char *disk, const char *version,
+		unsigned char uuid[16]);
 int ic_run_earlier_goes_back(struct iommucfg_run *run, int code);
 
 /* run-faults.c */

@@ -348,6 +348,22 @@ static bool md_has_bitmap(struct ic_scan *scan, const struct ic_block *block)
 	return has;
 }
 
+/* Are its superblocks md's own? Of others (imsm, ddf) members are not put back by us. */
+static bool md_is_foreign(struct ic_scan *scan, const struct ic_block *block)
+{
+	static const char *const known[] = { "0.90", "1.0", "1.1", "1.2", NULL };
+	char path[PATH_MAX], word[64];
+	size_t i;
+
+	snprintf(path, sizeof(path), "%s/md/metadata_version", block->syspath);
+	if (ic_read_attr(scan->topology->ctx->sysfd, path, word, sizeof(word)) <= 0)
+		return false;
+	for (i = 0; known[i]; i++)
+		if (!strcmp(word, known[i]))
+			return false;
+	return true;
+}
+
 static int read_md(struct ic_scan *scan, struct ic_block *block)
 {
 	struct iommucfg_topology *topology = scan->topology;
@@ -374,6 +390,7 @@ static int read_md(struct ic_scan *scan, struct ic_block *block)
 	if (ic_read_attr(topology->ctx->sysfd, path, word, sizeof(word)) > 0)
 		set->degraded |= !strcmp(word, "resync") || !strcmp(word, "recover");
 	set->no_bitmap = !md_has_bitmap(scan, block);
+	set->foreign = md_is_foreign(scan, block);
 	ret = ic_set_legs(scan, set, block);
 	for (i = 0; i < set->num_legs; i++) {
 		snprintf(path, sizeof(path), "%s/md/dev-%s/state", block->syspath,
@@ -553,7 +570,7 @@ static bool stays(const struct ic_set *set, const struct iommucfg_group *group)
 		else if (set->legs[i].healthy && set->legs[i].devices.n)
 			rest = true;
 	}
-	return rest && !set->degraded && (!set->may_miss || gone <= set->may_miss);
+	return rest && !set->degraded && !set->foreign && (!set->may_miss || gone <= set->may_miss);
 }
 
 /*

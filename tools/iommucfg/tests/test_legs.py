@@ -204,6 +204,18 @@ def md_without_bitmap():
 
 
 @test
+def md_foreign():
+    # What leaves it is not put back: it counts as if there were no redundancy.
+    for version, code in (("external:imsm", ["last-leg"]), ("none", ["last-leg"]), ("0.90", []),
+                          ("1.0", []), ("1.2", []), (None, [])):
+        with Sets(kind="disk") as h:
+            h.md(metadata_version=version)
+            d = h.plan("1", "identity", "--allow-in-use", "block", code=2)
+            assert codes(d) == code, (version, d)
+            assert not code or "what leaves md0 is for its own tools" in d["problems"][0]["message"], d
+
+
+@test
 def two_ways():
     # A volume over the array and over one of its disks: that disk is not to be missed.
     with Sets(kind="disk") as h:
@@ -460,6 +472,39 @@ def leg_does_not_come_back():
             p.send_signal(signal.SIGTERM)
         err = p.communicate(timeout=120)[1]
         assert p.returncode == 4 and (h.type(1), h.type(3)) == ("DMA-FQ", "DMA"), err
+
+
+@test
+def killed_in_the_second():
+    for name in (None, "night"):
+        with Running() as h:
+            check = f"{h.dir}/check"
+            with open(check, "w") as f:
+                f.write(f"#!/bin/sh\ngrep -q identity {h.root}/sys/kernel/iommu_groups/3/type && exec sleep 600\n:\n")
+            os.chmod(check, 0o755)
+            p = h.start(*CHANGE, "--check-command", check, *(["--name", name] if name else []))
+            end = time.monotonic() + 60
+            while h.type(3) != "identity" and time.monotonic() < end:
+                time.sleep(0.05)
+            (second,) = [n for n in h.transactions() if h.state(n) == "unconfirmed"]
+            p.kill()
+            p.communicate()
+            # While it is unconfirmed nothing is known of the end.
+            assert h.json("history", code=0)["entries"][-1]["result"] == "left"
+            h.expire(second)
+            end = time.monotonic() + 60
+            while h.json("history", code=0)["entries"][-1]["result"] == "left" and time.monotonic() < end:
+                time.sleep(0.1)
+            assert (h.type(1), h.type(3)) == ("identity", "DMA")
+            (entry,) = h.json("history", code=0)["entries"]
+            assert (entry["result"], entry["exit"]) == ("committed", 0), entry
+            plan = entry["plan"]
+            assert [c["group"] for c in plan["changes"]] == [1] and \
+                [c["group"] for c in plan["skipped"]] == [3], entry
+            assert "steps-killed" in codes(entry), entry
+            d = h.json("undo", "--yes", "--allow-in-use", "net", code=0)
+            assert (h.type(1), h.type(3)) == ("DMA-FQ", "DMA"), d
+            assert "steps-killed" in codes(d) and "1 of them is final" in str(d["problems"]), d
 
 
 if __name__ == "__main__":

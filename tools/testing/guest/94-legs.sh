@@ -7,7 +7,7 @@
 # subsystem: nothing is reset, lost, or different.
 #
 # machines: vtd
-# timeout: 300
+# timeout: 400
 # klog-allow: md/raid1:|md: |nvme[0-9]+n[0-9]+:|Buffer I/O error on dev md|I/O error, dev nvme
 
 . /lab/lib.sh
@@ -22,17 +22,14 @@ one=$(group_of disk2)
 two=$(group_of disk3)
 boot_one=$(group_type "$one")
 boot_two=$(group_type "$two")
-for dev in $(devices_of disk2); do
-	! nic_of "$dev" >/dev/null || nic_one=$dev
-	! disk_of "$dev" >/dev/null || disk_one=$dev
-done
-for dev in $(devices_of disk3); do
-	! nic_of "$dev" >/dev/null || nic_two=$dev
-	! disk_of "$dev" >/dev/null || disk_two=$dev
-done
-for dev in $(devices_of disk); do
-	! nic_of "$dev" >/dev/null || peer_dev=$dev
-done
+find_devices disk2
+nic_one=$nic_dev disk_one=$disk_dev
+find_devices disk3
+nic_two=$nic_dev disk_two=$disk_dev
+find_devices disk
+peer_dev=$nic_dev disk_spare=$disk_dev
+spare=$(group_of disk)
+boot_spare=$(group_type "$spare")
 
 # The bond, with an address, and a peer in another network namespace.
 ip link del bond0 2>/dev/null
@@ -43,18 +40,9 @@ for dev in "$nic_one" "$nic_two"; do
 	ip link set "$(nic_of "$dev")" down
 	ip link set "$(nic_of "$dev")" master bond9
 done
-ip link set bond9 up
-ip addr add 10.9.0.1/24 dev bond9
+other_side "$peer_dev" || bail "no other side"
+this_side bond9
 ip route add default via 10.9.0.2 dev bond9
-peer=$(nic_of "$peer_dev")
-other_net || bail "no other namespace"
-ip link set "$peer" netns $ns
-there()
-{
-	nsenter -t $ns -n "$@"
-}
-there ip link set "$peer" up
-there ip addr add 10.9.0.2/24 dev "$peer"
 
 # both_up: have both legs a link?
 both_up()
@@ -157,15 +145,63 @@ check_eq "no transaction is left" \
 	"$(ls $CONFIGFS | grep -vxE 'abi|generation|standing' | xargs)" ""
 
 umount /mnt/md
-mdadm --stop /dev/md9 2>/dev/null
-for dev in "$disk_one" "$disk_two"; do
-	mdadm --zero-superblock "/dev/$(wait_disk "$dev")"
-done
+# no_array: the array is over, and nothing is left of it on the disks
+no_array()
+{
+	local dev
+	mdadm --stop /dev/md9 2>/dev/null
+	for dev in "$disk_one" "$disk_two" "$disk_spare"; do
+		mdadm --zero-superblock "/dev/$(wait_disk "$dev")" 2>/dev/null
+	done
+}
+no_array
 ip route del default via 10.9.0.2
 ip link del bond9
-there ip link set "$peer" down
-kill $ns
+no_other_side "$peer_dev"
 rm -f /tmp/enough
+
+# Arrays whose superblocks are at the end of their members.
+# array WORD...: a mirror
+array()
+{
+	mdadm --create /dev/md9 --run --force --level=1 --raid-devices=2 --assume-clean \
+		--size=16M "$@" 2>/tmp/mdadm || bail "no mirror: $(cat /tmp/mdadm)"
+}
+
+# member DEVICE: what md says of the disk of a device
+member()
+{
+	md "dev-$(wait_disk "$1")/state"
+}
+
+array --metadata=1.0 --bitmap=internal --spare-devices=1 "/dev/$(wait_disk "$disk_one")" \
+	"/dev/$(wait_disk "$disk_two")" "/dev/$(wait_disk "$disk_spare")"
+echo writemostly >"/sys/block/md9/md/dev-$(wait_disk "$disk_two")/state"
+state_two=$(member "$disk_two")
+check_match "one member is read if need be only" "$state_two" "write_mostly"
+run 0 "metadata 1.0: both legs and a spare" set "$one" identity "$two" identity "$spare" identity \
+	--allow-in-use block
+say "$(cat /tmp/err)"
+check "the mirror has both members" in_sync
+check_eq "each as it was" "$(member "$disk_two")" "$state_two"
+check_eq "and the spare" "$(member "$disk_spare")" spare
+no_array
+
+array --metadata=0.90 --bitmap=internal "/dev/$(wait_disk "$disk_one")" \
+	"/dev/$(wait_disk "$disk_two")"
+run 0 "metadata 0.90: both legs" set "$one" "$boot_one" "$two" "$boot_two" --allow-in-use block
+say "$(cat /tmp/err)"
+check "the mirror has both members" in_sync
+no_array
+
+array --metadata=1.2 --bitmap=none "/dev/$(wait_disk "$disk_one")" "/dev/$(wait_disk "$disk_two")"
+run 3 "no bitmap: not both legs" set --json "$one" identity "$two" identity --allow-in-use block
+check_match "which has a code" "$(cat /tmp/out)" '"code": "no-bitmap"'
+run 0 "no bitmap: one leg" set "$one" identity --allow-in-use block
+check_match "is copied anew" "$(cat /tmp/err)" "copied anew"
+check "the mirror has both members" in_sync
+no_array
+run 0 "and back" set "$one" "$boot_one" "$spare" "$boot_spare"
 
 # NVMe: a namespace over two controllers.
 one=$(group_of path0)
