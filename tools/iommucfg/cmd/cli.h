@@ -57,7 +57,7 @@ enum {
 	OPT_CONFIRM_TIMEOUT, OPT_ALLOW_IN_USE, OPT_SKIP_IN_USE, OPT_YES, OPT_DETACH,
 	OPT_SETTLE, OPT_NAME, OPT_FORGET, OPT_TO, OPT_BOOT,
 	OPT_DISRUPTION, OPT_ONLY, OPT_TRIES, OPT_INITRAMFS, OPT_STRICT, OPT_SAVE, OPT_PLAN,
-	OPT_CHECK_COMMAND, OPT_DATA_ONLY, OPT_INSTALL,
+	OPT_CHECK_COMMAND, OPT_DATA_ONLY, OPT_INSTALL, OPT_PRIVATE,
 };
 
 #define CLI_SHORT	"hqvV"
@@ -301,6 +301,7 @@ int cmd_history(struct cli *cli, int argc, char **argv);
 int cmd_undo(struct cli *cli, int argc, char **argv);
 int cmd_extend(struct cli *cli, int argc, char **argv);
 int cmd_metrics(struct cli *cli, int argc, char **argv);
+int cmd_dump(struct cli *cli, int argc, char **argv);
 int cmd_clean(struct cli *cli, int argc, char **argv);
 int cmd_fleet(struct cli *cli, int argc, char **argv);
 

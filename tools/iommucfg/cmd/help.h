@@ -111,6 +111,12 @@ static const char help_metrics[] =
 	"Prints counts of groups, devices and transactions in the text format that\n"
 	"node_exporter's textfile collector reads.\n\n"
 	"  -o, --output FILE        write FILE, as a whole or not at all\n";
+static const char help_dump[] =
+	"Saves what this command reads of the machine as a tar file, to be unpacked and\n"
+	"looked at with --root. It has no serial numbers, MAC and network addresses, or\n"
+	"names of hosts.\n\n"
+	"  -o, --output FILE        write FILE, as a whole or not at all\n"
+	"      --private            addresses and names of hosts as well\n";
 static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
 	HELP_TABLE

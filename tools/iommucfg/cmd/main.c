@@ -30,6 +30,8 @@ static const struct command commands[] = {
 	{ "assert", "[FILE...]", "is all as the policy says? (exit status alone)", cmd_assert,
 	  help_assert },
 	{ "save", "", "the current types as a policy", cmd_save, help_save },
+	{ "dump", "-o FILE", "what this command reads of the machine, as a tar file", cmd_dump,
+	  help_dump },
 	{ "monitor", "", "changes as they happen", cmd_monitor, help_monitor },
 	{ "metrics", "", "numbers for node_exporter", cmd_metrics, help_metrics },
 	{ "history", "[N]", "what was done, by whom, and what came of it", cmd_history,

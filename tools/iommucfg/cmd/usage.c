@@ -17,6 +17,7 @@ static const struct {
 	{ "check", "{\"rules\":[],\"default\":\"keep\",\"options\":{\"confirm_timeout\":null,\"allow_in_use\":null,\"settle\":null,\"disruption\":null,\"strict\":null,\"check_command\":null,\"check_timeout\":null,\"faults\":null}}", true },
 	{ "save", "{\"file\":null,\"rules\":0,\"policy\":null}", true },
 	{ "metrics", "{\"file\":null,\"metrics\":[]}", true },
+	{ "dump", "{\"file\":null,\"private\":false,\"files\":0}", true },
 	{ "confirm", "{\"transaction\":null,\"state\":null,\"entry\":null}", true },
 	{ "rollback", "{\"transaction\":null,\"state\":null,\"entry\":null}", true },
 	{ "extend", "{\"transaction\":null,\"state\":null,\"remaining\":null}", true },

@@ -305,7 +305,7 @@ def usage_errors():
     with Host(True) as h:
         for args in (["show", "--nonsense"], ["status", "a", "b"], ["history", "x"],
                      ["standing", "--nonsense"], ["check", "--nonsense"], ["save", "--nonsense"],
-                     ["metrics", "x"], ["confirm", "a", "b"], ["rollback", "a", "b"],
+                     ["metrics", "x"], ["dump", "x"], ["confirm", "a", "b"], ["rollback", "a", "b"],
                      ["extend", "a"], ["clean", "a", "b"], ["plan", "--nonsense"],
                      ["assert", "--settle", "x"], ["apply", "--confirm-timeout", "x"],
                      ["set", "1"], ["undo", "x"]):

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of "iommucfg dump" share. */
+#ifndef IOMMUCFG_DUMP_H
+#define IOMMUCFG_DUMP_H
+
+#include <stdio.h>
+
+/* tar.c: entries of a tar archive; 0 or a negative errno */
+int tar_directory(FILE *f, const char *name);
+int tar_link(FILE *f, const char *name, const char *target);
+int tar_file(FILE *f, const char *name, const char *data, size_t size);
+int tar_end(FILE *f);
+
+/* dump-private.c: what is not for others to read */
+struct dump_secrets;
+int dump_secrets_new(int rootfd, struct dump_secrets **secrets);
+void dump_secrets_free(struct dump_secrets *secrets);
+/* A text without them, or NULL without memory. */
+char *dump_without(const struct dump_secrets *secrets, const char *text);
+/* The same for a file, by what is known of its contents. */
+char *dump_file_without(const struct dump_secrets *secrets, const char *path, const char *text);
+
+#endif
