@@ -25,6 +25,7 @@ struct secret {
 };
 
 struct dump_secrets {
+	int rootfd;
 	struct secret *v;
 	size_t n, cap;
 	unsigned int count;
@@ -160,6 +161,7 @@ int dump_secrets_new(int rootfd, struct dump_secrets **secrets)
 	*secrets = s;
 	if (!s)
 		return -ENOMEM;
+	s->rootfd = rootfd;
 	ret = add_host(s, rootfd);
 	if (!ret)
 		ret = add_of_class(s, rootfd, "net", net, add_mac);
@@ -199,12 +201,36 @@ static const struct secret *secret_at(const struct dump_secrets *s, const char *
 	return NULL;
 }
 
+/*
+ * "/dev/disk/by-id/ata-MODEL_SERIAL": the node that it stands for. Returns the length of the
+ * link, 0 where there is none.
+ */
+static size_t put_node(FILE *f, const struct dump_secrets *s, const char *p)
+{
+	static const char by_id[] = "/dev/disk/by-id/";
+	char path[512], target[512] = "";
+	size_t length;
+
+	if (strncmp(p, by_id, strlen(by_id)))
+		return 0;
+	length = strcspn(p, " \t\n,\"");
+	if (length >= sizeof(path))
+		return 0;
+	snprintf(path, sizeof(path), "%.*s", (int)length - 1, p + 1);
+	if (readlinkat(s->rootfd, path, target, sizeof(target) - 1) > 0 &&
+	    !strncmp(target, "../../", 6))
+		fprintf(f, "/dev/%s", target + 6);
+	else
+		fprintf(f, "%shidden", by_id);
+	return length;
+}
+
 char *dump_without(const struct dump_secrets *s, const char *text)
 {
 	const struct secret *secret;
 	char *out = NULL;
+	size_t size, length;
 	const char *p;
-	size_t size;
 	FILE *f;
 
 	if (!s)
@@ -213,6 +239,10 @@ char *dump_without(const struct dump_secrets *s, const char *text)
 	if (!f)
 		return NULL;
 	for (p = text; *p; ) {
+		length = put_node(f, s, p);
+		p += length;
+		if (length)
+			continue;
 		secret = secret_at(s, text, p);
 		if (secret)
 			fprintf(f, "hidden%u", secret->number);
@@ -363,7 +393,8 @@ static void put_words(FILE *f, const char *line, size_t length)
 
 	for (; line < end; line += n + 1) {
 		n = strcspn(line, " \n");
-		if (begins(line, keep))
+		/* "root=192.0.2.7:/srv" */
+		if (begins(line, keep) && !memchr(line, ':', n))
 			fprintf(f, "%.*s ", (int)n, line);
 	}
 	fputc('\n', f);

@@ -16,7 +16,8 @@ import mktree
 ALL = 'rules = ( { name = "all"; match = { device = "*"; }; type = "identity"; } );\n'
 MAC, SERIAL, WWID = "52:54:00:ab:cd:ef", "S3EVNX0K123456", "naa.5000c500a1b2c3d4"
 SECRETS = (MAC, MAC.replace(":", ""), MAC.upper(), SERIAL, WWID, WWID[4:], "oak7", "192.168.77.5",
-           "fd12:3456::7", "10.11.12.13", "storage.example.org", "filer", "someone", "057CA8C0")
+           "fd12:3456::7", "10.11.12.13", "storage.example.org", "filer", "someone", "057CA8C0",
+           "WCC4N0123456")
 
 
 class Private(Machine):
@@ -46,6 +47,15 @@ class Private(Machine):
         t.link("sys/class/nvme/nvme0", f"sys/devices/{disk}/nvme/nvme0")
         t.block("virtual/block/dm-0", "253:0", slaves=["nvme0n1"], dm=f"3{WWID[4:]}-oak7")
         t.write("sys/devices/virtual/block/dm-0/dm/uuid", f"mpath-3{WWID[4:]}\n")
+        # Another disk is offered to other machines, by a name with its serial number.
+        t.group(7, "DMA")
+        disk = "pci0000:00/0000:00:07.0/0000:07:00.0"
+        t.device(7, disk, driver="ahci", vendor=0x8086, device=0x2922, klass=0x010601, dma_mask_bits=64)
+        t.block(f"{disk}/ata1/host0/target0:0:0/0:0:0:0/block/sda", "8:0")
+        t.link("dev/disk/by-id/ata-DISK_WD-WCC4N0123456", "dev/sda")
+        core = "sys/kernel/config/target/core/iblock_0/oak7-disk"
+        t.write(f"{core}/enable", "1\n")
+        t.write(f"{core}/udev_path", "/dev/disk/by-id/ata-DISK_WD-WCC4N0123456\n")
         self.mount("srv", "ext4", f"/dev/mapper/3{WWID[4:]}-oak7", number="253:0")
         self.mount("nfs", "nfs4", "storage.example.org:/export", "rw,addr=10.11.12.13,clientaddr=192.168.77.5")
         self.mount("six", "nfs4", "[fd12:3456::7]:/export", "rw,addr=fd12:3456::7")
@@ -79,9 +89,9 @@ class Private(Machine):
         d = self.json("plan", "--root", root, "--allow-in-use", "default-route", self.policy(ALL), code=2)
         return [(c["group"], c["from"], [(v["name"], v["driver"], v["class"], len(v["interfaces"]), v["disks"],
                                           [(u["kind"], u["word"]) for u in v["in_use"]
-                                           if u["kind"] == "net" or c["group"] > 7])
+                                           if u["kind"] == "net" or c["group"] > 6])
                                          for v in c["devices"]]) for c in d["changes"]], \
-            [(p["code"], p["group"]) for p in d["problems"] if p["group"] > 7]
+            [(p["code"], p["group"]) for p in d["problems"] if p["group"] > 6]
 
 
 @test
