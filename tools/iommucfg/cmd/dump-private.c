@@ -8,7 +8,6 @@
  */
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -108,13 +107,12 @@ static int add_of_class(struct dump_secrets *s, int rootfd, const char *class,
 {
 	char path[512], buf[512];
 	struct dirent *e;
-	int fd, ret = 0;
+	int ret = 0;
 	size_t i;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "sys/class/%s", class);
-	fd = openat(rootfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+	dir = dump_opendir(rootfd, path);
 	while (dir && !ret && (e = readdir(dir))) {
 		for (i = 0; files[i] && !ret && *e->d_name != '.'; i++) {
 			snprintf(path, sizeof(path), "%s/%s", e->d_name, files[i]);

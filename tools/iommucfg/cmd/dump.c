@@ -6,7 +6,6 @@
  * dump-private.c knows.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -46,6 +45,16 @@ static const char *const attributes[] = {
 
 /* The same where "address" is that of a slot. */
 static const char *const slots[] = { "address", NULL };
+
+DIR *dump_opendir(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
 
 static bool is_one(const char *const *list, const char *name)
 {
@@ -142,14 +151,15 @@ static int put_directory(struct dump *d, const char *path)
 /* @from: where it is; @to: what it is called in the archive. */
 static int walk(struct dump *d, const char *from, const char *to, int depth)
 {
-	int fd = openat(d->rootfd, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), ret;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = dump_opendir(d->rootfd, from);
 	char *below, *shown;
 	struct dirent *e;
 	struct stat st;
+	int fd, ret;
 
 	if (!dir)
-		return fd < 0 ? 0 : -ENOMEM;
+		return 0;
+	fd = dirfd(dir);
 	ret = put_directory(d, to);
 	while (!ret && (e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
@@ -181,16 +191,18 @@ static int walk(struct dump *d, const char *from, const char *to, int depth)
 /* The directories in @path, which have names that are those of hosts. */
 static int walk_named(struct dump *d, const char *path)
 {
-	int fd = openat(d->rootfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = dump_opendir(d->rootfd, path);
+	int ret = 0;
 	char *from, *to = NULL;
 	struct dirent *e;
 
 	while (dir && !ret && (e = readdir(dir))) {
 		if (*e->d_name == '.')
 			continue;
-		if (asprintf(&from, "%s/%s", path, e->d_name) < 0)
-			return -ENOMEM;
+		if (asprintf(&from, "%s/%s", path, e->d_name) < 0) {
+			ret = -ENOMEM;
+			break;
+		}
 		if ((d->secrets ? asprintf(&to, "%s/hidden%u", path, ++d->hidden) :
 				  asprintf(&to, "%s", from)) < 0)
 			ret = -ENOMEM;
@@ -208,22 +220,21 @@ static int walk_named(struct dump *d, const char *path)
 /* Who exports disks: LIO has a directory for each of its hosts of disks. */
 static int put_exports(struct dump *d)
 {
-	int fd = openat(d->rootfd, "sys/kernel/config/target/core",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = dump_opendir(d->rootfd, "sys/kernel/config/target/core");
 	struct dirent *e;
 	char *path;
+	int ret;
 
 	ret = walk_named(d, "sys/kernel/config/nvmet/subsystems");
 	while (dir && !ret && (e = readdir(dir))) {
 		if (*e->d_name == '.')
 			continue;
-		if (asprintf(&path, "sys/kernel/config/target/core/%s", e->d_name) < 0)
+		if (asprintf(&path, "sys/kernel/config/target/core/%s", e->d_name) < 0) {
 			ret = -ENOMEM;
-		else
-			ret = walk_named(d, path);
+			break;
+		}
+		ret = walk_named(d, path);
 		free(path);
-		path = NULL;
 	}
 	if (dir)
 		closedir(dir);
@@ -248,21 +259,20 @@ static int put_process(struct dump *d, int procfd, const char *pid, struct json_
 	char path[PATH_MAX], name[NAME_MAX + 16], target[PATH_MAX];
 	bool any = false;
 	struct dirent *e;
-	int fd, ret = 0;
+	int ret = 0;
 	ssize_t n;
 	DIR *dir;
 
 	snprintf(name, sizeof(name), "%s/fd", pid);
-	fd = openat(procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+	dir = dump_opendir(procfd, name);
 	while (dir && !ret && (e = readdir(dir))) {
-		n = readlinkat(fd, e->d_name, target, sizeof(target) - 1);
+		n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
 		target[n > 0 ? n : 0] = '\0';
 		if (!is_node(target))
 			continue;
 		any = true;
 		snprintf(path, sizeof(path), "proc/%s/fd/%s", pid, e->d_name);
-		ret = put_link(d, fd, e->d_name, path);
+		ret = put_link(d, dirfd(dir), e->d_name, path);
 	}
 	if (dir)
 		closedir(dir);

@@ -3,6 +3,7 @@
 #ifndef IOMMUCFG_DUMP_H
 #define IOMMUCFG_DUMP_H
 
+#include <dirent.h>
 #include <stdio.h>
 
 /* tar.c: entries of a tar archive; 0 or a negative errno */
@@ -10,6 +11,9 @@ int tar_directory(FILE *f, const char *name);
 int tar_link(FILE *f, const char *name, const char *target);
 int tar_file(FILE *f, const char *name, const char *data, size_t size);
 int tar_end(FILE *f);
+
+/* dump.c: NULL for a directory that is not there, or cannot be read */
+DIR *dump_opendir(int dirfd, const char *path);
 
 /* dump-private.c: what is not for others to read */
 struct dump_secrets;
