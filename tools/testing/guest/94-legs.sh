@@ -27,9 +27,7 @@ nic_one=$nic_dev disk_one=$disk_dev
 find_devices disk3
 nic_two=$nic_dev disk_two=$disk_dev
 find_devices disk
-peer_dev=$nic_dev disk_spare=$disk_dev
-spare=$(group_of disk)
-boot_spare=$(group_type "$spare")
+peer_dev=$nic_dev
 
 # The bond, with an address, and a peer in another network namespace.
 ip link del bond0 2>/dev/null
@@ -150,7 +148,7 @@ no_array()
 {
 	local dev
 	mdadm --stop /dev/md9 2>/dev/null
-	for dev in "$disk_one" "$disk_two" "$disk_spare"; do
+	for dev in "$disk_one" "$disk_two"; do
 		mdadm --zero-superblock "/dev/$(wait_disk "$dev")" 2>/dev/null
 	done
 }
@@ -174,17 +172,15 @@ member()
 	md "dev-$(wait_disk "$1")/state"
 }
 
-array --metadata=1.0 --bitmap=internal --spare-devices=1 "/dev/$(wait_disk "$disk_one")" \
-	"/dev/$(wait_disk "$disk_two")" "/dev/$(wait_disk "$disk_spare")"
+array --metadata=1.0 --bitmap=internal "/dev/$(wait_disk "$disk_one")" \
+	"/dev/$(wait_disk "$disk_two")"
 echo writemostly >"/sys/block/md9/md/dev-$(wait_disk "$disk_two")/state"
 state_two=$(member "$disk_two")
 check_match "one member is read if need be only" "$state_two" "write_mostly"
-run 0 "metadata 1.0: both legs and a spare" set "$one" identity "$two" identity "$spare" identity \
-	--allow-in-use block
+run 0 "metadata 1.0: both legs" set "$one" identity "$two" identity --allow-in-use block
 say "$(cat /tmp/err)"
 check "the mirror has both members" in_sync
 check_eq "each as it was" "$(member "$disk_two")" "$state_two"
-check_eq "and the spare" "$(member "$disk_spare")" spare
 no_array
 
 array --metadata=0.90 --bitmap=internal "/dev/$(wait_disk "$disk_one")" \
@@ -201,7 +197,7 @@ run 0 "no bitmap: one leg" set "$one" identity --allow-in-use block
 check_match "is copied anew" "$(cat /tmp/err)" "copied anew"
 check "the mirror has both members" in_sync
 no_array
-run 0 "and back" set "$one" "$boot_one" "$spare" "$boot_spare"
+run 0 "and back" set "$one" "$boot_one"
 
 # NVMe: a namespace over two controllers.
 one=$(group_of path0)
