@@ -342,12 +342,35 @@ static void keep_port_enabled(struct icfg_plan_dev *d) {}
 static void port_is_bound(struct icfg_plan_dev *d) {}
 #endif
 
+/*
+ * It was not in use a moment ago; look again where it matters. Returns true, and
+ * what icfg_inuse_leave() ends, if it is to be released.
+ */
+static bool enter_unused(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	char why[ICFG_WHY];
+	int ret;
+
+	ret = icfg_inuse_driver(d, why);
+	if (!ret && !d->port)
+		ret = icfg_inuse_enter(d, plan->allow, why);
+	if (ret) {
+		step_failed(d->group, d, ICFG_RELEASE, ret, "%s", why);
+		if (plan->reverting)
+			pin_dev(d);
+		return false;
+	}
+
+	if (icfg_plan_is_stopped(plan) || is_left(d->group, d)) {
+		icfg_inuse_leave(d);
+		return false;
+	}
+	return true;
+}
+
 static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
 	struct icfg_plan_group *pg = d->group;
-	unsigned int allow = plan->allow;
-	char why[ICFG_WHY];
-	int ret;
 
 	if (icfg_plan_is_stopped(plan))
 		return;
@@ -376,21 +399,8 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 
-	/* It was free a moment ago; look again where it matters. */
-	ret = icfg_inuse_driver(d, why);
-	if (!ret && !d->port)
-		ret = icfg_inuse_enter(d, allow, why);
-	if (ret) {
-		step_failed(pg, d, ICFG_RELEASE, ret, "%s", why);
-		if (plan->reverting)
-			pin_dev(d);
+	if (!enter_unused(plan, d))
 		return;
-	}
-
-	if (icfg_plan_is_stopped(plan) || is_left(pg, d)) {
-		icfg_inuse_leave(d);
-		return;
-	}
 	/* A group whose member is only a dependent is not modified by that. */
 	if (plan->reverting ? pg->switched_back :
 			      pg->method == ICFG_METHOD_REBIND)
@@ -574,7 +584,7 @@ static void switch_step(struct icfg_step *step)
 		break;
 	case -EOPNOTSUPP:
 		step_failed(pg, NULL, ICFG_SWITCH, ret,
-			    "%s was asked for and accepted, but the group has %s",
+			    "%s was asked for, but the group has %s",
 			    icfg_type_word(type), icfg_type_word(pg->cur));
 		break;
 	default:

@@ -8,8 +8,10 @@
  */
 #include <linux/delay.h>
 #include <linux/device.h>
+#ifndef ICFG_HAVE_CONTEXT_RELEASE
 #ifdef CONFIG_TEGRA_HOST1X_CONTEXT_BUS
 #include <linux/host1x_context_bus.h>
+#endif
 #endif
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -197,6 +199,17 @@ static bool may_be_released(const struct icfg_plan_dev *d)
 	       (d->group->plan->confirm && only_revert_unbinds(d));
 }
 
+/* Find the order in which drivers are released, and what goes with them. */
+static int order_commit(struct icfg_plan *plan)
+{
+	int ret;
+
+	do
+		ret = icfg_deps_order(plan, may_be_released);
+	while (!ret && rebind_dependents(plan));
+	return ret;
+}
+
 /* Is the least disruptive method that is possible allowed? */
 static void check_disruption(struct icfg_plan_group *pg)
 {
@@ -286,15 +299,27 @@ static void check_drivers(struct icfg_plan *plan)
 	}
 }
 
-static void check_owner(struct icfg_plan_group *pg)
+/* Does user space own a group that @selected picks? */
+static void check_owners(struct icfg_plan *plan,
+			 bool (*selected)(const struct icfg_plan_group *pg))
 {
+	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
 	char why[ICFG_WHY];
 
-	if (icfg_inuse_owner(pg, &d, why))
-		icfg_refuse(pg, d, -EBUSY, "%s", why);
+	icfg_for_each_group(pg, plan)
+		if (selected(pg) && icfg_inuse_owner(pg, &d, why))
+			icfg_refuse(pg, d, -EBUSY, "%s", why);
 }
 
+static bool is_to_change(const struct icfg_plan_group *pg)
+{
+	return pg->method == ICFG_METHOD_REBIND ||
+	       pg->method == ICFG_METHOD_PAUSE ||
+	       pg->method == ICFG_METHOD_IN_PLACE;
+}
+
+#ifndef ICFG_HAVE_CONTEXT_RELEASE
 /*
  * Is a device of this bus freed while it is referenced?
  * host1x_memory_context_list_free() does so when it has unregistered its contexts.
@@ -307,6 +332,7 @@ static bool frees_at_once(const struct bus_type *bus)
 	return false;
 #endif
 }
+#endif
 
 /* Note what check, commit and the files of the group tell. */
 static void note_methods(struct icfg_plan *plan)
@@ -335,10 +361,12 @@ static int look_at_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 	icfg_for_each_member(d, pg) {
 		d->no_dma_ops = icfg_group_is_translated(pg) &&
 				!icfg_dev_has_dma_ops(d);
+#ifndef ICFG_HAVE_CONTEXT_RELEASE
 		if (frees_at_once(d->dev->bus))
 			icfg_refuse(pg, d, -EOPNOTSUPP,
 				    "bus %s frees its devices while they are referenced",
 				    d->dev->bus->name);
+#endif
 	}
 	if (!pg->members)
 		icfg_refuse(pg, NULL, -ENODEV, "the group has no device");
@@ -391,20 +419,14 @@ int icfg_validate_commit(struct icfg_plan *plan)
 	if (ret)
 		return ret;
 
-	do {
-		ret = icfg_deps_order(plan, may_be_released);
-		if (ret)
-			return ret;
-	} while (rebind_dependents(plan));
+	ret = order_commit(plan);
+	if (ret)
+		return ret;
 	icfg_for_each_group(pg, plan)
 		check_disruption(pg);
 	check_drivers(plan);
 
-	icfg_for_each_group(pg, plan)
-		if (pg->method == ICFG_METHOD_REBIND ||
-		    pg->method == ICFG_METHOD_PAUSE ||
-		    pg->method == ICFG_METHOD_IN_PLACE)
-			check_owner(pg);
+	check_owners(plan, is_to_change);
 	check_inuse(plan, may_be_released, plan->allow);
 
 	/* What a timer might unbind is not what the commit does. */
@@ -674,16 +696,16 @@ static int order_revert(struct icfg_plan *plan)
 	return 0;
 }
 
+static bool is_to_revert(const struct icfg_plan_group *pg)
+{
+	return pg->modified && icfg_group_needs_revert(pg) && !pg->owned;
+}
+
 /* What a rollback by hand is refused for. */
 static int check_revert(struct icfg_plan *plan)
 {
-	struct icfg_plan_group *pg;
-
 	check_drivers(plan);
-
-	icfg_for_each_group(pg, plan)
-		if (pg->modified && icfg_group_needs_revert(pg) && !pg->owned)
-			check_owner(pg);
+	check_owners(plan, is_to_revert);
 	check_inuse(plan, is_unbound_back, plan->allow);
 	return plan->refusal;
 }
