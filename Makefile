@@ -39,8 +39,10 @@ help:
 	@echo 'make install      module (KDIR=... as above) and tools, below DESTDIR='
 	@echo 'make checkpatch   kernel style, --strict'
 	@echo 'make sparse       semantic checks'
-	@echo 'make series       the patches for the kernel tree, as mails (OUTPUT=dir)'
-	@echo 'make check-series each of them applied, built, and read by checkpatch'
+	@echo 'make series       the patches for the kernel tree, as mails, posting by posting'
+	@echo '                  (OUTPUT=dir)'
+	@echo 'make check-series each of them applied, built, and read by checkpatch; or those of'
+	@echo '                  POSTING="a-fixes ..." alone'
 	@echo 'make results      bring the table in README.md up to date with the last runs'
 	@echo 'make clean        remove what was built here'
 	@echo
@@ -86,7 +88,7 @@ series: setup
 	@scripts/series.sh $(OUTPUT)
 
 check-series: setup
-	@scripts/series.sh --check
+	@scripts/series.sh --check $(POSTING)
 
 results:
 	@scripts/results.py README.md

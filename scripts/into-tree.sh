@@ -4,7 +4,7 @@
 # into-tree.sh [-u] TREE [PART...]: puts the module into an unpacked kernel source
 # tree, or only the named parts, in this order:
 #
-#	core	what it needs of the IOMMU core: patches/linux-7.3
+#	core	what it needs of the kernel: patches/linux-7.3, of all postings in order
 #	code	drivers/iommu/configfs, with what hangs it into Kconfig and Makefile
 #	docs	ABI page, admin guide, MAINTAINERS
 #
@@ -65,10 +65,10 @@ core()
 	# shellcheck disable=SC2064 # $tmp is gone when the trap runs
 	trap "rm -rf '$tmp'" RETURN
 	# Later patches build on earlier ones: try all of them on copies first.
-	sed -n 's,^+++ b/,,p' "$here"/patches/linux-7.3/*.patch | sort -u | while read -r file; do
+	sed -n 's,^+++ b/,,p' "$here"/patches/linux-7.3/*/*.patch | sort -u | while read -r file; do
 		install -D "$tree/$file" "$tmp/$file"
 	done
-	for patch in "$here"/patches/linux-7.3/*.patch; do
+	for patch in "$here"/patches/linux-7.3/*/*.patch; do
 		patch -s -f -p1 -d "$tmp" < "$patch" || die "${patch##*/} does not apply"
 	done
 	(cd "$tmp" && find . -type f ! -name '*.orig') | while read -r file; do
@@ -91,7 +91,7 @@ code()
 		# Status 1 says that something was left out.
 		unifdef -DICFG_HAVE_GENERIC_PT -DICFG_HAVE_ALLOC_IDENTITY \
 			-DICFG_HAVE_DRIVER_DOMAIN -DICFG_HAVE_RCU_EXPEDITE \
-			-DICFG_HAVE_PAGE_POOL_UNMAP "$here/$dir/$file" | cat -s |
+			-DICFG_HAVE_PAGE_POOL_UNMAP -DICFG_HAVE_CONTEXT_RELEASE "$here/$dir/$file" | cat -s |
 			sed -E -e "s/$alloc, GFP_KERNEL\)/\1_obj(\2)/" -e "s/$alloc, /\1_obj(\2, /" \
 			> "$tree/$dir/new" || [ $? -eq 1 ]
 		cmp -s "$tree/$dir/new" "$tree/$dir/$file" || cp "$tree/$dir/new" "$tree/$dir/$file"

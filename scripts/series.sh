@@ -1,16 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# series.sh [OUT]: writes the patch series for the kernel tree to OUT (default: in the
-# cache), as mails that `git send-email` can send. They are made anew from the sources:
-# patches/linux-7.3 has the patches of the core as they are, and in series/ the message
-# of each of the module's patches with what it adds (scripts/series/grow.py).
+# series.sh [OUT]: writes the patches for the kernel tree to OUT (default: in the cache),
+# as mails that `git send-email` can send: a directory for each posting, with its cover
+# letter. They are made anew from the sources. patches/linux-7.3 has a directory for each
+# posting, in an order in which all of them apply:
 #
-# series.sh --check: makes them elsewhere and tries each (scripts/series/check.sh).
+#	NNNN-*.patch	a patch of other parts of the kernel, as it is
+#	NN-*		the message of a patch of the module, with what it adds
+#			(scripts/series/grow.py); after the former
+#	cover-letter.txt	its last line, "Depends-on:", names the postings without
+#			which it does not apply
+#
+# That each posting applies on top of these alone is tried here.
+#
+# series.sh --check [POSTING...]: makes them elsewhere and tries all of them, or those
+# (scripts/series/check.sh).
 #
 # The kernel is the lab's linux-source-7.3, or KERNEL_SRC. Author and sign-off are those
 # of git's configuration; recipients are those of the kernel's get_maintainer.pl.
 set -euo pipefail
+shopt -s nullglob
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 patches=$here/patches/linux-7.3
@@ -27,13 +37,15 @@ trap 'rm -rf "$tmp"' EXIT
 
 case ${1-} in
 --check)
-	check=1 out=$tmp/mails ;;
+	check=1 out=$tmp/mails
+	shift ;;
 -*)
-	die "usage: series.sh [--check|OUT]" ;;
+	die "usage: series.sh [--check [POSTING...]|OUT]" ;;
 *)
 	check='' out=${1:-$cache/series/mails} ;;
 esac
 
+messages=("$patches"/*/[0-9][0-9]-*)
 kernel=$("$here/tools/lab/kernels/tree/source")
 name=$(git -C "$here" config user.name || echo "Your Name")
 email=$(git -C "$here" config user.email || echo "you@example.org")
@@ -43,8 +55,8 @@ email=$(git -C "$here" config user.email || echo "you@example.org")
 # The files of the tree that the series touches, as they are: "before" and, with all
 # of it in, "after".
 {
-	sed -n 's,^--- a/,,p' "$patches"/*.patch
-	sed -n '/^---$/,$ s/^add //p' "$patches"/series/* | tr ' ' '\n'
+	sed -n 's,^--- a/,,p' "$patches"/*/*.patch
+	sed -n '/^---$/,$ s/^add //p' "${messages[@]}" | tr ' ' '\n'
 } | sort -u | while read -r file; do
 	[ ! -f "$kernel/$file" ] || install -D -m 644 "$kernel/$file" "$tmp/before/$file"
 done
@@ -71,31 +83,75 @@ commit()
 	fi
 }
 
-git init -q -b series
+# patch FILE: commits what a patch or message of a posting adds.
+patch()
+{
+	case $1 in
+	*.patch)
+		sed -n '/^---$/q; s/^Subject: \[PATCH\] //; p' "$1" > "$tmp/message"
+		git apply "$1" ;;
+	*)
+		sed '/^---$/,$d' "$1" > "$tmp/message"
+		"$here/scripts/series/grow.py" "$tmp/after" "$tmp/before" "${messages[@]}" -- \
+			"${1#"$patches/"}" ;;
+	esac
+	commit "$1" "$tmp/message"
+}
+
+# title POSTING: the subject of its cover letter.
+title()
+{
+	head -n 1 "$patches/$1/cover-letter.txt"
+}
+
+# depends POSTING: the postings that it is on top of.
+depends()
+{
+	sed -n 's/^Depends-on://p' "$patches/$1/cover-letter.txt"
+}
+
+# cover POSTING: its cover letter, with what stands for the version and other postings.
+cover()
+{
+	local other
+	sed -e "s/@VERSION@/$version/" -e '/^Depends-on:/d' "$patches/$1/cover-letter.txt"
+	for other in $(depends "$1"); do
+		echo "  - $(title "$other")"
+	done
+}
+
+version=$(make -s --no-print-directory -C "$kernel" kernelversion 2> /dev/null) || version=7.3
+git init -q -b base
 git add -A
 git commit -q -m base
-for patch in "$patches"/*.patch; do
-	sed -n '/^---$/q; s/^Subject: \[PATCH\] //; p' "$patch" > "$tmp/message"
-	git apply "$patch"
-	commit "$patch" "$tmp/message"
-done
-for message in "$patches"/series/*; do
-	sed '/^---$/,$d' "$message" > "$tmp/message"
-	"$here/scripts/series/grow.py" "$tmp/after" "$tmp/before" "$patches"/series/* -- \
-		"${message##*/}"
-	commit "$message" "$tmp/message"
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+rm -f "$out"/*/[0-9][0-9][0-9][0-9]-*.patch
+at=base
+for dir in "$patches"/*/; do
+	posting=$(basename "$dir")
+	git checkout -q -b "$posting"
+	for file in "$dir"[0-9]*; do
+		patch "$file"
+	done
+	git config "branch.$posting.description" "$(cover "$posting")"
+	git format-patch -q --cover-letter --cover-from-description=subject --stat=72 \
+		-o "$out/$posting" "$at..$posting"
+	at=$posting
 done
 diff -r -x .git "$tmp/before" "$tmp/after" > "$tmp/diff" ||
 	die "the patches do not add up to what into-tree.sh does:" $'\n' "$(head "$tmp/diff")"
 
-version=$(make -s --no-print-directory -C "$kernel" kernelversion 2> /dev/null) || version=7.3
-sed "s/@VERSION@/$version/" "$patches/cover-letter.txt" > "$tmp/cover"
-git config branch.series.description "$(cat "$tmp/cover")"
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
-rm -f "$out"/[0-9][0-9][0-9][0-9]-*.patch
-git format-patch -q --cover-letter --cover-from-description=subject --stat=72 \
-	-o "$out" "$(git rev-list --max-parents=0 series)..series"
+# Each on top of what it says that it depends on, and of nothing else.
+for dir in "$patches"/*/; do
+	posting=$(basename "$dir")
+	git checkout -q --detach base
+	for other in $(depends "$posting") "$posting"; do
+		git am -q "$out/$other"/000[1-9]-*.patch "$out/$other"/00[1-9]?-*.patch \
+			> "$tmp/am" 2>&1 || die "$posting does not apply on top of" \
+			"$(depends "$posting"): $(head -n 5 "$tmp/am")"
+	done
+done
 
 # Whom to send it to: those whom the kernel's own script names for a patch, and for the
 # cover letter all of these.
@@ -118,10 +174,11 @@ recipients()
 			}'
 }
 
-for mail in "$out"/[0-9]*.patch; do
+for mail in "$out"/*/[0-9]*.patch; do
+	dir=${mail%/*}
 	case $mail in
 	*/0000-*)
-		recipients "$out"/000[1-9]-*.patch "$out"/00[1-9]?-*.patch ;;
+		recipients "$dir"/000[1-9]-*.patch "$dir"/00[1-9]?-*.patch ;;
 	*)
 		recipients "$mail" ;;
 	esac > "$tmp/recipients"
@@ -133,8 +190,8 @@ for mail in "$out"/[0-9]*.patch; do
 done
 
 if [ -n "$check" ]; then
-	"$here/scripts/series/check.sh" "$out" "$tmp/after" "$kernel"
+	"$here/scripts/series/check.sh" "$out" "$tmp/after" "$kernel" "$@"
 else
 	echo "$out"
-	ls "$out"
+	(cd "$out" && ls -d -- */*)
 fi

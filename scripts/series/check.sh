@@ -1,15 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# check.sh MAILS TREE KERNEL: applies the mails to KERNEL one by one, and tries each: does
-# it apply without fuzz, does checkpatch like it, does what it adds compile without a
-# warning (W=1) and link, is the kernel-doc in order? At the end: the same built in and
-# without KUnit, the ABI page, the guide, and that the mails add up to TREE.
+# check.sh MAILS TREE KERNEL [POSTING...]: applies the mails of all postings, each a
+# directory in MAILS, to KERNEL one by one, and tries each: does it apply without fuzz,
+# does checkpatch like it, does what it adds or changes compile without a warning (W=1)
+# and link, is the kernel-doc in order? At the end: the same built in and without KUnit,
+# the ABI page, the guide, and that the mails add up to TREE. With POSTING, only these are
+# tried, and not what comes at the end; the others are applied.
 #
 # TAP, with a tally as its last line. Kernel and objects are kept in the cache.
 set -uo pipefail
 
 mails=$1 tree=$2 kernel=$3
+shift 3
+only=" $* "
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-configfs/series
 src=$cache/src obj=$cache/obj
 module=drivers/iommu/configfs
@@ -85,16 +89,19 @@ pristine()
 		fi
 	done < "$cache/touched"
 	rm -rf "${src:?}/$module" "${obj:?}/$module"
-	grep -h '^+++ b/' "$mails"/*.patch | cut -c 7- | sort -u > "$cache/touched"
+	grep -h '^+++ b/' "$mails"/*/*.patch | cut -c 7- | sort -u > "$cache/touched"
 }
 
-# configure m|y [n]: the module, and KUnit where it is not "n"
+# configure m|y [n]: the module, and KUnit where it is not "n"; and each driver that a
+# patch touches
 configure()
 {
 	[ -e "$obj/.config" ] || kmake defconfig || return 1
 	"$src/scripts/config" --file "$obj/.config" -d DEBUG_INFO_BTF \
 		-e IOMMU_SUPPORT -e INTEL_IOMMU -e AMD_IOMMU -e PCI_IOV \
 		-e FAULT_INJECTION -e FAULT_INJECTION_DEBUG_FS -e DEBUG_FS -e FTRACE \
+		-e VIRTIO_PCI -e VIRTIO_BLK -e VIRTIO_NET -e SCSI_VIRTIO -e BLK_DEV_NVME \
+		-e E1000E -m DRM_AMDGPU -e COMPILE_TEST -m TEGRA_HOST1X \
 		--set-val CONFIGFS_FS y --set-val KUNIT "${2-y}" -e KUNIT_ALL_TESTS \
 		--set-val IOMMU_CONFIGFS "$1"
 	kmake olddefconfig || return 1
@@ -108,11 +115,11 @@ build_bare()
 	mkdir -p "$obj"
 	kmake allnoconfig && "$src/scripts/config" --file "$obj/.config" -e 64BIT -e EXPERT \
 		-e CONFIGFS_FS -e VIRTIO_MENU -e VIRTIO_MMIO -e IOMMU_SUPPORT -e VIRTIO_IOMMU \
-		-e IOMMU_CONFIGFS -d BLOCK && kmake olddefconfig &&
+		-e IOMMU_CONFIGFS -e SYMBOLIC_ERRNAME -d BLOCK && kmake olddefconfig &&
 		grep -x CONFIG_IOMMU_CONFIGFS=y "$obj/.config" && kmake prepare && build $module/
 }
 
-# build DIR...: what is there of the module has to have all that it calls.
+# build DIR|OBJECT...: what is there of the module has to have all that it calls.
 build()
 {
 	kmake W=1 "$@" && {
@@ -128,12 +135,13 @@ lint()
 	[ ! -s "$tmp/doc" ]
 }
 
-# The layout of trace events is the kernel's own, and checkpatch knows it not.
+# The layout of trace events is the kernel's own, and checkpatch knows it not. A source
+# without its history has no commit for a Fixes: tag.
 # New files are covered by the entry in MAINTAINERS that comes with the first of them;
 # that it covers them is looked at below.
 checkpatch()
 {
-	local ignore=FILE_PATH_CHANGES
+	local ignore=FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID
 	! grep -q '^+++ .*/trace\.h$' "$1" || ignore+=,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT
 	(cd "$src" && perl scripts/checkpatch.pl --strict --terse --show-types --no-summary \
 		--ignore "$ignore" "$1") > "$tmp/style" 2>&1
@@ -190,16 +198,25 @@ if [ ! -s "$cache/baseline" ]; then
 fi
 { configure m && kmake prepare; } > "$tmp/log" 2>&1 ||
 	bail "the kernel cannot be prepared" "$tmp/log"
-build drivers/iommu/ > "$tmp/log" 2>&1 ||
+mapfile -t objects < <(grep '\.c$' "$cache/touched" | while read -r file; do
+	[ ! -e "$kernel/$file" ] || echo "${file%.c}.o"; done)
+build drivers/iommu/ "${objects[@]}" > "$tmp/log" 2>&1 ||
 	bail "the kernel does not build without the series" "$tmp/log"
 [ -s "$cache/baseline" ] || { echo none; warnings "$tmp/log"; } > "$cache/baseline"
 
-for mail in "$mails"/[0-9]*.patch; do
+for mail in "$mails"/*/[0-9]*.patch; do
 	name=$(basename "$mail" .patch)
 	case $name in
 	0000-*)
 		continue ;;
 	esac
+	posting=$(basename "$(dirname "$mail")")
+	name=$posting/$name
+	if [[ $only != "  " && $only != *" $posting "* ]]; then
+		patch -d "$src" -p1 -f -s -F0 --no-backup-if-mismatch < "$mail" > "$tmp/log" 2>&1 ||
+			bail "$name does not apply" "$tmp/log"
+		continue
+	fi
 	checkpatch "$mail"
 	point $? "$name: checkpatch --strict" "$tmp/style"
 
@@ -208,14 +225,19 @@ for mail in "$mails"/[0-9]*.patch; do
 	point $status "$name: applies" "$tmp/log"
 	[ $status -eq 0 ] || bail "what comes after it cannot be tried"
 
-	# Where it changes code; the core's headers have no other user that looks at them.
-	mapfile -t dirs < <(sed -n 's,^+++ b/\(.*/\)[^/]*\.[ch]$,\1,p' "$mail" |
-		grep -v -e '^include/' -e "^$module/" | sort -u)
-	[ -d "$src/$module" ] && dirs+=("$module/")
-	[ ${#dirs[@]} -gt 0 ] || dirs=(drivers/iommu/)
+	# What it changes outside of the module, and the module. The core's headers have
+	# no other user that looks at them.
+	mapfile -t objects < <(sed -n 's,^+++ b/\(.*\)\.c$,\1.o,p' "$mail" |
+		grep -v "^$module/" | sort -u)
+	targets=("${objects[@]}")
+	[ -d "$src/$module" ] && targets+=("$module/")
+	[ ${#targets[@]} -gt 0 ] || targets=(drivers/iommu/)
 	{ ! grep -q '^+++ .*/Kconfig' "$mail" || configure m; } > "$tmp/log" 2>&1 &&
-		build "${dirs[@]}" >> "$tmp/log" 2>&1
+		build "${targets[@]}" >> "$tmp/log" 2>&1
 	status=$?
+	for object in "${objects[@]}"; do
+		[ -e "$obj/$object" ] || { echo "error: no $object was built" >> "$tmp/log"; status=1; }
+	done
 	warnings "$tmp/log" | grep -vxFf "$cache/baseline" > "$tmp/warnings" && status=1
 	[ -s "$tmp/warnings" ] || cp "$tmp/log" "$tmp/warnings"
 	point $status "$name: builds and links, without a warning" "$tmp/warnings"
@@ -228,13 +250,22 @@ for mail in "$mails"/[0-9]*.patch; do
 	fi
 done
 
+finish()
+{
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+[[ $only == "  " ]] || finish
+
 sed 's,^,./,' "$cache/touched" | while read -r file; do
 	cmp "$src/$file" "$tree/$file"
 done > "$tmp/log" 2>&1
 [ ! -s "$tmp/log" ] && diff -r "$src/$module" "$tree/$module" > "$tmp/log" 2>&1
 point $? "adds up to what into-tree.sh does" "$tmp/log"
 
-covered "$mails"/[0-9]*.patch
+covered "$mails"/*/[0-9]*.patch
 point $? "MAINTAINERS covers every new file" "$tmp/uncovered"
 
 for kunit in y n; do
@@ -266,5 +297,4 @@ for page in "$src/Documentation/admin-guide/iommu-configfs.rst" "$tmp/abi.rst"; 
 	fi
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+finish

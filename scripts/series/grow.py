@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """
 grow.py FINAL DEST MESSAGE... -- LAST: writes to DEST what the tree of FINAL holds by
-the patch LAST, one of MESSAGE.
+the patch LAST, one of MESSAGE: the name of its posting's directory, "/", its own.
 
 FINAL is a kernel tree with everything in it (scripts/into-tree.sh). A MESSAGE is the
 text of a commit and, below a line "---", what the patch adds. Each file comes with one
@@ -18,6 +18,7 @@ patch, and what is named by a later patch is left out of it until then:
                                     they are listed
     line FILE [NAME]: TEXT          a line, within NAME where that is given
     line FILE [NAME]: TEXT .. TEXT  all lines from the one to the other
+    line FILE [NAME]: TEXT ..< TEXT  the same without the other
     was FILE [NAME]: TEXT => TEXT   the line reads as the second until then
 
 FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/
@@ -51,7 +52,7 @@ class Patch:
     """The directives of a message."""
 
     def __init__(self, path):
-        self.name = path.name
+        self.name = f'{path.parent.name}/{path.name}'
         self.adds, self.cuts = [], []
         body = path.read_text().split('\n---\n', 1)
         for text in (body[1] if len(body) == 2 else '').splitlines():
@@ -76,6 +77,8 @@ class Patch:
             file, _, name = where.strip().partition(' ')
             first, second = what.strip(), None
             sign = ' .. ' if verb == 'line' else ' => '
+            if verb == 'line' and ' ..< ' in what:
+                verb, sign = 'before', ' ..< '
             if sign in what:
                 first, second = (part.strip() for part in what.split(sign))
             self.cuts.append((path_of(file), verb, first, second, name.strip() or None))
@@ -197,7 +200,7 @@ class File:
                          if self.lines[n].strip() == second), None)
             if last is None:
                 raise Misfit(f'{self.path}: no "{second}" after "{first}"')
-            self.gone |= set(range(number, last + 1))
+            self.gone |= set(range(number, last if kind == 'before' else last + 1))
 
     def text(self):
         """What is left, without the blank lines that parted what is gone."""

@@ -8,7 +8,6 @@
  */
 #include <linux/array_size.h>
 #include <linux/err.h>
-#include <linux/module.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
@@ -151,5 +150,3 @@ bool icfg_core_reaches_memory(struct device *dev)
 
 	return iommu_dma_mask_covers_memory(dev);
 }
-
-MODULE_IMPORT_NS("IOMMU_CONFIGFS");
