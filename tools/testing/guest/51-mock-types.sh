@@ -71,7 +71,7 @@ else
 	# There a paging domain might have it without the capability, and there is none to ask.
 	was=$(mock_now 3)
 	check_eq "no deferred flush, from identity" "$(write_errno "$t/commit" 1)" ECANCELED
-	check_report "which is reported" "$t" "^$g3 - switch EOPNOTSUPP .*DMA-FQ .*\<DMA\>"
+	check_report "which is reported" "$t" "^$g3 - switch EOPNOTSUPP .*DMA-FQ .*\<(DMA|identity)\>"
 	check_mock_as_before "everything is as before" "$was" 3
 fi
 mock_set group:3 no_fq 0
@@ -82,6 +82,20 @@ check_eq "back to identity" "$(write_errno "$t/rollback" 1)" 0
 txn_end "$t"
 txn_end "$first"
 check_mock_as_before "as before" "$before" 0 1 2 3 4 5 6 7
+
+# The same through sysfs. A core with our fixes keeps what the group has.
+mock_create 1 1 nodriver no_fq=1
+g8=$(mock_ids 8)
+sysfs=$SYS_GROUPS/$g8/type
+if grep -q ' icfg_core_wait_set_type' /proc/kallsyms; then
+	skip "no deferred flush, through sysfs" "the core of a stock kernel gives DMA instead"
+else
+	for type in identity DMA; do
+		check_eq "sysfs: $type" "$(write_errno "$sysfs" $type)" 0
+		check_eq "sysfs: DMA-FQ from $type" "$(write_errno "$sysfs" DMA-FQ)" EOPNOTSUPP
+		check_eq "sysfs: it is still $type" "$(group_type "$g8")" $type
+	done
+fi
 
 # A group that could not be put back.
 mock_set group:7 force none
@@ -159,13 +173,13 @@ refused "ruled out goes before not given" EINVAL "^$g5 mock.10 check EINVAL "
 check_report "both are reported" "$t" "^$g2 - check EOPNOTSUPP "
 txn_end "$t"
 mock_create 1 1 nodriver
-g8=$(mock_ids 8)
-mock_set group:8 owned 1
-stage_mock several identity 0 2 8
+g9=$(mock_ids 9)
+mock_set group:9 owned 1
+stage_mock several identity 0 2 9
 refused "not given goes before in use" EOPNOTSUPP "^$g2 - check EOPNOTSUPP "
-check_report "both are reported" "$t" "^$g8 - check EBUSY "
+check_report "both are reported" "$t" "^$g9 - check EBUSY "
 txn_end "$t"
-mock_set group:8 owned 0
+mock_set group:9 owned 0
 
 # DMA-FQ that comes out as DMA shows only when tried.
 stage_mock from identity 0 1
@@ -177,7 +191,7 @@ from=$t
 stage_mock breaks DMA-FQ 0 1
 check_eq "check cannot know" "$(write_errno "$t/check" 1)" 0
 check_eq "DMA-FQ that comes out as DMA" "$(write_errno "$t/commit" 1)" ECANCELED
-check_report "is reported" "$t" "^$g0 - (switch|verify) EOPNOTSUPP .*DMA-FQ .*\<DMA\>"
+check_report "is reported" "$t" "^$g0 - (switch|verify) EOPNOTSUPP .*DMA-FQ .*\<(DMA|identity)\>"
 check_eq "and only that" "$(wc -l < "$t/report")" 1
 check_mock_as_before "everything is as before" "$was" 0 1
 check_eq "for the devices, too" "$(mock_found 0) $(mock_found 1)" "identity identity"
@@ -191,7 +205,7 @@ stage_mock back identity 0
 check_eq "commit" "$(write_errno "$t/commit" 1)" 0
 mock_set group:0 fq_breaks 1
 check_eq "a rollback to DMA-FQ that comes out as DMA" "$(write_errno "$t/rollback" 1)" EIO
-check_report "is reported" "$t" "^$g0 - restore EOPNOTSUPP .*DMA-FQ .*\<DMA\>"
+check_report "is reported" "$t" "^$g0 - restore EOPNOTSUPP .*DMA-FQ .*\<(DMA|identity)\>"
 check_eq "the drivers are bound" "$(mock_drivers 0)" "mock.0=mock mock.1=mock"
 mock_set group:0 fq_breaks 0
 check_eq "rollback tries again" "$(write_errno "$t/rollback" 1) $(cat "$t/state")" "0 rolled-back"

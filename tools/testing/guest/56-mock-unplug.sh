@@ -237,6 +237,12 @@ in_stack()
 	cat /proc/[0-9]*/stack 2>/dev/null | grep -q "^[^ ]* $1+"
 }
 
+# in_stacks NUMBER FUNCTION: that many threads are; for wait_for.
+in_stacks()
+{
+	[ "$(grep -l "^[^ ]* $2+" /proc/[0-9]*/stack 2>/dev/null | wc -l)" -ge "$1" ]
+}
+
 # The core of a stock kernel looks for the domain before it takes the lock of the group.
 if grep -q ' icfg_core_wait_set_type' /proc/kallsyms; then
 	fresh
@@ -282,6 +288,27 @@ if grep -q ' icfg_core_wait_set_type' /proc/kallsyms; then
 	txn_end "$first"
 else
 	skip "what leaves while DMA-FQ is set" "the IOMMU core of this kernel minds that itself"
+
+	# It does: the last device goes while DMA-FQ is written through sysfs and waits.
+	fresh
+	mock_create 1 1 nodriver
+	g4=$(mock_ids 4)
+	sysfs=$SYS_GROUPS/$g4/type
+	mock_set mock.9 attach_hold 1
+	write_errno "$sysfs" identity > /tmp/first &
+	first=$!
+	held attaching 1
+	echo mock.9 > $MOCK/destroy &
+	pid=$!
+	check "the only device of a group waits to leave" wait_for 30 in_stack __iommu_group_remove_device
+	write_errno "$sysfs" DMA-FQ > /tmp/second &
+	second=$!
+	check "DMA-FQ waits behind it" wait_for 30 in_stacks 2 iommu_group_store_type
+	mock_set mock.9 attach_hold 0
+	wait $first $second $pid
+	check_eq "the device was there for the first, and not for the second" \
+		"$(cat /tmp/first) $(cat /tmp/second)" "0 EINVAL"
+	check "the group is gone" wait_for 10 gone "$g4"
 fi
 
 # ---------------------------------------------------------------- on the way back
