@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import time
 
-from guest import GuestError, Qemu, threads
+from guest import GuestError, Qemu
+from qemu import threads
 
 LAB = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
@@ -121,7 +122,8 @@ class Running(Qemu):
             tool(['debugfs', '-R', f'dump /{target} {self._dir / path}', disk.path])
             if not (self._dir / path).stat().st_size:
                 raise GuestError(f'there is no /{target} on the disk')
-        args = ['qemu-system-x86_64', '-accel', f'tcg,thread={threads("x86_64")}',
+        program = 'qemu-system-x86_64'
+        args = [program, '-accel', f'tcg,thread={threads(program)}',
                 '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
                 '-M', 'q35', '-cpu', 'qemu64,-svm', '-m', '1280M', '-smp', str(disk.cpus),
                 '-kernel', str(self._dir / 'vmlinuz'), '-initrd', str(self._dir / 'initrd.img'),

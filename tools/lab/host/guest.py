@@ -9,7 +9,6 @@ sockets that we listen on and QEMU connects to, so that nothing is lost at start
 import json
 import os
 import pathlib
-import re
 import select
 import selectors
 import shutil
@@ -18,6 +17,7 @@ import subprocess
 import tempfile
 import time
 
+from qemu import threads
 
 # It answers at once; but the host may be busy, or stand still for a while.
 QMP_PATIENCE = 300
@@ -25,25 +25,6 @@ QMP_PATIENCE = 300
 
 class GuestError(Exception):
     """The guest could not be started, or QEMU ended unexpectedly."""
-
-
-def threads(arch):
-    """How TCG runs the CPUs: a thread for each ("multi"), or one for all ("single").
-
-    Before QEMU 8.2, when one CPU changed the memory map (by a BAR that moves, by a
-    device that comes), the others had the new map at once, and their TLBs, which hold
-    indices into it, until a moment later: in between, what they wrote to a device's
-    registers went to another device, or nowhere. Seen as disks that lose a command,
-    interprocessor interrupts that never arrive, and assertions in QEMU; mended by
-    "softmmu: Use async_run_on_cpu in tcg_commit". With one thread there is no in between.
-    """
-    asked = os.environ.get('LAB_TCG')
-    if asked:
-        return asked
-    told = subprocess.run([f'qemu-system-{arch}', '--version'], check=False, text=True,
-                          stdout=subprocess.PIPE).stdout
-    version = re.search(r'version (\d+)\.(\d+)', told)
-    return 'multi' if version and (int(version[1]), int(version[2])) >= (8, 2) else 'single'
 
 
 class Wire:
@@ -249,8 +230,9 @@ class Guest(Qemu):
                     out.write(b'\0' * (-out.tell() % 512))
 
         wires = self._wire('tap', logs) + self._wire('host', logs)
-        args = [f'qemu-system-{self.machine.arch}', '-accel',
-                'tcg,thread=' + ('single' if self.machine.icount else threads(self.machine.arch)),
+        program = self.machine.program
+        args = [*program, '-accel',
+                'tcg,thread=' + ('single' if self.machine.icount else threads(program[0])),
                 *(['-icount', f'shift={self.machine.icount}'] if self.machine.icount else []),
                 '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
                 '-m', self.machine.memory, '-smp', str(self.machine.cpus),

@@ -6,6 +6,8 @@ import os
 import pathlib
 import shutil
 
+import qemu
+
 MACHINES = pathlib.Path(__file__).resolve().parent.parent / 'machines'
 
 # What differs between architectures: the kernel, and where the guest finds its ports.
@@ -42,6 +44,7 @@ class Machine:
         self.disks = []         # (name, size)
         self.groups = []        # the lines as the guest gets them
         self.qemu = []
+        self.qemu_since = (0, 0)    # the first version that has what it needs
         self.about = ''
         self._nics = 0
         path = MACHINES / name
@@ -61,6 +64,8 @@ class Machine:
             setattr(self, key, args[0])
         elif key in ('cpus', 'patience'):
             setattr(self, key, int(args[0]))
+        elif key == 'qemu-since':
+            self.qemu_since = qemu.parse(args[0])
         elif key in ('append', 'modules', 'qemu'):
             getattr(self, key).extend(args)
         elif key == 'disk':
@@ -84,6 +89,11 @@ class Machine:
     def kernel(self):
         """The kernel that it boots if nobody says otherwise."""
         return ARCHES[self.arch]['kernel']
+
+    @property
+    def program(self):
+        """How QEMU's command begins; fails where there is none that is new enough."""
+        return qemu.command(self.arch, self.qemu_since)
 
     def boots(self, kernel):
         """True for a kernel of its architecture: only arm64's are named after it."""

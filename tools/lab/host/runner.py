@@ -18,6 +18,7 @@ import threading
 import time
 
 from guest import Guest, GuestError
+from qemu import QemuError
 from result import Result, Tally
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
@@ -212,6 +213,15 @@ class Runner:
 
     def run(self):
         """Runs everything; returns the tally."""
+        try:
+            assert self.machine.program
+        except QemuError as error:
+            for test in self.tests:
+                result = Result(test.name)
+                result.tap(f'1..0 # SKIP {error}')
+                result.end(0)
+                self._report(result)
+            return self.tally
         self._queue = list(self.tests)
         boots = 0
         lost_boot = False
