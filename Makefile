@@ -15,7 +15,7 @@ need-kdir := setup
 endif
 
 .PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-series results series bench vm \
-	mutate checkpatch sparse install clean
+	mutate simulate checkpatch sparse install clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
@@ -28,6 +28,8 @@ help:
 	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'
 	@echo 'make mutate       breaks module and command in the ways of a list, and runs the tests'
 	@echo '                  that ought to notice (hours; ONLY="NAME..." for some); prints survivors'
+	@echo 'make simulate     random machines, transactions and failures from seeds (SEEDS=2000 SEED=1),'
+	@echo '                  in a kernel that is a program'
 	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
 	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
 	@echo
@@ -95,6 +97,9 @@ results:
 
 mutate: setup tools
 	@tools/testing/mutate/mutate $(ONLY)
+
+simulate: setup
+	@scripts/simulate.sh --jobs $$(nproc) --seed $(or $(SEED),1) --seeds $(or $(SEEDS),2000)
 
 bench: setup
 	@tools/testing/bench/bench

@@ -112,6 +112,7 @@ struct fake_dev {
  * @depends: how often configfs was told to keep a directory
  * @modified: how often a driver was released or bound, or a type set
  * @during: called whenever a type is set, or NULL; what follows is for it
+ * @data: of the test
  * @txn: the transaction
  * @word: its state
  * @seen: how often it was called
@@ -142,6 +143,7 @@ struct fake {
 	atomic_t depends;
 	atomic_t modified;
 	void (*during)(struct fake *fake);
+	void *data;
 	struct icfg_txn *txn;
 	const char *word;
 	int seen;
