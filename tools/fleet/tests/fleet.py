@@ -38,8 +38,12 @@ def policy(kind, more=""):
 
 
 def etcdctl(*words, text=None):
-    return subprocess.run(["etcdctl", *words], input=text, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    """What it prints. On a loaded machine the five seconds that it waits by itself are few."""
+    run = subprocess.run(["etcdctl", "--command-timeout=50s", "--dial-timeout=50s", *words],
+                         input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                         timeout=60)
+    assert run.returncode == 0, f"etcdctl {' '.join(words[:2])}: {run.stderr}"
+    return run.stdout
 
 
 def put(key, value):
