@@ -91,7 +91,7 @@ static int input_of(const char *text)
 	return -1;
 }
 
-static void __attribute__((noreturn)) child(const char *program, const char *word, int input,
+static void __attribute__((noreturn)) child(const char *program, const char *word, const char *host, int input,
 					    int output)
 {
 	sigset_t none;
@@ -105,7 +105,7 @@ static void __attribute__((noreturn)) child(const char *program, const char *wor
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	close_range(STDERR_FILENO + 1, ~0U, 0);
-	execl(program, program, word, NULL);
+	execl(program, program, word, host, NULL);
 	printf("%s: %m\n", program);
 	fflush(stdout);
 	_exit(127);
@@ -121,7 +121,7 @@ static bool run(struct hook_run *run, const char *program, const char *text)
 		fflush(NULL);
 		run->pid = fork();
 		if (!run->pid)
-			child(program, word, input, fds[1]);
+			child(program, word, run->host, input, fds[1]);
 		/* Also here, so that it is a group before it is ended. */
 		if (run->pid > 0)
 			setpgid(run->pid, run->pid);

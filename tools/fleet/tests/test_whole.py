@@ -271,9 +271,8 @@ HOOK = """#!/bin/sh
 # and one that is not put back at the first time.
 cd {where}
 document=$(cat)
-host=$(echo "$document" | sed 's/.*"host":"\\([^"]*\\)".*/\\1/')
-echo "$1 $host $document" >>hooks
-case $1-$host in
+echo "$1 $2 $document" >>hooks
+case $1-$2 in
 before-host-3) echo "no room"; exit 1 ;;
 before-host-5) exec sleep 60 ;;
 before-host-1) [ -e once ] || {{ touch once; exec sleep 60; }} ;;
@@ -325,7 +324,8 @@ def hooks(whole):
         assert words.count("after") in ((2, 3) if host == "host-6" else (1, 2)), (host, words)
         document = json.loads(own[-1][2])
         jsonschema.validate(document, schema)
-        assert document["hook"] == "after" and document["rollout"] == rollout["id"], document
+        assert document["hook"] == "after" and document["host"] == host, document
+        assert document["rollout"] == rollout["id"], document
         assert document["end"] == ("refused" if host in why else "done"), document
         committed = [what for what, _ in whole.log(host)[before[host]:] if what == "commit"]
         assert len(committed) == (host not in why), (host, committed)
