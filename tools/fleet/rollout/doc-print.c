@@ -13,10 +13,16 @@ static void add(struct json_object *o, const char *name, struct json_object *val
 		json_object_put(value);
 }
 
+/* What a hook or a person said may be no UTF-8, and such a document cannot be read. */
 static void add_text(struct json_object *o, const char *name, const char *text)
 {
-	if (*text)
-		add(o, name, json_object_new_string(text));
+	char *line;
+
+	if (!*text)
+		return;
+	line = strdup(text);
+	add(o, name, line ? json_object_new_string(doc_line(line)) : NULL);
+	free(line);
 }
 
 static void add_number(struct json_object *o, const char *name, int64_t number)

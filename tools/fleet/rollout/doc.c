@@ -215,16 +215,22 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 	return close_document(&r);
 }
 
-/* Shown to people: whatever it is, it fits, and is one line of ASCII. */
-static void copy_line(struct json_object *value, char *to, size_t size)
+char *doc_line(char *text)
 {
 	char *c;
 
-	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
-	for (c = to; *c; c++) {
+	for (c = text; *c; c++) {
 		if (*c < ' ' || *c > '~')
 			*c = '?';
 	}
+	return text;
+}
+
+/* Shown to people: whatever it is, it fits. */
+static void copy_line(struct json_object *value, char *to, size_t size)
+{
+	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
+	doc_line(to);
 }
 
 static void take_line(struct reader *r, const char *name, char *to, size_t size)

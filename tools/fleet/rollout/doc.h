@@ -185,6 +185,9 @@ struct doc_rollout {
 /* A name that a host can have: letters, digits, ".", "-", "_". */
 bool doc_is_host(const char *name);
 
+/* Makes one line of ASCII of it, in place. */
+char *doc_line(char *text);
+
 const char *doc_phase_name(enum doc_phase phase);
 const char *doc_end_name(enum doc_end end);
 const char *doc_state_name(enum doc_state state);

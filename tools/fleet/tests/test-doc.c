@@ -70,6 +70,27 @@ static void test_again(void **state)
 	doc_rollout_clear(&rollout);
 }
 
+/* A character that was cut, and others that are no text. */
+static void test_what_programs_say(void **state)
+{
+	char why[DOC_REASON_MAX], *text;
+	struct doc_rollout rollout;
+	struct doc_act act = { .what = "halt", .why = "\xff\n" };
+
+	(void)state;
+	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
+	assert_non_null(doc_failure_add(&rollout, "h9", END_REFUSED, "exit 1; caf\xc3"));
+	doc_audit_add(&rollout.audit, &act);
+	text = doc_rollout_print(&rollout);
+	doc_rollout_clear(&rollout);
+	if (!doc_rollout_parse(&rollout, text, strlen(text), why))
+		fail_msg("%s: %s", text, why);
+	assert_string_equal(rollout.failures[rollout.failure_count - 1].why, "exit 1; caf?");
+	assert_string_equal(rollout.audit.acts[rollout.audit.count - 1].why, "??");
+	doc_rollout_clear(&rollout);
+	free(text);
+}
+
 static void refused(const char *text, const char *reason)
 {
 	struct doc_grant grant;
@@ -216,6 +237,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_what_programs_say),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_rollout_refused),
 		cmocka_unit_test(test_selector),

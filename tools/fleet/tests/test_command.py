@@ -135,7 +135,7 @@ def states():
     first = f.json("plan", f.policy(policy("DMA")), code=2)["policy"]
     f.json("start", f.policy(policy("DMA")))
     assert f.json("status", "--hosts", code=2)["host_list"][1]["problem"] == "?[31mred"
-    assert f.json("pause", "--why", "lunch")["result"] == "done"
+    assert f.json("pause", "--why", "lunch \u00e9")["result"] == "done"
     assert f.json("pause")["result"] == "unchanged"
     assert f.json("status", code=2)["rollout"]["state"] == "paused"
     f.json("resume")
@@ -143,7 +143,7 @@ def states():
     assert f.json("status", code=3)["rollout"]["now"] is True
     f.json("pause", code=3)
     acts = [(a["what"], a.get("why")) for a in f.rollout()[1]["audit"]]
-    assert acts == [("start", None), ("pause", "lunch"), ("resume", None), ("halt", "now")], acts
+    assert acts == [("start", None), ("pause", "lunch ??"), ("resume", None), ("halt", "now")], acts
     f.change(state="running", changing=[{"host": "a", "machine": "machine-a", "attempt": 1,
                                          "lost": True}])
     assert "a, attempt 1, silent" in f.run("status", code=5).stdout
