@@ -35,6 +35,7 @@ struct etcd_watch {
 	struct grpc_call call;	/* the watch */
 	struct grpc_call check;
 	bool checking;
+	int64_t check_from;	/* what had been seen when the check began */
 	enum watch_state state;
 	bool ended;		/* by the other side; what came before is given out first */
 	CURLcode ended_code;
@@ -140,6 +141,8 @@ static void start_check(struct etcd_watch *w)
 	}
 	curl_multi_add_handle(w->multi, w->check.easy);
 	w->checking = true;
+	/* Events that come during the check may be newer than its answer. */
+	w->check_from = w->next - 1;
 	w->check_at = etcd_now() + about(w->etcd->check_ms);
 }
 
@@ -166,7 +169,7 @@ static void end_check(struct etcd_watch *w, CURLcode code)
 		interrupt(w, "an answer that cannot be read");
 		return;
 	}
-	result = etcd_check_header(w->etcd, range->header, w->next - 1, w->watch.message);
+	result = etcd_check_header(w->etcd, range->header, w->check_from, w->watch.message);
 	if (result) {
 		give_up(w, result);
 	} else {

@@ -4,6 +4,7 @@
  * certificates, limits. Below with-etcd. The last test kills a member for good.
  */
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store-test.h"
@@ -215,6 +216,38 @@ static void test_foreign(void **state)
 	assert_non_null(strstr(store_message(s), "back in time"));
 	assert_int_equal(store_watch(s, "foreign/", false, rev + 1000000, &watch), STORE_OK);
 	assert_int_equal(next_result(watch, &item), STORE_FOREIGN);
+	store_watch_free(watch);
+	store_free(s);
+}
+
+/* An event that comes during a check is newer than what that says: nothing is wrong. */
+static void test_check_beside_events(void **state)
+{
+	struct store_etcd_options options = etcd_options("root");
+	struct store_watch *watch;
+	struct store_item item;
+	struct store *s;
+	pid_t writer;
+	int i;
+
+	(void)state;
+	options.check_ms = 1;
+	s = open_ok(&options);
+	assert_int_equal(store_watch(s, "beside/", false, 1, &watch), STORE_OK);
+	fflush(NULL);
+	writer = fork();
+	if (!writer) {
+		store = open_ok(&options);
+		for (i = 0; i < 500 && !put(store, "beside/a", "value"); i++)
+			;
+		_exit(i < 500);
+	}
+	for (i = 0; i < 500; i++) {
+		next_event(watch, &item);
+		store_item_clear(&item);
+	}
+	assert_int_equal(waitpid(writer, &i, 0), writer);
+	assert_int_equal(i, 0);
 	store_watch_free(watch);
 	store_free(s);
 }
@@ -517,6 +550,7 @@ int main(void)
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_check_beside_events),
 		cmocka_unit_test(test_answer_max),
 		cmocka_unit_test(test_fresh),
 		cmocka_unit_test(test_interface),
