@@ -2,35 +2,27 @@
 /*
  * The coordinator's hooks as processes: each in a process group, with the document on its
  * standard input, for a bounded time. Of what it prints the last line is kept for people.
+ * Should this process die, its unit ends them (TimeoutStopSec) before another one leads.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "fleet.h"
-
-/* Between SIGTERM and SIGKILL. */
-#define GRACE_MS	5000
 
 struct hook_run {
 	struct hook_run *next;
-	struct pool *pool;
+	struct pool *pool;	/* NULL: it is over, or was killed */
 	char host[DOC_HOST_MAX + 1];
-	bool after;
+	char what[8];		/* "before" or "after" */
 	int64_t serial;
-	pid_t pid;
-	int output;
-	int64_t until;
-	bool late;
-	char line[DOC_WHY_MAX];
+	struct ic_child child;
 };
 
 static bool take_path(config_t *config, const char *file, const char *path, char **to)
@@ -91,74 +83,45 @@ static int input_of(const char *text)
 	return -1;
 }
 
-static void __attribute__((noreturn)) child(const char *program, const char *word, const char *host, int input,
-					    int output)
+/* False: the reason is in errno. */
+static bool run(struct hook_run *run, const struct hook_config *config, const char *text)
 {
-	sigset_t none;
+	char *argv[] = {
+		*run->what == 'a' ? config->after : config->before, run->what, run->host, NULL
+	};
+	/* What it leaves behind does not go on beside the next call. */
+	const struct ic_program program = {
+		.argv = argv, .input = input_of(text), .copy_to = -1, .kill_rest = true,
+		.limit = config->timeout,
+	};
+	int error = errno;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setpgid(0, 0);
-	/* It does not go on beside the call of the next coordinator. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(input, STDIN_FILENO);
-	dup2(output, STDOUT_FILENO);
-	dup2(output, STDERR_FILENO);
-	close_range(STDERR_FILENO + 1, ~0U, 0);
-	execl(program, program, word, host, NULL);
-	printf("%s: %m\n", program);
-	fflush(stdout);
-	_exit(127);
-}
-
-static bool run(struct hook_run *run, const char *program, const char *text)
-{
-	const char *word = run->after ? "after" : "before";
-	int input = input_of(text), fds[2] = { -1, -1 };
-
-	run->pid = -1;
-	if (input >= 0 && !pipe2(fds, O_CLOEXEC | O_NONBLOCK)) {
-		fflush(NULL);
-		run->pid = fork();
-		if (!run->pid)
-			child(program, word, run->host, input, fds[1]);
-		/* Also here, so that it is a group before it is ended. */
-		if (run->pid > 0)
-			setpgid(run->pid, run->pid);
-		close(fds[1]);
+	if (program.input >= 0) {
+		error = -ic_child_start(&run->child, &program);
+		close(program.input);
 	}
-	if (input >= 0)
-		close(input);
-	run->output = fds[0];
-	return run->pid > 0;
+	errno = error;
+	return !error;
 }
 
-static void end(struct hook_run **at)
+static void kill_run(struct hook_run *run)
 {
-	struct hook_run *run = *at;
-
-	kill(-run->pid, SIGKILL);
-	waitpid(run->pid, NULL, 0);
-	close(run->output);
-	*at = run->next;
-	free(run);
+	ic_child_kill(&run->child);
+	run->pool = NULL;
 }
 
 void hooks_start(struct hook_run **runs, const struct hook_config *config, struct pool *pool,
 		 const struct step *step, int64_t now)
 {
-	bool after = !strcmp(step->what, "after");
-	struct hook_run *new, **at = runs;
+	struct hook_run *new;
 
-	while (*at) {
-		if ((*at)->pool != pool || strcmp((*at)->host, step->key)) {
-			at = &(*at)->next;
+	for (new = *runs; new; new = new->next) {
+		if (new->pool != pool || strcmp(new->host, step->key))
 			continue;
-		}
-		if ((*at)->serial == step->rev)
+		if (new->serial == step->rev)
 			return;
 		/* The one before it is not waited for any more, and would work against it. */
-		end(at);
+		kill_run(new);
 	}
 	new = calloc(1, sizeof(*new));
 	if (!new) {
@@ -166,15 +129,12 @@ void hooks_start(struct hook_run **runs, const struct hook_config *config, struc
 				   now);
 		return;
 	}
-	*new = (struct hook_run){
-		.pool = pool, .after = after, .serial = step->rev, .until = now + config->timeout * 1000LL,
-	};
+	*new = (struct hook_run){ .pool = pool, .serial = step->rev };
+	snprintf(new->what, sizeof(new->what), "%s", step->what);
 	snprintf(new->host, sizeof(new->host), "%.*s", DOC_HOST_MAX, step->key);
-	if (!run(new, after ? config->after : config->before, step->value)) {
+	if (!run(new, config, step->value)) {
 		coordinator_hooked(pool->coordinator, step->key, step->rev, false, strerror(errno),
 				   now);
-		if (new->output >= 0)
-			close(new->output);
 		free(new);
 		return;
 	}
@@ -183,70 +143,73 @@ void hooks_start(struct hook_run **runs, const struct hook_config *config, struc
 	*runs = new;
 }
 
-/* Keeps the last line that is not empty. */
-static void read_output(struct hook_run *run)
+/* Of what it printed the last line that is not empty. */
+static void last_line(const struct ic_child *child, char line[DOC_WHY_MAX])
 {
-	char text[4096], *line, *at;
-	ssize_t n;
+	const char *end = child->tail + child->tail_length, *at;
 
-	while ((n = read(run->output, text, sizeof(text) - 1)) > 0) {
-		text[n] = '\0';
-		for (at = text; (line = strsep(&at, "\n"));) {
-			if (*line)
-				snprintf(run->line, sizeof(run->line), "%s", line);
-		}
-	}
+	while (end > child->tail && end[-1] == '\n')
+		end--;
+	for (at = end; at > child->tail && at[-1] != '\n'; at--)
+		;
+	snprintf(line, DOC_WHY_MAX, "%.*s", (int)(end - at), at);
+	doc_line(line);
 }
 
-static void over(struct hook_run *run, int status, int64_t now)
+static void over(struct hook_run *run, int64_t now)
 {
-	char why[DOC_WHY_MAX + 40];
+	const struct ic_child *child = &run->child;
+	char line[DOC_WHY_MAX], why[DOC_WHY_MAX + 40];
+	bool ok = !ic_child_failed(child);
 
-	if (run->late)
-		snprintf(why, sizeof(why), "not over within its time; %s", run->line);
-	else if (WIFEXITED(status))
-		snprintf(why, sizeof(why), "exit %d; %s", WEXITSTATUS(status), run->line);
+	last_line(child, line);
+	if (child->timed_out)
+		snprintf(why, sizeof(why), "not over within its time; %s", line);
+	else if (WIFEXITED(child->status))
+		snprintf(why, sizeof(why), "exit %d; %s", WEXITSTATUS(child->status), line);
 	else
-		snprintf(why, sizeof(why), "signal %d; %s", WTERMSIG(status), run->line);
-	if (status)
+		snprintf(why, sizeof(why), "signal %d; %s", WTERMSIG(child->status), line);
+	if (!ok)
 		fprintf(stderr, SD_WARNING "%s: hook %s of %s: %s\n", run->pool->name,
-			run->after ? "after" : "before", run->host, why);
-	coordinator_hooked(run->pool->coordinator, run->host, run->serial, !status && !run->late,
-			   why, now);
+			run->what, run->host, why);
+	coordinator_hooked(run->pool->coordinator, run->host, run->serial, ok, why, now);
+	run->pool = NULL;
 }
 
 void hooks_collect(struct hook_run **runs, int64_t now)
 {
 	struct hook_run **at = runs, *run;
-	int status = 0;
 
 	while ((run = *at)) {
-		read_output(run);
-		if (!waitpid(run->pid, &status, WNOHANG)) {
-			if (now >= run->until) {
-				kill(-run->pid, run->late ? SIGKILL : SIGTERM);
-				run->until = now + GRACE_MS;
-				run->late = true;
-			}
+		if (run->pool && !ic_child_runs(&run->child))
+			over(run, now);
+		/* One that was killed, and is in the kernel, is waited for later. */
+		if (!run->pool)
+			ic_child_kill(&run->child);
+		if (run->pool || run->child.killed) {
 			at = &run->next;
 			continue;
 		}
-		read_output(run);
-		/* What it has left behind does not go on beside the next call. */
-		kill(-run->pid, SIGKILL);
-		over(run, status, now);
-		close(run->output);
 		*at = run->next;
 		free(run);
 	}
 }
 
-void hooks_stop(struct hook_run **runs, const struct pool *pool)
+void hooks_stop(struct hook_run *runs, const struct pool *pool)
 {
-	while (*runs) {
-		if (pool && (*runs)->pool != pool)
-			runs = &(*runs)->next;
-		else
-			end(runs);
+	for (; runs; runs = runs->next) {
+		if (runs->pool == pool)
+			kill_run(runs);
+	}
+}
+
+void hooks_end(struct hook_run *runs)
+{
+	struct hook_run *next;
+
+	for (; runs; runs = next) {
+		next = runs->next;
+		ic_child_kill(&runs->child);
+		free(runs);
 	}
 }

@@ -117,30 +117,52 @@ static enum store_result look(struct fleet *fleet)
 	return store_watch(fleet->conf.store, prefix, false, rev + 1, &fleet->watch);
 }
 
+/* Another one may lead by now: its hooks are not to run beside ours. */
+static void lose_lead(struct fleet *fleet, struct pool *pool)
+{
+	hooks_stop(fleet->runs, pool);
+	say(pool, SD_WARNING, "leads no longer", "");
+	coordinator_unhook(pool->coordinator);
+	store_lead_leave(pool->lead);
+	pool->lead = NULL;
+}
+
+static void keep_on(struct fleet *fleet, struct pool *pool, int64_t begun)
+{
+	int64_t left = pool->kept_at + LEAD_SECONDS * 1000 - begun;
+	enum store_result result = STORE_ENDED;
+
+	if (left > 0) {
+		/* That are two calls. */
+		store_set_limit(fleet->conf.store, left / 2 < KEEP_MS ? left / 2 + 1 : KEEP_MS);
+		result = store_lead_keep(pool->lead);
+		store_set_limit(fleet->conf.store, KEEP_MS);
+	}
+	if (!result)
+		pool->kept_at = begun;
+	else if (result != STORE_ENDED)
+		say(pool, SD_WARNING, "cannot keep the lead", store_message(fleet->conf.store));
+	if (result == STORE_ENDED || now_ms() - pool->kept_at >= LEAD_SECONDS * 1000)
+		lose_lead(fleet, pool);
+}
+
 static void keep_lead(struct fleet *fleet, struct pool *pool)
 {
 	struct store *store = fleet->conf.store;
+	int64_t begun = now_ms();
 	char key[STEP_KEY_MAX / 2];
 	enum store_result result;
 
-	if (now_ms() < pool->keep_at)
+	if (begun < pool->keep_at)
 		return;
-	pool->keep_at = now_ms() + KEEP_MS;
+	pool->keep_at = begun + KEEP_MS;
 	if (pool->lead) {
-		result = store_lead_keep(pool->lead);
-		if (result == STORE_ENDED) {
-			say(pool, SD_WARNING, "leads no longer", "");
-			store_lead_leave(pool->lead);
-			pool->lead = NULL;
-			hooks_stop(&fleet->runs, pool);
-			coordinator_unhook(pool->coordinator);
-		} else if (result) {
-			say(pool, SD_WARNING, "cannot keep the lead", store_message(store));
-		}
+		keep_on(fleet, pool, begun);
 		return;
 	}
 	snprintf(key, sizeof(key), "%s/lead/%s", fleet->conf.prefix, pool->name);
 	result = store_lead(store, key, fleet->instance, LEAD_SECONDS, &pool->lead);
+	pool->kept_at = begun;
 	if (!result)
 		say(pool, SD_NOTICE, "leads", "");
 	else if (result == STORE_CONFLICT)
@@ -234,17 +256,17 @@ static int run(struct fleet *fleet)
 			if (result) {
 				say(&fleet->pools[0], SD_WARNING, "cannot read the store",
 				    store_message(fleet->conf.store));
-				/* Not all at once when it is back. */
-				usleep(500000 + random() % 1000000);
-				continue;
+				store_watch_free(fleet->watch);
+				fleet->watch = NULL;
+			} else {
+				sd_notify(0, "READY=1");
 			}
-			sd_notify(0, "READY=1");
 		}
 		for (i = 0; i < fleet->conf.pool_count && !stop; i++) {
 			pool = &fleet->pools[i];
 			keep_lead(fleet, pool);
 			hooks_collect(&fleet->runs, now_ms());
-			if (!pool->lead || now_ms() < pool->step_at)
+			if (!fleet->watch || !pool->lead || now_ms() < pool->step_at)
 				continue;
 			result = steps(fleet, pool);
 			if (is_fatal(fleet, result))
@@ -255,6 +277,11 @@ static int run(struct fleet *fleet)
 		if (now_ms() >= fleet->metrics_at) {
 			metrics_write(fleet->hooks.metrics, fleet->pools, fleet->conf.pool_count);
 			fleet->metrics_at = now_ms() + METRICS_MS;
+		}
+		if (!fleet->watch) {
+			/* Not all at once when the store is back. */
+			usleep(500000 + random() % 1000000);
+			continue;
 		}
 		result = follow(fleet, 500);
 		if (is_fatal(fleet, result))
@@ -332,6 +359,8 @@ int main(int argc, char **argv)
 		hooks_config_clear(&fleet.hooks);
 		return 1;
 	}
+	/* A store that does not answer is not waited for until the lead is over. */
+	store_set_limit(fleet.conf.store, KEEP_MS);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(fleet.instance, sizeof(fleet.instance), "%s %d", host, getpid());
 	fleet.pools = calloc(fleet.conf.pool_count, sizeof(*fleet.pools));
@@ -340,7 +369,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < fleet.conf.pool_count; i++)
 		fleet.pools[i].name = fleet.conf.pools[i];
 	code = run(&fleet);
-	hooks_stop(&fleet.runs, NULL);
+	hooks_end(fleet.runs);
 	for (i = 0; i < fleet.conf.pool_count; i++) {
 		store_lead_leave(fleet.pools[i].lead);
 		coordinator_free(fleet.pools[i].coordinator);

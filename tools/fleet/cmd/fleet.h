@@ -29,6 +29,7 @@ struct pool {
 	struct coordinator *coordinator;
 	struct store_lead *lead;
 	int64_t keep_at;	/* when to keep the lead, or to try to lead */
+	int64_t kept_at;	/* when the lead was kept last */
 	int64_t step_at;	/* no step before */
 	char said[256];
 };
@@ -44,8 +45,10 @@ void hooks_start(struct hook_run **runs, const struct hook_config *config, struc
 		 const struct step *step, int64_t now);
 /* Reports those that are over to the coordinators of their pools. */
 void hooks_collect(struct hook_run **runs, int64_t now);
-/* Ends those of @pool, or all with NULL: another coordinator calls them again. */
-void hooks_stop(struct hook_run **runs, const struct pool *pool);
+/* Ends those of @pool: another coordinator calls them again. */
+void hooks_stop(struct hook_run *runs, const struct pool *pool);
+/* Ends all of them, and frees @runs. */
+void hooks_end(struct hook_run *runs);
 
 /* fleet-metrics.c: the file for node_exporter's textfile collector */
 void metrics_write(const char *path, const struct pool *pools, size_t count);

@@ -267,17 +267,22 @@ def halt_now(whole):
 
 
 HOOK = """#!/bin/sh
-# One whose drain does not go, one that hangs, one that is killed once with its coordinator,
-# and one that is not put back at the first time.
+# One whose drain does not go, one that hangs, one that is at work once when its coordinator is
+# killed, and one that is not put back at the first time.
 cd {where}
 document=$(cat)
 echo "$1 $2 $document" >>hooks
 case $1-$2 in
 before-host-3) echo "no room"; exit 1 ;;
-before-host-5) exec sleep 60 ;;
-before-host-1) [ -e once ] || {{ touch once; exec sleep 60; }} ;;
+before-host-5) sleep 600 & echo $! >late; wait ;;
+before-host-1) [ -e once ] || {{ touch once; while [ ! -e killed ]; do sleep 0.1; done; }} ;;
 after-host-6) [ -e twice ] || {{ touch twice; exit 1; }} ;;
 esac
+if [ $1 = before ] && [ -e cut ]; then
+	rm cut
+	echo $$ >stuck
+	sleep 600
+fi
 """
 
 
@@ -290,7 +295,7 @@ def hooks(whole):
         f.write(HOOK.format(where=whole.where))
     os.chmod(hook, 0o755)
     with open(whole.conf("coordinator"), "a", encoding="ascii") as f:
-        f.write(f'hooks = {{ before = "{hook}"; after = "{hook}"; timeout = 8; }};\n'
+        f.write(f'hooks = {{ before = "{hook}"; after = "{hook}"; timeout = 20; }};\n'
                 f'metrics = "{metrics}";\n')
     for i in range(2):
         whole.start_coordinator(f"coordinator-{i}")
@@ -311,6 +316,7 @@ def hooks(whole):
     why = {f["host"]: f["why"] for f in rollout["failures"]}
     assert why["host-3"].endswith("exit 1; no room") and set(why) == {"host-3", "host-5"}, why
     assert "not over within its time" in why["host-5"], why
+    assert not runs(text_of(f"{whole.where}/late"))
     with open(f"{whole.where}/hooks", encoding="ascii") as f:
         calls = [line.split(" ", 2) for line in f]
     with open(f"{os.path.dirname(__file__)}/../schemas/fleet-hook.json", encoding="ascii") as f:
@@ -342,6 +348,39 @@ def text_of(path):
         return ""
 
 
+def runs(pid):
+    """Whether a process does; one that has ended may not have been waited for."""
+    return text_of(f"/proc/{int(pid)}/stat").rpartition(")")[2].split()[:1] not in ([], ["Z"])
+
+
+def lead_is_lost(whole):
+    """The store is away for longer than the lead lasts: the hook that is at work is ended."""
+    members = [int(pid) for pid in os.environ["FLEET_ETCD_PIDS"].split(",")[1:]]
+
+    def lost():
+        return sum(text_of(f"{whole.where}/coordinator-{i}.out").count("leads no longer")
+                   for i in range(2))
+
+    open(f"{whole.where}/cut", "w", encoding="ascii").close()
+    done = whole.start_rollout(POLICY.format("identity"), "--waves", "100%")
+    assert done.returncode == 0, done.stderr
+    whole.wait(lambda r: os.path.exists(f"{whole.where}/stuck"))
+    before = lost()
+    for pid in members:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        until = time.monotonic() + PATIENCE
+        while lost() == before and time.monotonic() < until:
+            time.sleep(0.3)
+        assert lost() > before
+        assert not runs(text_of(f"{whole.where}/stuck"))
+    finally:
+        for pid in members:
+            os.kill(pid, signal.SIGCONT)
+    whole.wait(lambda r: whole.fleet("--now", "halt").returncode == 0)
+    whole.wait(lambda r: not r["changing"] and "hooks" not in r)
+
+
 def coordinators_end(whole):
     whole.stop_coordinators()
     lead = subprocess.run(["etcdctl", "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
@@ -356,9 +395,11 @@ def history(whole):
 
 
 def main():
-    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, hooks, coordinators_end, history]
+    tests = [rollout_with_accidents, refusals, poison, back_again, halt_now, hooks, lead_is_lost,
+             coordinators_end, history]
     if os.environ.get("FLEET_WITHOUT_HOOKS"):
         tests.remove(hooks)
+        tests.remove(lead_is_lost)
     print(f"1..{len(tests)}")
     failed = False
     with tempfile.TemporaryDirectory(prefix="fleet-whole.") as where:
