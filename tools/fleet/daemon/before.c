@@ -28,9 +28,41 @@ bool before_exists(const struct host *host)
 	return !access(path, F_OK);
 }
 
+/* What changed the groups needs the same words to change them back. */
+static void print_options(const struct host *host, const char *text, FILE *f)
+{
+	const char *const *word = iommucfg_word_names(), *separator = "";
+	struct iommucfg_problems *problems = iommucfg_problems_new();
+	struct iommucfg_policy *policy = NULL;
+	int words, disruption;
+
+	if (!problems || iommucfg_policy_new(host->ctx, &policy) ||
+	    iommucfg_policy_read_buffer(policy, "policy", text, strlen(text), problems))
+		goto out;
+	words = iommucfg_policy_allow_in_use(policy);
+	disruption = iommucfg_policy_disruption(policy);
+	fputs("options = {", f);
+	if (words >= 0) {
+		fputs("\n\tallow_in_use = [", f);
+		for (; *word; word++) {
+			if (!(words & iommucfg_word_parse(*word)))
+				continue;
+			fprintf(f, "%s \"%s\"", separator, *word);
+			separator = ",";
+		}
+		fputs(" ];", f);
+	}
+	if (disruption >= 0)
+		fprintf(f, "\n\tdisruption = \"%s\";", iommucfg_disruption_name(disruption));
+	fputs("\n};\n", f);
+out:
+	iommucfg_policy_unref(policy);
+	iommucfg_problems_unref(problems);
+}
+
 char *before_policy(const struct host *host)
 {
-	struct json_object *o = kept(host), *before = NULL;
+	struct json_object *o = kept(host), *before = NULL, *in_force;
 	const char *separator = "";
 	char *text = NULL;
 	size_t size;
@@ -48,6 +80,8 @@ char *before_policy(const struct host *host)
 			}
 		}
 		fputs("\n);\n", f);
+		if (json_object_object_get_ex(o, "text", &in_force))
+			print_options(host, json_object_get_string(in_force), f);
 		if (fclose(f)) {
 			free(text);
 			text = NULL;
@@ -80,10 +114,21 @@ static void add_groups(const struct host *host, struct json_object *before)
 	json_object_put(change);
 }
 
-bool before_keep(const struct host *host, const char *name, const char *text)
+char *before_transaction(const struct host *host)
+{
+	struct json_object *o = kept(host), *name;
+	char *copy = NULL;
+
+	if (json_object_object_get_ex(o, "transaction", &name))
+		copy = strdup(json_object_get_string(name));
+	json_object_put(o);
+	return copy;
+}
+
+bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text)
 {
 	struct json_object *o = json_object_new_object(), *was = kept(host), *before;
-	char path[PATH_MAX];
+	char path[PATH_MAX], transaction[NAME_MAX_TXN];
 	const char *out;
 	bool ok;
 
@@ -93,7 +138,9 @@ bool before_keep(const struct host *host, const char *name, const char *text)
 	else
 		before = json_object_new_object();
 	add_groups(host, before);
-	json_object_object_add(o, "policy", json_object_new_string(name));
+	json_object_object_add(o, "policy", json_object_new_string(journal->policy));
+	attempt_name(journal, transaction);
+	json_object_object_add(o, "transaction", json_object_new_string(transaction));
 	json_object_object_add(o, "text", json_object_new_string(text));
 	json_object_object_add(o, "before", before);
 	out = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);

@@ -67,6 +67,8 @@ bool host_write(const char *path, const char *text, size_t size);
 
 /* fetch.c: the text of a policy of the store, to be freed; NULL with PLAN_AGAIN or PLAN_REFUSED */
 char *policy_fetch(struct daemon *d, const char *name, int *code);
+/* The fleet's file is to go. */
+bool policy_is_way_back(const struct daemon *d);
 /* Whether the fleet may ask for this here; else the reason is in d->problem. */
 bool policy_allowed(struct daemon *d, const char *text);
 
@@ -82,7 +84,9 @@ bool before_exists(const struct host *host);
 /* A policy that is the way back, to be freed; NULL without memory. */
 char *before_policy(const struct host *host);
 /* After an install, of @text: remembers groups that were not changed by the fleet until now. */
-bool before_keep(const struct host *host, const char *name, const char *text);
+bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text);
+/* The transaction by which the fleet's file was installed, to be freed; NULL: not known. */
+char *before_transaction(const struct host *host);
 void before_forget(const struct host *host);
 
 /* look.c: where the kernel is with the attempt */

@@ -85,6 +85,11 @@ char *policy_fetch(struct daemon *d, const char *name, int *code)
 	return text;
 }
 
+bool policy_is_way_back(const struct daemon *d)
+{
+	return !strcmp(agent_journal(d->agent)->policy, DOC_NO_POLICY);
+}
+
 static bool refuse(struct daemon *d, const char *what)
 {
 	snprintf(d->problem, sizeof(d->problem), "not within \"limits\" of this host: %s", what);
@@ -149,7 +154,8 @@ bool policy_allowed(struct daemon *d, const char *text)
 		goto out;
 	}
 	d->problem[0] = '\0';
-	ok = types_allowed(d, policy) && options_allowed(d, policy);
+	/* What the types were before is for the host to say, not for the fleet. */
+	ok = (policy_is_way_back(d) || types_allowed(d, policy)) && options_allowed(d, policy);
 out:
 	iommucfg_policy_unref(policy);
 	iommucfg_problems_unref(problems);

@@ -266,7 +266,7 @@ static bool act_install(struct daemon *d)
 		return false;
 	host_state(&d->host, path, "candidate.conf");
 	policy = host_read(path, 1024 * 1024);
-	ok = policy && before_keep(&d->host, journal->policy, policy);
+	ok = policy && before_keep(&d->host, journal, policy);
 	free(policy);
 	return ok;
 }

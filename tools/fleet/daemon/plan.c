@@ -220,17 +220,11 @@ static struct json_object *reach_of(struct daemon *d, const struct planned *p)
 	return array;
 }
 
-/* The fleet's file is to go. */
-static bool is_way_back(const struct daemon *d)
-{
-	return !strcmp(agent_journal(d->agent)->policy, DOC_NO_POLICY);
-}
-
 static bool write_change(struct daemon *d, struct json_object *files, const struct planned *p)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
 	struct json_object *o = json_object_new_object();
-	char name[NAME_MAX_TXN], path[PATH_MAX];
+	char name[NAME_MAX_TXN], path[PATH_MAX], *installed;
 	const char *text;
 	bool ok;
 
@@ -247,9 +241,14 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	json_object_object_add(o, "links", links_now(&d->host));
 	json_object_object_add(o, "reach", reach_of(d, p));
 	json_object_object_add(o, "addresses", reach_addresses(d));
-	if (is_way_back(d))
-		json_object_object_add(o, "remove", json_object_new_string(
-			iommucfg_plan_num_changes(p->plan) ? "confirmed" : "unchanged"));
+	/* Where no group changes the transaction is the one that has installed the file. */
+	if (policy_is_way_back(d)) {
+		installed = iommucfg_plan_num_changes(p->plan) ? strdup(name) :
+								 before_transaction(&d->host);
+		json_object_object_add(o, "remove",
+				       json_object_new_string(installed ? installed : ""));
+		free(installed);
+	}
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	host_state(&d->host, path, "change");
 	ok = text && host_write(path, text, strlen(text));
@@ -270,7 +269,7 @@ static int plan_candidate(struct daemon *d)
 			snprintf(d->problem, sizeof(d->problem), "no plan: %s", strerror(-ret));
 	} else if (is_refused(d, &p)) {
 		code = PLAN_REFUSED;
-	} else if (!iommucfg_plan_num_changes(p.plan) && is_way_back(d)) {
+	} else if (!iommucfg_plan_num_changes(p.plan) && policy_is_way_back(d)) {
 		/* No group changes, so that there is nothing to be proven. */
 		code = write_change(d, files, &p) && act_remove(d) ? PLAN_NOTHING : PLAN_AGAIN;
 	} else if (!iommucfg_plan_num_changes(p.plan)) {
@@ -288,7 +287,7 @@ static char *text_of(struct daemon *d, int *code)
 {
 	char *text;
 
-	if (is_way_back(d)) {
+	if (policy_is_way_back(d)) {
 		*code = PLAN_NOTHING;
 		text = before_exists(&d->host) ? before_policy(&d->host) : NULL;
 	} else {

@@ -211,9 +211,10 @@ static bool remove_synced(char *path)
 static int install(struct json_object *change, const char *name, struct json_object **document)
 {
 	static const char empty[] = "# Taken back by the fleet.\n";
+	/* The transaction whose confirmation is followed by the removal. */
 	const char *removes = json_object_get_string(member(change, "remove"));
 	char candidate[PATH_MAX], dest[PATH_MAX], new[PATH_MAX + 4], *slash;
-	const char *more[] = { name, "--install", dest, NULL };
+	const char *more[] = { removes ? removes : name, "--install", dest, NULL };
 	int code = 0;
 	bool ok;
 
@@ -225,13 +226,20 @@ static int install(struct json_object *change, const char *name, struct json_obj
 	*slash = '/';
 	snprintf(new, sizeof(new), "%s.new", dest);
 	/* Without rules it is out of force for devices to come; then it can go. */
-	if (!removes || !strcmp(removes, "confirmed")) {
+	if (!removes || *removes) {
 		ok = removes ? host_write(new, empty, strlen(empty)) : copy_synced(candidate, new);
 		if (!ok) {
 			fprintf(stderr, "%s: %m\n", new);
 			return EXIT_NOT_RUN;
 		}
 		code = iommucfg("confirm", more, NULL, document);
+	}
+	/* No group is to change; after a boot nothing is known of an earlier transaction. */
+	if (removes && strcmp(removes, name) && (code == 1 || code == 4)) {
+		fprintf(stderr, "%s is removed, devices to come may have its types until a boot\n",
+			dest);
+		unlink(new);
+		code = 0;
 	}
 	if (removes && (code == 0 || code == 2) && !remove_synced(dest)) {
 		fprintf(stderr, "%s: %m\n", dest);

@@ -262,6 +262,7 @@ def the_first_policy_is_taken_back():
         h.grant("none")
         h.ended("nothing")
         assert h.installed() is None and commits(h) == 4
+        assert '"gpu"' not in h.read("run/iommucfg/policy.conf"), h.output()
         # It is proven as any other change, and goes back with it.
         h.grant(put_policy(policy("identity")))
         h.ended("done")
@@ -269,6 +270,20 @@ def the_first_policy_is_taken_back():
         h.grant("none")
         h.ended("reverted")
         assert h.type(1) == "identity" and h.installed() == policy("identity")
+
+
+def taken_back_while_in_use():
+    """As it was changed; the types of before need not be such that the fleet may ask for."""
+    words = 'allow_in_use = [ "net", "default-route" ];'
+    with Agent("back-in-use", limits=f'{words} types = [ "identity" ];') as h:
+        h.start()
+        h.grant(put_policy('rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; '
+                           f'type = "identity"; }} ); options = {{ {words} disruption = "rebind"; }};'))
+        h.ended("done")
+        assert h.type(3) == "identity"
+        h.grant("none")
+        h.ended("done")
+        assert h.type(3) == "DMA" and h.installed() is None
 
 
 def addresses_that_have_to_answer():
@@ -501,7 +516,8 @@ def what_it_cannot_start_with():
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
          killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
-         the_first_policy_is_taken_back, addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant, documents_that_are_wrong,
+         the_first_policy_is_taken_back, taken_back_while_in_use,
+         addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant, documents_that_are_wrong,
          another_machine_with_the_same_name, certificates_that_are_wrong, clocks_a_day_apart, what_it_cannot_start_with]
 
 
