@@ -38,13 +38,15 @@ static bool counts(const char *dir, const char *name)
 	return !access(path, F_OK);
 }
 
-/* Whether @upper is a bond, a bridge, a VLAN over @lower, over as many layers as @depth. */
-static bool is_over(const char *dir, const char *upper, const char *lower, int depth,
-		    bool *stacked)
+/*
+ * Whether @upper is a bond, a bridge, a VLAN over @lower, over as many layers as @depth. What a
+ * tunnel, or the port of a virtual switch, goes over is not told there: it may be that.
+ */
+static bool is_over(const char *dir, const char *upper, const char *lower, int depth)
 {
 	char path[PATH_MAX + 300];
+	bool found = false, stacked = false;
 	struct dirent *entry;
-	bool found = false;
 	DIR *d;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, upper);
@@ -52,28 +54,24 @@ static bool is_over(const char *dir, const char *upper, const char *lower, int d
 	while (d && !found && (entry = readdir(d))) {
 		if (strncmp(entry->d_name, "lower_", 6))
 			continue;
-		*stacked = true;
+		stacked = true;
 		found = !strcmp(entry->d_name + 6, lower) ||
-			(depth && is_over(dir, entry->d_name + 6, lower, depth - 1, stacked));
+			(depth && is_over(dir, entry->d_name + 6, lower, depth - 1));
 	}
 	if (d)
 		closedir(d);
-	return found;
+	if (stacked)
+		return found;
+	snprintf(path, sizeof(path), "%s/%s/device", dir, upper);
+	return strcmp(upper, "lo") && access(path, F_OK);
 }
 
 bool links_stands_on(const struct host *host, const char *upper, const char *lower)
 {
-	char dir[PATH_MAX], path[PATH_MAX + 300];
-	bool stacked = false;
+	char dir[PATH_MAX];
 
-	if (!strcmp(upper, lower))
-		return true;
 	host_path(host, dir, "/sys/class/net");
-	if (is_over(dir, upper, lower, LAYERS_MAX, &stacked))
-		return true;
-	/* What a tunnel, or the port of a virtual switch, goes over is not told there. */
-	snprintf(path, sizeof(path), "%s/%s/device", dir, upper);
-	return !stacked && strcmp(upper, "lo") && access(path, F_OK);
+	return !strcmp(upper, lower) || is_over(dir, upper, lower, LAYERS_MAX);
 }
 
 static struct json_object *links_up(const struct host *host)

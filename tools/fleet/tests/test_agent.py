@@ -204,7 +204,8 @@ def proven_over_what_stands_on_the_changed_interface():
     """A VLAN over a bridge over it has the address; another interface has nothing to do with it."""
     with Agent("stacked") as h:
         link = f"{h.root}/sys/class/net"
-        for path in ("lo/lower_br7", "br7/lower_ib0", "br7/lower_eth9"):
+        for path in ("lo/lower_br7", "br7/lower_ib0", "br7/lower_eth9", "eth8/device", "eth9/device",
+                     "tun0"):
             os.makedirs(f"{link}/{path}")
         h.start()
         h.grant(put_policy(policy("identity")))
@@ -214,6 +215,11 @@ def proven_over_what_stands_on_the_changed_interface():
         h.grant(put_policy(policy("DMA")))
         h.ended("done")
         assert h.output().count("prove over lo") == 1, h.output()
+        # What a tunnel goes over is not known.
+        os.rename(f"{link}/br7/lower_eth8", f"{link}/br7/lower_tun0")
+        h.grant(put_policy(policy("identity")))
+        h.ended("done")
+        assert h.output().count("prove over lo: ok") == 2, h.output()
 
 
 def the_command_outlives_its_runner():
