@@ -78,6 +78,43 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 	return !result && conf->endpoints;
 }
 
+const char *const conf_store_words[] = {
+	"kind", "endpoints", "ca", "cert", "key", "prefix", NULL
+};
+
+bool conf_complain(const char *file, const config_setting_t *at, const char *what)
+{
+	fprintf(stderr, "%s:%u: %s: %s\n", file, config_setting_source_line(at),
+		config_setting_name(at) ? config_setting_name(at) : "", what);
+	return false;
+}
+
+bool conf_only_known(const char *file, config_setting_t *group, const char *const *names,
+		     conf_suggest *suggest)
+{
+	config_setting_t *each;
+	const char *near;
+	char what[128];
+	int i, n;
+
+	if (!group)
+		return true;
+	if (!config_setting_is_group(group))
+		return conf_complain(file, group, "it is no group { }");
+	for (i = 0; i < config_setting_length(group); i++) {
+		each = config_setting_get_elem(group, i);
+		for (n = 0; names[n] && strcmp(names[n], config_setting_name(each)); n++)
+			;
+		if (names[n])
+			continue;
+		near = suggest(config_setting_name(each), names);
+		snprintf(what, sizeof(what), "there is no such setting%s%s%s",
+			 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+		return conf_complain(file, each, what);
+	}
+	return true;
+}
+
 bool conf_is_name(const char *name)
 {
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

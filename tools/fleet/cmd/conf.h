@@ -47,6 +47,18 @@ void conf_now(char at[DOC_AT_MAX]);
 /* An array of texts, to be freed; NULL: there is none, or something else. */
 const char **conf_texts(config_t *config, const char *path, size_t *count);
 
+/* Says where in @file the setting @at is, and @what is wrong with it. False. */
+bool conf_complain(const char *file, const config_setting_t *at, const char *what);
+
+/* One of @names that @name may have been meant to be, or NULL. */
+typedef const char *conf_suggest(const char *name, const char *const *names);
+
+/* Whether @group (NULL: there is none) has only settings of @names; else the first other is said. */
+bool conf_only_known(const char *file, config_setting_t *group, const char *const *names,
+		     conf_suggest *suggest);
+/* Those that "store" has. */
+extern const char *const conf_store_words[];
+
 /* What may become a part of a key. */
 bool conf_is_name(const char *name);
 

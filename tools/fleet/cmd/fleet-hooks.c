@@ -15,6 +15,7 @@
 
 #include "child.h"
 #include "fleet.h"
+#include "iommucfg.h"
 
 struct hook_run {
 	struct hook_run *next;
@@ -41,12 +42,20 @@ static bool take_path(config_t *config, const char *file, const char *path, char
 
 bool hooks_take(struct conf *conf, config_t *config, const char *file, void *data)
 {
+	static const char *const known[] = { "store", "pools", "hooks", "metrics", NULL };
+	static const char *const known_hooks[] = { "before", "after", "timeout", NULL };
 	struct hook_config *hooks = data;
 	config_setting_t *timeout = config_lookup(config, "hooks.timeout");
 
 	(void)conf;
 	hooks->timeout = HOOK_SECONDS;
-	if (!take_path(config, file, "hooks.before", &hooks->before) ||
+	/* A "before" that is misspelt would be a rollout without it. */
+	if (!conf_only_known(file, config_root_setting(config), known, iommucfg_suggest) ||
+	    !conf_only_known(file, config_lookup(config, "store"), conf_store_words,
+			     iommucfg_suggest) ||
+	    !conf_only_known(file, config_lookup(config, "hooks"), known_hooks,
+			     iommucfg_suggest) ||
+	    !take_path(config, file, "hooks.before", &hooks->before) ||
 	    !take_path(config, file, "hooks.after", &hooks->after) ||
 	    !take_path(config, file, "metrics", &hooks->metrics))
 		return false;

@@ -16,43 +16,13 @@ static const char *const known[] = {
 	"store", "name", "pool", "labels", "limits", "start_jitter", "report_interval", "metrics",
 	"reach", NULL
 };
-static const char *const known_store[] = {
-	"kind", "endpoints", "ca", "cert", "key", "prefix", NULL
-};
 static const char *const known_limits[] = {
 	"allow_in_use", "types", "disruption", "faults", "confirm_timeout_min", NULL
 };
 
-static bool complain(const char *file, const config_setting_t *at, const char *what)
-{
-	fprintf(stderr, "%s:%u: %s: %s\n", file, config_setting_source_line(at),
-		config_setting_name(at) ? config_setting_name(at) : "", what);
-	return false;
-}
-
 static bool only_known(const char *file, config_setting_t *group, const char *const *names)
 {
-	config_setting_t *each;
-	const char *near;
-	char what[128];
-	int i, n;
-
-	if (!group)
-		return true;
-	if (!config_setting_is_group(group))
-		return complain(file, group, "it is no group { }");
-	for (i = 0; i < config_setting_length(group); i++) {
-		each = config_setting_get_elem(group, i);
-		for (n = 0; names[n] && strcmp(names[n], config_setting_name(each)); n++)
-			;
-		if (names[n])
-			continue;
-		near = iommucfg_suggest(config_setting_name(each), names);
-		snprintf(what, sizeof(what), "there is no such setting%s%s%s",
-			 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-		return complain(file, each, what);
-	}
-	return true;
+	return conf_only_known(file, group, names, iommucfg_suggest);
 }
 
 /* Stays as it is where the file does not have it. */
@@ -68,7 +38,7 @@ static bool take_number(config_t *config, const char *file, const char *path, in
 	if (config_setting_type(at) == CONFIG_TYPE_INT && *to >= min && *to <= max)
 		return true;
 	snprintf(what, sizeof(what), "it is no number from %d to %d", min, max);
-	return complain(file, at, what);
+	return conf_complain(file, at, what);
 }
 
 static bool take_string(config_t *config, const char *file, const char *path, const char **to)
@@ -78,7 +48,7 @@ static bool take_string(config_t *config, const char *file, const char *path, co
 	if (!at)
 		return true;
 	*to = config_setting_get_string(at);
-	return *to || complain(file, at, "it is no text");
+	return *to || conf_complain(file, at, "it is no text");
 }
 
 static bool take_labels(struct settings *s, config_t *config, const char *file)
@@ -93,12 +63,12 @@ static bool take_labels(struct settings *s, config_t *config, const char *file)
 	if (!group)
 		return true;
 	if (!config_setting_is_group(group) || config_setting_length(group) > LABELS_MAX)
-		return complain(file, group, "it is no group of at most 16 labels");
+		return conf_complain(file, group, "it is no group of at most 16 labels");
 	for (i = 0; i < config_setting_length(group); i++) {
 		each = config_setting_get_elem(group, i);
 		value = config_setting_get_string(each);
 		if (!value || !conf_is_name(value) || !conf_is_name(config_setting_name(each)))
-			return complain(file, each, "a label is letters, digits, \"-\", \"_\", \".\"");
+			return conf_complain(file, each, "a label is letters, digits, \"-\", \"_\", \".\"");
 		json_object_object_add(s->labels, config_setting_name(each),
 				       json_object_new_string(value));
 	}
@@ -115,10 +85,10 @@ static bool take_words(struct settings *s, config_t *config, const char *file)
 		word = config_setting_get_string_elem(at, i);
 		mask = word ? iommucfg_word_parse(word) : IOMMUCFG_WORD_NEVER;
 		if (mask == IOMMUCFG_WORD_NEVER)
-			return complain(file, at, "a word is not known, see iommucfg.conf(5)");
+			return conf_complain(file, at, "a word is not known, see iommucfg.conf(5)");
 		s->allow_in_use |= mask;
 	}
-	return !at || config_setting_is_array(at) || complain(file, at, "it is no array [ ]");
+	return !at || config_setting_is_array(at) || conf_complain(file, at, "it is no array [ ]");
 }
 
 static bool take_types(struct settings *s, config_t *config, const char *file)
@@ -136,10 +106,10 @@ static bool take_types(struct settings *s, config_t *config, const char *file)
 		word = config_setting_get_string_elem(at, i);
 		type = word ? iommucfg_type_parse(word) : IOMMUCFG_TYPE_OTHER;
 		if (type == IOMMUCFG_TYPE_OTHER || type == IOMMUCFG_TYPE_AUTO)
-			return complain(file, at, "a type is identity, DMA or DMA-FQ");
+			return conf_complain(file, at, "a type is identity, DMA or DMA-FQ");
 		s->types |= 1U << type;
 	}
-	return config_setting_is_array(at) || complain(file, at, "it is no array [ ]");
+	return config_setting_is_array(at) || conf_complain(file, at, "it is no array [ ]");
 }
 
 static bool take_limits(struct settings *s, config_t *config, const char *file)
@@ -157,12 +127,12 @@ static bool take_limits(struct settings *s, config_t *config, const char *file)
 		return false;
 	word = iommucfg_disruption_parse(disruption);
 	if (word < 0)
-		return complain(file, config_lookup(config, "limits.disruption"),
+		return conf_complain(file, config_lookup(config, "limits.disruption"),
 				"it is none, pause or rebind");
 	s->disruption = word;
 	s->faults_warn = !strcmp(faults, "warn");
 	return s->faults_warn || !strcmp(faults, "rollback") ||
-	       complain(file, config_lookup(config, "limits.faults"), "it is rollback or warn");
+	       conf_complain(file, config_lookup(config, "limits.faults"), "it is rollback or warn");
 }
 
 static bool take_names(struct settings *s, config_t *config, const char *file)
@@ -225,11 +195,11 @@ static bool take_reach(struct settings *s, config_t *config, const char *file)
 	if (!at)
 		return true;
 	if (!config_setting_is_array(at) || config_setting_length(at) > ADDRESSES_MAX)
-		return complain(file, at, "it is no array [ ] of at most 16");
+		return conf_complain(file, at, "it is no array [ ] of at most 16");
 	for (i = 0; i < config_setting_length(at); i++) {
 		text = config_setting_get_string_elem(at, i);
 		if (!text || !settings_address(text, &to, &size))
-			return complain(file, at, "it is as \"192.0.2.1:22\" or \"[2001:db8::1]:22\"");
+			return conf_complain(file, at, "it is as \"192.0.2.1:22\" or \"[2001:db8::1]:22\"");
 		s->reach[i] = strdup(text);
 		if (!s->reach[i])
 			return false;
@@ -246,7 +216,7 @@ static bool take(struct conf *conf, config_t *config, const char *file, void *da
 	s->start_jitter = 60;
 	s->report_interval = 600;
 	return only_known(file, config_root_setting(config), known) &&
-	       only_known(file, config_lookup(config, "store"), known_store) &&
+	       only_known(file, config_lookup(config, "store"), conf_store_words) &&
 	       take_names(s, config, file) && take_labels(s, config, file) &&
 	       take_limits(s, config, file) && take_reach(s, config, file) &&
 	       take_number(config, file, "start_jitter", 0, 3600, &s->start_jitter) &&
