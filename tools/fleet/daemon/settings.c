@@ -68,7 +68,8 @@ static bool take_labels(struct settings *s, config_t *config, const char *file)
 		each = config_setting_get_elem(group, i);
 		value = config_setting_get_string(each);
 		if (!value || !conf_is_name(value) || !conf_is_name(config_setting_name(each)))
-			return conf_complain(file, each, "a label is letters, digits, \"-\", \"_\", \".\"");
+			return conf_complain(file, each,
+					     "a label is letters, digits, \"-\", \"_\", \".\"");
 		json_object_object_add(s->labels, config_setting_name(each),
 				       json_object_new_string(value));
 	}
@@ -132,7 +133,8 @@ static bool take_limits(struct settings *s, config_t *config, const char *file)
 	s->disruption = word;
 	s->faults_warn = !strcmp(faults, "warn");
 	return s->faults_warn || !strcmp(faults, "rollback") ||
-	       conf_complain(file, config_lookup(config, "limits.faults"), "it is rollback or warn");
+	       conf_complain(file, config_lookup(config, "limits.faults"),
+			     "it is rollback or warn");
 }
 
 static bool take_names(struct settings *s, config_t *config, const char *file)
@@ -199,7 +201,8 @@ static bool take_reach(struct settings *s, config_t *config, const char *file)
 	for (i = 0; i < config_setting_length(at); i++) {
 		text = config_setting_get_string_elem(at, i);
 		if (!text || !settings_address(text, &to, &size))
-			return conf_complain(file, at, "it is as \"192.0.2.1:22\" or \"[2001:db8::1]:22\"");
+			return conf_complain(file, at,
+					     "it is as \"192.0.2.1:22\" or \"[2001:db8::1]:22\"");
 		s->reach[i] = strdup(text);
 		if (!s->reach[i])
 			return false;
