@@ -9,108 +9,92 @@
 
 #include "fleet.h"
 
-static void head(FILE *f, const char *name, const char *type, const char *help)
+/* One value of one metric of a pool. */
+static void value(FILE *f, const struct pool *pool, const char *name, const char *label,
+		  const char *word, double number)
 {
-	fprintf(f, "# HELP iommucfg_fleet_%s %s\n# TYPE iommucfg_fleet_%s %s\n", name, help, name,
-		type);
+	fprintf(f, "iommucfg_fleet_%s{pool=\"%s\"", name, pool->name);
+	if (label)
+		fprintf(f, ",%s=\"%s\"", label, word);
+	fprintf(f, "} %.0f\n", number);
 }
 
-struct gauge {
-	const char *name, *type, *help;
-	double (*value)(const struct pool *pool, const struct doc_rollout *r);
-};
-
-static double leads(const struct pool *pool, const struct doc_rollout *r)
+static void lead(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
 	(void)r;
-	return pool->lead != NULL;
+	value(f, pool, "lead", NULL, NULL, pool->lead != NULL);
 }
 
-static double hosts(const struct pool *pool, const struct doc_rollout *r)
+static void hosts(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
+	enum doc_phase phase;
+
 	(void)r;
-	return coordinator_hosts(pool->coordinator);
+	for (phase = PHASE_IDLE; phase <= PHASE_ENDED; phase++)
+		value(f, pool, "hosts", "phase", doc_phase_name(phase),
+		      coordinator_hosts(pool->coordinator, phase));
 }
 
-static double generation(const struct pool *pool, const struct doc_rollout *r)
+static void generation(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
-	(void)pool;
-	return r ? r->generation : 0;
+	value(f, pool, "generation", NULL, NULL, r ? r->generation : 0);
 }
 
-static double changing(const struct pool *pool, const struct doc_rollout *r)
+static void slots(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
-	(void)pool;
-	return r ? r->changing_count : 0;
-}
+	size_t i, silent = 0;
 
-static double silent(const struct pool *pool, const struct doc_rollout *r)
-{
-	double n = 0;
-	size_t i;
-
-	(void)pool;
 	for (i = 0; r && i < r->changing_count; i++)
-		n += r->changing[i].lost;
-	return n;
+		silent += r->changing[i].lost;
+	value(f, pool, "slots", "state", "changing", r ? r->changing_count - silent : 0);
+	value(f, pool, "slots", "state", "silent", silent);
+	value(f, pool, "slots", "state", "hook", r ? r->hook_count : 0);
 }
 
-static double hooks(const struct pool *pool, const struct doc_rollout *r)
+static void rollout_state(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
-	(void)pool;
-	return r ? r->hook_count : 0;
+	enum doc_state state;
+
+	for (state = 0; r && state <= STATE_SUPERSEDED; state++)
+		value(f, pool, "rollout_state", "state", doc_state_name(state), state == r->state);
 }
 
-static const struct gauge gauges[] = {
-	{ "leads", "gauge", "Whether this instance leads the pool.", leads },
-	{ "hosts", "gauge", "Hosts that have reported.", hosts },
-	{ "generation", "gauge", "Of the pool's policy.", generation },
-	{ "changing", "gauge", "Hosts that have a slot.", changing },
-	{ "silent", "gauge", "Hosts with a slot that are silent.", silent },
-	{ "hooks", "gauge", "Hosts that wait for a hook.", hooks },
+static void ended(FILE *f, const struct pool *pool, const struct doc_rollout *r)
+{
+	enum doc_end end;
+
+	for (end = END_DONE; r && end < DOC_ENDS; end++)
+		value(f, pool, "ended", "end", doc_end_name(end), r->ended[end]);
+}
+
+static const struct {
+	const char *name, *help;
+	void (*write)(FILE *f, const struct pool *pool, const struct doc_rollout *r);
+} gauges[] = {
+	{ "lead", "Whether this instance leads the pool.", lead },
+	{ "hosts", "Hosts that have reported, by what they are at.", hosts },
+	{ "generation", "Of the pool's policy.", generation },
+	{ "slots", "Hosts that are changing, are silent meanwhile, or wait for a hook.", slots },
+	{ "rollout_state", "1 for the state that the rollout is in.", rollout_state },
+	{ "ended", "Attempts of the rollout by their end.", ended },
 };
-
-static void write_rollouts(FILE *f, const struct pool *pools, size_t count)
-{
-	const struct doc_rollout *r;
-	size_t i, k;
-
-	head(f, "rollout_state", "gauge", "1 for the state that the rollout is in.");
-	for (i = 0; i < count; i++) {
-		r = coordinator_rollout(pools[i].coordinator);
-		for (k = 0; r && k <= STATE_SUPERSEDED; k++)
-			fprintf(f, "iommucfg_fleet_rollout_state{pool=\"%s\",state=\"%s\"} %d\n",
-				pools[i].name, doc_state_name(k), k == r->state);
-	}
-	head(f, "ended", "gauge", "Attempts of the rollout by their end.");
-	for (i = 0; i < count; i++) {
-		r = coordinator_rollout(pools[i].coordinator);
-		for (k = END_DONE; r && k < DOC_ENDS; k++)
-			fprintf(f, "iommucfg_fleet_ended{pool=\"%s\",end=\"%s\"} %ld\n",
-				pools[i].name, doc_end_name(k), r->ended[k]);
-	}
-}
 
 void metrics_write(const char *path, const struct pool *pools, size_t count)
 {
 	char *new = NULL;
-	const struct gauge *g;
-	size_t i;
+	size_t i, k;
 	FILE *f;
 	bool ok;
 
 	if (!path || asprintf(&new, "%s.new", path) < 0)
 		return;
 	f = fopen(new, "we");
-	for (g = gauges; f && g < gauges + sizeof(gauges) / sizeof(*gauges); g++) {
-		head(f, g->name, g->type, g->help);
+	for (k = 0; f && k < sizeof(gauges) / sizeof(*gauges); k++) {
+		fprintf(f, "# HELP iommucfg_fleet_%s %s\n# TYPE iommucfg_fleet_%s gauge\n",
+			gauges[k].name, gauges[k].help, gauges[k].name);
 		for (i = 0; i < count; i++)
-			fprintf(f, "iommucfg_fleet_%s{pool=\"%s\"} %.0f\n", g->name,
-				pools[i].name,
-				g->value(&pools[i], coordinator_rollout(pools[i].coordinator)));
+			gauges[k].write(f, &pools[i], coordinator_rollout(pools[i].coordinator));
 	}
-	if (f)
-		write_rollouts(f, pools, count);
 	ok = f && !ferror(f) && !fchmod(fileno(f), 0644);
 	if ((f && fclose(f)) || !ok || rename(new, path))
 		fprintf(stderr, SD_WARNING "%s: %m\n", path);

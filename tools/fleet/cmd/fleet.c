@@ -370,6 +370,8 @@ int main(int argc, char **argv)
 		fleet.pools[i].name = fleet.conf.pools[i];
 	code = run(&fleet);
 	hooks_end(fleet.runs);
+	if (fleet.hooks.metrics)
+		unlink(fleet.hooks.metrics);
 	for (i = 0; i < fleet.conf.pool_count; i++) {
 		store_lead_leave(fleet.pools[i].lead);
 		coordinator_free(fleet.pools[i].coordinator);

@@ -62,8 +62,8 @@ void coordinator_at(struct coordinator *c, const char *at);
 
 /* The rollout as it was seen last; NULL: none. */
 const struct doc_rollout *coordinator_rollout(const struct coordinator *c);
-/* Hosts of the pool that have reported. */
-size_t coordinator_hosts(const struct coordinator *c);
+/* Hosts of the pool that have reported to be in this phase. */
+size_t coordinator_hosts(const struct coordinator *c, enum doc_phase phase);
 
 /* What is wrong with the documents, one line, or "". */
 const char *coordinator_message(const struct coordinator *c);

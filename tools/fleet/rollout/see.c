@@ -44,12 +44,13 @@ const struct doc_rollout *coordinator_rollout(const struct coordinator *c)
 	return *c->rollout.id ? &c->rollout : NULL;
 }
 
-size_t coordinator_hosts(const struct coordinator *c)
+size_t coordinator_hosts(const struct coordinator *c, enum doc_phase phase)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < c->count; i++)
-		n += c->hosts[i]->status_rev != 0;
+		n += c->hosts[i]->status_rev && !c->hosts[i]->status_bad &&
+		     c->hosts[i]->status.phase == phase;
 	return n;
 }
 

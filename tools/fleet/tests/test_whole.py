@@ -274,14 +274,14 @@ document=$(cat)
 echo "$1 $2 $document" >>hooks
 case $1-$2 in
 before-host-3) echo "no room"; exit 1 ;;
-before-host-5) sleep 600 & echo $! >late; wait ;;
+before-host-5) sleep 60 & echo $! >late; wait ;;
 before-host-1) [ -e once ] || {{ touch once; while [ ! -e killed ]; do sleep 0.1; done; }} ;;
 after-host-6) [ -e twice ] || {{ touch twice; exit 1; }} ;;
 esac
 if [ $1 = before ] && [ -e cut ]; then
 	rm cut
 	echo $$ >stuck
-	sleep 600
+	sleep 60
 fi
 """
 
@@ -337,7 +337,10 @@ def hooks(whole):
         assert len(committed) == (host not in why), (host, committed)
     whole.wait(lambda r: 'rollout_state{pool="default",state="complete"} 1' in text_of(metrics))
     assert 'iommucfg_fleet_ended{pool="default",end="done"} 6\n' in text_of(metrics)
-    assert 'iommucfg_fleet_leads{pool="default"}' in text_of(metrics)
+    text = text_of(metrics)
+    assert 'iommucfg_fleet_lead{pool="default"} ' in text, text
+    assert 'iommucfg_fleet_hosts{pool="default",phase="ended"} 8\n' in text, text
+    assert 'iommucfg_fleet_slots{pool="default",state="changing"} 0\n' in text, text
 
 
 def text_of(path):
@@ -386,6 +389,7 @@ def coordinators_end(whole):
     lead = subprocess.run(["etcdctl", "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
                           stdout=subprocess.PIPE, text=True, check=True)
     assert not lead.stdout.strip(), lead.stdout
+    assert not os.path.exists(f"{whole.where}/fleet.prom")
 
 
 def history(whole):
