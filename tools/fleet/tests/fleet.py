@@ -39,6 +39,7 @@ def policy(kind, more=""):
 
 def etcdctl(*words, text=None):
     """What it prints. On a loaded machine the five seconds that it waits by itself are few."""
+    # The last one of a flag counts.
     run = subprocess.run(["etcdctl", "--command-timeout=50s", "--dial-timeout=50s", *words],
                          input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                          timeout=60)

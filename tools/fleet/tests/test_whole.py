@@ -25,6 +25,7 @@ PREFIX = "/iommucfg/v1"
 HOSTS = [f"host-{i}" for i in range(8)]
 SPEED = "20"
 PATIENCE = 180
+ETCDCTL = ["etcdctl", "--command-timeout=50s", "--dial-timeout=20s"]
 
 POLICY = 'rules = ( {{ name = "nics"; match = {{ class = "network"; }}; type = "{0}"; required = false; }} );\n'
 
@@ -180,7 +181,7 @@ def odd_statuses():
     for name, value in (("liar", "{"), ('odd "name', status % 0), ("large", " " * 2000000),
                         ("larger", json.dumps({**json.loads(status % 2 ** 53), "later": "x" * 2000000})),
                         ("last", status % 2 ** 53)):
-        subprocess.run(["etcdctl", "put", f"{PREFIX}/status/default/{name}"], input=value,
+        subprocess.run([*ETCDCTL, "put", f"{PREFIX}/status/default/{name}"], input=value,
                        stdout=subprocess.DEVNULL, text=True, check=True)
 
 
@@ -386,7 +387,7 @@ def lead_is_lost(whole):
 
 def coordinators_end(whole):
     whole.stop_coordinators()
-    lead = subprocess.run(["etcdctl", "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
+    lead = subprocess.run([*ETCDCTL, "get", "--keys-only", "--prefix", f"{PREFIX}/lead/"],
                           stdout=subprocess.PIPE, text=True, check=True)
     assert not lead.stdout.strip(), lead.stdout
     assert not os.path.exists(f"{whole.where}/fleet.prom")
