@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What "iommucfg dump" leaves out: serial numbers, MAC and network addresses, names of hosts.
- * Those that the machine has are looked up, and replaced wherever they are part of a text, as
- * MAC addresses are of names of interfaces and WWIDs of names of volumes. Each is replaced by
- * the same word everywhere, so that what belongs together still does. Of files that have
- * more of the kind only what is needed is kept.
+ * What "iommucfg dump" leaves out: serial numbers, MAC addresses, UUIDs, labels, names of
+ * hosts. Those that the machine has are looked up, others are known by their form. They are
+ * replaced wherever they are part of a text, as MAC addresses are of names of interfaces and
+ * WWIDs of names of volumes. Each is replaced by the same word everywhere, so that what
+ * belongs together still does.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <search.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +21,14 @@
 
 struct secret {
 	char *text;
+	size_t length;
 	bool is_word;		/* part of a longer word it is none */
+	unsigned int number;
+};
+
+/* A text whose form or place tells what it is. */
+struct word {
+	char *text;
 	unsigned int number;
 };
 
@@ -27,11 +36,13 @@ struct dump_secrets {
 	int rootfd;
 	struct secret *v;
 	size_t n, cap;
+	uint32_t first[1 << 16];	/* by two letters: one more than where in @v, or 0 */
+	void *words;			/* of tsearch() */
 	unsigned int count;
 };
 
 /* Shorter ones would be found where they are not meant. */
-#define MIN_HOST	4
+#define MIN_HOST	2
 #define MIN_SERIAL	8
 
 static int add(struct dump_secrets *s, const char *text, size_t length, bool is_word)
@@ -48,7 +59,7 @@ static int add(struct dump_secrets *s, const char *text, size_t length, bool is_
 		s->cap = s->cap ? 2 * s->cap : 16;
 	}
 	p = &s->v[s->n];
-	*p = (struct secret){ strndup(text, length), is_word, s->count };
+	*p = (struct secret){ strndup(text, length), length, is_word, s->count };
 	if (!p->text)
 		return -ENOMEM;
 	s->n++;
@@ -125,35 +136,98 @@ static int add_of_class(struct dump_secrets *s, int rootfd, const char *class,
 	return ret;
 }
 
+/*
+ * Names that the tree is made of stay, or the tree could not be read: a host may be called
+ * "block" or "sda". Numbers like those of a PCI device stay too.
+ */
+static bool is_of_tree(int rootfd, const char *name, size_t length)
+{
+	static const char *const directories[] = {
+		".", "proc", "proc/net", "run", "run/udev", "sys", "sys/bus", "sys/bus/pci",
+		"sys/bus/pci/drivers", "sys/class", "sys/class/block", "sys/class/net",
+		"sys/devices", "sys/devices/virtual", "sys/fs", "sys/kernel", "sys/kernel/config",
+		NULL
+	};
+	static const char *const words[] = {
+		"address", "bonding", "device", "disk", "driver", "fd", "holders", "iommu_group",
+		"mapper", "resume", "root", "slaves", "subsystem", NULL
+	};
+	char path[PATH_MAX];
+	size_t i;
+
+	if (strspn(name, "0123456789") >= length ||
+	    (length == 2 && strspn(name, "0123456789abcdefABCDEF") >= length))
+		return true;
+	for (i = 0; words[i]; i++)
+		if (strlen(words[i]) == length && !strncmp(name, words[i], length))
+			return true;
+	for (i = 0; directories[i]; i++) {
+		snprintf(path, sizeof(path), "%s/%.*s", directories[i], (int)length, name);
+		if (!faccessat(rootfd, path, F_OK, AT_SYMLINK_NOFOLLOW))
+			return true;
+	}
+	return false;
+}
+
+/* A name, and as part of the name of an LVM volume, where hyphens are doubled. */
+static int add_name(struct dump_secrets *s, const char *name, size_t length)
+{
+	char doubled[512];
+	size_t n = 0, i;
+	int ret;
+
+	if (is_of_tree(s->rootfd, name, length))
+		return 0;
+	for (i = 0; i < length && n < sizeof(doubled) - 2; i++) {
+		if (name[i] == '-')
+			doubled[n++] = '-';
+		doubled[n++] = name[i];
+	}
+	ret = add(s, name, length, true);
+	return ret || n == length ? ret : add(s, doubled, n, true);
+}
+
 /* "web1.example.com": that, and "web1". */
 static int add_host(struct dump_secrets *s, int rootfd)
 {
 	char buf[256];
 	size_t n = read_line(rootfd, "proc/sys/kernel/hostname", buf, sizeof(buf));
+	size_t label = strcspn(buf, ".");
 	int ret;
 
 	if (!n || !strcmp(buf, "localhost"))
 		return 0;
 	s->count++;
-	ret = add(s, buf, n, true);
-	return ret ? ret : add(s, buf, strcspn(buf, "."), true);
+	ret = add_name(s, buf, n);
+	return ret || label == n ? ret : add_name(s, buf, label);
 }
 
-static int by_length(const void *a, const void *b)
+static unsigned int two_letters(const char *p)
+{
+	return tolower((unsigned char)p[0]) << 8 | tolower((unsigned char)p[1]);
+}
+
+/* The longest first of those that begin with the same letters. */
+static int by_letters(const void *a, const void *b)
 {
 	const struct secret *x = a, *y = b;
+	unsigned int of_x = two_letters(x->text), of_y = two_letters(y->text);
 
-	return (int)strlen(y->text) - (int)strlen(x->text);
+	if (of_x != of_y)
+		return of_x < of_y ? -1 : 1;
+	return (x->length < y->length) - (x->length > y->length);
 }
 
 int dump_secrets_new(int rootfd, struct dump_secrets **secrets)
 {
-	static const char *const net[] = { "address", NULL };
+	/* A bond gives its own address to its legs. */
+	static const char *const net[] = { "address", "bonding_slave/perm_hwaddr", NULL };
 	static const char *const block[] = {
 		"wwid", "device/wwid", "serial", "device/serial", "nguid", "eui", "uuid", NULL
 	};
 	static const char *const nvme[] = { "serial", NULL };
 	struct dump_secrets *s = calloc(1, sizeof(*s));
+	size_t i;
 	int ret;
 
 	*secrets = s;
@@ -168,8 +242,18 @@ int dump_secrets_new(int rootfd, struct dump_secrets **secrets)
 	if (!ret)
 		ret = add_of_class(s, rootfd, "nvme", nvme, add_serial);
 	if (s->n)
-		qsort(s->v, s->n, sizeof(*s->v), by_length);
+		qsort(s->v, s->n, sizeof(*s->v), by_letters);
+	for (i = s->n; i > 0; i--)
+		s->first[two_letters(s->v[i - 1].text)] = i;
 	return ret;
+}
+
+static void free_word(void *data)
+{
+	struct word *word = data;
+
+	free(word->text);
+	free(word);
 }
 
 void dump_secrets_free(struct dump_secrets *s)
@@ -178,38 +262,140 @@ void dump_secrets_free(struct dump_secrets *s)
 
 	for (i = 0; s && i < s->n; i++)
 		free(s->v[i].text);
-	if (s)
+	if (s) {
 		free(s->v);
+		tdestroy(s->words, free_word);
+	}
 	free(s);
 }
 
-static const struct secret *secret_at(const struct dump_secrets *s, const char *text, const char *p)
+static int compare_words(const void *a, const void *b)
 {
-	size_t i, length;
+	const struct word *x = a, *y = b;
 
-	for (i = 0; i < s->n; i++) {
-		length = strlen(s->v[i].text);
-		if (strncasecmp(p, s->v[i].text, length))
-			continue;
-		if (s->v[i].is_word && (isalnum((unsigned char)p[length]) ||
-					(p > text && isalnum((unsigned char)p[-1]))))
-			continue;
-		return &s->v[i];
+	return strcmp(x->text, y->text);
+}
+
+static size_t hex_digits(const char *p, size_t most)
+{
+	size_t n = 0;
+
+	while (n < most && isxdigit((unsigned char)p[n]))
+		n++;
+	return n;
+}
+
+/* "52:54:00:12:34:56", and those with more bytes of InfiniBand; 0 where there is none. */
+static size_t mac_length(const char *p)
+{
+	size_t n = 0;
+
+	if (hex_digits(p, 3) != 2 || !strchr(":-_", p[2]))
+		return 0;
+	for (n = 2; p[n] && p[n] == p[2] && hex_digits(p + n + 1, 2) == 2; n += 3)
+		;
+	return n >= 17 && !isalnum((unsigned char)p[n]) ? n : 0;
+}
+
+static size_t uuid_length(const char *p)
+{
+	static const unsigned char parts[] = { 8, 4, 4, 4, 12 };
+	size_t i, n = 0;
+
+	for (i = 0; i < sizeof(parts); i++) {
+		if (i && p[n++] != '-')
+			return 0;
+		if (hex_digits(p + n, parts[i]) != parts[i])
+			return 0;
+		n += parts[i];
 	}
-	return NULL;
+	return isalnum((unsigned char)p[n]) ? 0 : n;
+}
+
+/* What has one of these forms is the same in capitals, and without what stands between. */
+static char *key_of(const char *text, size_t length)
+{
+	bool by_form = mac_length(text) == length || uuid_length(text) == length;
+	char *key = strndup(text, length), *from, *to;
+
+	for (from = to = key; key && by_form && *from; from++)
+		if (isxdigit((unsigned char)*from))
+			*to++ = tolower((unsigned char)*from);
+	if (key && by_form)
+		*to = '\0';
+	return key;
+}
+
+/* The library knows a UUID by its form, so its word has that too. */
+#define UUID_WORD	"00000000-0000-0000-0000-"
+
+void dump_hide(struct dump_secrets *s, FILE *f, const char *text, size_t length)
+{
+	struct word *word = calloc(1, sizeof(*word)), **found = NULL;
+	bool is_uuid = uuid_length(text) == length;
+
+	/* One that was written before. */
+	if (is_uuid && !strncmp(text, UUID_WORD, strlen(UUID_WORD))) {
+		fwrite(text, 1, length, f);
+		free(word);
+		return;
+	}
+	if (word)
+		word->text = key_of(text, length);
+	if (word && word->text)
+		found = tsearch(word, &s->words, compare_words);
+	/* Without memory what belongs together is lost, but nothing is told. */
+	if (!found) {
+		fputs("hidden", f);
+	} else {
+		if (*found == word)
+			word->number = ++s->count;
+		fprintf(f, is_uuid ? UUID_WORD "%012u" : "hidden%u", (*found)->number);
+	}
+	if (word && (!found || *found != word))
+		free_word(word);
+}
+
+static bool is_inside_word(const char *text, const char *p)
+{
+	return p > text && isalnum((unsigned char)p[-1]);
+}
+
+static size_t put_secret(struct dump_secrets *s, FILE *f, const char *text, const char *p)
+{
+	unsigned int letters = two_letters(p);
+	const struct secret *secret;
+	size_t i;
+
+	for (i = s->first[letters]; i && i <= s->n; i++) {
+		secret = &s->v[i - 1];
+		if (two_letters(secret->text) != letters)
+			break;
+		if (strncasecmp(p, secret->text, secret->length) ||
+		    (secret->is_word && (isalnum((unsigned char)p[secret->length]) ||
+					 is_inside_word(text, p))))
+			continue;
+		fprintf(f, "hidden%u", secret->number);
+		return secret->length;
+	}
+	return 0;
 }
 
 /*
  * "/dev/disk/by-id/ata-MODEL_SERIAL": the node that it stands for. Returns the length of the
  * link, 0 where there is none.
  */
-static size_t put_node(FILE *f, const struct dump_secrets *s, const char *p)
+static size_t put_node(struct dump_secrets *s, FILE *f, const char *p)
 {
-	static const char by_id[] = "/dev/disk/by-id/";
+	static const char *const links[] = { "/dev/disk/by-id/", "/dev/disk/by-path/", NULL };
 	char path[512], target[512] = "";
-	size_t length;
+	size_t length, i;
 
-	if (strncmp(p, by_id, strlen(by_id)))
+	if (*p != '/')
+		return 0;
+	for (i = 0; links[i] && strncmp(p, links[i], strlen(links[i])); i++)
+		;
+	if (!links[i])
 		return 0;
 	length = strcspn(p, " \t\n,\"");
 	if (length >= sizeof(path))
@@ -219,13 +405,73 @@ static size_t put_node(FILE *f, const struct dump_secrets *s, const char *p)
 	    !strncmp(target, "../../", 6))
 		fprintf(f, "/dev/%s", target + 6);
 	else
-		fprintf(f, "%shidden", by_id);
+		fprintf(f, "%shidden", links[i]);
 	return length;
 }
 
-char *dump_without(const struct dump_secrets *s, const char *text)
+/* "UUID=", "by-label/": what stands behind it. */
+static size_t put_value(struct dump_secrets *s, FILE *f, const char *p)
 {
-	const struct secret *secret;
+	static const char *const keys[] = {
+		"by-uuid/", "by-partuuid/", "by-label/", "by-partlabel/", "UUID=", "PARTUUID=",
+		"LABEL=", "PARTLABEL=", NULL
+	};
+	size_t i, length, key;
+
+	if (*p != 'b' && *p != 'U' && *p != 'P' && *p != 'L')
+		return 0;
+	for (i = 0; keys[i]; i++) {
+		key = strlen(keys[i]);
+		if (strncmp(p, keys[i], key))
+			continue;
+		length = strcspn(p + key, " \t\n,\"/");
+		if (!length)
+			return 0;
+		fputs(keys[i], f);
+		dump_hide(s, f, p + key, length);
+		return key + length;
+	}
+	return 0;
+}
+
+/* Is this behind the "enx" of "enx525400123456"? */
+static bool is_behind_prefix(const char *text, const char *p)
+{
+	static const char *const prefixes[] = { "en", "ib", "iw", "roce", "sl", "wl", "ww", NULL };
+	size_t i, n;
+
+	if (p == text || p[-1] != 'x')
+		return false;
+	for (i = 0; prefixes[i]; i++) {
+		n = strlen(prefixes[i]) + 1;
+		if ((size_t)(p - text) >= n && !strncmp(p - n, prefixes[i], n - 1) &&
+		    !is_inside_word(text, p - n))
+			return true;
+	}
+	return false;
+}
+
+/* What nothing in /sys has told, as the address of a keyboard, or the UUID of a volume. */
+static size_t put_by_form(struct dump_secrets *s, FILE *f, const char *text, const char *p)
+{
+	size_t length = 0;
+
+	if (!isxdigit((unsigned char)*p))
+		return 0;
+	if (!is_inside_word(text, p)) {
+		length = mac_length(p);
+		length = length ? length : uuid_length(p);
+	} else if (is_behind_prefix(text, p)) {
+		length = hex_digits(p, SIZE_MAX);
+		length = length < 12 ? 0 : length;
+	}
+	if (length)
+		dump_hide(s, f, p, length);
+	return length;
+}
+
+char *dump_without(struct dump_secrets *s, const char *text)
+{
 	char *out = NULL;
 	size_t size, length;
 	const char *p;
@@ -236,227 +482,19 @@ char *dump_without(const struct dump_secrets *s, const char *text)
 	f = open_memstream(&out, &size);
 	if (!f)
 		return NULL;
-	for (p = text; *p; ) {
-		length = put_node(f, s, p);
-		p += length;
-		if (length)
-			continue;
-		secret = secret_at(s, text, p);
-		if (secret)
-			fprintf(f, "hidden%u", secret->number);
-		else
+	for (p = text; *p; p += length) {
+		length = put_node(s, f, p);
+		length = length ? length : put_value(s, f, p);
+		length = length ? length : put_secret(s, f, text, p);
+		length = length ? length : put_by_form(s, f, text, p);
+		if (!length) {
 			fputc(*p, f);
-		p += secret ? strlen(secret->text) : 1;
+			length = 1;
+		}
 	}
 	if (fclose(f)) {
 		free(out);
 		return NULL;
 	}
-	return out;
-}
-
-/* Network addresses and servers in tables of mounts ------------------------ */
-
-static bool put_address(FILE *f, const char *word, size_t length)
-{
-	unsigned char binary[sizeof(struct in6_addr)];
-	char text[INET6_ADDRSTRLEN + 1];
-
-	if (length >= sizeof(text))
-		return false;
-	memcpy(text, word, length);
-	text[length] = '\0';
-	if (inet_pton(AF_INET, text, binary) == 1)
-		fputs("192.0.2.1", f);
-	else if (strchr(text, ':') && inet_pton(AF_INET6, text, binary) == 1)
-		fputs("2001:db8::1", f);
-	else
-		return false;
-	return true;
-}
-
-static void put_without_addresses(FILE *f, const char *p, size_t length)
-{
-	const char *end = p + length;
-	size_t n, m;
-
-	while (p < end) {
-		n = strspn(p, "0123456789abcdefABCDEF.:");
-		n = n > (size_t)(end - p) ? (size_t)(end - p) : n;
-		/* "192.0.2.7:/srv" and "2001:db8::7:/srv" */
-		for (m = n; m && !put_address(f, p, m); m--)
-			;
-		if (!m) {
-			m = n ? n : 1;
-			fwrite(p, 1, m, f);
-		}
-		p += m;
-	}
-}
-
-/* "server:/srv", "user@server:dir", "//server/share" */
-static void put_source(FILE *f, const char *p, size_t length)
-{
-	const char *slash, *colon = memchr(p, ':', length);
-
-	if (length > 2 && !strncmp(p, "//", 2)) {
-		slash = memchr(p + 2, '/', length - 2);
-		fputs("//host", f);
-		if (slash)
-			fwrite(slash, 1, p + length - slash, f);
-	} else if (*p != '/' && colon) {
-		while (memchr(colon + 1, ':', p + length - colon - 1))
-			colon = memchr(colon + 1, ':', p + length - colon - 1);
-		fputs("host", f);
-		fwrite(colon, 1, p + length - colon, f);
-	} else {
-		fwrite(p, 1, length, f);
-	}
-}
-
-static void put_mount(FILE *f, const char *line, size_t length)
-{
-	const char *p = memmem(line, length, " - ", 3), *source, *end = line + length;
-	size_t n;
-
-	if (!p) {
-		fwrite(line, 1, length, f);
-		return;
-	}
-	source = memchr(p + 3, ' ', end - p - 3);
-	if (!source++) {
-		fwrite(line, 1, length, f);
-		return;
-	}
-	fwrite(line, 1, source - line, f);
-	n = strcspn(source, " \n");
-	put_source(f, source, n);
-	put_without_addresses(f, source + n, end - source - n);
-}
-
-/* Other files -------------------------------------------------------------- */
-
-static bool begins(const char *line, const char *const *words)
-{
-	line += strspn(line, " \t");
-	for (; *words; words++)
-		if (!strncmp(line, *words, strlen(*words)))
-			return true;
-	return false;
-}
-
-static void put_some(FILE *f, const char *line, size_t length, const char *const *words)
-{
-	if (begins(line, words))
-		fwrite(line, 1, length, f);
-}
-
-/* Default routes, also by halves, whose gateway is any. */
-static void put_route(FILE *f, const char *line, size_t length)
-{
-	unsigned int to, gateway, flags, mask;
-	char name[64];
-	int n;
-
-	if (strstr(line, "Destination") && strstr(line, "Destination") < line + length)
-		fwrite(line, 1, length, f);
-	else if (sscanf(line, "%63s %x %x %x%n", name, &to, &gateway, &flags, &n) == 4 &&
-		 sscanf(line + n, "%*s %*s %*s %x", &mask) == 1 &&
-		 __builtin_popcount(mask) < 8)
-		fprintf(f, "%s\t%08X\t%08X\t%04X%.*s", name, to, gateway ? 0x010200c0 : 0, flags,
-			(int)(length - n), line + n);
-}
-
-static void put_route6(FILE *f, const char *line, size_t length)
-{
-	unsigned int prefix;
-	char to[33], via[33];
-	int begin, end;
-
-	if (sscanf(line, "%32s %x %*s %*s %n%32s%n", to, &prefix, &begin, via, &end) != 3 ||
-	    prefix >= 8)
-		return;
-	fwrite(line, 1, begin, f);
-	fputs(strspn(via, "0") == 32 ? via : "20010db8000000000000000000000001", f);
-	fwrite(line + end, 1, length - end, f);
-}
-
-static void put_words(FILE *f, const char *line, size_t length)
-{
-	static const char *const keep[] = {
-		"root=", "resume=", "iommu", "intel_iommu", "amd_iommu", "arm-smmu", NULL
-	};
-	const char *end = line + length;
-	size_t n;
-
-	for (; line < end; line += n + 1) {
-		n = strcspn(line, " \n");
-		/* "root=192.0.2.7:/srv" */
-		if (begins(line, keep) && !memchr(line, ':', n))
-			fprintf(f, "%.*s ", (int)n, line);
-	}
-	fputc('\n', f);
-}
-
-static bool ends_with(const char *path, const char *end)
-{
-	return strlen(path) >= strlen(end) && !strcmp(path + strlen(path) - strlen(end), end);
-}
-
-static void put_line(FILE *f, const char *path, const char *line, size_t length)
-{
-	static const char *const uevent[] = {
-		"DEVTYPE=", "DRIVER=", "MODALIAS=", "DEVNAME=", "MAJOR=", "MINOR=", "INTERFACE=",
-		"IFINDEX=", "PCI_", "OF_COMPATIBLE", "PARTN=", NULL
-	};
-	static const char *const bonding[] = {
-		"Bonding Mode", "Slave Interface", "MII Status", NULL
-	};
-	static const char *const links[] = {
-		"S:disk/by-uuid/", "S:disk/by-partuuid/", "S:disk/by-label/",
-		"S:disk/by-partlabel/", NULL
-	};
-	static const char *const minor[] = { "Device Minor", NULL };
-
-	if (ends_with(path, "/mountinfo"))
-		put_mount(f, line, length);
-	else if (ends_with(path, "/uevent"))
-		put_some(f, line, length, uevent);
-	else if (strstr(path, "/bonding/") && !strncmp(path, "proc/", 5))
-		put_some(f, line, length, bonding);
-	else if (!strncmp(path, "run/udev/", 9))
-		put_some(f, line, length, links);
-	else if (ends_with(path, "/information"))
-		put_some(f, line, length, minor);
-	else if (!strcmp(path, "proc/net/route"))
-		put_route(f, line, length);
-	else if (!strcmp(path, "proc/net/ipv6_route"))
-		put_route6(f, line, length);
-	else if (!strcmp(path, "proc/cmdline"))
-		put_words(f, line, length);
-	else if (ends_with(path, "/dm/uuid") && !strncmp(line, "mpath-", 6))
-		fputs("mpath-hidden\n", f);
-	else
-		fwrite(line, 1, length, f);
-}
-
-char *dump_file_without(const struct dump_secrets *s, const char *path, const char *text)
-{
-	char *some = NULL, *out;
-	size_t size, length;
-	FILE *f;
-
-	if (!s)
-		return strdup(text);
-	f = open_memstream(&some, &size);
-	if (!f)
-		return NULL;
-	for (; *text; text += length) {
-		length = strcspn(text, "\n");
-		length += text[length] == '\n';
-		put_line(f, path, text, length);
-	}
-	out = fclose(f) ? NULL : dump_without(s, some);
-	free(some);
 	return out;
 }

@@ -33,7 +33,8 @@ struct dump {
 
 /* Below /sys. What is an address or a serial number is not among them. */
 static const char *const attributes[] = {
-	"active", "ana_state", "backing_file", "bind", "block_size_bytes", "carrier", "class",
+	"active", "ana_state", "backing_dev", "backing_file", "bind", "block_size_bytes",
+	"carrier", "class",
 	"consistent_dma_mask_bits", "degraded", "dev", "dev_port", "device", "device_path",
 	"dma_mask_bits", "driver_override", "enable", "external-facing", "flags", "hidden",
 	"ifindex", "info", "level", "location", "metadata_version", "mii_status", "modalias",
@@ -70,8 +71,10 @@ static bool is_left_out(const char *path, const char *name)
 	static const char *const paths[] = {
 		"sys/devices/system/cpu", "sys/devices/system/node", NULL
 	};
+	/* Those of batteries have MAC addresses, hosts that are allowed are named by theirs. */
 	static const char *const names[] = {
-		"msi_irqs", "power", "queues", "statistics", "trace", NULL
+		"allowed_hosts", "msi_irqs", "power", "power_supply", "queues", "statistics",
+		"trace", NULL
 	};
 
 	return is_one(paths, path) || is_one(names, name);
@@ -131,7 +134,9 @@ static int put_link(struct dump *d, int dirfd, const char *name, const char *pat
 		return 0;
 	target[n] = '\0';
 	shown = dump_without(d->secrets, path);
-	to = dump_without(d->secrets, target);
+	/* The program of PID 1 is on one of the mounts: named like they are. */
+	to = !strcmp(path, "proc/1/exe") ? dump_path_without(d->secrets, target) :
+					   dump_without(d->secrets, target);
 	ret = shown && to ? tar_link(d->tar, shown, to) : -ENOMEM;
 	d->count++;
 	free(shown);
@@ -146,6 +151,14 @@ static int put_directory(struct dump *d, const char *path)
 
 	free(shown);
 	return ret;
+}
+
+/* Of udev's records those of disks. */
+static bool is_taken(const struct dump *d, const char *directory, const char *name)
+{
+	if (!strcmp(directory, "run/udev/data"))
+		return *name == 'b';
+	return !d->files || is_one(d->files, name);
 }
 
 /* @from: where it is; @to: what it is called in the archive. */
@@ -176,7 +189,7 @@ static int walk(struct dump *d, const char *from, const char *to, int depth)
 		}
 		if (S_ISLNK(st.st_mode))
 			ret = put_link(d, fd, e->d_name, shown);
-		else if (S_ISREG(st.st_mode) && (!d->files || is_one(d->files, e->d_name)))
+		else if (S_ISREG(st.st_mode) && is_taken(d, from, e->d_name))
 			ret = put_file(d, fd, e->d_name, shown);
 		else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH &&
 			 !is_left_out(below, e->d_name))
@@ -250,7 +263,8 @@ static bool is_node(const char *target)
 	};
 
 	return !strncmp(target, "/dev/", 5) && strncmp(target, "/dev/pts/", 9) &&
-	       strncmp(target, "/dev/shm/", 9) && !is_one(others, target);
+	       strncmp(target, "/dev/shm/", 9) && strncmp(target, "/dev/hugepages/", 15) &&
+	       strncmp(target, "/dev/mqueue/", 12) && !is_one(others, target);
 }
 
 /* Of a process: its name, what it has open in /dev, and its mounts if no other has them. */
@@ -341,7 +355,8 @@ static int put_one(struct dump *d, const char *path)
 static int put_all(struct dump *d)
 {
 	static const char *const trees[] = {
-		"sys/devices", "sys/bus", "sys/class", "sys/fs/btrfs", "sys/kernel/iommu_groups", NULL
+		"sys/devices", "sys/bus", "sys/class", "sys/fs/bcachefs", "sys/fs/btrfs",
+		"sys/kernel/iommu_groups", NULL
 	};
 	static const char *const whole[] = {
 		"proc/net/bonding", "proc/driver/nvidia/gpus", "run/udev/data", NULL

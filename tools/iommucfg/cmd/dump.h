@@ -4,6 +4,7 @@
 #define IOMMUCFG_DUMP_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* tar.c: entries of a tar archive; 0 or a negative errno */
@@ -20,8 +21,17 @@ struct dump_secrets;
 int dump_secrets_new(int rootfd, struct dump_secrets **secrets);
 void dump_secrets_free(struct dump_secrets *secrets);
 /* A text without them, or NULL without memory. */
-char *dump_without(const struct dump_secrets *secrets, const char *text);
-/* The same for a file, by what is known of its contents. */
-char *dump_file_without(const struct dump_secrets *secrets, const char *path, const char *text);
+char *dump_without(struct dump_secrets *secrets, const char *text);
+/* Writes a word for a text, the same each time. */
+void dump_hide(struct dump_secrets *secrets, FILE *f, const char *text, size_t length);
+
+/* dump-paths.c: names of people and hosts in paths */
+void dump_put_path(struct dump_secrets *secrets, FILE *f, const char *path, size_t length);
+char *dump_path_without(struct dump_secrets *secrets, const char *path);
+/* A line of mountinfo; false where it is none, and nothing is written. */
+bool dump_put_mount(struct dump_secrets *secrets, FILE *f, char *line);
+
+/* dump-files.c: a file without them, by what is known of its contents */
+char *dump_file_without(struct dump_secrets *secrets, const char *path, const char *text);
 
 #endif
