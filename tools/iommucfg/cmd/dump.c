@@ -414,7 +414,7 @@ static int dump(struct cli *cli, const char *file, bool private, size_t *count)
 	if (d.tar && fclose(d.tar) && !ret)
 		ret = -ENOMEM;
 	if (!ret)
-		ret = iommucfg_write_atomic(file, data, size);
+		ret = iommucfg_write_atomic_mode(file, data, size, 0600);
 	if (ret)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_ERROR, "system", -ret,
 				      "%s is left as it is: %s", file, strerror(-ret));

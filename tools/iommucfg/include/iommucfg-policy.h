@@ -7,6 +7,8 @@
 #ifndef LIBIOMMUCFG_POLICY_H
 #define LIBIOMMUCFG_POLICY_H
 
+#include <sys/types.h>
+
 #include "iommucfg.h"
 
 #ifdef __cplusplus
@@ -163,6 +165,12 @@ int iommucfg_save(struct iommucfg_topology *topology, char **text, size_t *num_r
  * Return: 0, or the negative errno of the step that failed.
  */
 int iommucfg_write_atomic(const char *path, const char *text, size_t length);
+
+/**
+ * iommucfg_write_atomic_mode() - the same with the mode that a new file gets
+ * @mode: less what the umask takes away; 0644 is what iommucfg_write_atomic() gives
+ */
+int iommucfg_write_atomic_mode(const char *path, const char *text, size_t length, mode_t mode);
 
 #ifdef __cplusplus
 }

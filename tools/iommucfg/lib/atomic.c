@@ -75,6 +75,12 @@ static int take_after(int fd, const struct stat *old)
 
 int iommucfg_write_atomic(const char *path, const char *text, size_t length)
 {
+	/* Whatever the mask: what root goes by is for root alone to write. */
+	return iommucfg_write_atomic_mode(path, text, length, 0644);
+}
+
+int iommucfg_write_atomic_mode(const char *path, const char *text, size_t length, mode_t mode)
+{
 	char real[PATH_MAX], *temporary = NULL, *directory = NULL, *slash;
 	bool there;
 	struct stat st;
@@ -94,8 +100,7 @@ int iommucfg_write_atomic(const char *path, const char *text, size_t length)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	/* Whatever the mask: what root goes by is for root alone to write. */
-	fd = open_beside(real, there ? 0600 : 0644, &temporary);
+	fd = open_beside(real, there ? 0600 : mode, &temporary);
 	if (fd < 0) {
 		ret = fd;
 		goto out;

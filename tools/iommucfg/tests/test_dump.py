@@ -81,6 +81,7 @@ class Private(Machine):
         """The directory in which it was unpacked, and all of the archive as one text."""
         archive, to = f"{self.dir}/a.tar", f"{self.dir}/unpacked"
         d = self.json("dump", "-o", archive, *args, code=0)
+        assert os.stat(archive).st_mode & 0o777 == 0o600, oct(os.stat(archive).st_mode)
         assert d["result"] == "saved" and d["files"] > 50, d
         text = ""
         with tarfile.open(archive) as tar:
