@@ -80,40 +80,61 @@ static bool is_left_out(const char *path, const char *name)
 	return is_one(paths, path) || is_one(names, name);
 }
 
-/* The whole of a file, which need not be as large as it seems; NULL where it cannot be read. */
-static char *read_all(int fd)
+/*
+ * The whole of a file, which need not be as large as it seems. Returns 0 or a negative errno,
+ * 1 where the file is larger than what is taken of one.
+ */
+static int read_all(int fd, char **data)
 {
 	char *text = NULL, *p;
 	size_t n = 0, cap = 0;
 	ssize_t got;
+	int error;
 
 	do {
 		if (n + 1 >= cap) {
 			cap = cap ? cap * 2 : 4096;
 			p = realloc(text, cap);
-			if (!p)
-				break;
+			if (!p) {
+				free(text);
+				return -ENOMEM;
+			}
 			text = p;
 		}
 		got = read(fd, text + n, cap - n - 1);
+		if (got < 0 && !n) {
+			error = -errno;
+			free(text);
+			return error;
+		}
 		n += got > 0 ? got : 0;
 	} while (got > 0 && n < MAX_FILE);
-	if (text)
-		text[n] = '\0';
-	return text;
+	text[n] = '\0';
+	*data = text;
+	return got > 0;
 }
 
 static int put_file(struct dump *d, int dirfd, const char *name, const char *path)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char *text = fd < 0 ? NULL : read_all(fd), *some = NULL, *shown = NULL;
-	int ret = 0;
+	char *text = NULL, *some = NULL, *shown = NULL;
+	int ret;
 
-	if (fd >= 0)
-		close(fd);
 	/* What cannot be read now is not there: some attributes are like that. */
-	if (!text)
+	if (fd < 0)
 		return 0;
+	ret = read_all(fd, &text);
+	close(fd);
+	/* Of an interface that is down the library takes this for an answer. */
+	if (ret == -EINVAL && !strcmp(name, "carrier")) {
+		text = strdup("0\n");
+		ret = text ? 0 : -ENOMEM;
+	}
+	if (ret < 0)
+		return ret == -ENOMEM ? ret : 0;
+	if (ret > 0)
+		iommucfg_problems_add(d->cli->problems, IOMMUCFG_WARNING, "system", EFBIG,
+				      "%s is in it up to %d MiB only", path, MAX_FILE >> 20);
 	shown = dump_without(d->secrets, path);
 	some = dump_file_without(d->secrets, path, text);
 	ret = shown && some ? tar_file(d->tar, shown, some, strlen(some)) : -ENOMEM;

@@ -6,10 +6,11 @@ those who own it.
 	test_dump.py IOMMUCFG STANDIN [NAME...]
 """
 import os
+import subprocess
 import sys
 import tarfile
 
-from harness import Host, main, test
+from harness import Host, Skip, main, test
 from machine import Machine
 import mktree
 
@@ -283,6 +284,27 @@ def usual_host():
                             use["where"] = use["detail"] = None
         for a, b in zip(shown["groups"], there["groups"], strict=True):
             assert a == b, f"{a}\n{b}"
+
+
+@test
+def what_cannot_be_read():
+    """The carrier of an interface that is down, and a file without an end."""
+    with Host() as h:
+        t = mktree.Tree.__new__(mktree.Tree)
+        t.top = h.root
+        t.net("virtual/net/down")
+        t.write("sys/devices/virtual/net/down/carrier", "1\n")
+        t.write("proc/mdstat", "x" * (17 << 20))
+        os.makedirs(f"{h.dir}/sysfs")
+        script = (f"mount -t sysfs none {h.dir}/sysfs && mount --bind {h.dir}/sysfs/class/net/lo/carrier "
+                  f"{h.root}/sys/devices/virtual/net/down/carrier || exit 99; exec \"$@\"")
+        p = subprocess.run(["unshare", "-mn", "sh", "-c", script, "sh", *h.command("dump", "-o", f"{h.dir}/a.tar")],
+                           capture_output=True, text=True, check=False)
+        if os.geteuid() or p.returncode == 99:
+            raise Skip("needs root, and namespaces")
+        assert not p.returncode and "proc/mdstat is in it up to 16 MiB only" in p.stderr, p
+        with tarfile.open(f"{h.dir}/a.tar") as tar:
+            assert tar.extractfile("sys/devices/virtual/net/down/carrier").read() == b"0\n"
 
 
 @test
