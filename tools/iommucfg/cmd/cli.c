@@ -220,12 +220,27 @@ int cli_option(struct cli *cli, int opt, char **argv, const struct option *optio
 	}
 }
 
+/*
+ * getopt_long(), which takes any next word for the value of an option, also where the value
+ * was forgotten and the word is an option. Returns 0, or the code to exit with.
+ */
+int cli_getopt(struct cli *cli, int argc, char **argv, const char *shorts,
+	       const struct option *options, int *opt)
+{
+	optarg = NULL;
+	*opt = getopt_long(argc, argv, shorts, options, NULL);
+	if (*opt == -1 || !optarg || optarg != argv[optind - 1] || strncmp(optarg, "--", 2))
+		return 0;
+	return cli_usage(cli, "option %s needs an argument, and \"%s\" is none", argv[optind - 2],
+			 optarg);
+}
+
 int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,
 		const struct option *options, cli_option_fn own, void *data)
 {
 	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, shorts, options, NULL)) != -1) {
+	while (!(code = cli_getopt(cli, argc, argv, shorts, options, &opt)) && opt != -1) {
 		code = own ? own(cli, opt, data) : -1;
 		if (code > 0)
 			return EXIT_BAD;
@@ -235,7 +250,7 @@ int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,
 		if (code >= 0)
 			return code;
 	}
-	return -1;
+	return code ? code : -1;
 }
 
 /* -o of what can be written to a file. */

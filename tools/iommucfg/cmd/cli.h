@@ -84,6 +84,8 @@ void usage_document(struct cli *cli, int error, const char *message);
 int cli_unknown_option(struct cli *cli, char **argv, const struct option *options);
 
 /* An option that all commands know; -1 to go on, else the exit code. */
+int cli_getopt(struct cli *cli, int argc, char **argv, const char *shorts,
+	       const struct option *options, int *opt);
 int cli_option(struct cli *cli, int opt, char **argv, const struct option *options);
 int cli_plain_options(struct cli *cli, int argc, char **argv);
 int cli_unknown_command(struct cli *cli, const char *word);

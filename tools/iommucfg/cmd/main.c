@@ -58,11 +58,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	int opt, code;
 
 	/* Stops at the command: what follows is that one's to read. */
-	while ((opt = getopt_long(argc, argv, "+" CLI_SHORT, options, NULL)) != -1) {
+	while (!(code = cli_getopt(cli, argc, argv, "+" CLI_SHORT, options, &opt)) && opt != -1) {
 		code = cli_option(cli, opt, argv, options);
 		if (code >= 0)
 			return code;
 	}
+	if (code)
+		return code;
 	argc -= optind;
 	argv += optind;
 	command = find(cli, argc ? argv[0] : NULL);
