@@ -399,6 +399,18 @@ static void leave_out_running(struct icfg_plan *plan)
 			leave_out(d);
 }
 
+/*
+ * A take-back comes any time after the commit. Has somebody else changed the type
+ * since? Then it stays. ICFG_OTHER is no type that a process has set.
+ */
+static void keep_changed_type(struct icfg_plan_group *pg)
+{
+	enum icfg_type now = icfg_core_type(pg->staged->group);
+
+	if (now != pg->cur && now != ICFG_OTHER && pg->cur != ICFG_OTHER)
+		icfg_plan_leave_type(pg, pg->cur, now);
+}
+
 /* Which groups need their type back, and which drivers have their devices now? */
 static void look_at_groups(struct icfg_plan *plan)
 {
@@ -408,6 +420,8 @@ static void look_at_groups(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan) {
 		if (pg->revert != ICFG_REVERT_ACTIVE)
 			continue;
+		if (plan->taking_back)
+			keep_changed_type(pg);
 		pg->switched_back = pg->modified && icfg_group_needs_revert(pg);
 		pg->back_in_place = pg->switched_back &&
 				    icfg_group_reverts_in_place(pg);
@@ -428,8 +442,12 @@ static void look_at_groups(struct icfg_plan *plan)
 			continue;
 		if (pg->modified)
 			rebind_lost(d);
-		if (pg->switched_back && !pg->back_in_place)
+		if (pg->switched_back && !pg->back_in_place) {
+			/* Another process bound it: it is unbound once more. */
+			if (d->state == ICFG_DEV_UNBOUND && READ_ONCE(d->dev->driver))
+				d->state = ICFG_DEV_IDLE;
 			icfg_plan_get_driver(plan, d);
+		}
 		if ((is_reverted(d) || is_probed(d)) && is_lock_held(d))
 			d->locked = true;
 	}
@@ -832,6 +850,7 @@ void icfg_apply_take_back(struct icfg_plan *plan)
 {
 	/* It is part of the commit, whose progress came to its end. */
 	plan->counts = false;
+	plan->taking_back = true;
 	revert_groups(plan);
 }
 
@@ -852,6 +871,7 @@ void icfg_apply_carry_over(struct icfg_plan *plan, struct icfg_plan *later)
 		    to->revert != ICFG_REVERT_ELSEWHERE)
 			continue;
 		to->revert = ICFG_REVERT_DONE;
+		to->old = pg->old;
 		to->cur = pg->cur;
 		to->modified = pg->modified;
 		to->failed = pg->failed;

@@ -596,6 +596,7 @@ struct icfg_plan_dev {
  * @stop: a forward run begins no more steps; set once, by any thread
  * @confirm: the commit will wait to be confirmed
  * @reverting: this plan restores
+ * @taking_back: what was given up on has returned, and is restored
  * @ordered: icfg_deps_order() has found an order
  * @links_go: device links go with the drivers that are released
  * @refusal: the errno that a refusal returns, 0 while there is none
@@ -624,6 +625,7 @@ struct icfg_plan {
 	bool counts;
 	bool confirm;
 	bool reverting;
+	bool taking_back;
 	bool ordered;
 	bool links_go;
 	int refusal;
@@ -734,6 +736,8 @@ struct icfg_plan_dev *icfg_plan_add_dev(struct icfg_plan *plan,
 					struct device *dev);
 void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
 void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop);
+void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
+			  enum icfg_type now);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
 bool icfg_dev_is_gone(struct icfg_plan_dev *d);
 
@@ -770,7 +774,7 @@ void icfg_deps_add_unasked(struct icfg_plan *plan);
 
 /* ownership.c */
 void icfg_own_check(struct icfg_plan *plan);
-void icfg_own(struct icfg_plan *plan);
+void icfg_own(struct icfg_plan *plan, bool free);
 void icfg_disown(struct icfg_plan *plan);
 
 /* Room for the name of a transaction. */

@@ -18,12 +18,15 @@ static DEFINE_XARRAY(owners);
 /* Raised when a commit or rollback begins to touch groups. */
 static u64 generation = 1;
 
-/* Refuses the plan for every group that another transaction has. */
-static bool none_owned(struct icfg_plan *plan)
+/*
+ * Reports every group that another transaction has, and refuses the plan for it. With
+ * @free, which is of a rollback that is tried again, only those with something to do.
+ */
+static bool none_owned(struct icfg_plan *plan, bool free)
 {
 	struct icfg_plan_group *pg;
 	struct icfg_txn *other;
-	bool free = true;
+	bool none = true;
 
 	lockdep_assert_held(&owner_lock);
 
@@ -31,12 +34,13 @@ static bool none_owned(struct icfg_plan *plan)
 		other = xa_load(&owners, pg->staged->id);
 		if (!other || other == plan->txn)
 			continue;
-		icfg_refuse(pg, NULL, -EBUSY, "transaction %s has this group",
-			    icfg_txn_name(other));
+		if (!free || pg->staged->status == ICFG_S_FAILED)
+			icfg_refuse(pg, NULL, -EBUSY, "transaction %s has this group",
+				    icfg_txn_name(other));
 		pg->owned = true;
-		free = false;
+		none = false;
 	}
-	return free;
+	return none;
 }
 
 /**
@@ -47,25 +51,30 @@ void icfg_own_check(struct icfg_plan *plan)
 {
 	guard(mutex)(&owner_lock);
 
-	none_owned(plan);
+	none_owned(plan, false);
 }
 
 /**
  * icfg_own - claim every group of a plan for its transaction, or none
  * @plan: the plan; it is refused for each group that another transaction has
+ * @free: claim those groups that no other transaction has; @plan is a rollback of what
+ *	failed before
  *
- * Claims that the transaction has already are kept.
+ * Claims that the transaction has already are kept. Afterwards pg->owned says of a
+ * group that another transaction has it.
  */
-void icfg_own(struct icfg_plan *plan)
+void icfg_own(struct icfg_plan *plan, bool free)
 {
 	struct icfg_plan_group *pg;
 
 	/* No standing rule is being fulfilled; see icfg_owned(). */
 	guard(mutex)(&icfg_rules_lock);
 	scoped_guard(mutex, &owner_lock) {
-		if (!none_owned(plan))
+		if (!none_owned(plan, free) && !free)
 			return;
 		icfg_for_each_group(pg, plan) {
+			if (pg->owned)
+				continue;
 			if (!xa_err(xa_store(&owners, pg->staged->id, plan->txn,
 					     GFP_KERNEL)))
 				continue;

@@ -415,6 +415,24 @@ void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 }
 
 /**
+ * icfg_plan_leave_type - report that a revert leaves a group the type that it has
+ * @pg: the group
+ * @last: the type that it had when the plan last read it
+ * @now: the type that somebody else gave it since
+ */
+void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
+			  enum icfg_type now)
+{
+	icfg_plan_report(pg, NULL, ICFG_RESTORE, -ESTALE,
+			 "left alone: somebody else changed the type from %s to %s",
+			 icfg_type_word(last), icfg_type_word(now));
+	pg->old = now;
+	pg->cur = now;
+	/* That was another domain. */
+	pg->dma_setup_failed = false;
+}
+
+/**
  * icfg_plan_warn - write about a group of a plan to the kernel log
  * @pg: the group
  * @d: the device, or NULL

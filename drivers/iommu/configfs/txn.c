@@ -335,7 +335,7 @@ static int prepare_commit(struct icfg_plan *plan)
 
 	check_generation(plan);
 	/* Claimed before they are looked at, so that what is seen holds. */
-	icfg_own(plan);
+	icfg_own(plan, false);
 	ret = icfg_validate_commit(plan);
 	if (ret || !icfg_apply_has_work(plan))
 		return ret;
@@ -536,7 +536,8 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 	bool refused;
 	int ret;
 
-	icfg_own(plan);
+	/* Of what failed, a group that is not had does not keep the others. */
+	icfg_own(plan, trigger == ICFG_BY_HAND_AGAIN);
 	ret = icfg_validate_rollback(plan, txn->undo, trigger);
 	refused = ret;
 	if (!refused) {

@@ -535,10 +535,7 @@ static int check_group_revert(struct icfg_plan *plan, struct icfg_plan_group *pg
 			    "somebody else changed the type from %s to %s",
 			    icfg_type_word(old->cur), icfg_type_word(pg->cur));
 	} else {
-		icfg_plan_report(pg, NULL, ICFG_RESTORE, -ESTALE,
-				 "left alone: somebody else changed the type from %s to %s",
-			     icfg_type_word(old->cur), icfg_type_word(pg->cur));
-		pg->old = pg->cur;
+		icfg_plan_leave_type(pg, old->cur, pg->cur);
 		pg->modified = false;
 	}
 	return 0;
@@ -593,21 +590,29 @@ static struct icfg_plan_dev *waiting_dev(struct icfg_plan_group *pg)
 	return icfg_step_is_left(&pg->step) ? NULL : any;
 }
 
-/*
- * A group with a step that was given up on is restored by the earlier plan, when
- * the step has returned.
- */
+/* This plan does not touch a group: it hands on what the last one knew of it. */
 static void leave_elsewhere(struct icfg_plan_group *pg,
-			    struct icfg_plan_group *waiting,
 			    struct icfg_plan_group *old)
 {
 	pg->revert = ICFG_REVERT_ELSEWHERE;
-	pg->failed = true;
+	pg->failed = old->failed;
 	pg->old = old->old;
 	pg->cur = old->cur;
 	pg->method = old->method;
 	pg->modified = old->modified;
 	pg->dma_setup_failed = old->dma_setup_failed;
+}
+
+/*
+ * A group with a step that was given up on is restored by the earlier plan, when
+ * the step has returned.
+ */
+static void leave_waiting(struct icfg_plan_group *pg,
+			  struct icfg_plan_group *waiting,
+			  struct icfg_plan_group *old)
+{
+	leave_elsewhere(pg, old);
+	pg->failed = true;
 	icfg_plan_report(pg, waiting_dev(waiting), ICFG_RESTORE, -ETIMEDOUT,
 			 "not touched: what was given up on has not returned");
 }
@@ -727,12 +732,18 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 	struct icfg_plan_dev *d, *again;
 	int ret = 0;
 
+	/* There was none to claim the groups. */
+	if (plan->refusal == -ENOMEM)
+		return -ENOMEM;
+
 	/* Both were made from the same list, which did not change since. */
 	icfg_for_each_group(pg, plan) {
 		old = undo->groups + (pg - plan->groups);
 		waiting = waiting_group(pg);
 		if (waiting)
-			leave_elsewhere(pg, waiting, old);
+			leave_waiting(pg, waiting, old);
+		else if (pg->owned && trigger == ICFG_BY_HAND_AGAIN)
+			leave_elsewhere(pg, old);
 		else
 			ret = check_group_revert(plan, pg, old, trigger);
 		if (ret)

@@ -78,6 +78,113 @@ static void taken(struct kunit *test)
 	fake_txn_end(fake, second);
 }
 
+/* Another transaction has got a group of one that failed: a rollback leaves that alone. */
+static void taken_since(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *first = fake_staged(fake), *second = fake_txn(fake);
+	char expected[96];
+
+	fake->devs[0]->broken = true;
+	fake->devs[1]->broken = true;
+	fake_expect_write(fake, fake_dir(first), "commit", "1", -EIO);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	fake_stage(fake, second, &fake->groups[1], "DMA");
+	fake_commit_unconfirmed(fake, second);
+
+	fake->devs[0]->broken = false;
+	fake->devs[1]->broken = false;
+	fake_expect_write(fake, fake_dir(first), "rollback", "1", -EIO);
+	snprintf(expected, sizeof(expected),
+		 "%d - check EBUSY transaction %s has this group\n",
+		 iommu_group_id(fake->groups[1].group), icfg_txn_name(second));
+	fake_expect_read(fake, fake_dir(first), "report", expected);
+	fake_expect_state(fake, first, "failed");
+	KUNIT_EXPECT_NOT_NULL(test, fake->devs[0]->dev.driver);
+	KUNIT_EXPECT_NULL(test, fake->devs[1]->dev.driver);
+
+	/* What was restored is for another transaction, too. */
+	fake_expect_write(fake, fake_dir(second), "confirm", "1", 0);
+	fake_expect_write(fake, fake_dir(first), "rollback", "1", 0);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, first);
+	fake_txn_end(fake, second);
+}
+
+/* What hung returns, and its group is taken back. */
+static void take_back(struct fake *fake, struct icfg_txn *txn)
+{
+	fake_let_go(fake);
+	while (fake_take_back(fake, txn))
+		;
+	KUNIT_EXPECT_TRUE(fake->test, fake_all_bound(fake));
+}
+
+static void roll_back_rest(struct fake *fake, struct icfg_txn *txn)
+{
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
+	fake_txn_end(fake, txn);
+}
+
+/* Somebody else changes the type of a group whose step hangs: it keeps that. */
+static void changed_since(struct kunit *test, bool roll_back)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	char expected[128];
+
+	fake->never = ~BIT(FAKE_HANG);
+	fake_fail(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	fake_set_type(&fake->groups[0], ICFG_DMA_FQ);
+	if (roll_back)
+		fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+	take_back(fake, txn);
+	snprintf(expected, sizeof(expected),
+		 "\n%d - restore ESTALE left alone: somebody else changed the type from DMA to DMA-FQ\n",
+		 iommu_group_id(fake->groups[0].group));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(fake_read(fake, fake_dir(txn), "report"),
+					   expected));
+	fake_expect_types(fake, ICFG_DMA_FQ, ICFG_DMA);
+	roll_back_rest(fake, txn);
+	fake_expect_types(fake, ICFG_DMA_FQ, ICFG_DMA);
+}
+
+static void changed_since_commit(struct kunit *test)
+{
+	changed_since(test, false);
+}
+
+static void changed_since_rollback(struct kunit *test)
+{
+	changed_since(test, true);
+}
+
+/*
+ * A switch back hangs, and somebody else binds what is unbound meanwhile. It is unbound
+ * once more, with its consumer.
+ */
+static void bound_since(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct fake_dev *consumer;
+
+	consumer = fake_dev_add(fake, NULL, &fake_other_driver, NULL);
+	fake_link(fake->devs[0], consumer);
+	fake->groups[1].gives = ICFG_DMA;
+	fake->never = ~BIT(FAKE_HANG);
+	/* Three drivers are released, two groups switched. */
+	fake_fail(fake, 6, 0);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_DMA);
+	KUNIT_EXPECT_EQ(test, device_attach(&fake->devs[0]->dev), 1);
+	KUNIT_EXPECT_EQ(test, device_attach(&consumer->dev), 1);
+	take_back(fake, txn);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	roll_back_rest(fake, txn);
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -103,6 +210,10 @@ static void has_it_already(struct kunit *test)
 static struct kunit_case groups_cases[] = {
 	KUNIT_CASE(removed),
 	KUNIT_CASE(taken),
+	KUNIT_CASE(taken_since),
+	KUNIT_CASE_SLOW(changed_since_commit),
+	KUNIT_CASE_SLOW(changed_since_rollback),
+	KUNIT_CASE_SLOW(bound_since),
 	KUNIT_CASE(has_it_already),
 	{}
 };

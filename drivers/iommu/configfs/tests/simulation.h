@@ -8,7 +8,7 @@
 #include "fake.h"
 
 #define TXNS		3
-#define LOG_SIZE	8192
+#define LOG_SIZE	32768
 
 /* What the contract says of groups and devices at one moment. */
 struct shot {
@@ -25,7 +25,8 @@ struct shot {
  * @state: its state
  * @before: what its last commit found
  * @cur: the types that its commit left
- * @modified: the groups that its commit changed, as bits
+ * @modified: the groups that its commit changed, as bits; not those that a commit
+ *	which failed has put back, nor those that it had not come to
  */
 struct sim_txn {
 	struct icfg_txn *txn;
@@ -104,6 +105,7 @@ void sim_expect_owned_untouched(struct sim *sim, int ret);
 void sim_expect_all(struct sim *sim, int ret, bool new);
 void sim_expect_named(struct sim *sim, int ret, const struct shot *before);
 void sim_expect_restored(struct sim *sim, int ret);
+bool sim_is_left_alone(struct sim *sim, const struct icfg_staged *group);
 unsigned int sim_count_waiting(struct sim_txn *t);
 void sim_expect_always(struct sim *sim, int ret);
 void sim_read_report(struct sim *sim);

@@ -326,6 +326,16 @@ static bool is_group_named(struct sim *sim, const struct icfg_staged *group)
 	return is_named(sim, '\n', name);
 }
 
+/* Is it reported that a group keeps the type that somebody else gave it? */
+bool sim_is_left_alone(struct sim *sim, const struct icfg_staged *group)
+{
+	char line[48];
+
+	snprintf(line, sizeof(line), "\n%u - restore ESTALE left alone", group->id);
+	return !strncmp(sim->page, line + 1, strlen(line + 1)) ||
+	       strstr(sim->page, line);
+}
+
 static bool any_failed(struct sim *sim)
 {
 	struct icfg_staged *group;
@@ -405,12 +415,18 @@ void sim_expect_others_untouched(struct sim *sim, int ret)
 /* Nor does it change a group that another transaction has. */
 void sim_expect_owned_untouched(struct sim *sim, int ret)
 {
+	struct icfg_staged *group;
 	struct fake_dev *d;
 	unsigned int i;
 
-	for (i = 0; i < sim->fake->nr_groups; i++)
-		if (sim_find_group(sim, sim->now, i) && is_owned(sim, sim->now, i, false))
-			sim_expect(sim, ret, sim->fake->groups[i].type == sim->shot.type[i]);
+	for (i = 0; i < sim->fake->nr_groups; i++) {
+		group = sim_find_group(sim, sim->now, i);
+		if (!group || !is_owned(sim, sim->now, i, false))
+			continue;
+		sim_expect(sim, ret, sim->fake->groups[i].type == sim->shot.type[i]);
+		sim_expect(sim, ret, sim->shot.status[i] != ICFG_S_FAILED ||
+			   group->status == ICFG_S_FAILED);
+	}
 	for (i = 0; i < sim->fake->nr_devs; i++) {
 		d = sim->fake->devs[i];
 		if (d->group &&
@@ -470,7 +486,7 @@ void sim_expect_named(struct sim *sim, int ret, const struct shot *before)
 			any = true;
 		} else if (sim_has_members(sim, &sim->fake->groups[i])) {
 			sim_expect(sim, ret, has_old_type(sim, i, before) ||
-				   is_group_named(sim, group));
+				   sim_is_left_alone(sim, group));
 		}
 	}
 	sim_expect(sim, ret, any);
@@ -493,7 +509,7 @@ void sim_expect_restored(struct sim *sim, int ret)
 			   group->status == ICFG_S_UNCHANGED);
 		if (t->modified & BIT(i) && sim_has_members(sim, &sim->fake->groups[i]))
 			sim_expect(sim, ret, has_old_type(sim, i, &t->before) ||
-				   is_group_named(sim, group));
+				   sim_is_left_alone(sim, group));
 	}
 	for (i = 0; i < sim->fake->nr_devs; i++)
 		sim_expect(sim, ret, has_driver(sim, i, sim->shot.drv[i]) ||
@@ -538,10 +554,29 @@ void sim_expect_always(struct sim *sim, int ret)
 	}
 }
 
+/* What the action did to groups, and to what the acting transaction says of them. */
+static void note_changes(struct sim *sim)
+{
+	struct icfg_staged *group;
+	unsigned int i;
+
+	for (i = 0; i < sim->fake->nr_groups; i++) {
+		group = sim_find_group(sim, sim->now, i);
+		if (sim->fake->groups[i].type == sim->shot.type[i] &&
+		    (!group || group->status == sim->shot.status[i]))
+			continue;
+		sim_note(sim, "  group %u: %s%s%s\n", i,
+			 icfg_type_word(sim->fake->groups[i].type), group ? ", " : "",
+			 group ? icfg_status_word(group->status) : "");
+	}
+}
+
 void sim_read_report(struct sim *sim)
 {
 	ssize_t len;
 
+	note_changes(sim);
 	len = icfg_report_show(&sim->now->txn->report, ICFG_NO_GROUP, sim->page, 0);
 	sim->page[len] = '\0';
+	sim_note(sim, "%s", sim->page);
 }
