@@ -325,6 +325,9 @@ static void note_left_alone(struct sim *sim)
 
 	list_for_each_entry(group, &t->txn->groups, node) {
 		i = sim_index_of(sim, group);
+		/* Without a device there is nothing to restore: it counts as restored. */
+		if (!sim_has_members(sim, &sim->fake->groups[i]))
+			continue;
 		if (group->status != ICFG_S_FAILED || sim_is_left_alone(sim, group))
 			t->before.type[i] = sim->fake->groups[i].type;
 	}
