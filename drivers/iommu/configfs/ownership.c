@@ -66,24 +66,30 @@ void icfg_own_check(struct icfg_plan *plan)
 void icfg_own(struct icfg_plan *plan, bool free)
 {
 	struct icfg_plan_group *pg;
+	bool room = true;
 
 	/* No standing rule is being fulfilled; see icfg_owned(). */
 	guard(mutex)(&icfg_rules_lock);
-	scoped_guard(mutex, &owner_lock) {
-		if (!none_owned(plan, free) && !free)
-			return;
-		icfg_for_each_group(pg, plan) {
-			if (pg->owned)
-				continue;
-			if (!xa_err(xa_store(&owners, pg->staged->id, plan->txn,
-					     GFP_KERNEL)))
-				continue;
-			icfg_refuse(pg, NULL, -ENOMEM, "no memory");
-			break;
-		}
+	guard(mutex)(&owner_lock);
+
+	if (!none_owned(plan, free) && !free)
+		return;
+	icfg_for_each_group(pg, plan) {
+		if (pg->owned || !xa_reserve(&owners, pg->staged->id, GFP_KERNEL))
+			continue;
+		icfg_refuse(pg, NULL, -ENOMEM, "no memory");
+		room = false;
+		break;
 	}
-	if (plan->refusal == -ENOMEM)
-		icfg_disown(plan);
+	icfg_for_each_group(pg, plan) {
+		if (pg->owned)
+			continue;
+		/* Of those that it had before, none is lost. */
+		if (room)
+			xa_store(&owners, pg->staged->id, plan->txn, GFP_KERNEL);
+		else
+			xa_release(&owners, pg->staged->id);
+	}
 }
 
 /**
