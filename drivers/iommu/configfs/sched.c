@@ -83,9 +83,10 @@ static void begin_ready(struct icfg_sched *sched, struct list_head *begin)
 	list_for_each_entry_safe(step, next, &sched->ready, ready) {
 		if (sched->width && sched->running >= sched->width)
 			break;
-		step->state = ICFG_STEP_RUNNING;
 		step->since = jiffies;
 		step->limit = 0;
+		/* Pairs with is_running(). */
+		smp_store_release(&step->state, ICFG_STEP_RUNNING);
 		sched->running++;
 		list_move_tail(&step->ready, begin);
 	}
@@ -344,7 +345,9 @@ static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
 
 static bool is_running(struct icfg_step *step)
 {
-	return step->selected && READ_ONCE(step->state) == ICFG_STEP_RUNNING;
+	/* Pairs with begin_ready(): the limit counts from this run's start. */
+	return step->selected &&
+	       smp_load_acquire(&step->state) == ICFG_STEP_RUNNING;
 }
 
 /* Report what takes long, and leave what has outlasted its limit. */
