@@ -443,8 +443,12 @@ static void look_at_groups(struct icfg_plan *plan)
 		if (pg->modified)
 			rebind_lost(d);
 		if (pg->switched_back && !pg->back_in_place) {
-			/* Another process bound it: it is unbound once more. */
-			if (d->state == ICFG_DEV_UNBOUND && READ_ONCE(d->dev->driver))
+			/*
+			 * Another process bound it: it is unbound once more. One
+			 * that is still being probed may come to be unbound.
+			 */
+			if (d->state == ICFG_DEV_UNBOUND && !is_lock_held(d) &&
+			    READ_ONCE(d->dev->driver))
 				d->state = ICFG_DEV_IDLE;
 			icfg_plan_get_driver(plan, d);
 		}

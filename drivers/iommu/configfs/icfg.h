@@ -443,7 +443,9 @@ enum icfg_revert {
 	ICFG_REVERT_ACTIVE,	/* its devices and its type are being restored */
 	ICFG_REVERT_DONE,	/* restored, or reported as failed for good */
 	ICFG_REVERT_NOTED,	/* the same, before the take-back that is running */
-	ICFG_REVERT_ELSEWHERE,	/* an earlier plan of the transaction restores it */
+	ICFG_REVERT_ELSEWHERE,	/* an earlier plan restores it, or another
+				 * transaction has it
+				 */
 };
 
 /**

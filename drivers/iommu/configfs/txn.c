@@ -99,7 +99,8 @@ static void send_uevents(struct icfg_plan *plan)
 	icfg_for_each_dev(d, plan) {
 		pg = d->group;
 		if (!d->member || d->state == ICFG_DEV_GONE || pg->failed ||
-		    (plan->reverting ? !pg->modified :
+		    (plan->reverting ? !pg->modified ||
+				       pg->revert == ICFG_REVERT_ELSEWHERE :
 				       pg->method == ICFG_METHOD_UNCHANGED))
 			continue;
 		snprintf(type, sizeof(type), "IOMMU_TYPE=%s",

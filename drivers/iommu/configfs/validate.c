@@ -631,6 +631,9 @@ static int copy_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	if (old->member)
 		icfg_plan_join(d, pg);
 	d->state = old->state;
+	/* Another process has bound it, so no consumer waits for it. */
+	if (pg->owned && d->state == ICFG_DEV_UNBOUND && READ_ONCE(d->dev->driver))
+		d->state = ICFG_DEV_IDLE;
 	d->managed = old->managed;
 	if (!old->drv_name)
 		return 0;

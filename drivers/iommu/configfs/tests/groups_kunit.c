@@ -111,6 +111,30 @@ static void taken_since(struct kunit *test)
 	fake_txn_end(fake, second);
 }
 
+/* The same where it was bound by hand: its consumer, which is, stays bound as well. */
+static void bound_and_taken(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *first = fake_staged(fake), *second = fake_txn(fake);
+
+	fake_link(fake->devs[1], fake->devs[0]);
+	fake->devs[1]->broken = true;
+	fake_expect_write(fake, fake_dir(first), "commit", "1", -EIO);
+	fake->devs[1]->broken = false;
+	KUNIT_EXPECT_EQ(test, device_attach(&fake->devs[1]->dev), 1);
+	KUNIT_EXPECT_EQ(test, device_attach(&fake->devs[0]->dev), 1);
+	fake_stage(fake, second, &fake->groups[1], "DMA");
+	fake_commit_unconfirmed(fake, second);
+
+	fake_expect_write(fake, fake_dir(first), "rollback", "1", -EIO);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_expect_write(fake, fake_dir(second), "confirm", "1", 0);
+	fake_expect_write(fake, fake_dir(first), "rollback", "1", 0);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, first);
+	fake_txn_end(fake, second);
+}
+
 /* What hung returns, and its group is taken back. */
 static void take_back(struct fake *fake, struct icfg_txn *txn)
 {
@@ -211,6 +235,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE(removed),
 	KUNIT_CASE(taken),
 	KUNIT_CASE(taken_since),
+	KUNIT_CASE(bound_and_taken),
 	KUNIT_CASE_SLOW(changed_since_commit),
 	KUNIT_CASE_SLOW(changed_since_rollback),
 	KUNIT_CASE_SLOW(bound_since),
