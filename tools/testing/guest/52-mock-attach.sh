@@ -6,7 +6,7 @@
 #
 # machines: mock
 # timeout: 150
-# klog-allow: WARNING: .*\b__iommu_group_set_domain_internal\+|WARNING: .*\b__iommu_release_dma_ownership\+
+# klog-allow: WARNING: .*\b__iommu_group_set_domain_internal\+|WARNING: .*\b__iommu_release_dma_ownership\+|waiting for over 10 s for the domain to be attached
 
 . /lab/lib.sh
 . /lab/tests/faults.sh
