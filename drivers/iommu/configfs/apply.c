@@ -444,11 +444,12 @@ static void look_at_groups(struct icfg_plan *plan)
 			rebind_lost(d);
 		if (pg->switched_back && !pg->back_in_place) {
 			/*
-			 * Another process bound it: it is unbound once more. One
-			 * that is still being probed may come to be unbound.
+			 * Another process bound its driver: it is unbound once
+			 * more. One that is still being probed may come to be
+			 * unbound; and another driver is left to the switch.
 			 */
-			if (d->state == ICFG_DEV_UNBOUND && !is_lock_held(d) &&
-			    READ_ONCE(d->dev->driver))
+			if (d->state == ICFG_DEV_UNBOUND && d->drv &&
+			    !is_lock_held(d) && icfg_dev_is_bound_again(d))
 				d->state = ICFG_DEV_IDLE;
 			icfg_plan_get_driver(plan, d);
 		}
