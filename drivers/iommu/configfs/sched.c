@@ -2,7 +2,7 @@
 /*
  * Runs steps side by side: each as soon as those that go before it are done, so
  * that a run takes as long as its slowest chain and not as the sum. A run may have
- * a width, where a step had rather begin late than share a CPU.
+ * a width: no more steps than that run at a time, and the others begin later.
  *
  * In: a list of steps and the edges between them. Out: each selected step has run
  * once, or was left: a step that outlasts its limit is never cut short, but the
@@ -345,9 +345,10 @@ static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
 
 static bool is_running(struct icfg_step *step)
 {
+	if (!step->selected)
+		return false;
 	/* Pairs with begin_ready(): the limit counts from this run's start. */
-	return step->selected &&
-	       smp_load_acquire(&step->state) == ICFG_STEP_RUNNING;
+	return smp_load_acquire(&step->state) == ICFG_STEP_RUNNING;
 }
 
 /* Report what takes long, and leave what has outlasted its limit. */
