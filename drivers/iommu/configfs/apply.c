@@ -400,8 +400,8 @@ static void leave_out_running(struct icfg_plan *plan)
 }
 
 /*
- * A take-back comes any time after the commit. Has somebody else changed the type
- * since? Then it stays. ICFG_OTHER is no type that a process has set.
+ * A take-back runs any time after the commit. A type that another process has set
+ * since stays. ICFG_OTHER is no type that a process can set.
  */
 static void keep_changed_type(struct icfg_plan_group *pg)
 {

@@ -84,7 +84,7 @@ void icfg_own(struct icfg_plan *plan, bool free)
 	icfg_for_each_group(pg, plan) {
 		if (pg->owned)
 			continue;
-		/* Of those that it had before, none is lost. */
+		/* Claims that the transaction had before are kept. */
 		if (room)
 			xa_store(&owners, pg->staged->id, plan->txn, GFP_KERNEL);
 		else

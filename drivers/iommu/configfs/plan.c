@@ -418,7 +418,7 @@ void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
  * icfg_plan_leave_type - report that a revert leaves a group the type that it has
  * @pg: the group
  * @last: the type that it had when the plan last read it
- * @now: the type that somebody else gave it since
+ * @now: the type that another process has set since
  */
 void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 			  enum icfg_type now)

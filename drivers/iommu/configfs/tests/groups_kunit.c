@@ -150,7 +150,7 @@ static void roll_back_rest(struct fake *fake, struct icfg_txn *txn)
 	fake_txn_end(fake, txn);
 }
 
-/* Somebody else changes the type of a group whose step hangs: it keeps that. */
+/* Another process changes the type of a group whose step hangs: the type stays. */
 static void changed_since(struct kunit *test, bool roll_back)
 {
 	struct fake *fake = test->priv;
@@ -185,8 +185,8 @@ static void changed_since_rollback(struct kunit *test)
 }
 
 /*
- * A switch back hangs, and somebody else binds what is unbound meanwhile. It is unbound
- * once more, with its consumer.
+ * A switch back hangs, and another process binds the unbound devices meanwhile. They
+ * are unbound once more.
  */
 static void bound_since(struct kunit *test)
 {

@@ -48,7 +48,7 @@ struct sim_txn {
  * @hanger: the transaction of which a step may hang, or NULL
  * @lost: devices that stay paused, which the report has said, as bits
  * @suppliers: devices with consumers, as bits
- * @unbound: devices whose driver somebody took, as bits
+ * @unbound: devices that another process has unbound, as bits
  * @deferred: the driver core may bind a device by itself
  * @surprise: what happens when a type is set the next time
  * @acts: the surprise is under way

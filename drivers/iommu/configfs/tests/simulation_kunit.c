@@ -304,7 +304,7 @@ static void do_confirm(struct sim *sim)
 	sim_expect_untouched(sim, ret);
 }
 
-/* Has somebody else changed the type of a group that the commit changed? */
+/* Has another process changed the type of a group that the commit changed? */
 static bool is_stale(struct sim *sim, struct sim_txn *t)
 {
 	unsigned int i;
@@ -316,7 +316,7 @@ static bool is_stale(struct sim *sim, struct sim_txn *t)
 	return false;
 }
 
-/* A type that somebody else changed since, which is reported, is not restored later. */
+/* A type that another process has set since is reported, and is not restored later. */
 static void note_left_alone(struct sim *sim)
 {
 	struct sim_txn *t = sim->now;

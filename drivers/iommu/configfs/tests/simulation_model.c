@@ -326,7 +326,7 @@ static bool is_group_named(struct sim *sim, const struct icfg_staged *group)
 	return is_named(sim, '\n', name);
 }
 
-/* Is it reported that a group keeps the type that somebody else gave it? */
+/* Is it reported that a group keeps the type that another process has set? */
 bool sim_is_left_alone(struct sim *sim, const struct icfg_staged *group)
 {
 	char line[48];
@@ -458,7 +458,7 @@ void sim_expect_all(struct sim *sim, int ret, bool new)
 	}
 }
 
-/* What an earlier try has restored somebody else may have changed since. */
+/* Another process may have changed what an earlier rollback has restored. */
 static bool has_old_type(struct sim *sim, unsigned int i, const struct shot *before)
 {
 	enum icfg_status status = sim->shot.status[i];
