@@ -57,6 +57,8 @@ declare -A command=(
 )
 # These either work or not.
 by_status=" bench demo fuzz fuzz-fleet modules table "
+# What is said of a failure, or of what got a second try.
+telling='^ *(# *)?not ok|^# kernel: |once more after|second (time|try).* after'
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 jobs=1
@@ -100,6 +102,8 @@ run_part()
 		echo "$status $(grep -E "$one_tally" "$out" | tail -n 1)"
 		sed -n 's/^# second tries: \([0-9]*\) of .*/\1/p' "$out"
 	} > "$tally"
+	grep -E "$telling" "$out" | head -n 20 > "$tally.telling"
+	[ "$status" -eq 0 ] || [ -s "$tally.telling" ] || tail -n 10 "$out" > "$tally.telling"
 	rm -f "$out"
 }
 
@@ -173,6 +177,10 @@ while [ "$jobs" -gt 1 ] && [ ${#running[@]} -gt 0 ]; do
 	reap
 done
 
+# Once more, as a log is often cut down to its end.
+for part; do
+	[ ! -s "$tmp/$part.telling" ] || sed "s/^/# $part: /" "$tmp/$part.telling"
+done
 # The parts have this budget together.
 if [ -n "${LAB_SECOND_TRY-}" ]; then
 	echo "# second tries: $tries of $LAB_SECOND_TRY"

@@ -40,6 +40,8 @@ for round in 1 2 3; do
 		say "$(cat /tmp/verdict)"
 		next=$(sed -n 's/^next:.*line \([0-9]*\):.*/\1/p' /tmp/verdict | sort -n | head -n 1)
 		say "$(sed -n "1p;$((${next:-1} > 60 ? next - 60 : 2)),$((${next:-1} + 20))p" /tmp/history)"
+		say "all of it, for \"base64 -d | gunzip\":"
+		say "$(gzip -9c /tmp/history | base64)"
 	fi
 	say "$(head -n 1 /tmp/verdict)"
 	knobs 0 probe_errors "$a"
