@@ -64,14 +64,15 @@ struct txn {
 	uint8_t dir[GROUPS], listed[GROUPS], hidden[GROUPS], type[GROUPS];
 	uint8_t timeout;
 	uint16_t expected;
-	/* What the commit has changed, for a rollback. */
-	uint8_t changed[GROUPS], old[GROUPS], new[GROUPS];
+	/* What the commit has changed, and the types that it left, for a rollback. */
+	uint8_t changed[GROUPS], old[GROUPS], left[GROUPS];
 };
 
 /* How far a process is in its action, and what it has seen. */
 struct local {
-	uint8_t point, err, from, owns, timeout, busy, types[GROUPS], listed[GROUPS];
+	uint8_t point, err, from, timeout, busy, types[GROUPS], listed[GROUPS];
 	uint8_t work[GROUPS];	/* 0: nothing, 1: to do, 2: done */
+	uint8_t others[GROUPS];	/* another transaction had the group */
 	uint16_t expected;
 };
 
@@ -107,24 +108,27 @@ static enum err worse(enum err a, enum err b)
 			return order[i];
 }
 
-/* Has the groups of a transaction, or none. */
-static int own(struct conf *c, const struct local *l, int txn)
+static int is_owned(const struct conf *c, int g, int txn)
 {
-	for (int g = 0; g < GROUPS; g++)
-		if (l->listed[g] && c->owner[g] && c->owner[g] != txn + 1)
-			return 0;
-	for (int g = 0; g < GROUPS; g++)
-		if (l->listed[g])
-			c->owner[g] = txn + 1;
-	return 1;
+	return c->owner[g] && c->owner[g] != txn + 1;
 }
 
-static int is_owned(const struct conf *c, const struct local *l, int txn)
+static int any_owned(const struct conf *c, const struct local *l, int txn)
 {
 	for (int g = 0; g < GROUPS; g++)
-		if (l->listed[g] && c->owner[g] && c->owner[g] != txn + 1)
+		if (l->listed[g] && is_owned(c, g, txn))
 			return 1;
 	return 0;
+}
+
+/* Has those groups of a transaction that no other has. */
+static void own_free(struct conf *c, struct local *l, int txn)
+{
+	for (int g = 0; g < GROUPS; g++) {
+		l->others[g] = is_owned(c, g, txn);
+		if (l->listed[g] && !l->others[g])
+			c->owner[g] = txn + 1;
+	}
 }
 
 static void disown(struct conf *c, int txn)
@@ -184,7 +188,7 @@ static int check(struct conf *c, struct local *l, struct txn *t, const struct ca
 			l->err = ESTALE_;
 		return GOES_ON;
 	case 3:
-		if (is_owned(c, l, call->txn))
+		if (any_owned(c, l, call->txn))
 			l->err = worse(l->err, EBUSY_);
 		l->err = worse(l->err, staged_err(l));
 		return GOES_ON;
@@ -259,15 +263,15 @@ static int commit(struct conf *c, struct local *l, struct txn *t, const struct c
 		l->point++;
 		return GOES_ON;
 	case 3:
-		l->owns = own(c, l, call->txn);
-		if (!l->owns)
+		if (any_owned(c, l, call->txn))
 			l->err = worse(l->err, EBUSY_);
+		else
+			own_free(c, l, call->txn);
 		l->err = worse(l->err, staged_err(l));
 		for (g = 0; g < GROUPS && !l->err; g++) {
 			l->work[g] = l->listed[g] && c->now[g] != l->types[g];
 			t->changed[g] = l->work[g];
-			t->old[g] = c->now[g];
-			t->new[g] = l->types[g];
+			t->old[g] = t->left[g] = c->now[g];
 		}
 		l->point = l->err || !any_work(l) ? COMMIT_DISOWN : 4;
 		return GOES_ON;
@@ -292,7 +296,7 @@ static int commit(struct conf *c, struct local *l, struct txn *t, const struct c
 		g = choice;
 		if (l->work[g] != 1)
 			return CANNOT;
-		c->now[g] = l->types[g];
+		c->now[g] = t->left[g] = l->types[g];
 		l->work[g] = 2;
 		if (l->work[0] != 1 && l->work[1] != 1 && !call->err)
 			l->point = COMMIT_DISOWN;
@@ -304,7 +308,7 @@ static int commit(struct conf *c, struct local *l, struct txn *t, const struct c
 			g = choice % GROUPS;
 			if (l->work[g] != 2)
 				return CANNOT;
-			c->now[g] = t->old[g];
+			c->now[g] = t->left[g] = t->old[g];
 			l->work[g] = 1;
 			return GOES_ON;
 		}
@@ -338,19 +342,20 @@ static int confirm(struct conf *c, struct local *l, struct txn *t, const struct 
 
 enum { ROLLBACK_SWITCH = 5, ROLLBACK_DISOWN, ROLLBACK_STATE, ROLLBACK_UNDEPEND };
 
-/* What a group has now against what the commit left; a group that is someone else's too. */
-static void compare(const struct conf *c, struct local *l, const struct txn *t, int g)
+/*
+ * What a group has now against what the commit, or the last rollback, left. After a failure
+ * a type that was changed since stays, and what another transaction has is not looked at.
+ */
+static void compare(const struct conf *c, struct local *l, struct txn *t, int g)
 {
-	if (!t->changed[g])
+	if (!t->changed[g] || l->others[g])
 		return;
-	if (c->now[g] != t->new[g]) {
-		if (l->from == FAILED)
-			l->work[g] = 0;
-		else
-			l->err = ESTALE_;
-	} else {
+	if (c->now[g] == t->left[g])
 		l->work[g] = c->now[g] != t->old[g];
-	}
+	else if (l->from == FAILED)
+		t->old[g] = t->left[g] = c->now[g];
+	else
+		l->err = ESTALE_;
 }
 
 static int rollback(struct conf *c, struct local *l, struct txn *t, const struct call *call,
@@ -381,8 +386,9 @@ static int rollback(struct conf *c, struct local *l, struct txn *t, const struct
 		/* One hold on the directory is enough: that of the commit stays. */
 		if (l->from == UNCONFIRMED)
 			t->depends--;
-		l->owns = own(c, l, call->txn);
-		if (!l->owns && l->from != FAILED)
+		if (l->from == FAILED || !any_owned(c, l, call->txn))
+			own_free(c, l, call->txn);
+		else
 			l->err = EBUSY_;
 		l->point++;
 		return GOES_ON;
@@ -404,7 +410,7 @@ static int rollback(struct conf *c, struct local *l, struct txn *t, const struct
 		if (g < GROUPS) {
 			if (l->work[g] != 1)
 				return CANNOT;
-			c->now[g] = t->old[g];
+			c->now[g] = t->left[g] = t->old[g];
 			l->work[g] = 2;
 			return GOES_ON;
 		}
