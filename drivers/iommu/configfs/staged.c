@@ -84,10 +84,45 @@ void icfg_txn_forget(struct icfg_txn *txn)
 	icfg_txn_drop_hidden(txn);
 }
 
+/*
+ * What is known of a group while its domain is being switched: a switch that hangs
+ * holds the group's mutex, for which neither a reader nor a mkdir may wait.
+ */
+struct frozen {
+	struct iommu_group *group;
+	char type[ICFG_TYPE_WORD];
+	char devices[];
+};
+
+/* Protects @frozen_groups, for moments only. */
+static DEFINE_MUTEX(frozen_lock);
+/* struct frozen by the number of the group. */
+static DEFINE_XARRAY(frozen_groups);
+
+/* Returns a reference, or NULL where there is no such group with a type. */
+static struct iommu_group *find_group(unsigned int id)
+{
+	struct iommu_group *group;
+	struct frozen *frozen;
+	char word[ICFG_TYPE_WORD];
+
+	scoped_guard(mutex, &frozen_lock) {
+		frozen = xa_load(&frozen_groups, id);
+		if (frozen)
+			return iommu_group_ref_get(frozen->group);
+	}
+	group = icfg_core_group_by_id(id);
+	/* The core shows no type for a group that nothing can translate for. */
+	if (group && icfg_core_read_type(group, word) == -ENOENT) {
+		iommu_group_put(group);
+		return NULL;
+	}
+	return group;
+}
+
 struct icfg_staged *icfg_staged_new(unsigned int id)
 {
 	struct icfg_staged *group;
-	char word[ICFG_TYPE_WORD];
 
 	group = kzalloc(sizeof(*group), GFP_KERNEL);
 	if (!group)
@@ -95,15 +130,8 @@ struct icfg_staged *icfg_staged_new(unsigned int id)
 
 	INIT_LIST_HEAD(&group->node);
 	group->id = id;
-	group->group = icfg_core_group_by_id(id);
+	group->group = find_group(id);
 	if (!group->group) {
-		kfree(group);
-		return ERR_PTR(-ENOENT);
-	}
-
-	/* The core shows no type for a group that nothing can translate for. */
-	if (icfg_core_read_type(group->group, word) == -ENOENT) {
-		iommu_group_put(group->group);
 		kfree(group);
 		return ERR_PTR(-ENOENT);
 	}
@@ -118,20 +146,6 @@ void icfg_staged_free(struct icfg_staged *group)
 
 /* Room kept for the line that counts the devices left out. */
 #define DEVICES_TAIL	48
-
-/*
- * What the files of a group show while its domain is being switched: a switch that
- * hangs holds the group's mutex, and no reader may wait for it.
- */
-struct frozen {
-	char type[ICFG_TYPE_WORD];
-	char devices[];
-};
-
-/* Protects @frozen_groups, for moments only. */
-static DEFINE_MUTEX(frozen_lock);
-/* struct frozen by the number of the group. */
-static DEFINE_XARRAY(frozen_groups);
 
 struct devices_page {
 	char *page;
@@ -206,6 +220,8 @@ bool icfg_staged_freeze(struct icfg_staged *group)
 		memcpy(frozen->devices, page, len);
 		frozen->devices[len] = '\0';
 		icfg_core_read_type(group->group, frozen->type);
+		/* Its plan has a reference until after the switch. */
+		frozen->group = group->group;
 		scoped_guard(mutex, &frozen_lock)
 			if (xa_err(xa_store(&frozen_groups, group->id, frozen,
 					    GFP_NOWAIT))) {
