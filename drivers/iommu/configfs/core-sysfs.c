@@ -15,7 +15,7 @@
  * index_lock protects the hints. It is taken inside of configfs' locks and
  * around the bus's own, for a look at all devices at most. The removal of a
  * device takes it where no I/O may be begun, so no memory is waited for below it.
- * leave_sem is taken outside of the group's mutex; the core takes that.
+ * setting_lock is held for moments.
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
@@ -23,22 +23,31 @@
 #include <linux/iommu.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
-#include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "core.h"
 
 /*
- * Held while DMA-FQ is asked for. The core looks whether there is a default domain
+ * A group for which DMA-FQ is asked. The core looks whether there is a default domain
  * before it takes the group's mutex, and uses it after, for DMA-FQ only: the last
  * device must not leave the group in between.
  */
-static DECLARE_RWSEM(leave_sem);
+struct setting {
+	struct list_head node;
+	struct iommu_group *group;
+};
+
+static LIST_HEAD(settings);
+static DEFINE_SPINLOCK(setting_lock);
+static DECLARE_WAIT_QUEUE_HEAD(setting_done);
 
 /* The sysfs file `type` of a group. */
 struct type_file {
@@ -114,16 +123,37 @@ enum icfg_type icfg_core_type(struct iommu_group *group)
 	return type == ICFG_AUTO ? ICFG_OTHER : type;
 }
 
-/* A device that begins to leave its group now waits until no DMA-FQ is being set. */
-void icfg_core_wait_set_type(void)
+static bool is_being_set(struct iommu_group *group)
 {
-	down_write(&leave_sem);
-	up_write(&leave_sem);
+	struct setting *setting;
+
+	guard(spinlock)(&setting_lock);
+
+	list_for_each_entry(setting, &settings, node)
+		if (setting->group == group)
+			return true;
+	return false;
+}
+
+/**
+ * icfg_core_wait_set_type - wait while DMA-FQ is asked for the group of a device
+ * @dev: a device that begins to leave its group
+ *
+ * Other groups do not matter: a switch of theirs that hangs keeps no device here.
+ */
+void icfg_core_wait_set_type(struct device *dev)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+
+	if (!group)
+		return;
+	wait_event(setting_done, !is_being_set(group));
+	iommu_group_put(group);
 }
 
 /*
- * Will @dev be here until leave_sem is released? device_del() removes this file
- * before it notifies the bus that the device is removed, and so before
+ * Will @dev be here as long as its group is among the settings? device_del() removes
+ * this file before it notifies the bus that the device is removed, and so before
  * icfg_core_wait_set_type(). With the group's mutex held, which keeps a member's
  * directory.
  */
@@ -159,15 +189,25 @@ bool icfg_core_in_place(enum icfg_type from, enum icfg_type to)
 
 int icfg_core_set_type(struct iommu_group *group, enum icfg_type type)
 {
+	struct setting setting = { .group = group };
+	int ret;
+
 	if (type != ICFG_DMA_FQ)
 		return store_type(group, type);
 
-	guard(rwsem_read)(&leave_sem);
+	scoped_guard(spinlock, &setting_lock)
+		list_add(&setting.node, &settings);
 
 	/* What the core answers for a group that is left without device. */
-	if (!iommu_group_for_each_dev(group, NULL, stays))
-		return -EINVAL;
-	return store_type(group, type);
+	if (iommu_group_for_each_dev(group, NULL, stays))
+		ret = store_type(group, type);
+	else
+		ret = -EINVAL;
+
+	scoped_guard(spinlock, &setting_lock)
+		list_del(&setting.node);
+	wake_up_all(&setting_done);
+	return ret;
 }
 
 /* A stock kernel changes no domain below a driver, and none asks for that. */
@@ -284,7 +324,7 @@ static int forget_device(struct notifier_block *nb, unsigned long action,
 	if (action != BUS_NOTIFY_REMOVED_DEVICE)
 		return NOTIFY_DONE;
 
-	icfg_core_wait_set_type();
+	icfg_core_wait_set_type(data);
 
 	guard(mutex)(&index_lock);
 	xa_for_each(&hints, id, hint)

@@ -23,6 +23,12 @@ g2=$(mock_ids 2)
 before=$(mock_now 0 1 2)
 boot=$(group_type "$g0")
 
+# is_away DEVICE: for wait_for.
+is_away()
+{
+	[ ! -e /sys/bus/platform/devices/"$1" ]
+}
+
 # hung: something waits at present.
 hung()
 {
@@ -167,6 +173,10 @@ check "a switch hangs" wait_for 20 is_stat attaching 1
 check_eq "its type can be read" "$(timeout 5 cat "$t/$g0/current_type")" "$boot"
 check_eq "and its devices" "$(timeout 5 cat "$t/$g0/devices" | cut -d' ' -f1,2 | xargs)" \
 	"platform mock.0 platform mock.1"
+check_eq "another transaction can stage it" \
+	"$(timeout 10 mkdir $CONFIGFS/elsewhere "$CONFIGFS/elsewhere/$g0" 2>&1 && echo 0)" 0
+check_eq "which reads the same type" "$(timeout 5 cat "$CONFIGFS/elsewhere/$g0/current_type")" "$boot"
+timeout 10 rmdir "$CONFIGFS/elsewhere/$g0" $CONFIGFS/elsewhere
 check_eq "a commit that is given up on" "$(ended switch)" EIO
 check_report "names the group" "$t" "^$g0 - switch ETIMEDOUT "
 check_eq "the type, still" "$(timeout 5 cat "$t/$g0/current_type")" "$boot"
@@ -177,6 +187,29 @@ check "it is taken back" wait_for 30 status_is "$t" "$g0" restored
 check_mock_as_before "all are as before" "$before" 0 1 2
 check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
 txn_end "$t"
+
+# The same in a switch to DMA-FQ: others are switched to it, and devices of theirs leave.
+stage_mock all identity 0 1 2
+all=$t
+check_eq "types from which there is a way to DMA-FQ" "$(write_errno "$all/commit" 1)" 0
+stage_mock fq DMA-FQ 0
+step_limit 2
+first=$t
+stage_mock other DMA-FQ 1
+mock_set group:0 attach_hold 1
+check_eq "a switch to DMA-FQ hangs" "$(write_errno "$first/commit" 1)" EIO
+echo mock.3 > $MOCK/destroy &
+pid=$!
+check "a device of another group leaves" wait_for 20 is_away mock.3
+check_eq "another group is switched" "$(write_errno "$t/commit" 1) $(group_type "$g1")" "0 DMA-FQ"
+check_eq "and back" "$(write_errno "$t/rollback" 1) $(group_type "$g1")" "0 identity"
+mock_set group:0 attach_hold 0
+wait $pid
+check "it is taken back" wait_for 30 status_is "$first" "$g0" restored
+check_eq "rollback" "$(write_errno "$first/rollback" 1)" 0
+txn_end "$first"
+txn_end "$t"
+txn_end "$all"
 
 check_mock_clean "in all that"
 mock_end
