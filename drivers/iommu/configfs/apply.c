@@ -98,8 +98,7 @@ bool icfg_apply_has_modified(struct icfg_plan *plan)
 /* A use that may end soon is asked about again right before the release. */
 static bool is_inuse(struct icfg_plan_dev *d, char *why)
 {
-	unsigned int allow = d->group->plan->allow | ICFG_ALLOW_NET;
-	unsigned int words = ICFG_ALL_WORDS & ~allow;
+	unsigned int words = ICFG_ALL_WORDS & ~d->group->plan->allow;
 
 	return icfg_inuse_below(d->dev, &words, why) == -EBUSY;
 }
@@ -338,6 +337,7 @@ static void pin(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		const char *why)
 {
 	icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
+	icfg_plan_warn(pg, d, "left as it is: %s", why);
 	pg->failed = true;
 	if (d)
 		d->state = ICFG_DEV_PINNED;
@@ -855,6 +855,7 @@ void icfg_apply_take_back(struct icfg_plan *plan)
 {
 	/* It is part of the commit, whose progress came to its end. */
 	plan->counts = false;
+	plan->allow |= ICFG_ALLOW_NET;
 	plan->taking_back = true;
 	revert_groups(plan);
 }

@@ -467,6 +467,7 @@ enum icfg_revert {
  * @revert: where it is when the plan is reverted
  * @refusal: the errno that a check reports for it, 0 while there is none
  * @owned: another transaction has it: it is not judged any further
+ * @unknown: refused before the method was known
  * @modified: a driver was unbound or the type was set
  * @switched_back: the revert is to set its type
  * @back_in_place: and can do so with drivers bound
@@ -495,6 +496,7 @@ struct icfg_plan_group {
 	enum icfg_revert revert;
 	int refusal;
 	bool owned;
+	bool unknown;
 	bool modified;
 	bool switched_back;
 	bool back_in_place;
@@ -843,6 +845,7 @@ enum icfg_pm {
 };
 
 enum icfg_pm icfg_pm_enter(void);
+bool icfg_pm_is_reboot(void);
 void icfg_pm_leave(void);
 void icfg_pm_enter_hanging(void);
 void icfg_pm_leave_hanging(void);

@@ -55,6 +55,14 @@ void icfg_pm_leave(void)
 	wake_up_all(&pm_idle);
 }
 
+/* Does the system go down? Then no timer turns a commit around. */
+bool icfg_pm_is_reboot(void)
+{
+	guard(mutex)(&pm_lock);
+
+	return pm == ICFG_PM_REBOOT;
+}
+
 /**
  * icfg_pm_enter_hanging - a step that was given up on has not returned
  *

@@ -68,10 +68,15 @@ void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	icfg_plan_report(pg, d, icfg_plan_phase(pg->plan, phase), err, "%pV", &vaf);
 	va_end(args);
 
-	if (pg->plan->reverting)
-		WRITE_ONCE(pg->failed, true);
-	else
+	if (!pg->plan->reverting) {
 		icfg_plan_stop(pg->plan, ICFG_STOP);
+		return;
+	}
+	/* The report cannot be read when the network is what went. */
+	va_start(args, fmt);
+	icfg_plan_warn(pg, d, "not restored: %pV", &vaf);
+	va_end(args);
+	WRITE_ONCE(pg->failed, true);
 }
 
 static const char *dev_action(const struct icfg_plan_dev *d)
@@ -206,7 +211,14 @@ static void leave_dev(struct icfg_step *step)
 
 static void leave_group(struct icfg_step *step)
 {
-	leave_step(to_plan_group(step)->plan);
+	struct icfg_plan_group *pg = to_plan_group(step);
+	enum icfg_phase phase = READ_ONCE(pg->phase);
+
+	/* A pause, or a resume, that is given up on is done as far as progress goes. */
+	if (pg->plan->counts && READ_ONCE(pg->busy) &&
+	    (phase == ICFG_PAUSE || phase == ICFG_RESUME))
+		atomic_inc(&pg->plan->txn->done);
+	leave_step(pg->plan);
 }
 
 static void step_returned(struct icfg_plan *plan)

@@ -99,6 +99,8 @@ static const char *errno_name(int err, char *buf, size_t size)
 void icfg_report_add(struct icfg_report *report, int group, const char *device,
 		     enum icfg_phase phase, int err, const char *fmt, ...)
 {
+	/* The way back waits for no memory to say what it does. */
+	gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	struct report_line *line = NULL;
 	char name[24], id[12] = "-";
 	char *what, *whole = NULL;
@@ -109,15 +111,15 @@ void icfg_report_add(struct icfg_report *report, int group, const char *device,
 		snprintf(id, sizeof(id), "%d", group);
 
 	va_start(args, fmt);
-	what = kvasprintf(GFP_KERNEL, fmt, args);
+	what = kvasprintf(gfp, fmt, args);
 	va_end(args);
 	if (what)
-		whole = kasprintf(GFP_KERNEL, "%s %s %s %s %s", id,
+		whole = kasprintf(gfp, "%s %s %s %s %s", id,
 				  device ?: "-", icfg_phase_word(phase),
 				  errno_name(err, name, sizeof(name)), what);
 	if (whole) {
 		size = strlen(whole) + 1;
-		line = kmalloc(struct_size(line, text, size), GFP_KERNEL);
+		line = kmalloc(struct_size(line, text, size), gfp);
 	}
 	if (line) {
 		line->group = group;

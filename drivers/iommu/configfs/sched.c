@@ -80,8 +80,9 @@ static void begin_ready(struct icfg_sched *sched, struct list_head *begin)
 
 	lockdep_assert_held(&sched_lock);
 
+	/* Its time counts from here: no more than the workqueue runs at a time. */
 	list_for_each_entry_safe(step, next, &sched->ready, ready) {
-		if (sched->width && sched->running >= sched->width)
+		if (sched->running >= (sched->width ?: WQ_MAX_ACTIVE))
 			break;
 		step->since = jiffies;
 		step->limit = 0;

@@ -257,14 +257,31 @@ static int new_plan(struct icfg_txn *txn, struct icfg_plan **plan)
 	return 0;
 }
 
+/* The states in which a check or a commit begins, and a rollback. */
+static bool can_commit(enum icfg_state state)
+{
+	return state == ICFG_STAGED;
+}
+
+static bool can_roll_back(enum icfg_state state)
+{
+	return state == ICFG_UNCONFIRMED || state == ICFG_COMMITTED ||
+	       state == ICFG_FAILED;
+}
+
 /*
  * Wait for a check, which takes seconds, or for a take-back, which takes as long
- * as a step may: not so that the hung task detector reports the writer.
+ * as a step may: not so that the hung task detector reports the writer, and not
+ * in a state that refuses it anyway.
  */
-static void lock_busy(struct icfg_txn *txn)
+static bool lock_busy(struct icfg_txn *txn, bool (*can)(enum icfg_state state))
 {
-	while (!mutex_trylock(&txn->busy))
+	while (can(READ_ONCE(txn->state))) {
+		if (mutex_trylock(&txn->busy))
+			return true;
 		schedule_timeout_uninterruptible(HZ / 50);
+	}
+	return false;
 }
 
 /* What begins in ICFG_STAGED: a commit, or a check, for which @state stays that. */
@@ -275,7 +292,7 @@ static int begin_staged(struct icfg_txn *txn, struct icfg_plan **plan,
 
 	guard(mutex)(&txn->lock);
 
-	if (txn->state != ICFG_STAGED)
+	if (!can_commit(txn->state))
 		return -EBUSY;
 
 	ret = new_plan(txn, plan);
@@ -314,7 +331,10 @@ int icfg_txn_check(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	lock_busy(txn);
+	if (!lock_busy(txn, can_commit)) {
+		icfg_txn_undepend(txn);
+		return -EBUSY;
+	}
 	ret = begin_staged(txn, &plan, ICFG_STAGED);
 	if (!ret) {
 		check_generation(plan);
@@ -415,17 +435,6 @@ static void end_commit(struct icfg_txn *txn, struct icfg_plan *plan, int ret)
 	}
 }
 
-/* Reclaiming memory must not go through a device that is unbound. */
-static int apply(struct icfg_plan *plan, int (*what)(struct icfg_plan *plan))
-{
-	unsigned int noio = memalloc_noio_save();
-	int ret;
-
-	ret = what(plan);
-	memalloc_noio_restore(noio);
-	return ret;
-}
-
 static void warn_failed(struct icfg_txn *txn, const char *what)
 {
 	pr_warn("transaction %s: %s failed, not everything could be restored: see its report\n",
@@ -444,15 +453,18 @@ static void warn_failed(struct icfg_txn *txn, const char *what)
 int icfg_txn_commit(struct icfg_txn *txn)
 {
 	struct icfg_plan *plan;
+	unsigned int noio;
 	int ret;
 
 	ret = icfg_txn_depend(txn);
 	if (ret)
 		return ret;
 
-	lock_busy(txn);
-	ret = begin_staged(txn, &plan, ICFG_COMMITTING);
-	mutex_unlock(&txn->busy);
+	ret = -EBUSY;
+	if (lock_busy(txn, can_commit)) {
+		ret = begin_staged(txn, &plan, ICFG_COMMITTING);
+		mutex_unlock(&txn->busy);
+	}
 	if (ret) {
 		icfg_txn_undepend(txn);
 		return ret;
@@ -463,7 +475,10 @@ int icfg_txn_commit(struct icfg_txn *txn)
 		reset_statuses(plan);
 		if (icfg_apply_has_work(plan)) {
 			begin_countdown(txn, plan);
-			ret = apply(plan, icfg_apply_commit);
+			/* Memory must not be reclaimed through a device that is unbound. */
+			noio = memalloc_noio_save();
+			ret = icfg_apply_commit(plan);
+			memalloc_noio_restore(noio);
 		}
 		set_statuses(plan);
 	}
@@ -534,6 +549,8 @@ static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
 static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 		     enum icfg_trigger trigger, enum icfg_state from)
 {
+	/* Nor through one whose new domain is what the rollback is for. */
+	unsigned int noio = memalloc_noio_save();
 	bool refused;
 	int ret;
 
@@ -544,7 +561,7 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 	if (!refused) {
 		if (icfg_apply_has_modified(plan))
 			icfg_generation_raise(0);
-		ret = apply(plan, icfg_apply_rollback);
+		ret = icfg_apply_rollback(plan);
 		set_statuses(plan);
 	}
 	if (ret == -EIO)
@@ -557,9 +574,10 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 	end_rollback(txn, plan, ret, refused, from);
 	icfg_pm_leave();
 
-	if (!refused)
+	if (!ret)
 		send_uevents(plan);
 	icfg_plan_put(plan);
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
@@ -571,8 +589,7 @@ static int begin_rollback(struct icfg_txn *txn, struct icfg_plan **plan,
 	guard(mutex)(&txn->lock);
 
 	*from = txn->state;
-	if (*from != ICFG_UNCONFIRMED && *from != ICFG_COMMITTED &&
-	    *from != ICFG_FAILED)
+	if (!can_roll_back(*from))
 		return -EBUSY;
 
 	ret = new_plan(txn, plan);
@@ -613,9 +630,11 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 	if (ret)
 		return ret;
 
-	lock_busy(txn);
-	ret = begin_rollback(txn, &plan, &from);
-	mutex_unlock(&txn->busy);
+	ret = -EBUSY;
+	if (lock_busy(txn, can_roll_back)) {
+		ret = begin_rollback(txn, &plan, &from);
+		mutex_unlock(&txn->busy);
+	}
 	/* An unconfirmed commit is depended upon already: once is enough. */
 	if (ret || from == ICFG_UNCONFIRMED)
 		icfg_txn_undepend(txn);
@@ -647,7 +666,8 @@ static struct icfg_plan *begin_timer(struct icfg_txn *txn)
 		return NULL;
 	}
 
-	if (txn->state == ICFG_COMMITTING) {
+	/* What runs goes on to its end, for which the reboot waits. */
+	if (txn->state == ICFG_COMMITTING && !icfg_pm_is_reboot()) {
 		txn->plan->expired_at = jiffies;
 		icfg_plan_stop(txn->plan, ICFG_STOP_NOW);
 		pr_notice("transaction %s is not done within confirm_timeout, taking it back\n",

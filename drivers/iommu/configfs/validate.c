@@ -108,7 +108,9 @@ static void check_type(struct icfg_plan_group *pg)
 	if (pg->cur == ICFG_OTHER)
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its present type could not be put back");
-	if (goal == ICFG_IDENTITY && types->identity == ICFG_UNSUPPORTED)
+	/* Where no device needs it, the core takes another one for "auto". */
+	if (goal == ICFG_IDENTITY && types->identity == ICFG_UNSUPPORTED &&
+	    (pg->new == ICFG_IDENTITY || types->forced == ICFG_IDENTITY))
 		icfg_refuse(pg, NULL, -EOPNOTSUPP,
 			    "its IOMMU has no identity domain");
 }
@@ -342,7 +344,7 @@ static void note_methods(struct icfg_plan *plan)
 	guard(mutex)(&plan->txn->lock);
 
 	icfg_for_each_group(pg, plan)
-		pg->staged->method = pg->method;
+		pg->staged->method = pg->unknown ? ICFG_METHOD_NONE : pg->method;
 }
 
 /* Who is in the group, and what does it have and take? */
@@ -418,6 +420,8 @@ int icfg_validate_commit(struct icfg_plan *plan)
 	ret = check_pause(plan);
 	if (ret)
 		return ret;
+	icfg_for_each_group(pg, plan)
+		pg->unknown = pg->refusal;
 
 	ret = order_commit(plan);
 	if (ret)

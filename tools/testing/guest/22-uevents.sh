@@ -132,6 +132,23 @@ check_eq "nor has its rollback" "$(write_errno "$t/rollback" 1)" 0
 check_eq "which restores nothing" "$(ours)" ""
 txn_end "$t"
 
+# Nor after EIO, and the kernel log says what was not restored.
+t=$(txn_new half)
+stage "$t" "$edu" identity
+stage "$t" "$disk" identity
+check_eq "two groups are changed" "$(write_errno "$t/commit" 1)" 0
+edu_set "$a" probe_errors -1
+dmesg -c > /dev/null
+uevents_start /tmp/uevents
+check_eq "one of them cannot be restored" "$(write_errno "$t/rollback" 1)" EIO
+check_eq "no event tells of the other" "$(ours)" ""
+check_status "which is restored" "$t" "$disk" restored
+check_match "the kernel log names what is not" "$(dmesg)" \
+	"iommu_configfs: transaction half, group $edu, device $a: not restored: "
+edu_set "$a" probe_errors 0
+check_eq "the rollback goes on" "$(write_errno "$t/rollback" 1)" 0
+txn_end "$t"
+
 # In place
 t=$(txn_new strict)
 stage "$t" "$edu" DMA

@@ -103,6 +103,7 @@ stage_mock back identity 7
 check_eq "its present type" "$(cat "$t/$g7/current_type")" unmanaged
 generation=$(cat $CONFIGFS/generation)
 refused "a type that could not be put back" EOPNOTSUPP "^$g7 - check EOPNOTSUPP .*put back"
+check_eq "no method is known for it" "$(cat "$t/$g7/method")" none
 txn_end "$t"
 
 # What is forced.
@@ -120,6 +121,7 @@ for case in "identity 5 DMA" "DMA-FQ 5 DMA" "DMA 6 identity" "DMA-FQ 6 identity"
 	stage_mock forced "$1" "$2" 0
 	eval "id=\$g$2"
 	refused "$1 where $3 is forced" EINVAL "^$id mock.1[0-3] check EINVAL .*$3"
+	check_eq "$1 where $3 is forced: no method is known" "$(cat "$t/$id/method")" none
 	echo auto > "$t/$id/type"
 	rmdir "$t/$g0"
 	check_eq "auto is what it has" "$(write_errno "$t/commit" 1) $(head -n 1 "$t/$id/status")" "0 unchanged"

@@ -62,6 +62,7 @@ stage "$o" "$edu2" identity
 check_eq "other groups do not mind" "$(write_errno "$o/commit" 1) $(write_errno "$o/rollback" 1)" "0 0"
 txn_end "$o"
 unlock
+step_limit 20
 check_eq "without the lock it is done" "$(write_errno "$t/commit" 1) $(write_errno "$t/confirm" 1)" "0 0"
 check_as_before "both groups are changed" "$after" "$edu" "$edu2"
 
