@@ -48,7 +48,8 @@ struct sim_txn {
  * @hanger: the transaction of which a step may hang, or NULL
  * @lost: devices that stay paused, which the report has said, as bits
  * @suppliers: devices with consumers, as bits
- * @unbound: devices that another process has unbound, as bits
+ * @unbound: devices that were unbound by another process, with a supplier that was
+ *	unplugged, or by a transaction that is gone, as bits: no rollback binds them
  * @deferred: the driver core may bind a device by itself
  * @surprise: what happens when a type is set the next time
  * @acts: the surprise is under way

@@ -56,6 +56,8 @@ static void unplug(struct sim *sim)
 		if (sim->fake->devs[k]->dev.parent == &d->dev && sim_is_there(sim, k))
 			return;
 	sim_note(sim, " device %u is unplugged\n", i);
+	/* Its consumers stay unbound. */
+	sim->unbound |= sim->suppliers & BIT(i);
 	never = sim_begin_quiet(sim->fake);
 	fake_dev_unplug(d);
 	sim->fake->never = never;
@@ -546,11 +548,16 @@ static void end_txn(struct sim *sim)
 {
 	struct sim_txn *t = sim->now;
 	struct icfg_staged *group, *next;
+	unsigned int i;
 
 	if (t->state == ICFG_UNCONFIRMED || sim_count_waiting(t) ||
 	    sim->hanger == t)
 		return;
 	sim_note(sim, " rmdir of %td\n", t - sim->txns);
+	/* What it has not bound again is bound by no rollback any more. */
+	for (i = 0; t->state == ICFG_FAILED && i < sim->fake->nr_devs; i++)
+		if (t->before.drv[i] && !sim->fake->devs[i]->dev.driver)
+			sim->unbound |= BIT(i);
 	list_for_each_entry_safe(group, next, &t->txn->groups, node)
 		if (!group->hidden)
 			fake_rmdir(group);
