@@ -5,6 +5,8 @@
 #include <linux/device.h>
 #include <linux/types.h>
 
+#include "icfg.h"
+
 /* The device links of the machine, as deps.c lists them. */
 
 /**
@@ -36,5 +38,20 @@ const struct icfg_link *icfg_links_of(const struct icfg_links *links,
 bool icfg_links_have_consumer(const struct icfg_links *links,
 			      struct device *dev);
 void icfg_links_free(struct icfg_links *links);
+
+/**
+ * struct icfg_release - a release of a driver that is under way
+ * @node: in a list of deps.c
+ * @task: the thread that it runs in
+ * @d: the device
+ */
+struct icfg_release {
+	struct list_head node;
+	struct task_struct *task;
+	struct icfg_plan_dev *d;
+};
+
+void icfg_release_begin(struct icfg_release *release, struct icfg_plan_dev *d);
+void icfg_release_end(struct icfg_release *release);
 
 #endif /* _ICFG_DEPS_H */

@@ -742,6 +742,7 @@ void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
 void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop);
 void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 			  enum icfg_type now);
+void icfg_plan_carry_over(struct icfg_plan *plan, struct icfg_plan *later);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
 bool icfg_dev_is_gone(struct icfg_plan_dev *d);
 
@@ -753,21 +754,6 @@ void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		      enum icfg_phase phase, int err, const char *fmt, ...);
 
 /* deps.c */
-/**
- * struct icfg_release - a release of a driver that is under way
- * @node: in a list of deps.c
- * @task: the thread that it runs in
- * @d: the device
- */
-struct icfg_release {
-	struct list_head node;
-	struct task_struct *task;
-	struct icfg_plan_dev *d;
-};
-
-void icfg_release_begin(struct icfg_release *release, struct icfg_plan_dev *d);
-void icfg_release_end(struct icfg_release *release);
-
 int icfg_deps_init(void);
 void icfg_deps_exit(void);
 
@@ -834,7 +820,6 @@ int icfg_apply_commit(struct icfg_plan *plan);
 int icfg_apply_rollback(struct icfg_plan *plan);
 bool icfg_apply_is_waiting(struct icfg_plan *plan);
 void icfg_apply_take_back(struct icfg_plan *plan);
-void icfg_apply_carry_over(struct icfg_plan *plan, struct icfg_plan *undo);
 
 /* pm.c */
 /* What excludes commits and rollbacks. */

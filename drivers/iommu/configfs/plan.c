@@ -433,6 +433,36 @@ void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 }
 
 /**
+ * icfg_plan_carry_over - note in a later plan what a take-back did
+ * @plan: the plan of the take-back
+ * @later: a rollback of the same transaction that left these groups alone
+ */
+void icfg_plan_carry_over(struct icfg_plan *plan, struct icfg_plan *later)
+{
+	struct icfg_plan_group *pg, *to;
+	struct icfg_plan_dev *d, *other;
+
+	icfg_for_each_group(pg, plan) {
+		/* Both were made from the same list of groups. */
+		to = later->groups + (pg - plan->groups);
+		if (pg->revert != ICFG_REVERT_DONE ||
+		    to->revert != ICFG_REVERT_ELSEWHERE)
+			continue;
+		to->revert = ICFG_REVERT_DONE;
+		to->old = pg->old;
+		to->cur = pg->cur;
+		to->modified = pg->modified;
+		to->failed = pg->failed;
+		to->dma_setup_failed = pg->dma_setup_failed;
+		icfg_for_each_dev(d, plan) {
+			other = icfg_plan_find(later, d->dev);
+			if (d->group == pg && other && other->group == to)
+				other->state = d->state;
+		}
+	}
+}
+
+/**
  * icfg_plan_warn - write about a group of a plan to the kernel log
  * @pg: the group
  * @d: the device, or NULL

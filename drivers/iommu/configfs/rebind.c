@@ -19,6 +19,7 @@
 #include <linux/pci.h>
 
 #include "core.h"
+#include "deps.h"
 #include "icfg.h"
 #include "rebind.h"
 #include "trace.h"

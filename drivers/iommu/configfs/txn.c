@@ -744,7 +744,7 @@ static void note_taken_back(struct icfg_txn *txn, struct icfg_plan *plan)
 	}
 	/* A rollback that was tried meanwhile is the record of what there is to undo. */
 	if (txn->undo && txn->undo != plan)
-		icfg_apply_carry_over(plan, txn->undo);
+		icfg_plan_carry_over(plan, txn->undo);
 }
 
 /* Restore the groups of @plan whose steps have returned. */
