@@ -92,6 +92,17 @@ void icfg_own(struct icfg_plan *plan, bool free)
 	}
 }
 
+/*
+ * Does a group still wait, or is its claim not that of this plan? What was done before a
+ * take-back was released then; a later rollback may have claimed it, and wait for it.
+ */
+static bool is_kept(const struct icfg_plan_group *pg)
+{
+	return pg->revert == ICFG_REVERT_WAITING ||
+	       pg->revert == ICFG_REVERT_NOTED ||
+	       pg->revert == ICFG_REVERT_ELSEWHERE;
+}
+
 /**
  * icfg_disown - release the groups of a plan
  * @plan: the plan; its transaction keeps those that still wait to be restored
@@ -103,8 +114,7 @@ void icfg_disown(struct icfg_plan *plan)
 	guard(mutex)(&owner_lock);
 
 	icfg_for_each_group(pg, plan)
-		if (pg->revert != ICFG_REVERT_WAITING &&
-		    pg->revert != ICFG_REVERT_ELSEWHERE &&
+		if (!is_kept(pg) &&
 		    xa_load(&owners, pg->staged->id) == plan->txn)
 			xa_erase(&owners, pg->staged->id);
 }

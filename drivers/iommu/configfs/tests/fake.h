@@ -174,6 +174,7 @@ void fake_exit(struct kunit *test);
 void fake_clear(struct fake *fake);
 void fake_side_by_side(struct fake *fake);
 void fake_let_go(struct fake *fake);
+void fake_let_one_go(struct fake *fake);
 bool fake_take_back(struct fake *fake, struct icfg_txn *txn);
 
 struct fake_group *fake_group_add(struct fake *fake, enum icfg_type type);

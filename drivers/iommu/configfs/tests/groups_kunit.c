@@ -135,13 +135,34 @@ static void bound_and_taken(struct kunit *test)
 	fake_txn_end(fake, second);
 }
 
+static void run_take_backs(struct fake *fake, struct icfg_txn *txn)
+{
+	while (fake_take_back(fake, txn))
+		;
+}
+
 /* What hung returns, and its group is taken back. */
 static void take_back(struct fake *fake, struct icfg_txn *txn)
 {
 	fake_let_go(fake);
-	while (fake_take_back(fake, txn))
-		;
+	run_take_backs(fake, txn);
 	KUNIT_EXPECT_TRUE(fake->test, fake_all_bound(fake));
+}
+
+/* From now on, let the @first and the @second step hang; 0: none. */
+static void let_hang(struct fake *fake, int first, int second)
+{
+	fake->never = ~BIT(FAKE_HANG);
+	fake_fail(fake, first, second);
+}
+
+/* Another transaction that would have nothing to do in a group, for its check. */
+static struct icfg_txn *other_txn(struct fake *fake, struct fake_group *group)
+{
+	struct icfg_txn *txn = fake_txn(fake);
+
+	fake_stage(fake, txn, group, "DMA");
+	return txn;
 }
 
 static void roll_back_rest(struct fake *fake, struct icfg_txn *txn)
@@ -157,8 +178,7 @@ static void changed_since(struct kunit *test, bool roll_back)
 	struct icfg_txn *txn = fake_staged(fake);
 	char expected[128];
 
-	fake->never = ~BIT(FAKE_HANG);
-	fake_fail(fake, 1, 0);
+	let_hang(fake, 1, 0);
 	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
 	fake_set_type(&fake->groups[0], ICFG_DMA_FQ);
 	if (roll_back)
@@ -197,9 +217,8 @@ static void bound_since(struct kunit *test)
 	consumer = fake_dev_add(fake, NULL, &fake_other_driver, NULL);
 	fake_link(fake->devs[0], consumer);
 	fake->groups[1].gives = ICFG_DMA;
-	fake->never = ~BIT(FAKE_HANG);
 	/* Three drivers are released, two groups switched. */
-	fake_fail(fake, 6, 0);
+	let_hang(fake, 6, 0);
 	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
 	fake_expect_types(fake, ICFG_IDENTITY, ICFG_DMA);
 	KUNIT_EXPECT_EQ(test, device_attach(&fake->devs[0]->dev), 1);
@@ -207,6 +226,32 @@ static void bound_since(struct kunit *test)
 	take_back(fake, txn);
 	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
 	roll_back_rest(fake, txn);
+}
+
+/*
+ * A group that the commit has restored but for a driver hangs in the rollback: the
+ * take-back of the commit's own group does not give it up.
+ */
+static void waited_for_again(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_txn *other = other_txn(fake, &fake->groups[1]);
+
+	fake->devs[1]->broken = true;
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	fake->devs[1]->broken = false;
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+
+	fake_let_one_go(fake);
+	run_take_backs(fake, txn);
+	fake_expect_write(fake, fake_dir(other), "check", "1", -EBUSY);
+	take_back(fake, txn);
+	fake_expect_write(fake, fake_dir(other), "check", "1", 0);
+	roll_back_rest(fake, txn);
+	fake_txn_end(fake, other);
 }
 
 static void has_it_already(struct kunit *test)
@@ -239,6 +284,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(changed_since_commit),
 	KUNIT_CASE_SLOW(changed_since_rollback),
 	KUNIT_CASE_SLOW(bound_since),
+	KUNIT_CASE_SLOW(waited_for_again),
 	KUNIT_CASE(has_it_already),
 	{}
 };
