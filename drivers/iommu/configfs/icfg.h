@@ -468,6 +468,7 @@ enum icfg_revert {
  * @refusal: the errno that a check reports for it, 0 while there is none
  * @owned: another transaction has it: it is not judged any further
  * @unknown: refused before the method was known
+ * @claimed: the transaction has got it for this plan, and had not got it before
  * @modified: a driver was unbound or the type was set
  * @switched_back: the revert is to set its type
  * @back_in_place: and can do so with drivers bound
@@ -497,6 +498,7 @@ struct icfg_plan_group {
 	int refusal;
 	bool owned;
 	bool unknown;
+	bool claimed;
 	bool modified;
 	bool switched_back;
 	bool back_in_place;
@@ -766,6 +768,7 @@ void icfg_deps_add_unasked(struct icfg_plan *plan);
 void icfg_own_check(struct icfg_plan *plan);
 void icfg_own(struct icfg_plan *plan, bool free);
 void icfg_disown(struct icfg_plan *plan);
+void icfg_disown_new(struct icfg_plan *plan);
 
 /* Room for the name of a transaction. */
 #define ICFG_OWNER_NAME	(ICFG_NAME_MAX + 1)

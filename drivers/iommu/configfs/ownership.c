@@ -85,10 +85,12 @@ void icfg_own(struct icfg_plan *plan, bool free)
 		if (pg->owned)
 			continue;
 		/* Claims that the transaction had before are kept. */
-		if (room)
-			xa_store(&owners, pg->staged->id, plan->txn, GFP_KERNEL);
-		else
+		if (!room) {
 			xa_release(&owners, pg->staged->id);
+			continue;
+		}
+		pg->claimed = !xa_load(&owners, pg->staged->id);
+		xa_store(&owners, pg->staged->id, plan->txn, GFP_KERNEL);
 	}
 }
 
@@ -116,6 +118,21 @@ void icfg_disown(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan)
 		if (!is_kept(pg) &&
 		    xa_load(&owners, pg->staged->id) == plan->txn)
+			xa_erase(&owners, pg->staged->id);
+}
+
+/**
+ * icfg_disown_new - undo icfg_own()
+ * @plan: a rollback that is refused; its transaction keeps what it had before
+ */
+void icfg_disown_new(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	guard(mutex)(&owner_lock);
+
+	icfg_for_each_group(pg, plan)
+		if (pg->claimed)
 			xa_erase(&owners, pg->staged->id);
 }
 

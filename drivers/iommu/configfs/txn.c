@@ -568,8 +568,10 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 		warn_failed(txn, "a rollback");
 
 	icfg_plan_put_drivers(plan);
-	/* Refused, an unconfirmed commit waits on and keeps what it has. */
-	if (!refused || (from != ICFG_UNCONFIRMED && list_empty(&txn->waiting)))
+	/* Refused, an unconfirmed commit, or what waits, keeps what it has. */
+	if (refused)
+		icfg_disown_new(plan);
+	else
 		icfg_disown(plan);
 	end_rollback(txn, plan, ret, refused, from);
 	icfg_pm_leave();

@@ -254,6 +254,30 @@ static void waited_for_again(struct kunit *test)
 	fake_txn_end(fake, other);
 }
 
+/* A rollback that is refused has no more groups than the transaction had before. */
+static void refused_while_waiting(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_txn *hangs = other_txn(fake, &fake->groups[0]);
+	struct icfg_txn *restored = other_txn(fake, &fake->groups[1]);
+
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	fake->never = ~BIT(FAKE_DEV);
+	fake_fail(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -ENOMEM);
+	fake_expect_state(fake, txn, "failed");
+	let_hang(fake, 0, 0);
+	fake_expect_write(fake, fake_dir(hangs), "check", "1", -EBUSY);
+	fake_expect_write(fake, fake_dir(restored), "check", "1", 0);
+	take_back(fake, txn);
+	fake_expect_write(fake, fake_dir(hangs), "check", "1", 0);
+	roll_back_rest(fake, txn);
+	fake_txn_end(fake, hangs);
+	fake_txn_end(fake, restored);
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -285,6 +309,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(changed_since_rollback),
 	KUNIT_CASE_SLOW(bound_since),
 	KUNIT_CASE_SLOW(waited_for_again),
+	KUNIT_CASE_SLOW(refused_while_waiting),
 	KUNIT_CASE(has_it_already),
 	{}
 };
