@@ -385,6 +385,18 @@ static void rebind_lost(struct icfg_plan_dev *d)
 	}
 }
 
+/* No group waits for a step that has returned before its round. */
+static void forget_returned(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+	struct icfg_plan_dev *d;
+
+	icfg_for_each_group(pg, plan)
+		pg->step.late &= icfg_step_is_left(&pg->step);
+	icfg_for_each_dev(d, plan)
+		d->step.late &= icfg_step_is_left(&d->step);
+}
+
 /* Groups and devices whose step is still running are left out of the round. */
 static void leave_out_running(struct icfg_plan *plan)
 {
@@ -581,6 +593,7 @@ static bool choose_round(struct icfg_plan *plan)
 		pg->failed = false;
 		pg->fell_back = false;
 	}
+	forget_returned(plan);
 
 	icfg_deps_add_unasked(plan);
 	leave_out_running(plan);

@@ -278,6 +278,32 @@ static void refused_while_waiting(struct kunit *test)
 	fake_txn_end(fake, restored);
 }
 
+/*
+ * What hung has returned, but its device is locked now. What depends on that waits
+ * for nothing that would take it back.
+ */
+static void locked_since(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+
+	fake_link(fake->devs[1], fake->devs[0]);
+	fake_commit(fake, txn);
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_IDENTITY);
+
+	device_lock(&fake->devs[0]->dev);
+	take_back(fake, txn);
+	device_unlock(&fake->devs[0]->dev);
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_IDENTITY);
+	KUNIT_EXPECT_TRUE(test, list_empty(&txn->waiting));
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
+	take_back(fake, txn);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	fake_txn_end(fake, txn);
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -310,6 +336,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(bound_since),
 	KUNIT_CASE_SLOW(waited_for_again),
 	KUNIT_CASE_SLOW(refused_while_waiting),
+	KUNIT_CASE_SLOW(locked_since),
 	KUNIT_CASE(has_it_already),
 	{}
 };
