@@ -385,16 +385,23 @@ static void rebind_lost(struct icfg_plan_dev *d)
 	}
 }
 
-/* No group waits for a step that has returned before its round. */
-static void forget_returned(struct icfg_plan *plan)
+/*
+ * Groups that are tried again: no group waits for a step that has returned before its
+ * round, and what was in use is asked about anew.
+ */
+static void forget_last_round(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_group(pg, plan)
 		pg->step.late &= icfg_step_is_left(&pg->step);
-	icfg_for_each_dev(d, plan)
+	icfg_for_each_dev(d, plan) {
 		d->step.late &= icfg_step_is_left(&d->step);
+		if (d->state == ICFG_DEV_PINNED &&
+		    d->group->revert == ICFG_REVERT_ACTIVE)
+			d->state = ICFG_DEV_IDLE;
+	}
 }
 
 /* Groups and devices whose step is still running are left out of the round. */
@@ -592,13 +599,16 @@ static bool choose_round(struct icfg_plan *plan)
 		pg->revert = ICFG_REVERT_ACTIVE;
 		pg->failed = false;
 		pg->fell_back = false;
+		pg->pinned = false;
 	}
-	forget_returned(plan);
+	forget_last_round(plan);
 
 	icfg_deps_add_unasked(plan);
 	leave_out_running(plan);
 	look_at_groups(plan);
 	order_revert(plan);
+	/* Groups that are left out are not asked about, nor reported, in each round. */
+	spread(plan);
 	look_at_uses(plan);
 	spread(plan);
 	/* The dependents of devices that stay bound stay bound, too. */

@@ -304,6 +304,32 @@ static void locked_since(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/*
+ * One device of a group comes into use at its release, another one hangs. The
+ * take-back asks again, and does not say that the group is restored before it is.
+ */
+static void in_use_then(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+
+	fake_dev_add(fake, &fake->groups[0], &fake_driver, NULL);
+	fake_commit_unconfirmed(fake, txn);
+	/* Three are looked at; the first release hangs, the second asks again. */
+	fake->never = ~(BIT(FAKE_HANG) | BIT(FAKE_BLOCK));
+	fake_fail(fake, 4, 6);
+	fake_expire(fake, txn);
+	KUNIT_ASSERT_EQ(test, atomic_read(&fake->failed), 2);
+	fake_expect_state(fake, txn, "failed");
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_DMA);
+
+	let_hang(fake, 0, 0);
+	take_back(fake, txn);
+	KUNIT_EXPECT_EQ(test, first_group(txn)->status, ICFG_S_RESTORED);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	roll_back_rest(fake, txn);
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -337,6 +363,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(waited_for_again),
 	KUNIT_CASE_SLOW(refused_while_waiting),
 	KUNIT_CASE_SLOW(locked_since),
+	KUNIT_CASE_SLOW(in_use_then),
 	KUNIT_CASE(has_it_already),
 	{}
 };
