@@ -311,13 +311,19 @@ static bool is_waiting(const struct icfg_plan_group *pg)
 	return revert == ICFG_REVERT_WAITING || revert == ICFG_REVERT_ELSEWHERE;
 }
 
+/* Is a device not touched in this round? */
+static bool is_left_out(const struct icfg_plan_dev *d)
+{
+	return READ_ONCE(d->left_out) || is_waiting(d->group);
+}
+
 /* Is a device unbound in this round of a revert? */
 static bool is_reverted(const struct icfg_plan_dev *d)
 {
 	if (d->state == ICFG_DEV_PINNED)
 		return false;
 	if (icfg_dev_is_dependent(d))
-		return !is_waiting(d->group);
+		return !is_left_out(d);
 	return icfg_dev_is_bound(d) && is_group_unbound(d->group);
 }
 
@@ -343,12 +349,6 @@ static void pin(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		d->state = ICFG_DEV_PINNED;
 	if (!d || d->member)
 		pg->pinned = pg->switched_back;
-}
-
-/* @d is not touched in this round, and so is no device of its group. */
-static void leave_out(struct icfg_plan_dev *d)
-{
-	d->group->revert = ICFG_REVERT_WAITING;
 }
 
 static bool is_lock_held(struct icfg_plan_dev *d)
@@ -415,7 +415,7 @@ static void leave_out_running(struct icfg_plan *plan)
 			pg->revert = ICFG_REVERT_WAITING;
 	icfg_for_each_dev(d, plan)
 		if (icfg_step_is_left(&d->step))
-			leave_out(d);
+			icfg_dev_leave_out(d);
 }
 
 /*
@@ -456,6 +456,7 @@ static void look_at_groups(struct icfg_plan *plan)
 	icfg_for_each_dev(d, plan) {
 		pg = d->group;
 		d->locked = false;
+		d->left_out = false;
 		d->driver_leaving &= !!READ_ONCE(d->dev->driver);
 		if (pg->revert != ICFG_REVERT_ACTIVE)
 			continue;
@@ -478,7 +479,7 @@ static void look_at_groups(struct icfg_plan *plan)
 	icfg_for_each_dev(d, plan)
 		if ((d->locked || d->driver_leaving) &&
 		    d->group->revert == ICFG_REVERT_ACTIVE)
-			leave_out(d);
+			icfg_dev_leave_out(d);
 	icfg_for_each_group(pg, plan)
 		if (is_group_unbound(pg))
 			pg->pause_back = icfg_pause_back_possible(pg);
@@ -508,7 +509,7 @@ static bool is_bound_and_left_out(const struct icfg_step *step)
 	if (icfg_step_is_left(step))
 		return true;
 	return READ_ONCE(d->dev->driver) &&
-	       (is_waiting(d->group) || d->locked || d->driver_leaving);
+	       (is_left_out(d) || d->locked || d->driver_leaving);
 }
 
 /* Is the device of a step not bound (yet), and left out of this round? */
@@ -543,10 +544,10 @@ static void spread(struct icfg_plan *plan)
 	do {
 		more = false;
 		icfg_for_each_dev(d, plan) {
-			if (is_waiting(d->group))
+			if (is_left_out(d))
 				continue;
 			if (waits_for_dev(d, is_reverted(d))) {
-				leave_out(d);
+				icfg_dev_leave_out(d);
 				more = true;
 			} else if (is_reverted(d) &&
 				   icfg_step_has_dep(&d->step,

@@ -545,6 +545,7 @@ enum icfg_dev_state {
  *	not lose bus mastering while its driver is unbound
  * @driver_leaving: the module of its driver is being removed
  * @locked: its lock could not be acquired in time
+ * @left_out: it keeps its driver in this round of a revert, though its group is done
  * @retry: the words of allow_in_use for what was in use at the last look, but may
  *	end soon
  * @no_dma_ops: its group was translated at the start, but the core could not set it
@@ -571,6 +572,7 @@ struct icfg_plan_dev {
 	bool enabled;
 	bool driver_leaving;
 	bool locked;
+	bool left_out;
 	bool no_dma_ops;
 };
 

@@ -393,7 +393,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	}
 	/* A device that is unbound before this one hangs: so does this one. */
 	if (icfg_step_has_dep(&d->step, step_is_left)) {
-		WRITE_ONCE(pg->revert, ICFG_REVERT_WAITING);
+		icfg_dev_leave_out(d);
 		return;
 	}
 	/* Releasing a supplier would release its consumers after all. */

@@ -330,6 +330,43 @@ static void in_use_then(struct kunit *test)
 	roll_back_rest(fake, txn);
 }
 
+/*
+ * A group that failed is between two that hang, by links that were made since. It is
+ * not restored by what the take-back does to the others.
+ */
+static void failed_between(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_staged *failed = list_last_entry(&txn->groups,
+						     struct icfg_staged, node);
+
+	fake_stage(fake, txn, &fake->groups[2], "identity");
+	fake_dev_add(fake, &fake->groups[1], &fake_driver, NULL);
+	fake_commit(fake, txn);
+	fake->devs[3]->broken = true;
+	let_hang(fake, 1, 4);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+	KUNIT_ASSERT_EQ(test, atomic_read(&fake->hangs), 2);
+	KUNIT_EXPECT_EQ(test, failed->status, ICFG_S_FAILED);
+	fake_link(fake->devs[0], fake->devs[1]);
+	fake_link(fake->devs[1], fake->devs[2]);
+
+	fake_let_one_go(fake);
+	run_take_backs(fake, txn);
+	KUNIT_EXPECT_PTR_EQ(test, fake->devs[1]->dev.driver, &fake_driver);
+	KUNIT_EXPECT_EQ(test, fake->groups[0].type, ICFG_IDENTITY);
+	fake_let_go(fake);
+	run_take_backs(fake, txn);
+	KUNIT_EXPECT_EQ(test, failed->status, ICFG_S_FAILED);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	KUNIT_EXPECT_PTR_EQ(test, fake->devs[1]->dev.driver, &fake_driver);
+
+	fake->devs[3]->broken = false;
+	roll_back_rest(fake, txn);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -364,6 +401,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(refused_while_waiting),
 	KUNIT_CASE_SLOW(locked_since),
 	KUNIT_CASE_SLOW(in_use_then),
+	KUNIT_CASE_SLOW(failed_between),
 	KUNIT_CASE(has_it_already),
 	{}
 };
