@@ -113,7 +113,7 @@ static void count_steps(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan)
 		if (selected(d))
 			count += each;
-	if (plan->counts)
+	if (!plan->taking_back)
 		atomic_add(count, &plan->txn->total);
 }
 
@@ -126,14 +126,14 @@ static void count_pauses(struct icfg_plan *plan,
 	icfg_for_each_group(pg, plan)
 		if (selected(pg))
 			count += 2 * icfg_pause_count(pg);
-	if (plan->counts)
+	if (!plan->taking_back)
 		atomic_add(count, &plan->txn->total);
 }
 
 /* A driver that was not paused is not resumed: that step is not to come any more. */
 static void settle_progress(struct icfg_plan *plan)
 {
-	if (plan->counts)
+	if (!plan->taking_back)
 		atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
 }
 
@@ -878,7 +878,6 @@ int icfg_apply_commit(struct icfg_plan *plan)
 void icfg_apply_take_back(struct icfg_plan *plan)
 {
 	/* It is part of the commit, whose progress came to its end. */
-	plan->counts = false;
 	plan->allow |= ICFG_ALLOW_NET;
 	plan->taking_back = true;
 	revert_groups(plan);

@@ -599,12 +599,12 @@ struct icfg_plan_dev {
  * @lock_until: until when locks of devices are waited for, in jiffies
  * @expired_at: when the confirm timer came due, in jiffies
  * @wait: where the thread that drives the plan waits
- * @counts: its steps count in the progress of the transaction
  * @step_returned: called when a step that was left running has returned
  * @stop: a forward run begins no more steps; set once, by any thread
  * @confirm: the commit will wait to be confirmed
  * @reverting: this plan restores
- * @taking_back: what was given up on has returned, and is restored
+ * @taking_back: it restores what was given up on and has returned; its steps do not
+ *	count in the progress of the transaction
  * @ordered: icfg_deps_order() has found an order
  * @links_go: device links go with the drivers that are released
  * @refusal: the errno that a refusal returns, 0 while there is none
@@ -630,7 +630,6 @@ struct icfg_plan {
 	wait_queue_head_t wait;
 	void (*step_returned)(struct icfg_plan *plan);
 	enum icfg_stop stop;
-	bool counts;
 	bool confirm;
 	bool reverting;
 	bool taking_back;

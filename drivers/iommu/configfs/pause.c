@@ -309,7 +309,7 @@ static bool look_at_members(struct pause *p)
 
 static void step_done(struct icfg_plan_group *pg)
 {
-	if (pg->plan->counts && !is_left(pg))
+	if (!pg->plan->taking_back && !is_left(pg))
 		atomic_inc(&pg->plan->txn->done);
 }
 

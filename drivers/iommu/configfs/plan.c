@@ -66,7 +66,6 @@ struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 	plan->expected = txn->expected_generation;
 	plan->allow = txn->allow;
 	plan->disruption = txn->disruption;
-	plan->counts = true;
 	plan->confirm = txn->confirm_timeout;
 	plan->step_limit = (unsigned long)txn->step_timeout * HZ;
 	plan->lock_until = jiffies + LOCK_WAIT;

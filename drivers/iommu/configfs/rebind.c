@@ -216,7 +216,7 @@ static void leave_group(struct icfg_step *step)
 	enum icfg_phase phase = READ_ONCE(pg->phase);
 
 	/* A pause, or a resume, that is given up on is done as far as progress goes. */
-	if (pg->plan->counts && READ_ONCE(pg->busy) &&
+	if (!pg->plan->taking_back && READ_ONCE(pg->busy) &&
 	    (phase == ICFG_PAUSE || phase == ICFG_RESUME))
 		atomic_inc(&pg->plan->txn->done);
 	leave_step(pg->plan);
@@ -276,7 +276,7 @@ static void run_counted(struct icfg_plan *plan, bool probing,
 	struct icfg_sched sched = devs_sched(plan, fn);
 
 	sched.slow = slow_dev;
-	sched.done = plan->counts ? &plan->txn->done : NULL;
+	sched.done = plan->taking_back ? NULL : &plan->txn->done;
 	sched.reverse = probing;
 	run_devs(plan, &sched, selected);
 }
@@ -489,7 +489,7 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
-		if (plan->counts)
+		if (!plan->taking_back)
 			atomic_inc(&plan->txn->total);
 	}
 	return 0;
