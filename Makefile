@@ -15,7 +15,7 @@ need-kdir := setup
 endif
 
 .PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-series results series bench vm \
-	mutate simulate checkpatch sparse install clean
+	mutate simulate checkpatch sparse install uninstall clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
@@ -33,12 +33,15 @@ help:
 	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
 	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
 	@echo
-	@echo 'make setup        install and fetch what building and testing need (root)'
+	@echo 'make setup        install and fetch what building and testing need (root);'
+	@echo '                  the targets that need it do that first'
 	@echo 'make modules      drivers/iommu/configfs/iommu-configfs.ko, for the kernel at'
 	@echo '                  KDIR=... (default: the stock kernel that the tests boot)'
-	@echo 'make tools        tools/iommucfg'
-	@echo 'make deb          Debian packages (OUTPUT=dir, default: packages)'
+	@echo 'make tools        tools/iommucfg: the command and its library'
+	@echo 'make fleet        tools/fleet: agent, coordinator and command of a fleet'
+	@echo 'make deb          Debian packages (OUTPUT=dir, default: packages), and lintian'
 	@echo 'make install      module (KDIR=... as above) and tools, below DESTDIR='
+	@echo 'make uninstall    removes what make install has put there (same variables)'
 	@echo 'make checkpatch   kernel style, --strict'
 	@echo 'make sparse       semantic checks'
 	@echo 'make series       the patches for the kernel tree, as mails, posting by posting'
@@ -48,7 +51,11 @@ help:
 	@echo 'make results      bring the table in README.md up to date with the last runs'
 	@echo 'make clean        remove what was built here'
 	@echo
-	@echo 'A single test:    tools/lab/lab run MACHINE TEST...'
+	@echo 'Parts of the tests:'
+	@echo '  tools/lab/lab run MACHINE TEST...     a test in a virtual machine (tools/lab/README)'
+	@echo '  make -C tools/iommucfg check          the command and the library'
+	@echo '  make -C tools/fleet check             the fleet, with a real etcd'
+	@echo '  .ci/run                               all that CI runs'
 
 setup:
 	@scripts/setup.sh
@@ -116,6 +123,10 @@ sparse: setup
 install:
 	$(MAKE) -C $(KDIR) M=$(MODULE) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(MAKE) -C tools/iommucfg DESTDIR=$(DESTDIR) install
+
+uninstall:
+	rm -f $(DESTDIR)/lib/modules/$$(cat $(KDIR)/include/config/kernel.release)/updates/iommu-configfs.ko*
+	$(MAKE) -C tools/iommucfg DESTDIR=$(DESTDIR) uninstall
 
 clean:
 	rm -f $(foreach d,$(MODULE) $(MODULE)/rules $(MODULE)/tests tools/testing/modules, \
