@@ -61,7 +61,7 @@ do_it "iommucfg show $group"
 do_it "grep ' / / ' /proc/self/mountinfo; ip -o -4 addr show dev $nic"
 before=$(live_same "$nic")
 
-title "A load that looks at each byte"
+title "A load that compares each byte"
 tell "Files are written past the page cache and read back; a TCP session carries a stream." \
 	"Both go on to the end."
 tell "" "${cyan}# stall /file &  nsenter -n -t $ns stream 7000 &  stream 10.9.0.2 7000 &$off"
@@ -74,7 +74,7 @@ stream=$!
 sleep 2
 
 title "A policy asks for identity: is anything lost?"
-tell "To unbind drivers would take the root file system away. So that is not allowed here:"
+tell "Unbinding drivers would take the root file system away: --disruption pause rules it out."
 do_it "modprobe iommu-configfs"
 change identity --confirm-timeout 0 -n
 must_exit 2 "there is something to change"
@@ -90,11 +90,11 @@ for type in DMA DMA-FQ DMA; do
 	must_type $type
 done
 
-title "A change that nobody confirms goes back by itself, and pauses for it as well"
+title "A change that is not confirmed goes back by itself, by pausing drivers as well"
 change identity --confirm-timeout 600 --detach --name try
 must_exit 0 "done for now"
 must_type identity
-tell "For those who watch, four seconds are enough ..."
+tell "For this demo the time is shortened to four seconds ..."
 trace_start iommu_configfs
 do_it "echo 4 > $CONFIGFS/try/confirm_timeout"
 wait_for 60 went_back try || bad "it did not go back"
@@ -104,8 +104,8 @@ do_it "iommucfg confirm try"
 must_exit 4 "too late: everything is as before"
 
 title "A driver that says that it is paused, and is not"
-tell "The word of a driver is not believed: with all of a group paused the IOMMU core counts" \
-	"what is mapped. This test driver keeps a page."
+tell "When all drivers of a group are paused the IOMMU core counts what is still mapped. This" \
+	"test driver keeps a page mapped."
 do_it "modprobe edu_lab"
 edu=$(dev edu 0)
 for dev in $(devices_of edu); do
@@ -117,7 +117,7 @@ do_it "iommucfg set $(group_of edu) identity --disruption pause --yes --confirm-
 must_exit 4 "it went back"
 must_say "the driver is named" 'driver edu_lab_pause'
 must_say "and what it kept" '1 mapping left'
-must "the group has its type still" "$(group_type "$(group_of edu)")" "$edu_before"
+must "the group still has its old type" "$(group_type "$(group_of edu)")" "$edu_before"
 for dev in $(devices_of edu); do
 	echo > "/sys/bus/pci/devices/$dev/driver_override"
 done
@@ -128,7 +128,7 @@ change "$first" --confirm-timeout 0
 must_exit 0 "done"
 must_type "$first"
 
-title "What the load has seen"
+title "What the load measured"
 kill $stall $stream
 wait_for 30 test -s /tmp/stream.out
 wait_for 30 test -s /tmp/stall.out

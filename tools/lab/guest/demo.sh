@@ -58,8 +58,8 @@ sum=$(tail -n 1 /tmp/output)
 must "16 MiB are on the disk; the number is their checksum" "$status" 0
 
 title "A policy, and what it would do"
-tell "It says what should be, by what stays the same at the next boot: here NVMe disks, in" \
-	"slots that are named by the way down to them."
+tell "A policy names devices by what stays the same at the next boot: here NVMe disks, by" \
+	"their driver and their path from the root bus."
 cat > fast.conf <<'END'
 rules = (
   {
@@ -82,7 +82,7 @@ tell "All drivers of all devices are released and bound again, side by side. If 
 do_it "modprobe iommu-configfs"
 do_it "iommucfg apply --yes --confirm-timeout 0 fast.conf"
 must_exit 0 "done"
-must_say "with a bar that showed the way" '\[#*\.*\] [0-9]+ of [0-9]+ device steps'
+must_say "with a progress bar" '\[#*\.*\] [0-9]+ of [0-9]+ device steps'
 must "all three groups have the new type" "$(types)" "$changed"
 must_drivers
 do_it "iommucfg assert fast.conf"
@@ -93,14 +93,15 @@ disk=/dev/$(wait_disk "$(dev disk 0)")
 do_it "pattern sum $disk 16"
 must "the checksum is the same" "$(tail -n 1 /tmp/output)" "$sum"
 
-title "A change that nobody confirms goes back by itself"
-tell "Who changes the card that carries the login wants a way back that needs no login. The" \
-	"command returns at once, and the kernel keeps the time: here ten minutes."
+title "A change that is not confirmed goes back by itself"
+tell "A change of the network card that carries the login needs a way back without a login." \
+	"The command returns at once, and the kernel undoes the change if it is not confirmed" \
+	"in time: here ten minutes."
 do_it "iommucfg set $a $first --confirm-timeout 600 --detach --yes --name try"
 must_exit 0 "done for now"
 must "unconfirmed" "$(cat $CONFIGFS/try/state)" unconfirmed
-tell "Nobody confirms, and no process is needed for the way back. For those who watch, four" \
-	"seconds are enough ..."
+tell "It is not confirmed, and no process is needed to undo it. For this demo the time is" \
+	"shortened to four seconds ..."
 start=$(now)
 do_it "echo 4 > $CONFIGFS/try/confirm_timeout"
 wait_for 60 went_back try
@@ -114,7 +115,7 @@ title "Undone by hand"
 do_it "iommucfg set $a $first $b DMA --confirm-timeout 600 --detach --yes --name back"
 must_exit 0 "done for now"
 do_it "iommucfg status"
-must_say "it waits for somebody's word" 'unconfirmed'
+must_say "it waits to be confirmed" 'unconfirmed'
 do_it "iommucfg rollback back"
 must_exit 0 "done"
 must "all three groups are what they were" "$(types)" "$changed"
@@ -122,7 +123,7 @@ must "all three groups are what they were" "$(types)" "$changed"
 title "A wrong type is noticed, and goes back by itself"
 tell "This test driver has its device write to a page that it never mapped. Without" \
 	"translation that works; under DMA the IOMMU stops it, and reports a fault. The driver" \
-	"is bound and content all the same: only the fault says that the change was wrong."
+	"stays bound without an error: only the fault says that the change was wrong."
 modprobe edu_lab || bad "no test driver"
 edu=$(group_of edu)
 boot_edu=$(group_type "$edu")
@@ -147,8 +148,8 @@ must "all three groups are as at boot" "$(types)" "$boot_types"
 must_drivers
 
 title "Two rules that contradict each other"
-tell "One wants disks fast, one wants network cards held to their buffers. In one slot both" \
-	"are in one group. Nothing is guessed:"
+tell "One rule wants identity for disks, the other one DMA for network cards. In one slot" \
+	"both are in one group, which has one type: a conflict is an error."
 cat > careful.conf <<'END'
 rules = (
   {
@@ -160,9 +161,9 @@ rules = (
 END
 do_it "cat careful.conf"
 do_it "iommucfg plan fast.conf careful.conf"
-must_exit 1 "the policy is to be mended"
-must_say "one side, with file and line" 'fast\.conf:2'
-must_say "the other" 'careful\.conf:2'
+must_exit 1 "the policy has an error"
+must_say "it names one rule, with file and line" 'fast\.conf:2'
+must_say "the other rule" 'careful\.conf:2'
 must_say "and both devices" "$(dev disk 0).*$(dev disk 1)|$(dev disk 1).*$(dev disk 0)"
 
 title "What is in use is refused, with the reason"
@@ -174,15 +175,15 @@ do_it "iommucfg apply --yes --confirm-timeout 0 fast.conf"
 must_exit 3 "refused, nothing was touched"
 must_say "it names device and mount point" "$(dev disk 0).*/srv"
 must "the two groups that could change did not either" "$(types)" "$boot_types"
-tell "Or all but what is in use:"
+tell "Or all groups but those in use:"
 do_it "iommucfg apply --yes --confirm-timeout 0 --skip-in-use fast.conf"
 must_exit 2 "done, but something is left to change"
 must "two groups have changed" "$(types)" "$first identity identity"
 do_it "umount /srv"
 do_it "iommucfg set $b $first $c $first --yes --confirm-timeout 0 -q > /dev/null"
-must "and are back" "$(types)" "$boot_types"
+must "and have their old type again" "$(types)" "$boot_types"
 
-title "Below it: directories and files"
+title "The kernel's interface: directories and files"
 tell "All that iommucfg does, a shell can do. A transaction is a directory; in it goes a" \
 	"directory for each group."
 cd $CONFIGFS || exit
@@ -198,7 +199,7 @@ must_say "rolled back" '^rolled-back$'
 do_it "rmdir demo/$a demo/$b demo/$c demo"
 cd /
 
-title "Away without a trace"
+title "The module is unloaded"
 do_it "rmmod iommu_configfs"
 must "the module is unloaded" "$(ls -d /sys/module/iommu_configfs 2>/dev/null)" ""
 must "types and drivers are as at boot" "$(types) $(drivers)" "$boot_types $boot_drivers"
