@@ -133,3 +133,4 @@ clean:
 		$(addprefix $(d)/,*.ko *.o *.mod *.mod.c .*.cmd .*.d .module-common.o \
 		Module.symvers modules.order))
 	$(MAKE) -C tools/iommucfg clean
+	$(MAKE) -C tools/fleet clean
