@@ -74,19 +74,32 @@ int ask_once(const char *question)
 	}
 }
 
-/* Shows the seconds that are left, and looks whether there is an answer. */
-enum iommucfg_run_answer ask_to_keep(long seconds)
+/* The answer, if one was typed by now: else -1. */
+static int answer_so_far(void)
 {
 	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 ? read_answer() : -1;
+}
+
+/*
+ * Looks whether there is an answer, or shows the seconds that are left: not below an
+ * answer that was typed since they were shown last.
+ */
+enum iommucfg_run_answer ask_to_keep(long seconds)
+{
 	int answer = -1;
 
-	if (!open_question)
+	if (open_question)
+		answer = answer_so_far();
+	else
 		forget_typed();
-	fprintf(stderr, "\r\033[KKeep these settings? [y/N] (%ld s) ", seconds);
-	fflush(stderr);
-	open_question = true;
-	if (poll(&p, 1, 0) > 0)
-		answer = read_answer();
+	if (answer < 0) {
+		fprintf(stderr, "\r\033[KKeep these settings? [y/N] (%ld s) ", seconds);
+		fflush(stderr);
+		open_question = true;
+		answer = answer_so_far();
+	}
 	return answer < 0 ? IOMMUCFG_RUN_NO_ANSWER :
 	       answer ? IOMMUCFG_RUN_YES : IOMMUCFG_RUN_NO;
 }
