@@ -335,6 +335,17 @@ static void note_left_alone(struct sim *sim)
 	}
 }
 
+/* What has come since the commit, and was unbound by this rollback, is bound by the next. */
+static void note_newcomers(struct sim *sim)
+{
+	struct shot *before = &sim->now->before;
+	unsigned int i;
+
+	for (i = 0; i < sim->fake->nr_devs; i++)
+		if (!before->drv[i])
+			before->drv[i] = sim->shot.drv[i];
+}
+
 /* By hand, or by the timer: @ret is what it returned, or what the state says of it. */
 static void expect_rolled_back(struct sim *sim, int ret)
 {
@@ -352,6 +363,7 @@ static void expect_rolled_back(struct sim *sim, int ret)
 		set_state(sim, ICFG_FAILED);
 		sim_expect_named(sim, ret, &t->before);
 		note_left_alone(sim);
+		note_newcomers(sim);
 		break;
 	default:
 		sim_expect(sim, ret, sim_is_refusal(ret));
