@@ -140,6 +140,8 @@ void sim_add_dev(struct sim *sim, struct fake_group *group, bool parent)
 	d = fake_dev_add(fake, group, any_driver(sim), above);
 	fake->never = never;
 	sim_shoot_dev(sim, &sim->shot, fake->nr_devs - 1);
+	/* No member when the action began: whether it can be set up is not judged. */
+	sim->shot.set_up[fake->nr_devs - 1] = false;
 	sim_note(sim, "  device %u: group %d, driver %s, below %s\n", fake->nr_devs - 1,
 		 group ? (int)(group - fake->groups) : -1, d->drv ? d->drv->name : "-",
 	     above ? dev_name(&above->dev) : "-");
