@@ -56,7 +56,7 @@ email=$(git -C "$here" config user.email || echo "you@example.org")
 # of it in, "after".
 {
 	sed -n 's,^--- a/,,p' "$patches"/*/*.patch
-	sed -n '/^---$/,$ s/^add //p' "${messages[@]}" | tr ' ' '\n'
+	sed -n '/^---$/,$ s/^\(add\|grow\) //p' "${messages[@]}" | tr ' ' '\n'
 } | sort -u | while read -r file; do
 	[ ! -f "$kernel/$file" ] || install -D -m 644 "$kernel/$file" "$tmp/before/$file"
 done
@@ -175,6 +175,7 @@ recipients()
 }
 
 for mail in "$out"/*/[0-9]*.patch; do
+	[ -z "$check" ] || break
 	dir=${mail%/*}
 	case $mail in
 	*/0000-*)

@@ -6,7 +6,7 @@
 # does checkpatch like it, does what it adds or changes compile without a warning (W=1)
 # and link, is the kernel-doc in order? At the end: the same built in and without KUnit,
 # the ABI page, the guide, and that the mails add up to TREE. With POSTING, only these are
-# tried, and not what comes at the end; the others are applied.
+# tried, and "whole" stands for what comes at the end; the others are applied.
 #
 # TAP, with a tally as its last line. Kernel and objects are kept in the cache.
 set -uo pipefail
@@ -257,7 +257,7 @@ finish()
 	exit
 }
 
-[[ $only == "  " ]] || finish
+[[ $only == "  " || $only == *" whole "* ]] || finish
 
 sed 's,^,./,' "$cache/touched" | while read -r file; do
 	cmp "$src/$file" "$tree/$file"

@@ -5,26 +5,29 @@ grow.py FINAL DEST MESSAGE... -- LAST: writes to DEST what the tree of FINAL hol
 the patch LAST, one of MESSAGE: the name of its posting's directory, "/", its own.
 
 FINAL is a kernel tree with everything in it (scripts/into-tree.sh). A MESSAGE is the
-text of a commit and, below a line "---", what the patch adds. Each file comes with one
-patch, and what is named by a later patch is left out of it until then:
+text of a commit and, below a line "---", what the patch adds:
 
     add FILE...                     the patch that FILE comes with; a pattern stands for
                                     files that no other patch before it adds, or none
+    grow FILE...                    the same, but at each patch there is only as much of
+                                    FILE as is used by then (used.py)
     bring FILE NAME...              functions, structs, Kconfig symbols; with their
-                                    comments. In a header, SOURCE.c: what it declares
-                                    of that source, below a comment that names it
-    rest FILE but NAME...           all that a file has, but for its head and NAME
+                                    comments
     attr FILE PREFIX NAME...        attributes of configfs: their functions and where
                                     they are listed
     line FILE [NAME]: TEXT          a line, within NAME where that is given
     line FILE [NAME]: TEXT .. TEXT  all lines from the one to the other
     line FILE [NAME]: TEXT ..< TEXT  the same without the other
     was FILE [NAME]: TEXT => TEXT   the line reads as the second until then
+    was FILE [NAME]: TEXT           the line, or all from the one to the other, or all
+    was FILE [NAME]: TEXT .. TEXT   of NAME with its comment, read until then as the
+    was FILE NAME                   lines below that begin with "|"
 
 FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/
-or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it and
-has to be there exactly once. An object is left out of the Makefile until its source is
-there.
+or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it. The
+patches are undone, the last one first: what a patch brings has to be there exactly once
+when those after it are undone. What need not be said: an object is left out of the
+Makefile until its source is there, and the line that includes a header until that is.
 
 What does not fit fails, and so does a file that no patch adds, and a function, label
 or header that is used before it is there: the sources change, and this has to follow. A
@@ -35,6 +38,9 @@ import os.path
 import pathlib
 import re
 import sys
+import textwrap
+
+from used import shake, tidy
 
 MODULE = 'drivers/iommu/configfs'
 
@@ -53,35 +59,35 @@ class Patch:
 
     def __init__(self, path):
         self.name = f'{path.parent.name}/{path.name}'
-        self.adds, self.cuts = [], []
+        self.adds, self.grows, self.cuts = [], [], []
         body = path.read_text().split('\n---\n', 1)
         for text in (body[1] if len(body) == 2 else '').splitlines():
-            if text.strip() and not text.startswith('#'):
+            if text.startswith('|'):
+                self.cuts[-1][-1].append(text[1:])
+            elif text.strip() and not text.startswith('#'):
                 self.parse(text.strip())
 
     def parse(self, text):
         verb, rest = text.split(None, 1)
-        if verb == 'add':
+        if verb in ('add', 'grow'):
             self.adds += map(path_of, rest.split())
+            if verb == 'grow':
+                self.grows += map(path_of, rest.split())
         elif verb == 'bring':
             file, *names = rest.split()
-            self.cuts += [(path_of(file), 'name', name, None, None) for name in names]
+            self.cuts += [(path_of(file), 'name', name, None, None, []) for name in names]
         elif verb == 'attr':
             file, prefix, *names = rest.split()
-            self.cuts += [(path_of(file), 'attr', prefix, name, None) for name in names]
-        elif verb == 'rest':
-            file, names = rest.split(' but ')
-            self.cuts.append((path_of(file), 'rest', names.split(), None, None))
+            self.cuts += [(path_of(file), 'attr', prefix, name, None, []) for name in names]
         elif verb in ('line', 'was'):
-            where, what = rest.split(':', 1)
+            where, _, what = rest.partition(':')
             file, _, name = where.strip().partition(' ')
-            first, second = what.strip(), None
-            sign = ' .. ' if verb == 'line' else ' => '
-            if verb == 'line' and ' ..< ' in what:
-                verb, sign = 'before', ' ..< '
-            if sign in what:
+            first, second = what.strip() or None, None
+            sign = ' => ' if ' => ' in what else ' ..< ' if ' ..< ' in what else ' .. '
+            if first and sign in what:
                 first, second = (part.strip() for part in what.split(sign))
-            self.cuts.append((path_of(file), verb, first, second, name.strip() or None))
+                verb = {' => ': 'reads', ' ..< ': 'before', ' .. ': verb}[sign]
+            self.cuts.append((path_of(file), verb, first, second, name.strip() or None, []))
         else:
             raise Misfit(f'{self.name}: no directive "{verb}"')
 
@@ -126,29 +132,15 @@ def kconfig(lines, name):
     return first, end
 
 
-def section(lines, source):
-    """What a header declares of a source: from the comment that names it to the next."""
-    heads = [n for n, line in enumerate(lines)
-             if re.fullmatch(r'/\* [\w*-]+\.c(, [\w*-]+\.c)* \*/', line)]
-    found = [n for n in heads if source in re.findall(r'[\w-]+\.c', lines[n])]
-    if len(found) != 1:
-        raise Misfit(f'{source} is named {len(found)} times')
-    end = min([n for n in heads if n > found[0]] + [len(lines) - 1])
-    return found[0], end
-
-
 class File:
-    """The lines of a file, with those that are not there yet."""
+    """The lines of a file, from which patches are taken out again."""
 
     def __init__(self, path, text):
-        self.path, self.lines = path, text.splitlines()
-        self.gone, self.other = set(), {}
+        self.path, self.lines, self.changed = path, text.splitlines(), False
 
     def piece(self, name):
         if self.path.endswith('Kconfig'):
             return kconfig(self.lines, name)
-        if name.endswith('.c'):
-            return section(self.lines, name)
         found = [c for c in chunks(self.lines) if defines(self.lines[slice(*c)], name)]
         if len(found) != 1:
             raise Misfit(f'{self.path}: {name} is defined {len(found)} times')
@@ -160,65 +152,48 @@ class File:
             raise Misfit(f'{self.path}: "{text}" is there {len(found)} times')
         return found[0]
 
-    def cut_attr(self, prefix, name):
-        functions = [c for c in chunks(self.lines) for verb in ('show', 'store')
-                     if defines(self.lines[slice(*c)], f'{prefix}{name}_{verb}')]
-        # Those that a macro defines, a line each.
-        functions += [(n, n + 1) for n, line in enumerate(self.lines)
-                      if re.match(rf'(TXN|GROUP)_(SHOW|ACTION)\({name}[,)]', line)
-                      and line.lower().startswith(prefix.split('_')[1])]
-        if not functions:
-            raise Misfit(f'{self.path}: there is no attribute {prefix}{name}')
-        for piece in functions:
-            self.gone |= set(range(*piece))
-        for number, line in enumerate(self.lines):
-            if (line.strip() == f'&{prefix}attr_{name},' or
-                    re.fullmatch(rf'CONFIGFS_ATTR\w*\({prefix}, {name}\);', line)):
-                self.gone.add(number)
+    def replace(self, first, end, lines=()):
+        self.lines[first:end] = lines
+        self.changed = True
 
-    def cut(self, kind, first, second, name):
-        if kind == 'name':
-            self.gone |= set(range(*self.piece(first)))
-            return
+    def take_attr(self, prefix, name):
+        pieces = [c for c in chunks(self.lines) for verb in ('show', 'store')
+                  if defines(self.lines[slice(*c)], f'{prefix}{name}_{verb}')]
+        # Those that a macro defines, a line each.
+        pieces += [(n, n + 1) for n, line in enumerate(self.lines)
+                   if re.match(rf'(TXN|GROUP)_(SHOW|ACTION)\({name}[,)]', line)
+                   and line.lower().startswith(prefix.split('_')[1])]
+        if not pieces:
+            raise Misfit(f'{self.path}: there is no attribute {prefix}{name}')
+        pieces += [(n, n + 1) for n, line in enumerate(self.lines)
+                   if line.strip() == f'&{prefix}attr_{name},' or
+                   re.fullmatch(rf'CONFIGFS_ATTR\w*\({prefix}, {name}\);', line)]
+        for piece in sorted(pieces, reverse=True):
+            self.replace(*piece)
+
+    def take(self, kind, first, second, name, lines):
         if kind == 'attr':
-            self.cut_attr(first, second)
+            self.take_attr(first, second)
             return
-        if kind == 'rest':
-            kept = {self.piece(n) for n in first} | {next(chunks(self.lines))}
-            for piece in set(chunks(self.lines)) - kept:
-                if not self.lines[piece[0]].startswith('#include'):
-                    self.gone |= set(range(*piece))
+        if kind == 'name' or not first:
+            self.replace(*self.piece(first or name), lines)
             return
         start, end = self.piece(name) if name else (0, len(self.lines))
         number = self.find(first, start, end)
-        if kind == 'was':
-            self.other[number] = self.lines[number].replace(first, second)
-        elif second is None:
-            self.gone.add(number)
-        else:
+        if kind == 'reads':
+            self.lines[number] = self.lines[number].replace(first, second)
+            return
+        last = number
+        if second is not None:
             last = next((n for n in range(number + 1, end)
                          if self.lines[n].strip() == second), None)
             if last is None:
                 raise Misfit(f'{self.path}: no "{second}" after "{first}"')
-            self.gone |= set(range(number, last if kind == 'before' else last + 1))
+        self.replace(number, last if kind == 'before' else last + 1, lines)
 
     def text(self):
-        """What is left, without the blank lines that parted what is gone."""
-        out = []
-        for number, line in enumerate(self.lines):
-            if number in self.gone:
-                continue
-            line = self.other.get(number, line)
-            after_cut = number - 1 in self.gone
-            if not line.strip() and (not out or not out[-1].strip() or
-                                     after_cut and out[-1].endswith('{')):
-                continue
-            if line.strip() == '}' and out and not out[-1].strip():
-                out.pop()
-            out.append(line)
-        while out and not out[-1].strip():
-            out.pop()
-        return '\n'.join(out) + '\n'
+        lines = tidy(self.lines) if self.changed else self.lines
+        return '\n'.join(lines) + '\n'
 
 
 def makefile(text, later):
@@ -226,19 +201,15 @@ def makefile(text, later):
     out = ''
     for statement in re.findall(r'(?:[^\n]*\\\n)*[^\n]*\n', text):
         name, sign, value = statement.partition('=')
-        if any(f'{MODULE}/{o}.c' in later for o in re.findall(r'(\S+)\.o\b', value)):
-            lines = []
-            for line in value.splitlines():
-                kept = [o for o in re.findall(r'\S+(?=\.o\b)', line)
-                        if f'{MODULE}/{o}.c' not in later]
-                start, end = re.fullmatch(r'(\s*).*?([\s\\]*)', line).groups()
-                if kept:
-                    lines.append(start + ' '.join(f'{o}.o' for o in kept) + end)
-            if not lines:
-                continue
-            lines[0] = ' ' + lines[0].lstrip()
-            lines[-1] = lines[-1].rstrip(' \t\\')
-            statement = name + sign + '\n'.join(lines) + '\n'
+        objects = re.findall(r'(\S+)\.o\b', value)
+        kept = [o for o in objects if f'{MODULE}/{o}.c' not in later]
+        if objects and not kept:
+            continue
+        if kept != objects:
+            lines = textwrap.wrap(f'{name}{sign} ' + ' '.join(f'{o}.o' for o in kept), 70,
+                                  subsequent_indent=' ' * 20, break_long_words=False,
+                                  break_on_hyphens=False)
+            statement = ' \\\n'.join(lines).replace(' ' * 20, '\t\t    ') + '\n'
         out += statement
     return re.sub(r'\n{3,}', '\n\n', out).rstrip('\n') + '\n'
 
@@ -288,46 +259,61 @@ def expand(final, patches):
         taken |= set(files)
 
 
-def grow(final, dest, patches, last):
-    names = [p.name for p in patches]
-    if last not in names:
-        raise Misfit(f'no patch {last}')
-    upto = names.index(last)
-    expand(final, patches)
+def come(final, patches):
+    """With which patch each file comes."""
     comes = {}
     for number, patch in enumerate(patches):
         for path in patch.adds:
             if path in comes:
-                raise Misfit(f'{path} comes with {names[comes[path]]} and {patch.name}')
+                raise Misfit(f'{path} comes with {patches[comes[path]].name} and {patch.name}')
             if not (final / path).is_file():
                 raise Misfit(f'{patch.name} adds {path}, which there is not')
             comes[path] = number
     for path in sorted(p for p in (final / MODULE).rglob('*') if p.is_file()):
         if str(path.relative_to(final)) not in comes:
             raise Misfit(f'no patch adds {path.relative_to(final)}')
+    return comes
 
-    # What the messages up to this one bring is looked for as well.
+
+def take_includes(files):
+    """Of the module's headers that are not there yet."""
+    for path, file in files.items():
+        for number in range(len(file.lines) - 1, -1, -1):
+            match = re.fullmatch(r'#include "(.*)"', file.lines[number])
+            header = match and os.path.normpath(
+                os.path.join(os.path.dirname(path), match.group(1)))
+            if header and header.startswith(MODULE) and header not in files:
+                file.replace(number, number + 1)
+
+
+def grow(final, dest, patches, last):
+    names = [p.name for p in patches]
+    if last not in names:
+        raise Misfit(f'no patch {last}')
+    upto = names.index(last)
+    expand(final, patches)
+    comes = come(final, patches)
+
     files = {p: File(p, (final / p).read_text()) for p in comes}
-    for number, patch in enumerate(patches):
-        for path, kind, first, second, name in patch.cuts:
+    for patch in reversed(patches[upto + 1:]):
+        for path, *cut in patch.cuts:
             if path not in files:
                 raise Misfit(f'{patch.name}: no patch adds {path}')
-            file = files[path]
-            if number <= upto:
-                file = File(path, (final / path).read_text())
             try:
-                file.cut(kind, first, second, name)
+                files[path].take(*cut)
             except Misfit as misfit:
                 raise Misfit(f'{patch.name}: {misfit}') from None
+    files = {p: file for p, file in files.items() if comes[p] <= upto}
+    if upto < len(patches) - 1:
+        take_includes(files)
+        sources = {p: file.lines for p, file in files.items() if p.endswith(('.c', '.h'))}
+        for path in shake(sources, {p for patch in patches for p in patch.grows}):
+            raise Misfit(f'{last}: nothing uses {path}')
 
-    sources = {p for p, number in comes.items() if number <= upto}
-    texts = {}
-    for path in sources:
-        text = files[path].text() if files[path].gone or files[path].other else (
-            final / path).read_text()
-        if path == f'{MODULE}/Makefile' and set(comes) > sources:
-            text = makefile(text, set(comes) - sources)
-        texts[path] = text
+    texts = {p: file.text() for p, file in files.items()}
+    if set(comes) > set(files):
+        texts[f'{MODULE}/Makefile'] = makefile(texts[f'{MODULE}/Makefile'],
+                                               set(comes) - set(files))
     check_uses(final, texts)
     for path, text in texts.items():
         (dest / path).parent.mkdir(parents=True, exist_ok=True)
