@@ -66,6 +66,6 @@ int confirm_boot(struct cli *cli);
 
 /* ../cmd/confirm-install.c: is there a file to install, and installing it; exit codes */
 int confirm_install_check(struct cli *cli, const char *dest);
-int confirm_install(struct cli *cli, const char *dest);
+int confirm_install(struct cli *cli, const char *dest, bool confirmed);
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * iommucfg confirm NAME --install DEST: what was confirmed becomes a file of the system's
+ * iommucfg confirm [NAME] --install DEST: what was confirmed becomes a file of the system's
  * policy. The caller has written DEST.new before. Never changes a group; repeated after a
- * crash it does what is left.
+ * crash it does what is left. Without NAME nothing is confirmed: after a reboot the
+ * transaction is gone, and the file is still to be installed, or emptied.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ static int enforce(struct cli *cli)
 	return ret > 0 ? EXIT_CHANGE : ret ? EXIT_BAD : EXIT_DONE;
 }
 
-int confirm_install(struct cli *cli, const char *dest)
+int confirm_install(struct cli *cli, const char *dest, bool confirmed)
 {
 	struct iommucfg_run *run;
 	int code;
@@ -132,6 +133,9 @@ int confirm_install(struct cli *cli, const char *dest)
 	if (iommucfg_run_new(cli->ctx, cli->problems, &run))
 		return cli_nomem();
 	code = iommucfg_run_begin(run);
+	/* Groups that may go back prove nothing about the policy. */
+	if (!code && !confirmed && iommucfg_txn_pending(cli->ctx, IOMMUCFG_REFUSED, cli->problems))
+		code = EXIT_REFUSED;
 	if (!code)
 		code = install(cli, dest);
 	if (!code)

@@ -397,7 +397,7 @@ static int act(struct cli *cli, const char *name,
 	}
 	result = result_of(code, done);
 	if (install && code == EXIT_DONE)
-		code = confirm_install(cli, install);
+		code = confirm_install(cli, install, true);
 	cli_tell(cli);
 	if (entry)
 		snprintf(number, sizeof(number), " (entry %ld)", entry);
@@ -413,6 +413,24 @@ static int act(struct cli *cli, const char *name,
 int undo_unconfirmed(struct cli *cli, const char *name, int allow)
 {
 	return act(cli, name, rollback, allow, "rolled-back", NULL);
+}
+
+/* No transaction is named: the file alone. */
+static int install_alone(struct cli *cli, const char *dest)
+{
+	int code = cli_worse(cli_need_kernel(cli), cli_need_root(cli));
+	const char *result;
+
+	if (!code)
+		code = confirm_install_check(cli, dest);
+	if (!code)
+		code = confirm_install(cli, dest, false);
+	result = code == EXIT_CHANGE ? "installed" : result_of(code, "installed");
+	cli_tell(cli);
+	if (cli->json &&
+	    json_print(document_of(cli, NULL, IOMMUCFG_STATE_GONE, result, 0), true))
+		code = cli_worse(code, EXIT_BAD);
+	return code;
 }
 
 /* What confirm is asked for. */
@@ -453,11 +471,11 @@ int cmd_confirm(struct cli *cli, int argc, char **argv)
 		return confirm_boot(cli);
 	if (argc - optind > 1)
 		return cli_usage(cli, "confirm takes one name");
-	if (asked.install && !argv[optind])
-		return cli_usage(cli, "confirm --install takes the name of a transaction");
 	code = cli_open(cli);
 	if (code >= 0)
 		return code;
+	if (asked.install && !argv[optind])
+		return install_alone(cli, asked.install);
 	return act(cli, argv[optind], confirm, 0, "committed", asked.install);
 }
 

@@ -74,13 +74,35 @@ def nothing_to_install():
         os.unlink(h.dest + ".new")
         d = h.json("confirm", "a", "--install", h.dest, code=1)
         assert d["result"] == "error" and h.state("a") == "unconfirmed", d
-        h.run("confirm", "--install", h.dest, code=1)
         h.run("confirm", "--boot", "--install", h.dest, code=1)
         # A change that is kept although the file cannot be.
         h.write(FILE + ".new", GPU)
         os.mkdir(h.dest)
         d = h.json("confirm", "a", "--install", h.dest, code=1)
         assert d["result"] == "committed" and h.type(1) == "identity", d
+
+
+@test
+def installed_without_a_transaction():
+    """A reboot has taken the transaction along; the file is still to be installed."""
+    with Candidate() as h:
+        # Nothing is confirmed that was not named, and what may go back proves nothing.
+        d = h.json("confirm", "--install", h.dest, code=3)
+        assert d["result"] == "refused" and d["transaction"] is None, d
+        assert any(p["code"] == "transaction-unconfirmed" for p in d["problems"]), d
+        assert h.state("a") == "unconfirmed" and h.read(FILE) is None and not h.standing()
+        h.run("confirm", "a", code=0)
+        d = h.json("confirm", "--install", h.dest, code=0)
+        assert d["result"] == "installed" and d["state"] is None and d["entry"] is None, d
+        assert h.read(FILE) == GPU and [r["type"] for r in h.standing().values()], h.standing()
+        # Taken back, while no group changes: then not all is as the policy says, or all is.
+        h.write(FILE + ".new", "# taken back\n")
+        d = h.json("confirm", "--install", h.dest, code=0)
+        assert not h.standing() and h.type(1) == "identity", h.standing()
+        h.write(FILE + ".new", GPU.replace("identity", "DMA"))
+        d = h.json("confirm", "--install", h.dest, code=2)
+        assert d["result"] == "installed" and not h.standing() and h.type(1) == "identity", d
+        assert any(p["code"] == "not-in-force" for p in d["problems"]), d
 
 
 @test
