@@ -186,6 +186,19 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* To open a pipe would wait for a writer, at boot as well. */
+static int read_system_path(struct iommucfg_policy *policy, const char *path,
+			    struct iommucfg_problems *problems)
+{
+	struct ic_where where = { .file = path, .line = -1, .group = -1, .error = EINVAL };
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISFIFO(st.st_mode))
+		return read_path(policy, path, problems);
+	ic_problem(problems, IOMMUCFG_ERROR, "policy", &where, "a pipe, and no file");
+	return -EINVAL;
+}
+
 int iommucfg_policy_read_system(struct iommucfg_policy *policy,
 				struct iommucfg_problems *problems)
 {
@@ -200,7 +213,7 @@ int iommucfg_policy_read_system(struct iommucfg_policy *policy,
 	/* A link to nothing is a policy that is missing, not one less. */
 	if (!lstat(path, &st) || errno != ENOENT) {
 		found++;
-		err = read_path(policy, path, problems);
+		err = read_system_path(policy, path, problems);
 	}
 	free(path);
 	if (asprintf(&dir, "%s/etc/iommucfg.d", root) < 0)
@@ -218,7 +231,7 @@ int iommucfg_policy_read_system(struct iommucfg_policy *policy,
 			err = -ENOMEM;
 		} else {
 			found++;
-			ret = read_path(policy, path, problems);
+			ret = read_system_path(policy, path, problems);
 			if (ret)
 				err = ret;
 			free(path);

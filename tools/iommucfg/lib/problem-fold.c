@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A list for people: where many problems differ in the group and the device
- * alone, the first is kept, and says which groups the others are about.
+ * alone, the first is kept, and says which groups the others are about. So it is with
+ * many rules that match nothing, as in one policy for many kinds of hosts.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 /* Fewer stay as they are. */
 #define MIN_ALIKE	4
 #define MAX_RANGES	8
+#define MIN_RULES	10
+#define MAX_RULES	40
 
 struct entry {
 	const struct iommucfg_problem *problem;
@@ -18,6 +21,11 @@ struct entry {
 	char *template;		/* the message without group and device */
 	bool folded;
 };
+
+static bool is_unmatched(const struct iommucfg_problem *p)
+{
+	return !strcmp(p->kind, "unmatched");
+}
 
 /* The message with "#" for the number of its group and the name of its device. */
 static char *template_of(const struct iommucfg_problem *p)
@@ -27,6 +35,8 @@ static char *template_of(const struct iommucfg_problem *p)
 	char group[32], *copy = NULL;
 	FILE *f;
 
+	if (is_unmatched(p))
+		return strdup("unmatched");
 	n = snprintf(group, sizeof(group), "group %ld", p->group);
 	f = open_memstream(&copy, &size);
 	if (!f)
@@ -60,6 +70,8 @@ static int compare_kinds(const struct entry *a, const struct entry *b)
 	const struct iommucfg_problem *x = a->problem, *y = b->problem;
 	int order = strcmp(a->template, b->template);
 
+	if (!order && is_unmatched(x))
+		return (int)x->severity - (int)y->severity;
 	if (!order)
 		order = compare_texts(x->file, y->file);
 	if (!order)
@@ -125,24 +137,56 @@ static char *ranges_of(const struct entry *entries, size_t n)
 	return text;
 }
 
+/* "\"b\" (line 3), \"c\" (x.conf:1), ...": the file where it is not that of the first one. */
+static char *rules_of(const struct entry *first, size_t n)
+{
+	const struct iommucfg_problem *p;
+	size_t i, size;
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	for (i = 1; i <= n && i <= MAX_RULES; i++) {
+		p = first[i].problem;
+		fprintf(f, "%s\"%s\" (", i > 1 ? ", " : "", p->rule);
+		if (compare_texts(p->file, first->problem->file))
+			fprintf(f, "%s:%d)", p->file, p->line);
+		else
+			fprintf(f, "line %d)", p->line);
+	}
+	if (n > MAX_RULES)
+		fprintf(f, ", and %zu more, which --json lists", n - MAX_RULES);
+	if (fclose(f)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 /* @messages: gets the line of the first of each kind; the others are marked. */
 static int fold(struct entry *entries, size_t n, char **messages)
 {
 	size_t i, j, k;
-	char *ranges;
+	char *others;
+	bool rules;
 	int ret = 0;
 
 	for (i = 0; i < n && ret >= 0; i = k) {
 		for (k = i + 1; k < n && !compare_kinds(&entries[i], &entries[k]); k++)
 			;
-		if (k - i < MIN_ALIKE || entries[i].problem->group < 0)
+		rules = is_unmatched(entries[i].problem);
+		if (k - i < (rules ? MIN_RULES : MIN_ALIKE) ||
+		    (!rules && entries[i].problem->group < 0))
 			continue;
-		ranges = ranges_of(&entries[i + 1], k - i - 1);
-		if (!ranges)
+		others = rules ? rules_of(&entries[i], k - i - 1) :
+				 ranges_of(&entries[i + 1], k - i - 1);
+		if (!others)
 			return -ENOMEM;
-		ret = asprintf(&messages[entries[i].index], "%s; the same for %zu more: groups %s",
-			       entries[i].problem->message, k - i - 1, ranges);
-		free(ranges);
+		ret = asprintf(&messages[entries[i].index], "%s; the same for %zu more%s %s",
+			       entries[i].problem->message, k - i - 1,
+			       rules ? ":" : ": groups", others);
+		free(others);
 		if (ret < 0)
 			messages[entries[i].index] = NULL;
 		for (j = i + 1; j < k; j++)

@@ -32,6 +32,45 @@ def met(host, match):
 
 
 @test
+def many_match_nothing():
+    """One policy for many kinds of hosts: a line that names them, and each in JSON."""
+    def many(n):
+        return "\n".join(rule(f"r{i}", f"device_id = {i};") + "," for i in range(n))
+
+    with Host() as h:
+        p = h.policy(f"rules = (\n{many(9)}\n" + rule("gpu", "vendor = 0x10de;") + ");\n")
+        assert h.run("plan", p, code=2).err.count("matches nothing") == 9
+        p = h.policy(f"rules = (\n{many(300)}\n" + rule("gpu", "vendor = 0x10de;") + ");\n")
+        r = h.run("plan", p, code=2)
+        (line,) = [x for x in r.err.splitlines() if "matches nothing" in x]
+        assert f'{p}:2: warning: rule "r0" matches' in line, r
+        assert 'the same for 299 more: "r1" (line 3), "r2" (line 4), ' in line, r
+        assert line.endswith('"r40" (line 42), and 259 more, which --json lists'), r
+        d = h.json("plan", p, code=2)
+        assert [x["rule"] for x in d["problems"] if x["kind"] == "unmatched"] == \
+            [f"r{i}" for i in range(300)]
+        a = h.policy(f"rules = ({many(6)[:-1]});\n", "a.conf")
+        b = h.policy(f"rules = ({many(12)[:-1]});\n".replace('"r', '"s'), "b.conf")
+        r = h.run("plan", a, b, code=0)
+        assert f'"r5" (line 6), "s0" ({b}:1), ' in r.err and r.err.count("\n") == 1, r
+
+
+@test
+def pipe_among_the_files():
+    """To open it would wait for ever; where it is named somebody writes into it."""
+    with Host() as h:
+        os.makedirs(f"{h.root}/etc/iommucfg.d")
+        os.mkfifo(f"{h.root}/etc/iommucfg.d/10-x.conf")
+        r = h.run("check", code=1)
+        assert "10-x.conf: a pipe, and no file" in r.err, r
+        os.rename(f"{h.root}/etc/iommucfg.d/10-x.conf", f"{h.root}/etc/iommucfg.conf")
+        assert "a pipe" in h.run("plan", code=1).err
+        os.unlink(f"{h.root}/etc/iommucfg.conf")
+        os.symlink("/dev/null", f"{h.root}/etc/iommucfg.d/10-x.conf")
+        h.run("check", code=0)
+
+
+@test
 def matches_nothing():
     with Host() as h:
         for match in ('driver = "nvme*";', 'path = "01:00.0";', 'device = "!0000:01:00.0";',
