@@ -38,7 +38,7 @@ static const char *const attributes[] = {
 	"consistent_dma_mask_bits", "degraded", "dev", "dev_port", "device", "device_path",
 	"dma_mask_bits", "driver_override", "enable", "external-facing", "flags", "hidden",
 	"ifindex", "info", "level", "location", "metadata_version", "mii_status", "modalias",
-	"name", "nowayout", "operstate", "partition", "proc_name", "raid_disks", "removable",
+	"mtd_num", "name", "nowayout", "operstate", "partition", "proc_name", "raid_disks", "region", "removable",
 	"reserved_regions", "size", "slaves", "slot", "sriov_numvfs", "state", "status",
 	"subsystem_device", "subsystem_vendor", "sync_action", "timeout", "transport", "type",
 	"udev_path", "uevent", "uuid", "vendor", NULL

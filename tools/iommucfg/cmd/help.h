@@ -86,9 +86,9 @@ static const char help_set[] =
 static const char help_confirm[] =
 	"Keeps an unconfirmed change. NAME may be left out when there is one transaction.\n\n"
 	"      --boot               this boot went well: keep the policy that it tried\n"
-	"      --install FILE       then rename FILE.new to FILE, and have devices to come\n"
-	"                           go by the system's policy if all groups do; without\n"
-	"                           NAME that alone\n";
+	"      --install FILE       then rename FILE.new to FILE, and have devices to\n"
+	"                           come go by the system's policy if all groups do;\n"
+	"                           without NAME that alone\n";
 static const char help_rollback[] =
 	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
 	"      --allow-in-use WORDS let more go away than interfaces and open devices\n"

@@ -565,7 +565,8 @@ enum iommucfg_part {
  * iommucfg_use_kind() - what it is
  *
  * Return: "mount", "swap", "journal", "dm", "md", "holder", "export", "open", "net", "vfio",
- * "vfs", "mdev", "vdpa", "subfunction", "watchdog" or "console". There may be more.
+ * "vfs", "mdev", "vdpa", "subfunction", "fc", "rdma", "cxl", "ubi", "watchdog" or
+ * "console". There may be more.
  */
 const char *iommucfg_use_kind(const struct iommucfg_use *use);
 

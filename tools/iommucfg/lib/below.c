@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What hangs off which device. A block device or an interface belongs to the
- * grouped device whose directory it is in. Two things go across: the heads of
- * NVMe multipath, which hang off a subsystem, and managed device links, as the
- * kernel releases consumers before their supplier.
+ * grouped device whose directory it is in. Three things go across: the heads of
+ * NVMe multipath, which hang off a subsystem; NVMe over Fibre Channel, which hangs
+ * off no device; and managed device links, as the kernel releases consumers before
+ * their supplier.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -156,6 +157,63 @@ static int above_head(struct iommucfg_topology *topology, const char *syspath,
 	return ret;
 }
 
+/* Adds the devices above a Fibre Channel host; with @port only if that is its port's name. */
+static int above_fc_host(struct iommucfg_topology *topology, int dirfd, const char *name,
+			 const char *port, struct ic_devices *devices, int depth)
+{
+	char path[NAME_MAX + 16], own[32], *syspath;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "%s/port_name", name);
+	if (*port && (ic_read_attr(dirfd, path, own, sizeof(own)) <= 0 || strcmp(own, port)))
+		return 0;
+	syspath = ic_sys_link(dirfd, name, "class/fc_host");
+	if (syspath)
+		ret = above(topology, syspath, devices, depth + 1);
+	free(syspath);
+	return ret;
+}
+
+/*
+ * "devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1": over Fibre Channel by the host whose port
+ * its address names, "…,host_traddr=nn-0x2…:pn-0x1…"; by all of them if it names none.
+ */
+static int above_fabrics(struct iommucfg_topology *topology, const char *syspath,
+			 struct ic_devices *devices, int depth)
+{
+	static const char ctl[] = "/nvme-fabrics/ctl/";
+	const char *controller = strstr(syspath, ctl);
+	char path[PATH_MAX], transport[16], address[512] = "", port[32] = "", *p;
+	int ret = 0, error = 0, top;
+	struct dirent *e;
+	DIR *dir;
+
+	if (!controller)
+		return 0;
+	controller += strlen(ctl);
+	top = controller - syspath + strcspn(controller, "/");
+	snprintf(path, sizeof(path), "%.*s/transport", top, syspath);
+	if (ic_read_attr(topology->ctx->sysfd, path, transport, sizeof(transport)) <= 0 ||
+	    strcmp(transport, "fc"))
+		return 0;
+	snprintf(path, sizeof(path), "%.*s/address", top, syspath);
+	ic_read_attr(topology->ctx->sysfd, path, address, sizeof(address));
+	p = strstr(address, "host_traddr=");
+	p = p ? strstr(p, ":pn-") : NULL;
+	if (p)
+		sscanf(p, ":pn-%31[0-9a-fx]", port);
+	dir = ic_opendirat(topology->ctx->sysfd, "class/fc_host");
+	if (!dir)
+		error = -errno;
+	while (dir && !ret && (e = ic_readdir(dir, &error)))
+		if (*e->d_name != '.')
+			ret = above_fc_host(topology, dirfd(dir), e->d_name, port, devices, depth);
+	if (dir)
+		closedir(dir);
+	return ret || !error ? ret :
+	       ic_unread(topology, NULL, IC_MAYBE_BLOCK, error, "sys/class/fc_host");
+}
+
 /*
  * Adds a device, and all that it is below: a root bus of a VMD controller goes with its
  * driver. Which of them are released at all is for ic_use_counts().
@@ -196,6 +254,8 @@ static int above(struct iommucfg_topology *topology, const char *syspath,
 		ret = add_line(topology, device, devices);
 	else if (strstr(syspath, "/nvme-subsystem/"))
 		ret = above_head(topology, syspath, devices, depth);
+	else
+		ret = above_fabrics(topology, syspath, devices, depth);
 	for (i = 0; i < topology->num_links && !ret; i++)
 		if (is_below(syspath, topology->links[i].consumer))
 			ret = above(topology, topology->links[i].supplier, devices, depth + 1);

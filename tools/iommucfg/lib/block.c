@@ -52,6 +52,9 @@ static int read_block(struct ic_scan *scan, int dirfd, const char *name)
 	if (n > 0 && sscanf(buf, "%u:%u", &major, &minor) == 2)
 		added->number = makedev(major, minor);
 	ret = ic_devices_above(scan->topology, added->syspath, &added->above);
+	/* "ubiblock0_1": read-only, on a volume of UBI */
+	if (!ret && sscanf(name, "ubiblock%u_", &major) == 1)
+		ret = ic_ubi_above(scan, major, &added->above);
 	/* Without a number, mounts of this block device cannot be found. */
 	if (!ret && n < 0)
 		ret = unread(scan, added->above.n ? &added->above : NULL, n,
@@ -371,6 +374,25 @@ static int tell_backing(struct ic_scan *scan, const struct ic_block *block, cons
 	return ret;
 }
 
+/* The disks of the pool that a volume of ZFS is in. */
+static int tell_pool(struct ic_scan *scan, struct ic_block *volume, const struct tale *tale)
+{
+	struct ic_stack members = { 0 };
+	int ret = ic_zvol_members(scan, volume, &members);
+	size_t i;
+
+	for (i = 0; i < members.n && !ret; i++)
+		ret = tell(scan, members.v[i], tale, volume);
+	if (!ret && !members.n)
+		ret = ic_disks_unknown(scan, tale->word == IOMMUCFG_WORD_NEVER ? IC_MAYBE_NEVER :
+				       tale->word == IOMMUCFG_WORD_MOUNTED ? IC_MAYBE_MOUNTED :
+				       IC_MAYBE_BLOCK,
+				       "which disks the ZFS volume %s (%s) stands on cannot be told",
+				       volume->name, tale->detail);
+	free(members.v);
+	return ret;
+}
+
 /*
  * Adds a use to the devices that @block is below. A volume is below none: then
  * this goes down to all that the volume consists of.
@@ -412,6 +434,8 @@ static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale 
 		ret = tell_backing(scan, block, "loop/backing_file", tale);
 	if (!ret && !strncmp(block->name, "zram", 4))
 		ret = tell_backing(scan, block, "backing_dev", tale);
+	if (!ret && ic_is_zvol(block) && !ic_block_whole(scan, block))
+		ret = tell_pool(scan, block, tale);
 	if (ret)
 		return ret;
 	/* What a partition of a volume stands on is said at the volume. */

@@ -149,6 +149,13 @@ static const char *find_option(const char *options, const char *key, size_t *len
 	return NULL;
 }
 
+/* "user@host:/dir", "bucket:dir", "https://…": what comes from this machine has no colon. */
+static bool is_network_fuse(const char *type, const char *source)
+{
+	return !strncmp(type, "fuse", 4) && (!type[4] || type[4] == '.') &&
+	       source[strcspn(source, "/:")] == ':';
+}
+
 /* Not those of the kernel that are in memory, nor 9p and virtiofs from a hypervisor. */
 static bool is_network(const char *type, const char *source, const char *options)
 {
@@ -157,6 +164,8 @@ static bool is_network(const char *type, const char *source, const char *options
 		"lustre", "glusterfs", "pvfs2", "orangefs", "beegfs", "gpfs",
 		"fuse.glusterfs", "fuse.sshfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.s3fs",
 		"fuse.davfs", "fuse.curlftpfs", "fuse.rclone", "fuse.moosefs", "fuse.mfs",
+		"fuse.gcsfuse", "fuse.blobfuse", "fuse.blobfuse2", "fuse.goofys",
+		"fuse.mount-s3", "fuse.juicefs", "fuse.lizardfs", "fuse.saunafs", "fuse.s3ql",
 	};
 	size_t i, length = 0;
 	const char *trans;
@@ -165,13 +174,14 @@ static bool is_network(const char *type, const char *source, const char *options
 		if (!strcmp(type, types[i]))
 			return true;
 	if (strcmp(type, "9p"))
-		return false;
+		return is_network_fuse(type, source);
 	trans = find_option(options, "trans", &length);
 	return trans ? !strncmp(trans, "tcp", 3) || !strncmp(trans, "rdma", 4) :
 		       isdigit((unsigned char)*source);
 }
 
-static bool is_rdma(const char *options)
+/* @server: Lustre has its network there, as in "192.0.2.1@o2ib:192.0.2.2@o2ib:". */
+static bool is_rdma(const char *server, const char *options)
 {
 	static const char *const keys[] = { "proto", "trans", "transport" };
 	const char *value;
@@ -182,7 +192,7 @@ static bool is_rdma(const char *options)
 		if (value && !strncmp(value, "rdma", 4))
 			return true;
 	}
-	return find_option(options, "rdma", &length);
+	return find_option(options, "rdma", &length) || strstr(server, "@o2ib");
 }
 
 /*
@@ -197,7 +207,9 @@ bool ic_remote_server(const char *type, const char *source, const char *options,
 
 	if (!is_network(type, source, options))
 		return false;
-	source += strspn(source, "/");
+	/* "https://server/dir" */
+	value = strstr(source, "://");
+	source = value ? value + strlen("://") : source + strspn(source, "/");
 	/* What was asked for may be a name, what was found out is an address. */
 	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		value = find_option(options, keys[i], &length);
@@ -218,7 +230,7 @@ bool ic_remote_server(const char *type, const char *source, const char *options,
 int ic_remote_mount(const struct ic_netinfo *info, const char *server, const char *options,
 		    struct ic_remote *remote)
 {
-	*remote = (struct ic_remote){ .rdma = is_rdma(options) };
+	*remote = (struct ic_remote){ .rdma = is_rdma(server, options) };
 	snprintf(remote->what, sizeof(remote->what), "%.120s", server);
 	return add_server(info, server, strlen(server), remote);
 }
@@ -372,6 +384,20 @@ static int rbd(const struct ic_netinfo *info, unsigned int id, struct ic_remote 
 	return add_server(info, config, strcspn(config, " "), remote);
 }
 
+/* FCoE on a VLAN: "devices/virtual/net/eth0.100/ctlr_0/host7/…". */
+static int fcoe(const struct ic_netinfo *info, const char *syspath, struct ic_remote *remote,
+		bool *any)
+{
+	const char *p = strstr(syspath, "/virtual/net/");
+	char ifname[IFNAMSIZ];
+
+	if (!p || sscanf(p, "/virtual/net/%15[^/]/", ifname) != 1)
+		return 0;
+	*any = true;
+	snprintf(remote->what, sizeof(remote->what), "Fibre Channel");
+	return add_by_name(info, ifname, remote);
+}
+
 /* 1 for a disk, or a partition of one, that comes over a network, else 0. */
 int ic_remote_disk(const struct ic_netinfo *info, const char *name, const char *syspath,
 		   struct ic_remote *remote)
@@ -398,6 +424,8 @@ int ic_remote_disk(const struct ic_netinfo *info, const char *name, const char *
 		ret = nvme(info, syspath, remote, &any);
 	} else {
 		ret = iscsi(info, syspath, remote, &any);
+		if (!ret && !any)
+			ret = fcoe(info, syspath, remote, &any);
 	}
 	if (ret)
 		ic_remote_clear(remote);

@@ -2,6 +2,7 @@
 /* Disks in use without a mount: by dm, md, loop devices, exports to other machines. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -37,6 +38,16 @@ static int use_holders_of(struct ic_scan *scan, struct ic_block *block)
 	       ic_unread(scan->topology, &block->above, IC_MAYBE_BLOCK, error, "sys/%s", path);
 }
 
+/* The cache of bcache has a directory of the set, also while nothing is cached by it. */
+static int use_cache(struct ic_scan *scan, struct ic_block *block)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/bcache/set", block->syspath);
+	return faccessat(scan->topology->ctx->sysfd, path, F_OK, AT_SYMLINK_NOFOLLOW) ? 0 :
+	       ic_tell(scan, block, "holder", IOMMUCFG_WORD_BLOCK, "a cache of bcache");
+}
+
 /* A disk behind a loop device. */
 static int use_loop(struct ic_scan *scan, const struct ic_block *loop)
 {
@@ -58,10 +69,13 @@ int ic_use_holders(struct ic_scan *scan)
 
 	for (i = 0; i < scan->blocks.n && !ret; i++) {
 		block = &scan->blocks.v[i];
-		if (block->above.n)
+		if (block->above.n) {
 			ret = use_holders_of(scan, block);
-		else if (!strncmp(block->name, "loop", 4))
+			if (!ret)
+				ret = use_cache(scan, block);
+		} else if (!strncmp(block->name, "loop", 4)) {
 			ret = use_loop(scan, block);
+		}
 	}
 	return ret;
 }

@@ -250,26 +250,6 @@ static int add_journals(struct ic_scan *scan)
 	return ret;
 }
 
-/* Adds the members of a ZFS pool, by their labels in udev's records. */
-static int add_pool(struct ic_scan *scan, struct ic_fs *fs)
-{
-	const char *type, *label;
-	struct ic_block *block;
-	size_t i, length, n;
-	int ret = 0;
-
-	for (i = 0; i < scan->blocks.n && !ret; i++) {
-		block = &scan->blocks.v[i];
-		type = ic_block_udev(scan, block, "E:ID_FS_TYPE=", &length);
-		if (!type || length != 10 || strncmp(type, "zfs_member", 10))
-			continue;
-		label = ic_block_udev(scan, block, "E:ID_FS_LABEL=", &n);
-		if (label && n == strlen(fs->pool) && !strncmp(label, fs->pool, n))
-			ret = ic_stack_add(&fs->blocks, block);
-	}
-	return ret;
-}
-
 /* virtiofs and 9p use a virtio device. Of several, all are added. */
 static int add_virtio(struct ic_scan *scan, struct ic_fs *fs, const char *driver)
 {
@@ -296,6 +276,13 @@ static int add_virtio(struct ic_scan *scan, struct ic_fs *fs, const char *driver
 	       ic_unread(scan->topology, NULL, IC_MAYBE_MOUNTED, error, "sys/%s", path);
 }
 
+/* JFFS2, UBIFS and others that use flash memory without a block device. */
+static bool is_flash(const struct ic_mount *mount)
+{
+	return !strncmp(mount->source, "mtd", 3) || !strncmp(mount->source, "ubi", 3) ||
+	       !strncmp(mount->source, "/dev/ubi", 8);
+}
+
 /* File systems that stand on devices without having the number of one. */
 static bool needs_devices(const struct ic_mount *mount)
 {
@@ -309,7 +296,8 @@ static int read_fs(struct ic_scan *scan, const struct ic_mount *mount, struct ic
 
 	if (!strcmp(mount->type, "zfs")) {
 		fs->pool = strndup(mount->source, strcspn(mount->source, "/@"));
-		return fs->pool ? add_pool(scan, fs) : -ENOMEM;
+		return fs->pool ? ic_zfs_members(scan, fs->pool, strlen(fs->pool), &fs->blocks) :
+				  -ENOMEM;
 	}
 	if (!strcmp(mount->type, "virtiofs"))
 		return add_virtio(scan, fs, "virtiofs");
@@ -320,6 +308,8 @@ static int read_fs(struct ic_scan *scan, const struct ic_mount *mount, struct ic
 	if (block)
 		ret = ic_stack_add(&fs->blocks, block);
 	/* The number of a btrfs, for one, is not that of a device. */
+	else if (is_flash(mount))
+		ret = ic_flash_above(scan, mount->source, &fs->devices);
 	else if (is_bcachefs(mount))
 		ret = add_sources(scan, fs, mount->source);
 	else

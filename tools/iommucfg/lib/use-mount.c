@@ -188,26 +188,41 @@ static int tell_mounts(struct ic_scan *scan, const struct ic_fs *fs)
 	return ret;
 }
 
-/* The devices of this file system are not known: each disk can be one of them. */
-static int tell_unknown(struct ic_scan *scan, const struct ic_fs *fs)
+/* Takes down, as a sentence, that it is not known which of the disks something stands on. */
+int ic_disks_unknown(struct ic_scan *scan, int maybe, const char *format, ...)
 {
-	const struct ic_mount *m = &scan->mounts.v[fs->mounts[0]];
-	int maybe = IC_MAYBE_MOUNTED, ret = 0;
 	struct ic_devices disks = { 0 };
+	char *why = NULL;
+	va_list args;
 	size_t i, k;
+	int ret;
 
-	for (i = 0; i < fs->num_mounts; i++)
-		if (scan->mounts.v[fs->mounts[i]].never)
-			maybe = IC_MAYBE_NEVER;
+	va_start(args, format);
+	ret = vasprintf(&why, format, args) < 0 ? -ENOMEM : 0;
+	va_end(args);
 	for (i = 0; i < scan->blocks.n && !ret; i++)
 		for (k = 0; k < scan->blocks.v[i].above.n && !ret; k++)
 			ret = ic_devices_add(&disks, scan->blocks.v[i].above.v[k]);
 	if (!ret)
-		ret = ic_unknown(scan->topology, &disks, maybe,
-				 "which disks the %s file system on %s (%s) stands on cannot be told",
-				 m->type, m->target, m->source);
+		ret = ic_unknown(scan->topology, &disks, maybe, "%s", why);
+	free(why);
 	free(disks.v);
 	return ret;
+}
+
+/* The devices of this file system are not known: each disk can be one of them. */
+static int tell_unknown(struct ic_scan *scan, const struct ic_fs *fs)
+{
+	const struct ic_mount *m = &scan->mounts.v[fs->mounts[0]];
+	int maybe = IC_MAYBE_MOUNTED;
+	size_t i;
+
+	for (i = 0; i < fs->num_mounts; i++)
+		if (scan->mounts.v[fs->mounts[i]].never)
+			maybe = IC_MAYBE_NEVER;
+	return ic_disks_unknown(scan, maybe,
+				"which disks the %s file system on %s (%s) stands on cannot be told",
+				m->type, m->target, m->source);
 }
 
 int ic_use_mounts(struct ic_scan *scan)

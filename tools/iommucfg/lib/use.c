@@ -168,8 +168,8 @@ static int scan_all(struct ic_scan *scan)
 	struct iommucfg_topology *topology = scan->topology;
 	static int (*const steps[])(struct ic_scan *scan) = {
 		ic_blocks_read, ic_sets_read, ic_nodes_read, ic_opens_read, ic_fs_read, ic_use_mounts,
-		ic_use_swaps, ic_use_holders, ic_use_exports, ic_use_open, ic_use_nodes,
-		ic_use_remote, ic_use_net,
+		ic_use_swaps, ic_use_holders, ic_use_pools, ic_use_exports, ic_use_open,
+		ic_use_nodes, ic_use_classes, ic_use_remote, ic_use_net,
 	};
 	size_t i;
 	int ret;

@@ -154,6 +154,21 @@ int ic_opens_read(struct ic_scan *scan);
 void ic_opens_free(struct ic_opens *opens);
 int ic_use_open(struct ic_scan *scan);
 
+/* use-zfs.c */
+bool ic_is_zvol(const struct ic_block *block);
+int ic_zfs_members(struct ic_scan *scan, const char *pool, size_t length,
+		   struct ic_stack *members);
+int ic_zvol_members(struct ic_scan *scan, struct ic_block *volume, struct ic_stack *members);
+
+/* use-class.c */
+int ic_mtd_above(struct ic_scan *scan, unsigned int number, struct ic_devices *devices);
+int ic_ubi_above(struct ic_scan *scan, unsigned int number, struct ic_devices *devices);
+int ic_flash_above(struct ic_scan *scan, const char *source, struct ic_devices *devices);
+
+/* use-mount.c */
+int ic_disks_unknown(struct ic_scan *scan, int maybe, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* use-nodes.c */
 bool ic_is_running_watchdog(struct ic_scan *scan, const char *syspath, bool is_open);
 
@@ -177,6 +192,8 @@ int ic_use_swaps(struct ic_scan *scan);
 int ic_use_holders(struct ic_scan *scan);
 int ic_use_exports(struct ic_scan *scan);
 int ic_use_nodes(struct ic_scan *scan);
+int ic_use_classes(struct ic_scan *scan);
+int ic_use_pools(struct ic_scan *scan);
 int ic_use_remote(struct ic_scan *scan);
 int ic_use_net(struct ic_scan *scan);
 

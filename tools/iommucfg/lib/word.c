@@ -95,6 +95,12 @@ static bool is_same_disk(const struct iommucfg_use *a, const struct iommucfg_use
 	return n == disk_length(b->name) && !strncmp(a->name, b->name, n);
 }
 
+/* Of a Fibre Channel host, an RDMA device or UBI it is not known which disks are meant. */
+static bool is_any_disk(const struct iommucfg_use *use)
+{
+	return !strcmp(use->kind, "fc") || !strcmp(use->kind, "rdma") || !strcmp(use->kind, "ubi");
+}
+
 /* Has the disk of a use, or the interfaces of its device, one that needs this word? */
 static bool has_word(const struct iommucfg_device *device, const struct iommucfg_use *use,
 		     enum iommucfg_word word)
@@ -105,7 +111,8 @@ static bool has_word(const struct iommucfg_device *device, const struct iommucfg
 	for (i = 0; i < device->num_uses; i++) {
 		other = &device->uses[i];
 		if (other->word == word &&
-		    (use->word == IOMMUCFG_WORD_NET || is_same_disk(use, other)))
+		    (use->word == IOMMUCFG_WORD_NET || is_any_disk(use) ||
+		     is_same_disk(use, other)))
 			return true;
 	}
 	return false;

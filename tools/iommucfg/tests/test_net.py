@@ -117,10 +117,14 @@ def mounts():
             ("9p", "10.0.2.5", "rw,trans=tcp,port=564", [2]),
             ("fuse.sshfs", "me@10.0.3.4:/home", "rw,user_id=0", [3]),
             ("fuse.glusterfs", "gluster1:/vol", "rw", [1]),
+            ("fuse.juicefs", "JuiceFS:vol", "rw", [1]), ("fuse.gcsfuse", "bucket", "rw", [1]),
+            ("fuse", "https://10.0.3.7/dav/", "rw", [3]), ("fuse.x", "me@10.0.2.7:/x", "rw", [2]),
+            ("lustre", "10.0.2.8@tcp:/fs", "rw", [2]), ("lustre", "10.0.3.8@o2ib:/fs", "rw", [3]),
             # By name alone it is as far as the default route is.
             ("nfs4", "files.example:/srv", "rw", [1]),
             ("nfs4", "198.51.100.7:/srv", "rw", [1]),
             # Not over a network, or from this machine.
+            ("fuse.lxcfs", "lxcfs", "rw", []), ("fuse.snapfuse", "/srv/a:b", "rw", []),
             ("9p", "share", "rw,trans=virtio", []), ("nfsd", "nfsd", "rw", []),
             ("autofs", "systemd-1", "rw", []), ("nfs4", "127.0.0.1:/srv", "rw,addr=127.0.0.1", [])):
         with Machine() as m:
@@ -203,6 +207,27 @@ def disks():
         # Of a client that tells nothing it may be as far as the default route.
         os.unlink(f"{m.top}/proc/77/cmdline")
         assert m.over()[2] == ["disk nbd0: connected, nbd over eno2"]
+
+
+@test
+def over_rdma_or_a_vlan():
+    """What is lost with a card for RDMA needs the word for mounts, not that for routes."""
+    for source, hint in (("10.0.2.8@tcp:/fs", "default-route"), ("10.0.2.8@o2ib1:/fs", "unmounted")):
+        with Machine() as m:
+            m.mount("/data", "lustre", source)
+            m.write()
+            p = m.policy('rules = ( { name = "n"; match = { class = "network"; }; type = "identity"; } );')
+            d = m.json("plan", "--allow-in-use", "net", "--confirm-timeout", "60", p)
+            assert [x["group"] for x in d["problems"]] == [2] and hint in d["problems"][0]["message"], d
+    # FCoE on a VLAN of the card: the disk is below no device.
+    with Machine() as m:
+        m.uppers("eno2", "eno2.7-fcoe")
+        m.virtual("eno2.7-fcoe")
+        m.tree.block("virtual/net/eno2.7-fcoe/ctlr_0/host7/rport-7:0-0/target7:0:0/7:0:0:0/block/sdq",
+                     "65:0")
+        m.mount("/", "ext4", "/dev/sdq", number="65:0")
+        assert m.never() == [2] and m.over()[1] == [], m.over()
+        assert m.over()[2][0] == "mount sdq: /, Fibre Channel over eno2", m.over()
 
 
 @test

@@ -176,6 +176,136 @@ def zfs():
 
 
 @test
+def zfs_volumes():
+    """Nothing links a volume of a pool to the pool's disks."""
+    with Machine() as m:
+        for i in range(3):
+            m.disk(f"0000:0{i + 1}:00.0", f"nvme{i}n1", parts=[()])
+        m.block("virtual/block/zd0", "230:0")
+        m.block("virtual/block/zd0/zd0p1", "230:1")
+        m.mount("230:1", "/vm", "ext4", "/dev/zd0p1")
+        r = m.run("plan")
+        assert r.stderr.count(b"the ZFS volume zd0 (/vm) stands on cannot be told") == 1, r.stderr
+        assert len(m.plan("--skip-in-use")["skipped"]) == 3
+        for n, pool in ((0, "tank"), (1, "other")):
+            m.write(f"run/udev/data/b{m.number(f'nvme{n}n1p1')}",
+                    f"E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL={pool}\n")
+        u = m.uses()
+        assert u["01:00.0"] == ["mount nvme0n1p1: /vm over zd0"] and len(u["02:00.0"]) == 1, u
+        assert u["03:00.0"] == [], u
+        m.write("run/udev/data/b230:0", "S:zvol/tank/vm-1\n")
+        m.block("virtual/block/zd16", "230:16")
+        m.write("run/udev/data/b230:16", "S:zvol/other/swap\n")
+        m.write("proc/swaps", "Filename Type Size Used Priority\n/dev/zd16 partition 1 0 100\n")
+        u = m.uses()
+        assert u["01:00.0"] == ["mount nvme0n1p1: /vm over zd0"], u
+        assert u["02:00.0"] == ["swap nvme1n1p1: swap over zd16"] and u["03:00.0"] == [], u
+        assert m.never() == {("02:00.0", "swap nvme1n1p1: swap over zd16")}
+    # A pool that is imported holds its disks, with nothing mounted.
+    with Machine() as m:
+        m.disk("0000:01:00.0", "nvme0n1", parts=[()])
+        m.disk("0000:02:00.0", "nvme1n1", parts=[()])
+        for n, pool in ((0, "tank"), (1, "exported")):
+            m.write(f"run/udev/data/b{m.number(f'nvme{n}n1p1')}",
+                    f"E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL={pool}\n")
+        m.write("proc/spl/kstat/zfs/arcstats", "x\n")
+        m.write("proc/spl/kstat/zfs/tank/state", "ONLINE\n")
+        u = m.uses()
+        assert u == {"01:00.0": ["holder nvme0n1p1: ZFS pool tank"], "02:00.0": []}, u
+        assert m.plan("--allow-in-use", "block")["problems"] == []
+
+
+@test
+def flash_memory():
+    """UBIFS and JFFS2 are mounted without a block device."""
+    def flash(m, *names):
+        spi = m.add("0000:00:1f.5", "intel-spi", 0x0c8000)
+        for i, name in enumerate(names):
+            m.write(f"sys/devices/{spi}/mtd/mtd{i}/name", name + "\n")
+            m.link(f"sys/class/mtd/mtd{i}", f"sys/devices/{spi}/mtd/mtd{i}")
+
+    def ubi(m, mtd):
+        m.write("sys/devices/virtual/ubi/ubi0/mtd_num", f"{mtd}\n")
+        m.link("sys/class/ubi/ubi0", "sys/devices/virtual/ubi/ubi0")
+        m.link("sys/class/ubi/ubi0_0", "sys/devices/virtual/ubi/ubi0/ubi0_0")
+
+    for kind, source in (("ubifs", "ubi0:root"), ("ubifs", "ubi0_0"), ("ubifs", "/dev/ubi0_0"),
+                         ("ubifs", "ubi:root")):
+        with Machine() as m:
+            flash(m, "boot", "root")
+            ubi(m, 1)
+            m.mount("0:30", "/", kind, source)
+            assert m.uses()["00:1f.5"] == ["mount 0000:00:1f.5: /",
+                                           "ubi ubi0: attached to its flash memory"], m.uses()
+            assert m.never() == {("00:1f.5", "mount 0000:00:1f.5: /")}
+    for source in ("mtd1", "mtd:root"):
+        with Machine() as m:
+            flash(m, "boot", "root")
+            m.mount("0:30", "/cfg", "jffs2", source)
+            assert m.uses()["00:1f.5"] == ["mount 0000:00:1f.5: /cfg"], m.uses()
+            assert m.plan("--allow-in-use", "mounted")["problems"] == []
+    with Machine() as m:
+        flash(m, "root")
+        ubi(m, 0)
+        m.block("virtual/block/ubiblock0_0", "252:0")
+        m.mount("252:0", "/", "squashfs", "/dev/ubiblock0_0")
+        assert m.never() == {("00:1f.5", "mount ubiblock0_0: /")}, m.uses()
+    with Machine() as m:
+        flash(m, "root")
+        m.mount("0:30", "/x", "jffs2", "mtd:other")
+        assert m.uses()["00:1f.5"] == []
+
+
+@test
+def fibre_channel():
+    """Any host may be used; NVMe over one hangs off no device."""
+    with Machine() as m:
+        for n in (1, 2):
+            hba = m.add(f"0000:0{n}:00.0", "lpfc", 0x0c0400)
+            host = f"sys/devices/{hba}/host{n}/fc_host/host{n}"
+            m.write(f"{host}/port_name", f"0x1000009000{n}\n")
+            m.link(f"sys/class/fc_host/host{n}", host)
+        ctl = "sys/devices/virtual/nvme-fabrics/ctl/nvme0"
+        m.write(f"{ctl}/transport", "fc\n")
+        m.write(f"{ctl}/address", "traddr=nn-0x20:pn-0x21,host_traddr=nn-0x2:pn-0x10000090002\n")
+        m.block("virtual/nvme-fabrics/ctl/nvme0/nvme0n1", "259:0")
+        m.mount("259:0", "/san", "xfs", "/dev/nvme0n1")
+        fc = "storage may go through this Fibre Channel host"
+        u = m.uses()
+        assert u["01:00.0"] == [f"fc host1: {fc}"], u
+        assert u["02:00.0"] == ["mount nvme0n1: /san", f"fc host2: {fc}"], u
+        assert {p["group"] for p in m.plan("--allow-in-use", "block")["problems"]} == {2}
+        assert {p["group"] for p in m.plan("--allow-in-use", "mounted")["problems"]} == {1}
+        # The head of several ways is below all of them; without a port's name it may be each.
+        m.write(f"{ctl}/address", "traddr=nn-0x20:pn-0x21\n")
+        assert m.uses()["01:00.0"][0] == "mount nvme0n1: /san", m.uses()
+
+
+@test
+def users_that_cannot_be_told():
+    with Machine() as m:
+        hca = m.add("0000:01:00.0", "mlx5_core", 0x020700)
+        m.net(f"{hca}/net/ib0", flags="0x1002")
+        m.link("sys/class/infiniband/mlx5_0", f"sys/devices/{hca}/infiniband/mlx5_0")
+        memory = m.add("0000:02:00.0", "cxl_pci", 0x050210)
+        m.write(f"sys/devices/{memory}/mem0/serial", "1\n")
+        port = "sys/devices/platform/ACPI0017:00/root0/port1/endpoint3"
+        m.link(f"{port}/uport", f"sys/devices/{memory}/mem0")
+        m.write(f"{port}/decoder3.0/region", "\n")
+        m.link("sys/bus/cxl/devices/decoder3.0", f"{port}/decoder3.0")
+        m.link("sys/bus/cxl/devices/mem0", f"sys/devices/{memory}/mem0")
+        users = "rdma mlx5_0: the users of this InfiniBand or RoCE device are not known"
+        assert m.uses() == {"01:00.0": [users], "02:00.0": []}, m.uses()
+        assert m.plan("--allow-in-use", "net")["problems"] == []
+        m.write("sys/module/rpcrdma/refcnt", "0\n")
+        m.write(f"{port}/decoder3.0/region", "region0\n")
+        u = m.uses()
+        assert u["01:00.0"][1] == "rdma mlx5_0: storage may go through it, as module rpcrdma is loaded", u
+        assert m.never() == {("02:00.0", "cxl mem0: its memory is in region0")}, u
+        assert {p["group"] for p in m.plan("--allow-in-use", "net")["problems"]} == {1, 2}
+
+
+@test
 def without_dev():
     """What a mount calls its device is found in a tree that has no /dev."""
     with Machine() as m:
@@ -278,6 +408,8 @@ def held_below():
         m.link("sys/class/nvme/nvme5", f"sys/devices/{ROOT}/0000:06:00.0/nvme/nvme5")
         m.write(f"{nvmet}/nqn.b/passthru/device_path", "/dev/nvme5\n")
         m.write(f"{nvmet}/nqn.b/passthru/enable", "1\n")
+        m.disk("0000:09:00.0", "nvme8n1")
+        m.link(f"sys/devices/{ROOT}/0000:09:00.0/nvme/nvme8/nvme8n1/bcache/set", "sys/fs/bcache/x")
         m.block("virtual/block/loop3", "7:3")
         m.write("sys/devices/virtual/block/loop3/loop/backing_file", "/dev/nvme6n1\n")
         m.block("virtual/block/zram0", "252:0")
@@ -292,6 +424,7 @@ def held_below():
         assert u["06:00.0"] == ["export /dev/nvme5: nvmet nqn.b"], u
         assert u["07:00.0"] == ["holder nvme6n1: loop3"], u
         assert u["08:00.0"] == ["swap nvme7n1: swap over zram0"], u
+        assert u["09:00.0"] == ["holder nvme8n1: a cache of bcache"], u
         assert m.never() == {("08:00.0", "swap nvme7n1: swap over zram0")}
 
 
