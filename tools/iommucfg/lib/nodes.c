@@ -113,18 +113,25 @@ static int look(struct ic_scan *scan, DIR *dir, const char *syspath, bool has_de
 		const char *parent)
 {
 	const char *name = ic_basename(syspath);
+	const struct iommucfg_device *device;
 	char *bus, *file;
 	int kind, ret = 0;
 
-	bus = ic_sys_link(dirfd(dir), "subsystem", NULL);
-	kind = kind_of(name, bus ? ic_basename(bus) : "");
-	free(bus);
+	device = ic_device_at(scan->topology, syspath);
+	/* Of a device in a group its bus is known; there are thousands. */
+	if (device && !strcmp(device->syspath, syspath)) {
+		kind = kind_of(name, device->bus ? device->bus : "");
+	} else {
+		bus = ic_sys_link(dirfd(dir), "subsystem", NULL);
+		kind = kind_of(name, bus ? ic_basename(bus) : "");
+		free(bus);
+	}
 	/* Only in a directory "watchdog" is it one. */
 	if (kind == IC_NODE_WATCHDOG && strcmp(parent, "watchdog"))
 		kind = -1;
 	if (kind >= 0)
 		ret = add(scan, kind, syspath, NULL);
-	if (ret || !has_dev || ic_block_by_name(&scan->blocks, name))
+	if (ret || !has_dev)
 		return ret;
 	file = device_file(dir, name);
 	ret = file ? add(scan, IC_NODE_CHAR, syspath, file) : -ENOMEM;
@@ -162,8 +169,9 @@ static int walk(struct ic_scan *scan, const char *syspath)
 		is_empty = false;
 		if (!strcmp(e->d_name, "dev") && e->d_type != DT_DIR)
 			has_dev = true;
-		/* Links are not followed. */
-		else if (e->d_type == DT_DIR && !is_dull(e->d_name))
+		/* Links are not followed, and below a disk there are its partitions alone. */
+		else if (e->d_type == DT_DIR && !is_dull(e->d_name) &&
+			 !ic_block_by_name(&scan->blocks, e->d_name))
 			ret = walk_into(scan, syspath, e->d_name);
 	}
 	length = strlen(syspath) - strlen(ic_basename(syspath));

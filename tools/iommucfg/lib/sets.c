@@ -225,6 +225,16 @@ static int read_team(struct iommucfg_topology *topology, const char *name)
 	return ret;
 }
 
+/* An interface of a device, of which there can be thousands, is no bond or team. */
+static bool is_port(int dirfd, const char *name)
+{
+	char *syspath = ic_sys_link(dirfd, name, "class/net");
+	bool is = syspath && !strstr(syspath, "/virtual/");
+
+	free(syspath);
+	return is;
+}
+
 static int read_interfaces(struct iommucfg_topology *topology)
 {
 	struct dirent *e;
@@ -233,7 +243,7 @@ static int read_interfaces(struct iommucfg_topology *topology)
 
 	dir = ic_opendirat(topology->ctx->sysfd, "class/net");
 	while (dir && !ret && (e = readdir(dir))) {
-		if (*e->d_name == '.')
+		if (*e->d_name == '.' || is_port(dirfd(dir), e->d_name))
 			continue;
 		ret = read_bond(topology, e->d_name);
 		if (!ret)
@@ -372,6 +382,8 @@ static int read_md(struct ic_scan *scan, struct ic_block *block)
 	size_t i;
 	int ret;
 
+	if (strncmp(block->name, "md", 2))
+		return 0;
 	snprintf(path, sizeof(path), "%s/md/level", block->syspath);
 	if (ic_read_attr(topology->ctx->sysfd, path, level, sizeof(level)) <= 0 ||
 	    strncmp(level, "raid", 4) || !strcmp(level, "raid0"))
