@@ -6,6 +6,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -61,6 +62,32 @@ static int usage(struct search *search, int error, const char *format, ...)
 	return -error;
 }
 
+static int at_path(struct search *search, const char *syspath, int depth);
+
+/* The interfaces below one, by their links to it: a tree may have been saved without the others. */
+static int at_ports(struct search *search, const char *name, int depth)
+{
+	int sysfd = search->topology->ctx->sysfd, ret = 0;
+	char path[PATH_MAX], *below;
+	struct dirent *e;
+	DIR *dir;
+
+	dir = ic_opendirat(sysfd, "class/net");
+	while (dir && !ret && (e = readdir(dir))) {
+		snprintf(path, sizeof(path), "class/net/%s/upper_%.32s", e->d_name, name);
+		if (*e->d_name == '.' || faccessat(sysfd, path, F_OK, AT_SYMLINK_NOFOLLOW))
+			continue;
+		snprintf(path, sizeof(path), "class/net/%s", e->d_name);
+		below = ic_sys_link(sysfd, path, "class/net");
+		if (below)
+			ret = at_path(search, below, depth + 1);
+		free(below);
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
 /* What is at @syspath; below a stack of virtual ones whatever they stand on. */
 static int at_path(struct search *search, const char *syspath, int depth)
 {
@@ -95,6 +122,8 @@ static int at_path(struct search *search, const char *syspath, int depth)
 	}
 	if (dir)
 		closedir(dir);
+	if (!ret && search->found.n == before && strstr(syspath, "/virtual/net/"))
+		ret = at_ports(search, ic_basename(syspath), depth);
 	snprintf(path, sizeof(path), "%s/slaves", syspath);
 	dir = ret ? NULL : ic_opendirat(topology->ctx->sysfd, path);
 	while (dir && !ret && (e = readdir(dir))) {
@@ -187,7 +216,7 @@ static bool follow(struct search *search, char *path, size_t size)
 	return true;
 }
 
-/* A volume by its name, as /dev/mapper has it. */
+/* A volume by its name, as /dev/mapper has it; 1 where there is one. */
 static int by_volume(struct search *search, const char *name)
 {
 	struct iommucfg *ctx = search->topology->ctx;
@@ -254,6 +283,11 @@ static int by_sys(struct search *search, const char *file)
 	size_t length, i;
 	int ret = 0;
 
+	/* A saved tree has the one directory of disks that has partitions, too. */
+	if (!strncmp(file, "/sys/block/", 11))
+		ret = at_link(search, "class/block", file + 11);
+	if (ret)
+		return ret;
 	if (asprintf(&path, "%s%s", topology->ctx->root, file) < 0)
 		return -ENOMEM;
 	real = realpath(path, NULL);
@@ -349,7 +383,8 @@ static int by_driver(struct search *search, const char *driver)
 
 	for (i = 0; i < topology->num_devices && !ret; i++)
 		if (topology->by_name[i]->driver &&
-		    ic_same_driver(topology->by_name[i]->driver, driver))
+		    (ic_same_driver(topology->by_name[i]->driver, driver) ||
+		     !fnmatch(driver, topology->by_name[i]->driver, 0)))
 			ret = add(topology->by_name[i], search);
 	return ret;
 }
@@ -519,6 +554,8 @@ static int find(struct search *search, struct iommucfg_group ***groups, size_t *
 				ret = by_name(search, name, bus, true);
 		} else if (!ret && !*bus && !search->found.n) {
 			ret = by_class(search, word);
+			if (!ret)
+				ret = by_volume(search, word);
 			if (!ret)
 				ret = by_bus(search, name);
 		}

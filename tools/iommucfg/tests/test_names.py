@@ -71,6 +71,16 @@ def by_what_is_on_it():
         t.net("virtual/net/bond0")
         os.makedirs(f"{h.root}/sys/devices/virtual/net/bond0/lower_eth0")
         assert groups(h, "bond0") == [3]
+        # In a tree with the links of the ports alone.
+        t.net("virtual/net/br0")
+        t.net("virtual/net/br0.7")
+        os.makedirs(f"{h.root}/sys/devices/virtual/net/br0/upper_br0.7")
+        nothing = refused(h, "br0.7")
+        assert "on no device of an IOMMU group" in nothing["message"], nothing
+        os.makedirs(f"{h.root}/sys/class/net/eth0/upper_br0")
+        assert groups(h, "br0.7") == groups(h, "br0") == [3]
+        assert groups(h, "/sys/block/sda") == groups(h, "sda") == [4]
+        assert groups(h, "vg-home") == groups(h, "/dev/mapper/vg-home") == [2]
         os.makedirs(f"{h.root}/sys/devices/virtual/net/bond0/lower_ib0")
         x = refused(h, "bond0")
         assert "1 (0000:01:00.1)" in x["message"] and "3 (0000:00:03.0)" in x["message"], x
@@ -82,6 +92,7 @@ def several():
     with Host() as h:
         assert groups(h, "driver:nvme") == [2, 9]
         assert groups(h, "driver:i801-smbus") == [4]
+        assert groups(h, "driver:*_smbus") == [4] and groups(h, "driver:nv*") == [1, 2, 9]
         assert groups(h, "0000:00:1f.*") == groups(h, "00:1f.*") == groups(h, "00:1f*") == [4]
         assert groups(h, "nvme*") == [2, 9] and groups(h, "e[nt]h?") == [3]
         d = h.json("set", "-n", "driver:nvme", "dma", code=2)
