@@ -83,12 +83,15 @@ static bool put_swap(struct dump_secrets *s, FILE *f, const char *line, bool is_
 	return true;
 }
 
-/* Of what LIO tells of a disk: "iBlock device: sda  UDEV PATH: ..." */
+/* Of what LIO tells of a disk: "iBlock device: sda  UDEV PATH: ...", "File: /dev/sda ..." */
 static bool put_export(FILE *f, const char *line)
 {
-	static const char key[] = "iBlock device: ";
-	const char *p = strstr(line, key);
+	const char *key = "iBlock device: ", *p = strstr(line, key);
 
+	if (!p) {
+		key = "File: /dev/";
+		p = strstr(line, key);
+	}
 	if (!p)
 		return false;
 	fprintf(f, "%.*s", (int)(strlen(key) + strcspn(p + strlen(key), " \t")), p);

@@ -113,10 +113,22 @@ struct export {
 	const char *file;	/* file with the path of the disk */
 };
 
+/* The word after @key in a text, which is cut off behind it; or NULL. */
+static char *behind(char *text, const char *key)
+{
+	char *p = strstr(text, key);
+
+	if (!p)
+		return NULL;
+	p += strlen(key);
+	p[strcspn(p, "\n ")] = '\0';
+	return p;
+}
+
 static int use_export(struct ic_scan *scan, const char *parent, int dirfd, const char *name,
 		      const struct export *export)
 {
-	char path[PATH_MAX], disk[PATH_MAX], enable[32], detail[2 * NAME_MAX + 64], *p;
+	char path[PATH_MAX], disk[PATH_MAX], info[4096], enable[32], detail[2 * NAME_MAX + 64], *p;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/%s", name, export->enable);
@@ -124,17 +136,13 @@ static int use_export(struct ic_scan *scan, const char *parent, int dirfd, const
 		return 0;
 	snprintf(path, sizeof(path), "%s/%s", name, export->file);
 	n = ic_read_attr(dirfd, path, disk, sizeof(disk));
-	/* udev_path is optional in LIO; "info" has the name of the disk. */
+	/* udev_path is optional in LIO; "info" has the name of the disk, or its file. */
 	if (n <= 0) {
 		snprintf(path, sizeof(path), "%s/info", name);
-		n = ic_read_attr(dirfd, path, disk, sizeof(disk));
-		p = n > 0 ? strstr(disk, "iBlock device: ") : NULL;
-		if (!p)
+		if (ic_read_attr(dirfd, path, info, sizeof(info)) <= 0 ||
+		    (!(p = behind(info, "iBlock device: ")) && !(p = behind(info, "File: "))))
 			return 0;
-		p += strlen("iBlock device: ");
-		p[strcspn(p, "\n ")] = '\0';
-		memmove(disk + strlen("/dev/"), p, strlen(p) + 1);
-		memcpy(disk, "/dev/", strlen("/dev/"));
+		snprintf(disk, sizeof(disk), "%s%s", *p == '/' ? "" : "/dev/", p);
 	}
 	/* "subsystems/NQN/namespaces/1" */
 	snprintf(path, sizeof(path), "%s", parent);

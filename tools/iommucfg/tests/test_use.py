@@ -401,6 +401,10 @@ def held_below():
         m.write(f"{core}/iblock_1/disk2/udev_path", "\n")
         m.write(f"{core}/iblock_1/disk2/info", "Status: ACTIVATED\n        iBlock device: nvme3n1  UDEV PATH: N/A\n")
         m.write(f"{core}/iblock_1/disk2/enable", "1\n")
+        m.disk("0000:0a:00.0", "nvme9n1")
+        m.write(f"{core}/fileio_0/disk4/info", "Status: ACTIVATED\n        TCM FILEIO ID: 0        "
+                "File: /dev/nvme9n1  Size: 4096  Mode: O_DSYNC Async: 0\n")
+        m.write(f"{core}/fileio_0/disk4/enable", "1\n")
         m.write(f"{core}/iblock_2/disk3/udev_path", "/dev/nvme1n1\n")
         m.write(f"{core}/iblock_2/disk3/enable", "0\n")
         m.write(f"{nvmet}/nqn.a/namespaces/1/device_path", "/dev/nvme4n1\n")
@@ -425,6 +429,7 @@ def held_below():
         assert u["07:00.0"] == ["holder nvme6n1: loop3"], u
         assert u["08:00.0"] == ["swap nvme7n1: swap over zram0"], u
         assert u["09:00.0"] == ["holder nvme8n1: a cache of bcache"], u
+        assert u["0a:00.0"] == ["export nvme9n1: LIO disk4"], u
         assert m.never() == {("08:00.0", "swap nvme7n1: swap over zram0")}
 
 
