@@ -92,6 +92,40 @@ def another_root_bus():
 
 
 @test
+def virtual_functions_on_further_buses():
+    """Their way down is that of another function on the first bus."""
+    def box(types, ids=(0xa80a, 0x154c, 0x154c, 0x154c)):
+        class Functions(Box):
+            def __enter__(self):
+                super().__enter__()
+                t = mktree.Tree(os.path.join(self.dir, "vfs"))
+                self.root = t.top
+                for n, address in enumerate(("01:00.0", "01:10.0", "02:00.0", "02:10.0")):
+                    t.group(n, types[n])
+                    t.device(n, f"pci0000:00/0000:00:01.0/0000:{address}", driver="nvme",
+                             vendor=0x144d, device=ids[n], klass=0x010802)
+                return self
+        return Functions()
+
+    # Told apart by what they are, or of one type: no address is needed.
+    for types, ids in ((("DMA", "identity", "identity", "identity"), None),
+                       (("DMA", "identity", "DMA-FQ", "identity"), None),
+                       (("DMA", "DMA", "identity", "DMA"), (1, 2, 3, 2))):
+        with box(types, *([ids] if ids else [])) as h:
+            d = h.json("save", code=0)
+            assert d["problems"] == [] and "device =" not in d["policy"], d
+            d = h.json("plan", "-", input=d["policy"], code=0)
+            assert d["unchanged"] == 4 and d["problems"] == [], d
+    with box(("DMA", "identity", "DMA-FQ", "DMA")) as h:
+        d = h.json("save", code=0)
+        assert [p["device"] for p in d["problems"]] == ["0000:01:10.0", "0000:02:10.0"], d
+        assert all(p["code"] == "unstable" and "same way down" in p["message"] for p in d["problems"])
+        assert d["policy"].count("// Not stable: another device has the same way down") == 2
+        d = h.json("plan", "-", input=d["policy"], code=0)
+        assert d["unchanged"] == 4 and d["problems"] == [], d
+
+
+@test
 def names_that_the_kernel_makes():
     with Box(("platform/fb000000.usb", "DMA"), ("platform/dma.3.auto", "DMA")) as h:
         (x,) = h.json("save", code=0)["problems"]
