@@ -29,7 +29,7 @@ static int setup(void **state)
 
 	(void)state;
 	able = !geteuid() && !unshare(CLONE_NEWNET | CLONE_NEWNS) &&
-	       !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && !sh(script);
+	       !mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) && !sh(script);
 	if (able)
 		unsetenv("SSH_CONNECTION");
 	return 0;
