@@ -132,7 +132,8 @@ class Campaign:
                 os.kill(pid, signal.SIGSTOP)
                 self.soon(2, 5, lambda pid=pid: os.kill(pid, signal.SIGCONT))
         else:
-            with contextlib.suppress(subprocess.SubprocessError, ValueError, IndexError, KeyError):
+            with contextlib.suppress(AssertionError, subprocess.SubprocessError, ValueError, IndexError,
+                                     KeyError):
                 status = json.loads(etcdctl("endpoint", "status", "-w", "json", "--command-timeout=2s"))
                 revision = min(s["Status"]["header"]["revision"] for s in status)
                 # What the watch that is judged by has not seen is kept.
