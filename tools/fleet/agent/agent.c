@@ -50,6 +50,7 @@ struct agent {
 
 	char *facts;
 	bool want_report, just_applied;
+	bool unplanned;			/* the journal's grant is taken, and there is no plan yet */
 	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
 	const char *rolls_back;		/* why */
@@ -258,8 +259,8 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		pause_for(a, RETRY_MS, RESUME);
 		return;
 	}
-	/* Journalled, and then not begun: the attempt may still be used. */
-	again = a->journal.phase == JOURNAL_BEGIN && grant_holds(a);
+	/* Taken, and then not begun: the attempt may still be used. */
+	again = (a->journal.phase == JOURNAL_BEGIN || a->unplanned) && grant_holds(a);
 	if (a->grant_known && a->grant.live && !strcmp(a->grant.machine, a->machine) &&
 	    a->grant.attempt > a->status.attempt &&
 	    (again || a->grant.attempt > a->journal.attempt)) {
@@ -269,6 +270,7 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		memcpy(a->journal.boot, a->boot, sizeof(a->boot));
 		a->journal.generation = a->grant.generation;
 		a->journal.confirm_timeout = a->grant.confirm_timeout;
+		a->unplanned = true;
 		a->state = PLAN;
 		return;
 	}
@@ -285,6 +287,7 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 
 static void planned(struct agent *a, const struct agent_result *result)
 {
+	a->unplanned = result->code == PLAN_AGAIN;
 	if (result->code == PLAN_CHANGES) {
 		a->journal.hooked = true;
 		save(a, JOURNAL_BEGIN, PRE);

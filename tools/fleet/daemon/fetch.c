@@ -66,6 +66,8 @@ char *policy_fetch(struct daemon *d, const char *name, int *code)
 	snprintf(key, sizeof(key), "%s/policy/%s", d->conf.prefix, name);
 	result = store_get(d->conf.store, key, &item);
 	*code = PLAN_REFUSED;
+	/* What cannot be had now is asked for at the pace of a store that is away. */
+	d->connected = !result;
 	if (result) {
 		snprintf(d->problem, sizeof(d->problem), "%.50s: %.100s", key,
 			 store_message(d->conf.store));

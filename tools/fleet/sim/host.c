@@ -151,7 +151,7 @@ static void host_act(struct sim_host *host)
 			host->disk = *j;
 		break;
 	case AGENT_PLAN:
-		result.code = host->refuses ? PLAN_REFUSED :
+		result.code = fault(10) ? PLAN_AGAIN : host->refuses ? PLAN_REFUSED :
 			      host->types || host->nothing ? PLAN_NOTHING : PLAN_CHANGES;
 		break;
 	case AGENT_PRE:
