@@ -89,13 +89,14 @@ enum store_result reach_prove(struct daemon *d, struct step *step)
 	enum store_result result = STORE_OK;
 	struct json_object *change, *reach;
 	char path[PATH_MAX];
+	int64_t limit_ms;
 	size_t i;
 
 	host_state(&d->host, path, "change");
 	change = json_object_from_file(path);
 	if (!json_object_object_get_ex(change, "reach", &reach))
 		reach = NULL;
-	store_set_limit(d->conf.store, step->limit_ms);
+	limit_ms = store_set_limit(d->conf.store, step->limit_ms);
 	for (i = 0; reach && !result && i < json_object_array_length(reach); i++) {
 		struct store_put put = {
 			.key = step->key, .value = step->value, .size = strlen(step->value),
@@ -112,7 +113,7 @@ enum store_result reach_prove(struct daemon *d, struct step *step)
 		if (result == STORE_UNREACHABLE && i)
 			result = STORE_UNKNOWN;
 	}
-	store_set_limit(d->conf.store, 0);
+	store_set_limit(d->conf.store, limit_ms);
 	json_object_put(change);
 	return result;
 }

@@ -18,7 +18,8 @@ struct host {
 	char name[DOC_HOST_MAX + 1];
 	struct doc_grant grant;
 	struct doc_status status;
-	int64_t grant_rev, status_rev;
+	int64_t grant_rev, status_rev;	/* 0: there is none */
+	int64_t grant_seen, status_seen;	/* the last write or deletion that was seen */
 	bool grant_bad, status_bad;	/* there, and not to be read */
 	bool grant_dirty, status_dirty;	/* to be read before anything is decided on it */
 	bool grant_read, status_read;	/* read for the slot that is about to be taken */

@@ -77,9 +77,10 @@ static bool has_ended(const struct coordinator *c, const struct doc_slot *slot,
 	return same_attempt(c, slot, host) && host->status.phase == PHASE_ENDED;
 }
 
+/* A status that was deleted may have said that it has. */
 static bool not_begun(const struct doc_slot *slot, const struct host *host)
 {
-	return !host->status_bad && host->status.attempt < slot->attempt;
+	return host->status_rev && !host->status_bad && host->status.attempt < slot->attempt;
 }
 
 static bool granted(const struct doc_slot *slot, const struct host *host)
@@ -242,7 +243,7 @@ static bool is_candidate(const struct coordinator *c, const struct host *host, i
 
 	if (!host->status_rev || !*s->machine || host->status_bad || host->grant_bad)
 		return false;
-	if (s->too_old || !doc_selects(c->rollout.selector, s->labels))
+	if (s->too_old || s->no_module || !doc_selects(c->rollout.selector, s->labels))
 		return false;
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)

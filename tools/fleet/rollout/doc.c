@@ -293,6 +293,16 @@ static bool is_too_old(struct reader *r)
 	return true;
 }
 
+/* Whether "agent" is there, and no "module". */
+static bool lacks_module(struct reader *r)
+{
+	struct json_object *module;
+
+	return json_object_object_get_ex(r->object, "agent", NULL) &&
+	       !(json_object_object_get_ex(r->object, "module", &module) &&
+		 json_object_get_string_len(module));
+}
+
 bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why)
 {
 	struct reader r;
@@ -311,6 +321,7 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		take_labels(&r, status->labels);
 		take_problem(&r, status->problem);
 		status->too_old = is_too_old(&r);
+		status->no_module = lacks_module(&r);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");

@@ -66,6 +66,7 @@ struct doc_status {
 	char labels[DOC_LABELS_MAX];
 	char problem[DOC_WHY_MAX];	/* the first one */
 	bool too_old;			/* its agent lacks DOC_GRANT_SCHEMA */
+	bool no_module;			/* its agent says that there is no module */
 };
 
 /* What was done to a pool (@from and @to: policies) or to a rollout (states). */

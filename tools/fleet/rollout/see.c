@@ -216,7 +216,7 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	bool another;
 	size_t i;
 
-	if (item->rev < c->rollout_rev)
+	if (item->rev && item->rev < c->rollout_rev)
 		return true;
 	c->rollout_known = true;
 	if (item->rev == c->rollout_rev && !c->rollout_bad && item->rev)
@@ -272,13 +272,23 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	return true;
 }
 
+/* Older than what was seen. That there is no such key was read now. */
+static bool is_old(const struct store_item *item, int64_t *seen)
+{
+	if (item->rev && item->rev < *seen)
+		return true;
+	if (item->rev)
+		*seen = item->rev;
+	return false;
+}
+
 static void see_grant(struct coordinator *c, struct host *host, const struct store_item *item)
 {
 	char why[DOC_REASON_MAX];
 
-	if (item->rev < host->grant_rev)
+	if (is_old(item, &host->grant_seen))
 		return;
-	host->grant_rev = item->rev;
+	host->grant_rev = item->value ? item->rev : 0;
 	host->grant = (struct doc_grant){ 0 };
 	host->grant_bad = item->value &&
 			  !doc_grant_parse(&host->grant, item->value, item->size, why);
@@ -289,14 +299,15 @@ static void see_grant(struct coordinator *c, struct host *host, const struct sto
 static void see_status(struct coordinator *c, struct host *host, const struct store_item *item,
 		       int64_t now)
 {
+	int64_t rev = item->value ? item->rev : 0;
 	struct doc_status was = host->status;
 	char why[DOC_REASON_MAX];
 
-	if (item->rev < host->status_rev)
+	if (is_old(item, &host->status_seen))
 		return;
-	if (item->rev != host->status_rev)
+	if (rev != host->status_rev)
 		host->changed = now;
-	host->status_rev = item->rev;
+	host->status_rev = rev;
 	host->status = (struct doc_status){ 0 };
 	host->status_bad = item->value &&
 			   !doc_status_parse(&host->status, item->value, item->size, why);

@@ -17,12 +17,13 @@ enum store_result step_run(struct store *store, const struct step *step, struct 
 		.key = step->key, .rev = step->rev, .fresh = step->fresh,
 	};
 	enum store_result result;
+	int64_t limit_ms = store_set_limit(store, 0);
 
 	*item = (struct store_item){ 0 };
-	store_set_limit(store, step->limit_ms);
+	store_set_limit(store, step->limit_ms ? step->limit_ms : limit_ms);
 	if (step->kind == STEP_GET) {
 		result = store_get(store, step->key, item);
-		store_set_limit(store, 0);
+		store_set_limit(store, limit_ms);
 		return result;
 	}
 	put.value = step->value;
@@ -32,7 +33,7 @@ enum store_result step_run(struct store *store, const struct step *step, struct 
 		put.guard_rev = step->guard_rev;
 	}
 	result = store_put(store, &put, &item->rev);
-	store_set_limit(store, 0);
+	store_set_limit(store, limit_ms);
 	if (result)
 		return result;
 	item->key = strdup(step->key);

@@ -21,7 +21,7 @@ struct step {
 	char *value;			/* of STEP_PUT; step_clear() frees it */
 	int64_t rev, guard_rev;
 	bool fresh;
-	int64_t limit_ms;		/* of a step at the store; 0: none */
+	int64_t limit_ms;		/* of a step at the store; 0: the store's */
 	int64_t wait_ms;
 	const char *what;		/* for messages */
 };

@@ -100,9 +100,12 @@ void store_identity(const struct store *store, uint64_t *cluster, int64_t *rev)
 	*rev = store->rev;
 }
 
-void store_set_limit(struct store *store, int64_t limit_ms)
+int64_t store_set_limit(struct store *store, int64_t limit_ms)
 {
+	int64_t was = store->limit_ms;
+
 	store->limit_ms = limit_ms;
+	return was;
 }
 
 void store_free(struct store *store)

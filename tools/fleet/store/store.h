@@ -128,8 +128,10 @@ void store_identity(const struct store *store, uint64_t *cluster, int64_t *rev);
  * store_set_limit() - calls end in time
  * @limit_ms: how long each read or write may take from now on, whatever is tried in it; 0:
  *	as long as the backend takes to try all that it can
+ *
+ * Return: what it was before.
  */
-void store_set_limit(struct store *store, int64_t limit_ms);
+int64_t store_set_limit(struct store *store, int64_t limit_ms);
 
 /**
  * store_get() - read one key

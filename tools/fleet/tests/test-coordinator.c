@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The coordinator's state machine over the store in memory, one step after the other. */
+#include "backend.h"
+#include "coordinator.h"
+#include "store-test.h"
+
+#define STEPS_MAX 50
+
+static struct store_memory *memory;
+static struct store *store;
+static struct store_watch *watch;
+static struct coordinator *coordinator;
+static int64_t now;
+
+static void put(const char *key, const char *value)
+{
+	const struct store_put write = {
+		.key = key, .value = value, .size = strlen(value), .rev = STORE_ANY,
+	};
+
+	assert_int_equal(store_put(store, &write, NULL), STORE_OK);
+}
+
+static void put_rollout(struct doc_rollout *rollout)
+{
+	char *text = doc_rollout_print(rollout);
+
+	assert_non_null(text);
+	put("/f/rollout/p/r1", text);
+	free(text);
+}
+
+static void put_host(const char *name, const char *more)
+{
+	char key[64], value[256];
+
+	snprintf(key, sizeof(key), "/f/status/p/%s", name);
+	snprintf(value, sizeof(value), "{\"machine\":\"m-%s\",\"boot\":\"b\",\"attempt\":0,"
+		 "\"phase\":\"idle\"%s}", name, more);
+	put(key, value);
+}
+
+static void delete(const char *key)
+{
+	struct store_item item;
+
+	assert_int_equal(store_get(store, key, &item), STORE_OK);
+	assert_int_equal(store_delete(store, key, item.rev), STORE_OK);
+	store_item_clear(&item);
+}
+
+/* What the coordinator's watch brings. */
+static void follow(void)
+{
+	struct store_item item;
+
+	while (!store_watch_next(watch, 0, &item)) {
+		assert_true(coordinator_see(coordinator, &item, now));
+		store_item_clear(&item);
+	}
+}
+
+/* Until there is nothing left to do; that must come. */
+static void work(void)
+{
+	enum store_result result;
+	struct store_item item;
+	struct step step;
+	int i;
+
+	for (i = 0; i < STEPS_MAX; i++) {
+		assert_true(coordinator_next(coordinator, now, &step));
+		if (step.kind == STEP_WAIT) {
+			step_clear(&step);
+			return;
+		}
+		result = step_run(store, &step, &item);
+		assert_true(coordinator_done(coordinator, &step, result, &item, now));
+		store_item_clear(&item);
+		step_clear(&step);
+	}
+	fail_msg("still at work after %d steps", STEPS_MAX);
+}
+
+static const struct doc_rollout one_wave = {
+	.id = "r1", .policy = "new", .generation = 1, .waves = { -100 }, .wave_count = 1,
+	.max_changing = 1, .max_failures = 1, .max_lost = 1, .attempts = 2, .confirm_timeout = 90,
+	.state = STATE_RUNNING,
+};
+
+static int set_up(void **state)
+{
+	const struct coordinator_options options = {
+		.prefix = "/f", .pool = "p", .lost_after_ms = 900000,
+	};
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	now = 1000;
+	memory = store_memory_new();
+	store = store_memory_open(memory);
+	coordinator = coordinator_new(&options);
+	assert_non_null(coordinator);
+	assert_int_equal(store_watch(store, "/f/", false, 1, &watch), STORE_OK);
+	put("/f/pool/p", "{\"rollout\":\"r1\",\"policy\":\"new\",\"generation\":1}");
+	put_rollout(&rollout);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	coordinator_free(coordinator);
+	store_watch_free(watch);
+	store_free(store);
+	store_memory_unref(memory);
+	return 0;
+}
+
+static void grant_of(const char *name, struct doc_grant *grant)
+{
+	char key[64], why[DOC_REASON_MAX];
+	struct store_item item;
+
+	snprintf(key, sizeof(key), "/f/grant/p/%s", name);
+	*grant = (struct doc_grant){ 0 };
+	assert_int_equal(store_get(store, key, &item), STORE_OK);
+	if (item.value)
+		assert_true(doc_grant_parse(grant, item.value, item.size, why));
+	store_item_clear(&item);
+}
+
+static void rollout_is(enum doc_state state, size_t slots)
+{
+	struct doc_rollout rollout;
+	char why[DOC_REASON_MAX];
+	struct store_item item;
+
+	assert_int_equal(store_get(store, "/f/rollout/p/r1", &item), STORE_OK);
+	assert_true(doc_rollout_parse(&rollout, item.value, item.size, why));
+	assert_string_equal(doc_state_name(rollout.state), doc_state_name(state));
+	assert_int_equal(rollout.changing_count, slots);
+	doc_rollout_clear(&rollout);
+	store_item_clear(&item);
+}
+
+/* Of a host that was removed, and came back under its name. */
+static void test_deleted_grant(void **state)
+{
+	struct doc_grant grant;
+
+	(void)state;
+	put("/f/grant/p/a", "{\"rollout\":\"r0\",\"policy\":\"old\",\"machine\":\"m\","
+	    "\"attempt\":3,\"live\":false,\"confirm_timeout\":90}");
+	follow();
+	delete("/f/grant/p/a");
+	put_host("a", "");
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+	assert_int_equal(grant.attempt, 1);
+	rollout_is(STATE_RUNNING, 1);
+}
+
+/* What it has said is not known any more, until it says it again. */
+static void test_deleted_status(void **state)
+{
+	struct doc_rollout rollout;
+	struct doc_grant grant;
+	char why[DOC_REASON_MAX];
+	struct store_item item;
+
+	(void)state;
+	put_host("a", "");
+	follow();
+	work();
+	delete("/f/status/p/a");
+	assert_int_equal(store_get(store, "/f/rollout/p/r1", &item), STORE_OK);
+	assert_true(doc_rollout_parse(&rollout, item.value, item.size, why));
+	store_item_clear(&item);
+	rollout.state = STATE_HALTED;
+	rollout.now = true;
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+	rollout_is(STATE_HALTED, 1);
+	put_host("a", "");
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.revoked);
+	rollout_is(STATE_HALTED, 0);
+}
+
+/* Not before the watch says so: the next write does not go. */
+static void test_deleted_rollout(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	put_host("a", "");
+	follow();
+	delete("/f/rollout/p/r1");
+	work();
+	assert_non_null(strstr(coordinator_message(coordinator), "does not exist"));
+	follow();
+	work();
+	/* It is put back. */
+	put_rollout(&rollout);
+	follow();
+	work();
+	rollout_is(STATE_RUNNING, 1);
+}
+
+/* A percentage is of the hosts that there are. */
+static void test_deleted_host(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	char key[32], name[16];
+	int i;
+
+	(void)state;
+	rollout.waves[0] = -50;
+	rollout.waves[1] = -100;
+	rollout.wave_count = 2;
+	rollout.max_changing = 10;
+	put_rollout(&rollout);
+	for (i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "host-%d", i);
+		put_host(name, "");
+	}
+	follow();
+	for (i = 0; i < 4; i++) {
+		snprintf(key, sizeof(key), "/f/status/p/host-%d", i);
+		delete(key);
+	}
+	follow();
+	work();
+	rollout_is(STATE_RUNNING, 2);
+}
+
+static void test_no_module(void **state)
+{
+	static const char *const agent =
+		",\"agent\":{\"version\":\"1\",\"schemas\":[\"iommucfg/fleet-grant/1\"]}";
+	struct doc_rollout rollout = one_wave;
+	struct doc_grant grant;
+	char more[128];
+
+	(void)state;
+	put_host("a", agent);
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_int_equal(grant.attempt, 0);
+	rollout_is(STATE_COMPLETE, 0);
+	put_rollout(&rollout);
+	snprintf(more, sizeof(more), "%s,\"module\":\"1\"", agent);
+	put_host("a", more);
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+}
+
+/* Each of the coordinator's calls has the limit that was set for all. */
+static void test_limit_stays(void **state)
+{
+	struct step step = { .kind = STEP_GET, .key = "/f/pool/p" };
+	struct store_item item;
+
+	(void)state;
+	store_set_limit(store, 5000);
+	assert_int_equal(step_run(store, &step, &item), STORE_OK);
+	store_item_clear(&item);
+	assert_int_equal(store->limit_ms, 5000);
+	step.limit_ms = 100;
+	assert_int_equal(step_run(store, &step, &item), STORE_OK);
+	store_item_clear(&item);
+	assert_int_equal(store->limit_ms, 5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_deleted_grant, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_deleted_status, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_deleted_rollout, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_deleted_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_limit_stays, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
