@@ -97,6 +97,11 @@ const struct doc_journal *agent_journal(const struct agent *a)
 	return &a->journal;
 }
 
+int64_t agent_grant_rev(const struct agent *a)
+{
+	return a->grant_rev;
+}
+
 const char *agent_rolls_back(const struct agent *a)
 {
 	return a->rolls_back;

@@ -297,23 +297,39 @@ static bool act_hook(struct daemon *d, const char *action, const char *dir)
 	return false;
 }
 
+/*
+ * Watches the own grant from what the store is at now on: what was before the grant's last
+ * write may be compacted. False: it is not as the state machine has read it.
+ */
+static bool watch_grant(struct daemon *d)
+{
+	char key[STEP_KEY_MAX];
+	struct store_item item;
+	uint64_t cluster;
+	int64_t rev;
+	bool same;
+
+	snprintf(key, sizeof(key), "%s/grant/%s/%s", d->conf.prefix, d->settings.pool,
+		 d->settings.name);
+	if (store_get(d->conf.store, key, &item))
+		return true;
+	store_identity(d->conf.store, &cluster, &rev);
+	store_watch(d->conf.store, key, true, rev + 1, &d->watch);
+	note("<7>", "watches its grant");
+	same = item.rev == agent_grant_rev(d->agent);
+	store_item_clear(&item);
+	return same;
+}
+
 /* Waits for an event of the own grant. */
 static void wait_for_grant(struct daemon *d, int64_t ms)
 {
-	char key[STEP_KEY_MAX];
 	enum store_result result;
 	struct store_item item;
 	int64_t until = now_ms() + ms, left;
 
-	if (!d->watch && d->connected) {
-		snprintf(key, sizeof(key), "%s/grant/%s/%s", d->conf.prefix, d->settings.pool,
-			 d->settings.name);
-		if (!store_get(d->conf.store, key, &item)) {
-			/* What is there now is read before the next step, and again by polling. */
-			store_watch(d->conf.store, key, true, item.rev + 1, &d->watch);
-			store_item_clear(&item);
-		}
-	}
+	if (!d->watch && d->connected && !watch_grant(d))
+		return;
 	while (!stop && (left = until - now_ms()) > 0) {
 		alive();
 		if (!d->watch) {
@@ -323,6 +339,9 @@ static void wait_for_grant(struct daemon *d, int64_t ms)
 		result = store_watch_next(d->watch, left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS,
 					  &item);
 		store_item_clear(&item);
+		if (result != STORE_UNREACHABLE)
+			note("<7>", "watch: %s%s%s", store_result_name(result), result ? ": " : "",
+			     result ? store_watch_message(d->watch) : "");
 		if (!result)
 			return;
 		if (result != STORE_UNREACHABLE) {

@@ -204,11 +204,14 @@ static void wait_for_grant(struct store_watch **watch, int64_t ms)
 	char key[STEP_KEY_MAX];
 	enum store_result result;
 	struct store_item item;
+	uint64_t cluster;
+	int64_t rev;
 
 	snprintf(key, sizeof(key), "%s/grant/%s/%s", conf.prefix, pool, name);
 	if (!*watch) {
 		result = store_get(conf.store, key, &item);
-		must(result || !store_watch(conf.store, key, true, item.rev + 1, watch), key);
+		store_identity(conf.store, &cluster, &rev);
+		must(result || !store_watch(conf.store, key, true, rev + 1, watch), key);
 		store_item_clear(&item);
 	}
 	if (!*watch) {

@@ -12,7 +12,8 @@ import socket
 import subprocess
 import threading
 
-from fleet import ARGUMENTS, BUILD, IOMMUCFG, POOL, Agent, get, policy, put, put_policy, run, until
+from fleet import (ARGUMENTS, BUILD, IOMMUCFG, POOL, PREFIX, Agent, etcdctl, get, policy, put,
+                   put_policy, run, until)
 
 
 @contextlib.contextmanager
@@ -396,6 +397,23 @@ def a_revoked_grant():
         assert h.output().count("apply fleet-") == 1, h.output()
 
 
+def a_history_that_is_compacted():
+    """The grant is older than what etcd keeps, and is watched all the same."""
+    with Agent("compacted") as h:
+        put(f"grant/{POOL}/{h.name}", {
+            "rollout": "r0", "policy": put_policy(policy("identity")), "live": False,
+            "machine": "any", "attempt": 1, "confirm_timeout": 180})
+        for _ in range(3):
+            written = json.loads(etcdctl("put", "-w", "json", f"{PREFIX}/compacted", text="x"))
+        etcdctl("compact", str(written["header"]["revision"]))
+        h.start()
+        until(lambda: "watches its grant" in h.output(), message=h.output)
+        h.grant(put_policy(policy("identity")), attempt=2)
+        until(lambda: "watch: " in h.output(), message=h.output)
+        h.ended("done")
+        assert "watch: gone" not in h.output(), h.output()
+
+
 def documents_that_are_wrong():
     limits = 'types = [ "identity", "DMA-FQ" ]; allow_in_use = [ "net" ]; disruption = "pause";'
     with Agent("documents", limits=limits, more="report_interval = 1;") as h:
@@ -523,7 +541,8 @@ TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no
          killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
          the_first_policy_is_taken_back, taken_back_while_in_use,
-         addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant, documents_that_are_wrong,
+         addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant,
+         a_history_that_is_compacted, documents_that_are_wrong,
          another_machine_with_the_same_name, certificates_that_are_wrong, clocks_a_day_apart, what_it_cannot_start_with]
 
 
