@@ -326,6 +326,28 @@ static int policy_of(struct conf *conf, const struct fleet_options *options, lon
 	return EXIT_REFUSED;
 }
 
+/* Hosts would refuse it, each of them. */
+static int policy_exists(struct conf *conf, const char *policy)
+{
+	enum store_result result;
+	char key[STEP_KEY_MAX];
+	struct store_item item;
+	bool exists;
+
+	if (!strcmp(policy, DOC_NO_POLICY))
+		return EXIT_DONE;
+	cli_key(conf, key, "policy", policy, NULL);
+	result = store_get(conf->store, key, &item);
+	if (result)
+		return cli_failed(conf, key, result);
+	exists = item.value;
+	store_item_clear(&item);
+	if (exists)
+		return EXIT_DONE;
+	cli_say("the policy %.16s is not in the store any more; start it from its file", policy);
+	return EXIT_REFUSED;
+}
+
 int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 {
 	char policy[DOC_HASH_MAX + 1] = "";
@@ -343,6 +365,8 @@ int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 	else if (!code)
 		snprintf(policy, sizeof(policy), "%s",
 			 *old.pool.previous ? old.pool.previous : DOC_NO_POLICY);
+	if (!code)
+		code = policy_exists(conf, policy);
 	if (!all.rollout.wave_count) {
 		all.rollout.wave_count = 1;
 		all.rollout.waves[0] = -100;

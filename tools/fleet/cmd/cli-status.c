@@ -7,10 +7,43 @@
 
 #include "cli.h"
 
+/* Whether the pool's policy is in force there, as far as it has said. */
+static bool is_in_force(const struct fleet_pool *pool, const struct fleet_host *host)
+{
+	const struct doc_status *s = &host->status;
+	const char *policy = pool->pool.policy;
+	bool ended = !strcmp(s->rollout, pool->pool.rollout) &&
+		     (s->end == END_DONE || s->end == END_NOTHING);
+
+	if (host->bad)
+		return false;
+	if (!strcmp(s->policy_in_force, strcmp(policy, DOC_NO_POLICY) ? policy : ""))
+		return true;
+	/* One that had nothing to change need not have it; others do not say what they have. */
+	return ended && (s->end == END_NOTHING ||
+			 !json_object_object_get_ex(host->facts, "agent", NULL));
+}
+
+/* Of the hosts that the rollout is for: how many there are, and how many have the policy. */
+static size_t count_in_force(const struct fleet_pool *pool, const struct fleet_hosts *hosts,
+			     size_t *all)
+{
+	size_t i, n = 0;
+
+	*all = 0;
+	for (i = 0; pool->has_rollout && i < hosts->count; i++) {
+		if (!doc_selects(pool->rollout.selector, hosts->hosts[i].status.labels))
+			continue;
+		(*all)++;
+		n += is_in_force(pool, &hosts->hosts[i]);
+	}
+	return n;
+}
+
 static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *hosts)
 {
 	const struct doc_rollout *r = &pool->rollout;
-	size_t i;
+	size_t i, all;
 
 	if (!pool->has_rollout)
 		return EXIT_DONE;
@@ -26,7 +59,9 @@ static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *host
 		if (hosts->hosts[i].drift > 0)
 			return EXIT_DIFFERS;
 	}
-	return r->state == STATE_COMPLETE ? EXIT_DONE : EXIT_DIFFERS;
+	if (r->state != STATE_COMPLETE || count_in_force(pool, hosts, &all) < all)
+		return EXIT_DIFFERS;
+	return EXIT_DONE;
 }
 
 static void print_json(const struct fleet_options *options, const struct fleet_pool *pool,
@@ -34,7 +69,7 @@ static void print_json(const struct fleet_options *options, const struct fleet_p
 {
 	struct json_object *o = json_object_new_object(), *rollout = NULL, *array;
 	char *text = pool->has_rollout ? doc_rollout_print(&pool->rollout) : NULL;
-	size_t i;
+	size_t i, all;
 
 	if (text)
 		rollout = json_tokener_parse(text);
@@ -44,6 +79,8 @@ static void print_json(const struct fleet_options *options, const struct fleet_p
 	json_object_object_add(o, "generation", json_object_new_int64(pool->pool.generation));
 	json_object_object_add(o, "policy", json_object_new_string(pool->pool.policy));
 	json_object_object_add(o, "hosts", json_object_new_int64(hosts->count));
+	json_object_object_add(o, "in_force", json_object_new_int64(
+		count_in_force(pool, hosts, &all)));
 	json_object_object_add(o, "rollout", rollout);
 	if (options->hosts) {
 		array = json_object_new_array();
@@ -101,7 +138,7 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 		       const struct fleet_hosts *hosts)
 {
 	const struct doc_rollout *r = &pool->rollout;
-	size_t i, differ = 0;
+	size_t i, differ = 0, all, in_force = count_in_force(pool, hosts, &all);
 
 	for (i = 0; i < hosts->count; i++)
 		differ += hosts->hosts[i].drift > 0;
@@ -135,6 +172,9 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 	} else {
 		puts("no rollout yet");
 	}
+	if (pool->has_rollout && r->state == STATE_COMPLETE && in_force < all)
+		printf("without  %zu of %zu hosts do not have the policy, see --hosts\n",
+		       all - in_force, all);
 	if (differ)
 		printf("drift    %zu hosts, see \"iommucfg fleet drift\"\n", differ);
 	if (options->hosts)

@@ -163,7 +163,17 @@ def states():
     f.change(state="complete", ended={"done": 2}, failures=[])
     f.host("a", policy_in_force=first)
     f.host("b", policy_in_force=first)
+    assert f.json("status", code=0)["in_force"] == 2
+    # Over, and not everywhere; nothing to change is as good as having it.
+    f.host("b")
+    assert f.json("status", code=2)["in_force"] == 1
+    assert "1 of 2 hosts do not have the policy" in f.run("status", code=2).stdout
+    ended = {"rollout": f.rollout()[1]["id"], "attempt": 1, "phase": "ended"}
+    f.host("b", end="reverted", **ended)
+    f.json("status", code=2)
+    f.host("b", end="nothing", **ended)
     f.json("status", code=0)
+    f.host("b", policy_in_force=first)
     f.host("b", policy_in_force=first, drift={"groups": 3, "rules": {"gpu": 2, "n\nic": 1}})
     f.json("status", code=2)
     assert "1 hosts" in f.run("status", code=2).stdout
@@ -173,9 +183,13 @@ def states():
     f.host("b", policy_in_force=first)
     f.json("drift", code=0)
     # Back to what was there before.
-    assert "no rollout yet" in f.json("rollback", "other", code=3)["message"]
-    f.json("start", f.policy(policy("identity")))
+    f.json("start", f.policy(policy("DMA-FQ")))
     f.change(state="complete")
+    document = get(f"policy/{first}")
+    etcdctl("del", f"{PREFIX}/policy/{first}")
+    assert "not in the store any more" in f.json("rollback", code=3)["message"]
+    put(f"policy/{first}", document)
+    assert "no rollout yet" in f.json("rollback", "other", code=3)["message"]
     d = f.json("rollback")
     assert f.rollout()[1]["policy"] == first and f.rollout()[1]["waves"] == ["100%"]
     # To a generation, to before the first one, and to none that there was.
@@ -202,6 +216,7 @@ def watched():
     f.json("start", f.policy(policy("DMA")))
     p = subprocess.Popen(f.command("--json", "status", "--watch"), stdout=subprocess.PIPE, text=True)
     assert json.loads(p.stdout.readline())["rollout"]["state"] == "planned"
+    f.host("a", rollout=f.rollout()[1]["id"], attempt=1, phase="ended", end="nothing")
     f.change(ended={"done": 1}, state="complete")
     lines = p.communicate(timeout=60)[0].splitlines()
     assert json.loads(lines[-1])["rollout"]["state"] == "complete" and p.returncode == 0
