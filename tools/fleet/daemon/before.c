@@ -91,18 +91,32 @@ char *before_policy(const struct host *host)
 	return text;
 }
 
-/* Groups of the attempt, by a device of each, if they are not there already. */
-static void add_groups(const struct host *host, struct json_object *before)
+bool before_is(const struct host *host, const char *policy)
+{
+	struct json_object *o = kept(host), *name;
+	bool is = json_object_object_get_ex(o, "policy", &name) &&
+		  !strcmp(json_object_get_string(name), policy);
+
+	json_object_put(o);
+	return is;
+}
+
+/*
+ * Groups of the attempt, by a device of each, if they are not there already. How many the
+ * attempt has.
+ */
+static size_t add_groups(const struct host *host, struct json_object *before)
 {
 	struct json_object *change, *groups, *each, *device, *from;
 	char path[PATH_MAX];
-	size_t i;
+	size_t i, count;
 
 	host_state(host, path, "change");
 	change = json_object_from_file(path);
 	if (!json_object_object_get_ex(change, "groups", &groups))
 		groups = NULL;
-	for (i = 0; groups && i < json_object_array_length(groups); i++) {
+	count = groups ? json_object_array_length(groups) : 0;
+	for (i = 0; i < count; i++) {
 		each = json_object_array_get_idx(groups, i);
 		if (json_object_object_get_ex(each, "device", &device) &&
 		    json_object_object_get_ex(each, "from", &from) &&
@@ -112,6 +126,7 @@ static void add_groups(const struct host *host, struct json_object *before)
 					       json_object_get(from));
 	}
 	json_object_put(change);
+	return count;
 }
 
 char *before_transaction(const struct host *host)
@@ -128,7 +143,7 @@ char *before_transaction(const struct host *host)
 bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text)
 {
 	struct json_object *o = json_object_new_object(), *was = kept(host), *before;
-	char path[PATH_MAX], transaction[NAME_MAX_TXN];
+	char path[PATH_MAX], transaction[NAME_MAX_TXN], *last = before_transaction(host);
 	const char *out;
 	bool ok;
 
@@ -137,9 +152,12 @@ bool before_keep(const struct host *host, const struct doc_journal *journal, con
 		json_object_get(before);
 	else
 		before = json_object_new_object();
-	add_groups(host, before);
-	json_object_object_add(o, "policy", json_object_new_string(journal->policy));
 	attempt_name(journal, transaction);
+	/* Without a change there is no transaction; what the kernel has is still of the last one. */
+	if (!add_groups(host, before) && last)
+		snprintf(transaction, sizeof(transaction), "%s", last);
+	free(last);
+	json_object_object_add(o, "policy", json_object_new_string(journal->policy));
 	json_object_object_add(o, "transaction", json_object_new_string(transaction));
 	json_object_object_add(o, "text", json_object_new_string(text));
 	json_object_object_add(o, "before", before);

@@ -85,12 +85,16 @@ bool before_exists(const struct host *host);
 char *before_policy(const struct host *host);
 /* After an install, of @text: remembers groups that were not changed by the fleet until now. */
 bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text);
+/* Whether what was installed last has this name in the store. */
+bool before_is(const struct host *host, const char *policy);
 /* The transaction by which the fleet's file was installed, to be freed; NULL: not known. */
 char *before_transaction(const struct host *host);
 void before_forget(const struct host *host);
 
 /* look.c: where the kernel is with the attempt */
 void look(struct daemon *d, struct agent_result *result);
+/* Whether the fleet's file is the one of the attempt. */
+bool look_installed(const struct daemon *d);
 /* Whether a call of --run, or its command, is at work. */
 bool look_running(const struct host *host);
 
@@ -116,7 +120,8 @@ bool reach_wait(struct daemon *d, struct json_object *before, int64_t ms);
 /* The write of @step over each interface of the attempt; it follows over any with step->rev. */
 enum store_result reach_prove(struct daemon *d, struct step *step);
 
-/* main.c: the fleet's file is removed, and what is remembered of it */
+/* main.c: the fleet's file is written, or removed, and what is remembered of it */
+bool act_install(struct daemon *d);
 bool act_remove(struct daemon *d);
 
 /* act.c: calls of --run; the exit status, or -1 where it is not known */

@@ -81,7 +81,7 @@ static int by_types(struct daemon *d)
 	return counts[1] ? TXN_ODD : TXN_KEPT;
 }
 
-static bool is_installed(struct daemon *d)
+bool look_installed(const struct daemon *d)
 {
 	char path[PATH_MAX], *candidate, *file;
 	bool same;
@@ -168,7 +168,7 @@ void look(struct daemon *d, struct agent_result *result)
 		return;
 	if (strcmp(journal->boot, d->host.boot)) {
 		/* What this boot has is what the files say, and those before the attempt. */
-		result->installed = is_installed(d) && plan_in_force(d);
+		result->installed = look_installed(d) && plan_in_force(d);
 		result->code = result->installed ? TXN_KEPT : TXN_NONE;
 		return;
 	}

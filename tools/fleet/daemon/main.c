@@ -251,7 +251,7 @@ bool act_remove(struct daemon *d)
 	return true;
 }
 
-static bool act_install(struct daemon *d)
+bool act_install(struct daemon *d)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
 	char path[PATH_MAX], *policy;

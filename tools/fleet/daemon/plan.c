@@ -248,12 +248,25 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 		json_object_object_add(o, "remove",
 				       json_object_new_string(installed ? installed : ""));
 		free(installed);
+	} else if (!iommucfg_plan_num_changes(p->plan)) {
+		json_object_object_add(o, "nothing", json_object_new_boolean(true));
 	}
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	host_state(&d->host, path, "change");
 	ok = text && host_write(path, text, strlen(text));
 	json_object_put(o);
 	return ok;
+}
+
+/* The next boot, and devices from then on, are to have a policy that changes nothing now. */
+static int keep_nothing(struct daemon *d, struct json_object *files, const struct planned *p)
+{
+	if (look_installed(d) && before_is(&d->host, agent_journal(d->agent)->policy))
+		return PLAN_NOTHING;
+	if (write_change(d, files, p) && act_install(d))
+		return PLAN_NOTHING;
+	snprintf(d->problem, sizeof(d->problem), POLICY_FILE " cannot be written");
+	return PLAN_AGAIN;
 }
 
 static int plan_candidate(struct daemon *d)
@@ -273,7 +286,7 @@ static int plan_candidate(struct daemon *d)
 		/* No group changes, so that there is nothing to be proven. */
 		code = write_change(d, files, &p) && act_remove(d) ? PLAN_NOTHING : PLAN_AGAIN;
 	} else if (!iommucfg_plan_num_changes(p.plan)) {
-		code = PLAN_NOTHING;
+		code = keep_nothing(d, files, &p);
 	} else {
 		code = write_change(d, files, &p) ? PLAN_CHANGES : PLAN_AGAIN;
 	}

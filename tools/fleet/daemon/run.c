@@ -224,6 +224,9 @@ static int install(struct json_object *change, const char *name, struct json_obj
 	*slash = '\0';
 	mkdir(dest, 0755);
 	*slash = '/';
+	/* No group has changed: it is for the next boot, and for devices from then on. */
+	if (json_object_get_boolean(member(change, "nothing")))
+		return copy_synced(candidate, dest) ? 0 : EXIT_NOT_RUN;
 	snprintf(new, sizeof(new), "%s.new", dest);
 	/* Without rules it is out of force for devices to come; then it can go. */
 	if (!removes || *removes) {

@@ -48,6 +48,12 @@ def goes_through():
         # Once more, and there is nothing to do.
         h.grant(name)
         h.ended("nothing")
+        # Nor with another text; but that is what the next boot is to apply.
+        text = policy("identity", "# later\n")
+        name = put_policy(text)
+        h.grant(name)
+        s = h.ended("nothing")
+        assert h.installed() == text and s["policy_in_force"] == name and commits(h) == 1, s
         # What is in use without a word for it.
         h.grant(put_policy('rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; '
                            'type = "identity"; } );'))
@@ -251,6 +257,13 @@ def the_first_policy_is_taken_back():
         # There is none yet.
         h.grant("none")
         h.ended("nothing")
+        # One that changed nothing.
+        h.grant(put_policy(policy("DMA-FQ")))
+        h.ended("nothing")
+        assert h.installed() == policy("DMA-FQ")
+        h.grant("none")
+        h.ended("nothing")
+        assert h.installed() is None
         for kind in ("identity", "DMA"):
             h.grant(put_policy(policy(kind)))
             h.ended("done")

@@ -12,8 +12,8 @@ TEXT = 'rules = ( { name = "gpu"; match = { vendor = 0x10de; }; type = "identity
 SLOT = {"host": "a", "machine": "m", "attempt": 1}
 
 
-def rollout(*changing, state="running", most=1):
-    return "rollout/p/r", {"id": "r", "policy": "x", "state": state, "max_changing": most,
+def rollout(*changing, state="running", most=1, name="r", policy="x"):
+    return f"rollout/p/{name}", {"id": name, "policy": policy, "state": state, "max_changing": most,
                            "changing": list(changing)}
 
 
@@ -67,6 +67,12 @@ CASES = [
     ("a slot in spite of a halt", "3:", witness([GOOD[0], rollout(state="halted"),
                                                  rollout(SLOT, state="halted"), *GOOD[3:]])),
     ("other types than it says", "4:", witness(GOOD, kind="DMA")),
+    ("what had nothing to change is there", "", witness(
+        [*GOOD, ("policy/y", {"text": TEXT + "#"}), rollout(name="s", policy="y"),
+         status("ended", "nothing", rollout="s", attempt=2)], file=TEXT + "#")),
+    ("what had nothing to change is not there", "4:", witness(
+        [*GOOD, ("policy/y", {"text": TEXT + "#"}), rollout(name="s", policy="y"),
+         status("ended", "nothing", rollout="s", attempt=2)])),
     ("another file than it says", "4:", witness(GOOD, file=None)),
     ("two commits in an attempt", "5:", witness(GOOD, (APPLIED, APPLIED, CONFIRMED))),
     ("it begins without a grant", "6:", witness(without(3))),

@@ -7,7 +7,8 @@ tree of a host with the history that iommucfg(8) has written there.
  1  never more hosts between begin and end than the rollout allows
  2  a change is confirmed only after a proof of the same attempt
  3  no slot is taken from the write on by which a rollout is halted or paused
- 4  a host's types are those of its last change that was done, and so is its file
+ 4  a host's types are those of its last change that was done, or of a policy since then that had
+    nothing to change, and so is its file
  5  one commit for each host and attempt
  6  a host begins by a live grant for its machine and with a slot, and attempts only grow
 
@@ -42,7 +43,7 @@ def events(path):
 class Host:
     def __init__(self):
         self.grant, self.status = {}, {}
-        self.proven, self.begun, self.done = set(), set(), []
+        self.proven, self.begun, self.has = set(), set(), []
 
 
 def see_status(name, host, status, rollouts, hosts, revision):
@@ -66,12 +67,14 @@ def see_status(name, host, status, rollouts, hosts, revision):
         if attempt not in host.begun:
             say(f"6: {name} proves attempt {attempt}, which has not begun (revision {revision})")
         host.proven.add(attempt)
-    if phase == "ended" and host.status.get("phase") != "ended":
+    before = host.status.get("phase"), host.status.get("rollout"), host.status.get("attempt")
+    if phase == "ended" and before != ("ended", *attempt):
         counts[status["end"]] = counts.get(status["end"], 0) + 1
         if status["end"] == "done":
             if attempt not in host.proven:
                 say(f"2: {name} is done with attempt {attempt} without a proof (revision {revision})")
-            host.done.append(attempt)
+        if status["end"] in ("done", "nothing"):
+            host.has.append(attempt)
     host.status = status
     changing = [n for n, h in hosts.items() if h.status.get("phase") in ("changing", "unconfirmed")]
     if len(changing) > max((r["max_changing"] for r in rollouts.values()), default=0):
@@ -123,13 +126,13 @@ def look_at_host(name, root, host, policies, rollouts):
             say(f"5: {count} commits of {name} in {attempt}")
         if attempt not in host.begun:
             say(f"6: {name} has committed {attempt} without having begun")
-    text = policies.get(rollouts[host.done[-1][0]]["policy"]) if host.done else None
+    text = policies.get(rollouts[host.has[-1][0]]["policy"]) if host.has else None
     file = read(f"{root}/etc/iommucfg.d/50-fleet.conf")
     kind = (read(f"{root}/sys/kernel/iommu_groups/1/type") or "").strip()
     if file != text:
-        say(f"4: {name} has the file {file!r}, and was done last with {text!r}")
+        say(f"4: {name} has the file {file!r}, and has got last {text!r}")
     if kind != (type_of(text) or "DMA-FQ"):
-        say(f"4: {name} is {kind}, and was done last with {text!r}")
+        say(f"4: {name} is {kind}, and has got last {text!r}")
 
 
 def main():
