@@ -97,6 +97,11 @@ const struct doc_journal *agent_journal(const struct agent *a)
 	return &a->journal;
 }
 
+const char *agent_requires(const struct agent *a)
+{
+	return a->grant.requires;
+}
+
 int64_t agent_grant_rev(const struct agent *a)
 {
 	return a->grant_rev;

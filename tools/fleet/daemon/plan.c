@@ -320,6 +320,12 @@ int plan_attempt(struct daemon *d)
 
 	d->problem[0] = '\0';
 	d->planned_groups = d->planned_devices = d->planned_in_use = 0;
+	if (*agent_requires(d->agent)) {
+		snprintf(d->problem, sizeof(d->problem),
+			 "the grant requires what this agent does not have: %s",
+			 agent_requires(d->agent));
+		return PLAN_REFUSED;
+	}
 	text = text_of(d, &code);
 	if (!text)
 		return code;

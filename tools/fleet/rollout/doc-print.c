@@ -7,6 +7,9 @@
 
 #include "doc.h"
 
+/* Of so many failures, the last ones, it is kept what the hosts have said. */
+#define WHY_MAX	100
+
 static void add(struct json_object *o, const char *name, struct json_object *value)
 {
 	if (json_object_object_add(o, name, value))
@@ -170,7 +173,9 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 		each = json_object_new_object();
 		add_text(each, "host", rollout->failures[i].host);
 		add_text(each, "end", doc_end_name(rollout->failures[i].end));
-		add_text(each, "why", rollout->failures[i].why);
+		/* A key holds so much, and each write has all of it. */
+		if (rollout->failure_count - i <= WHY_MAX)
+			add_text(each, "why", rollout->failures[i].why);
 		if (rollout->failures[i].earlier)
 			add_bool(each, "earlier", true);
 		json_object_array_add(list, each);

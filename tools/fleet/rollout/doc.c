@@ -17,9 +17,6 @@ static const char *const states[] = {
 	"planned", "running", "soaking", "paused", "halted", "complete", "superseded", NULL,
 };
 
-/* What a grant may ask for. */
-static const char *const modes[] = { "apply", NULL };
-
 static const char *const journals[] = {
 	"idle", "begin", "apply", "confirm", "install", "end", NULL,
 };
@@ -130,6 +127,41 @@ static void take_text(struct reader *r, const char *name, char *to, size_t max, 
 	to[length] = '\0';
 }
 
+/* An id becomes part of the names of transactions and units. */
+static void take_id(struct reader *r, const char *name, char *to, bool needed)
+{
+	take_text(r, name, to, DOC_ID_MAX, needed);
+	if (to[strspn(to, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")])
+		wrong(r, "\"%s\" has a character that is not allowed", name);
+}
+
+char *doc_line(char *text)
+{
+	char *c;
+
+	for (c = text; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+	return text;
+}
+
+/* Shown to people: whatever it is, it fits. */
+static void copy_line(struct json_object *value, char *to, size_t size)
+{
+	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
+	doc_line(to);
+}
+
+/* Copies of words that this version does not know, which are all that there may be. */
+static void take_requires(struct reader *r, char *to, size_t size)
+{
+	struct json_object *array = member(r, "requires", json_type_array, false);
+
+	if (array && json_object_array_length(array))
+		copy_line(array, to, size);
+}
+
 static int64_t take_number(struct reader *r, const char *name, int64_t min, int64_t max,
 			   bool needed, int64_t otherwise)
 {
@@ -194,13 +226,22 @@ static bool close_document(struct reader *r)
 	return !r->wrong;
 }
 
+/* There is one alone; the others are of versions after this one. */
+static void take_mode(struct reader *r, char *to, size_t size)
+{
+	struct json_object *mode = member(r, "mode", json_type_string, false);
+
+	if (mode && strcmp(json_object_get_string(mode), "apply"))
+		copy_line(mode, to, size);
+}
+
 bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, char *why)
 {
 	struct reader r;
 
 	*grant = (struct doc_grant){ 0 };
 	if (open_document(&r, text, size, why)) {
-		take_text(&r, "rollout", grant->rollout, DOC_ID_MAX, true);
+		take_id(&r, "rollout", grant->rollout, true);
 		take_text(&r, "policy", grant->policy, DOC_HASH_MAX, true);
 		take_text(&r, "machine", grant->machine, DOC_MACHINE_MAX, true);
 		grant->attempt = take_number(&r, "attempt", 1, DOC_ATTEMPT_MAX, true, 0);
@@ -208,29 +249,12 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 		grant->revoked = take_bool(&r, "revoked", false);
 		grant->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		grant->confirm_timeout = take_number(&r, "confirm_timeout", 90, 604800, true, 0);
-		take_word(&r, "mode", modes, false);
+		take_requires(&r, grant->requires, sizeof(grant->requires));
+		take_mode(&r, grant->requires, sizeof(grant->requires));
 		if (grant->live && grant->revoked)
 			wrong(&r, "it is live and revoked");
 	}
 	return close_document(&r);
-}
-
-char *doc_line(char *text)
-{
-	char *c;
-
-	for (c = text; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
-	return text;
-}
-
-/* Shown to people: whatever it is, it fits. */
-static void copy_line(struct json_object *value, char *to, size_t size)
-{
-	snprintf(to, size, "%s", value ? json_object_get_string(value) : "");
-	doc_line(to);
 }
 
 static void take_line(struct reader *r, const char *name, char *to, size_t size)
@@ -377,13 +401,23 @@ static void take_audit(struct reader *r, struct doc_audit *audit)
 	}
 }
 
+static void refuse_required(struct reader *r)
+{
+	char words[DOC_WHY_MAX] = "";
+
+	take_requires(r, words, sizeof(words));
+	if (*words)
+		wrong(r, "it requires what this version does not have: %s", words);
+}
+
 bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *why)
 {
 	struct reader r;
 
 	*pool = (struct doc_pool){ 0 };
 	if (open_document(&r, text, size, why)) {
-		take_text(&r, "rollout", pool->rollout, DOC_ID_MAX, false);
+		refuse_required(&r);
+		take_id(&r, "rollout", pool->rollout, false);
 		take_text(&r, "policy", pool->policy, DOC_HASH_MAX, false);
 		take_text(&r, "previous", pool->previous, DOC_HASH_MAX, false);
 		pool->generation = take_number(&r, "generation", 0, INT64_MAX, true, 0);
@@ -530,7 +564,8 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 
 	*rollout = (struct doc_rollout){ 0 };
 	if (open_document(&r, text, size, why)) {
-		take_text(&r, "id", rollout->id, DOC_ID_MAX, true);
+		refuse_required(&r);
+		take_id(&r, "id", rollout->id, true);
 		take_text(&r, "policy", rollout->policy, DOC_HASH_MAX, true);
 		rollout->generation = take_number(&r, "generation", 1, INT64_MAX, true, 0);
 		take_line(&r, "selector", rollout->selector, sizeof(rollout->selector));

@@ -34,6 +34,7 @@
  * @generation: of the pool; 0: not said
  * @revoked: it had not begun and never will; unlike a grant that is only no longer live,
  *	whose host may have begun
+ * @requires: what this version does not have; a host refuses that. "": nothing
  */
 struct doc_grant {
 	char rollout[DOC_ID_MAX + 1];
@@ -42,6 +43,7 @@ struct doc_grant {
 	int64_t attempt, generation;
 	bool live, revoked;
 	long confirm_timeout;	/* seconds */
+	char requires[DOC_WHY_MAX];
 };
 
 enum doc_phase { PHASE_IDLE, PHASE_CHANGING, PHASE_UNCONFIRMED, PHASE_ENDED };

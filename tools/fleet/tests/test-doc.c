@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "doc.h"
+#include "store.h"
 
 #define GRANT "{\"rollout\":\"r1\",\"policy\":\"abc\",\"machine\":\"m\",\"attempt\":3," \
 	"\"live\":true,\"generation\":7,\"mode\":\"apply\",\"confirm_timeout\":180}"
@@ -136,7 +137,10 @@ static void test_refused(void **state)
 	refused(with(":3", ":-1"), "\"attempt\" is out of range");
 	refused(with(":3", ":9223372036854775808"), "\"attempt\" is out of range");
 	refused(with(":3", ":3.5"), "\"attempt\" is no int");
-	refused(with("\"apply\"", "\"dry\""), "\"mode\" has a word");
+	refused(with("r1", "r*1"), "not allowed");
+	refused(with("r1", "r.1"), "not allowed");
+	refused(with("\"apply\"", "7"), "\"mode\" is no string");
+	refused(with("\"live\"", "\"requires\":7,\"live\""), "\"requires\" is no array");
 	refused(with("180", "89"), "\"confirm_timeout\" is out of range");
 	refused(with("\"live\":true", "\"live\":true,\"revoked\":true"), "live and revoked");
 
@@ -144,6 +148,17 @@ static void test_refused(void **state)
 	text = with("\"live\"", "\"later\":{\"a\":[1]},\"live\"");
 	assert_true(doc_grant_parse(&grant, text, strlen(text), why));
 	assert_int_equal(grant.attempt, 3);
+	assert_string_equal(grant.requires, "");
+	/* The host has to say that it refuses it. */
+	text = with("\"apply\"", "\"dry\"");
+	assert_true(doc_grant_parse(&grant, text, strlen(text), why));
+	assert_string_equal(grant.requires, "dry");
+	text = with("\"live\"", "\"requires\":[\"magic\"],\"live\"");
+	assert_true(doc_grant_parse(&grant, text, strlen(text), why));
+	assert_non_null(strstr(grant.requires, "magic"));
+	text = with("\"live\"", "\"requires\":[],\"live\"");
+	assert_true(doc_grant_parse(&grant, text, strlen(text), why));
+	assert_string_equal(grant.requires, "");
 }
 
 static void rollout_refused(const char *member, const char *instead, const char *reason)
@@ -180,6 +195,35 @@ static void test_rollout_refused(void **state)
 	rollout_refused("\"serial\":5", "\"serial\":6", "\"serial\" is out of range");
 	rollout_refused("\"before\"", "\"during\"", "a word that is not known");
 	rollout_refused("\"done\":4", "\"done\":-1", "\"done\" is out of range");
+	rollout_refused("\"wave\"", "\"requires\":[\"magic\"],\"wave\"", "it requires");
+	rollout_refused("\"id\":\"r1\"", "\"id\":\"r*1\"", "not allowed");
+}
+
+/* Each host of a large pool has refused, and had much to say. */
+static void test_many_failures(void **state)
+{
+	struct doc_rollout rollout, read;
+	char why[DOC_REASON_MAX], host[64], *text;
+	int i;
+
+	(void)state;
+	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
+	memset(why, 'x', DOC_WHY_MAX - 1);
+	why[DOC_WHY_MAX - 1] = '\0';
+	for (i = 0; i < 10000; i++) {
+		snprintf(host, sizeof(host), "node-%05d.row-12.cluster.example.com", i);
+		assert_non_null(doc_failure_add(&rollout, host, END_REFUSED, why));
+	}
+	text = doc_rollout_print(&rollout);
+	assert_non_null(text);
+	assert_true(strlen(text) < STORE_VALUE_MAX);
+	assert_true(doc_rollout_parse(&read, text, strlen(text), why));
+	assert_int_equal(read.failure_count, 10001);
+	assert_string_equal(read.failures[10000].why, rollout.failures[10000].why);
+	assert_string_equal(read.failures[9900].why, "");
+	free(text);
+	doc_rollout_clear(&read);
+	doc_rollout_clear(&rollout);
 }
 
 static void test_selector(void **state)
@@ -240,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_what_programs_say),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_rollout_refused),
+		cmocka_unit_test(test_many_failures),
 		cmocka_unit_test(test_selector),
 		cmocka_unit_test(test_labels_and_audit),
 	};

@@ -445,6 +445,10 @@ def documents_that_are_wrong():
         large = policy("identity") + "#" * 300000
         lie = put_policy(policy("identity"))[:-1] + "0"
         put(f"policy/{lie}", get(f"policy/{good}"))
+        for more, why in (({"mode": "dry"}, "dry"), ({"requires": ["magic", 1]}, "magic")):
+            h.grant(good, **more)
+            s = h.ended("refused")
+            assert "does not have" in s["problems"][0] and why in s["problems"][0], s
         for name, why in (
                 ("0" * 64, "there is no policy"),
                 (lie, "not what its name says"),
