@@ -9,6 +9,8 @@
 
 #include "settings.h"
 
+/* All agents lose their watches at once where a member or its network goes. */
+#define SPREAD_MS	100000
 #define LABELS_MAX	16
 #define LABEL_MAX	63
 
@@ -215,7 +217,7 @@ static bool take(struct conf *conf, config_t *config, const char *file, void *da
 {
 	struct settings *s = data;
 
-	(void)conf;
+	conf->spread_ms = SPREAD_MS;
 	s->start_jitter = 60;
 	s->report_interval = 600;
 	return only_known(file, config_root_setting(config), known) &&

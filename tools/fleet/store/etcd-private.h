@@ -14,7 +14,7 @@ struct etcd {
 	size_t count, current;
 	char *ca, *cert, *key;
 	struct grpc_tls tls;	/* the three above */
-	long timeout_ms, check_ms;
+	long timeout_ms, check_ms, spread_ms;
 	int64_t until;		/* when the present call must be over; 0: no limit */
 	size_t answer_max;
 	size_t page;		/* keys in one answer to a list */

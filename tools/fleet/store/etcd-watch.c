@@ -81,12 +81,15 @@ static void hang_up(struct etcd_watch *w)
 /* Ends the call for now; goes on at the next member. */
 static void interrupt(struct etcd_watch *w, const char *why)
 {
+	long spread = w->etcd->spread_ms, within;
+
 	snprintf(w->watch.message, sizeof(w->watch.message), "%.60s: %.180s",
 		 w->etcd->endpoints[w->member], why);
 	hang_up(w);
 	w->member = (w->member + 1) % w->etcd->count;
-	/* At once at the first other member; more slowly where that has not helped. */
-	w->open_at = etcd_now() + (w->backoff_ms ? random() % w->backoff_ms + 1 : 0);
+	/* Soon at the first other member; more slowly where that has not helped. */
+	within = w->backoff_ms > spread ? w->backoff_ms : spread;
+	w->open_at = etcd_now() + (within ? random() % within + 1 : 0);
 	w->backoff_ms = w->backoff_ms ? 2 * w->backoff_ms : BACKOFF_MIN_MS;
 	if (w->backoff_ms > BACKOFF_MAX_MS)
 		w->backoff_ms = BACKOFF_MAX_MS;

@@ -636,6 +636,7 @@ enum store_result store_etcd_open(const struct store_etcd_options *options, stru
 	e->store.rev = options->rev;
 	e->timeout_ms = options->timeout_ms ? options->timeout_ms : 10000;
 	e->check_ms = options->check_ms ? options->check_ms : 60000;
+	e->spread_ms = options->spread_ms;
 	e->answer_max = options->answer_max ? options->answer_max : 16 << 20;
 	e->page = PAGE;
 	e->ca = strdup(options->ca);

@@ -14,6 +14,8 @@
  * @timeout_ms: how long one member may take for an answer (10 s). etcd itself takes 7 s
  *	where a majority of the members is away.
  * @check_ms: how often a watch makes sure that it still hears the store (60 s +- 20 %)
+ * @spread_ms: a watch whose member is gone is opened again at some moment within so long, so
+ *	that not all hosts connect to the next member at once (0: at once)
  * @answer_max: the largest answer that is accepted (16 MiB)
  *
  * Zero: the default that is named.
@@ -26,6 +28,7 @@ struct store_etcd_options {
 	int64_t rev;
 	long timeout_ms;
 	long check_ms;
+	long spread_ms;
 	size_t answer_max;
 };
 

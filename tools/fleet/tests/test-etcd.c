@@ -387,6 +387,45 @@ static void test_member_hangs(void **state)
 	wait_for_all();
 }
 
+/* Hosts do not come back all at once. */
+static void test_spread(void **state)
+{
+	struct store_etcd_options options = etcd_options("root");
+	struct store_watch *soon, *later;
+	struct store *s, *spread;
+	struct store_item item;
+	int i;
+
+	(void)state;
+	options.timeout_ms = 3000;
+	options.count = 1;
+	s = open_ok(&options);
+	options.spread_ms = 1000000000;
+	spread = open_ok(&options);
+	assert_int_equal(store_watch(s, "spread/", false, 1, &soon), STORE_OK);
+	assert_int_equal(store_watch(spread, "spread/", false, 1, &later), STORE_OK);
+	put_ok("spread/a", "1");
+	next_event(soon, &item);
+	store_item_clear(&item);
+	next_event(later, &item);
+	store_item_clear(&item);
+	stop(0);
+	while (store_watch_alive(soon) || store_watch_alive(later)) {
+		assert_int_equal(store_watch_next(soon, 100, &item), STORE_UNREACHABLE);
+		assert_int_equal(store_watch_next(later, 100, &item), STORE_UNREACHABLE);
+	}
+	wait_for_all();
+	put_ok("spread/a", "2");
+	next_event(soon, &item);
+	store_item_clear(&item);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(store_watch_next(later, 100, &item), STORE_UNREACHABLE);
+	store_watch_free(soon);
+	store_watch_free(later);
+	store_free(s);
+	store_free(spread);
+}
+
 static void test_write_unanswered(void **state)
 {
 	struct store_etcd_options options = etcd_options("root");
@@ -543,7 +582,7 @@ static int close_store(void **state)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options),
@@ -555,11 +594,14 @@ int main(void)
 		cmocka_unit_test(test_fresh),
 		cmocka_unit_test(test_interface),
 		cmocka_unit_test(test_member_hangs),
+		cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_write_unanswered),
 		cmocka_unit_test(test_no_majority),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_member_dies),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("etcd", tests, open_store, close_store);
 }
