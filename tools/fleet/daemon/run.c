@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "journal.h"
 
 #define OUTPUT_MAX	(16 * 1024 * 1024)
 #define WORDS_MAX	512
@@ -382,6 +383,19 @@ static bool write_result(const char *action, const char *name, int code,
 	return ok;
 }
 
+/* Whether the journal says that this attempt is to be applied. */
+static bool is_begun(const char *name)
+{
+	char path[PATH_MAX], is[NAME_MAX_TXN], why[DOC_REASON_MAX];
+	struct doc_journal journal;
+
+	host_state(&host, path, "journal");
+	if (journal_load(path, &journal, why) || journal.phase != JOURNAL_APPLY)
+		return false;
+	attempt_name(&journal, is);
+	return !strcmp(is, name);
+}
+
 int run_action(const char *action, const char *name)
 {
 	struct json_object *change, *document = NULL;
@@ -410,6 +424,12 @@ int run_action(const char *action, const char *name)
 	is = json_object_get_string(member(change, "name"));
 	if (!is || strcmp(is, name)) {
 		fprintf(stderr, "iommucfgd: \"%s\" is not the attempt that is under way\n", name);
+		json_object_put(change);
+		return 1;
+	}
+	/* Started late, when the agent has given the attempt up: the host reports that it is over. */
+	if (actions[i].run == apply && !is_begun(name)) {
+		fprintf(stderr, "iommucfgd: \"%s\" is over, or has not begun\n", name);
 		json_object_put(change);
 		return 1;
 	}

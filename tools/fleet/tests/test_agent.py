@@ -116,6 +116,11 @@ def a_probe_says_no():
         h.grant(put_policy(policy("identity")))
         s = h.ended("reverted")
         assert "probe" in s["problems"][0] and h.type(1) == "DMA-FQ", s
+        # The unit that applies it was started then, and ran only now.
+        late = subprocess.run([f"{BUILD}/iommucfgd", "--root", h.root, "--run", "apply", "fleet-r1-1"],
+                              env=dict(os.environ, IOMMUCFG=IOMMUCFG), check=False,
+                              stderr=subprocess.PIPE, text=True)
+        assert late.returncode == 1 and "is over" in late.stderr and h.type(1) == "DMA-FQ", late
         # One that others may write is not run.
         h.probe("touch $0.ran", 0o777)
         h.grant(put_policy(policy("identity")))
