@@ -116,13 +116,17 @@ void metrics_write(struct daemon *d)
 		      "# HELP iommucfg_agent_attempt The number of the last attempt.\n"
 		      "# TYPE iommucfg_agent_attempt counter\n"
 		      "iommucfg_agent_attempt %lld\n"
+		      "# HELP iommucfg_agent_generation The pool's generation of that attempt.\n"
+		      "# TYPE iommucfg_agent_generation gauge\n"
+		      "iommucfg_agent_generation %lld\n"
 		      "# HELP iommucfg_agent_drift_groups Groups that are not as the policy says.\n"
 		      "# TYPE iommucfg_agent_drift_groups gauge\n"
 		      "iommucfg_agent_drift_groups %ld\n"
 		      "# HELP iommucfg_agent_attempts_total Attempts by their end, since the start.\n"
 		      "# TYPE iommucfg_agent_attempts_total counter\n",
 		      d->connected, (long long)d->proof_at,
-		      (long long)agent_journal(d->agent)->attempt, d->drift);
+		      (long long)agent_journal(d->agent)->attempt,
+		      (long long)agent_journal(d->agent)->generation, d->drift);
 	for (i = END_DONE; i < END_LOST; i++)
 		n += snprintf(text + n, sizeof(text) - n,
 			      "iommucfg_agent_attempts_total{end=\"%s\"} %ld\n", doc_end_name(i),
