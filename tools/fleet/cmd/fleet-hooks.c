@@ -2,9 +2,11 @@
 /*
  * The coordinator's hooks as processes: each in a process group, with the document on its
  * standard input, for a bounded time. Of what it prints the last line is kept for people.
- * Should this process die, its unit ends them (TimeoutStopSec) before another one leads.
+ * Should this process die, a second one that knows them (the guard) kills them at once.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@ struct hook_run {
 	char host[DOC_HOST_MAX + 1];
 	char what[8];		/* "before" or "after" */
 	int64_t serial;
+	pid_t group;
 	struct ic_child child;
 };
 
@@ -92,6 +95,71 @@ static int input_of(const char *text)
 	return -1;
 }
 
+/*
+ * The guard: a process that is told of each process group of a hook, and kills those that are
+ * left when this one has ended, however that was. Otherwise they would go on beside those that
+ * the next coordinator calls.
+ */
+struct guarded {
+	pid_t group;
+	bool over;
+};
+
+static int guard = -1;
+
+static void __attribute__((noreturn)) guard_all(int fd)
+{
+	static pid_t groups[1024];
+	const size_t room = sizeof(groups) / sizeof(*groups);
+	struct guarded told;
+	size_t i;
+
+	close_range(0, fd - 1, 0);
+	close_range(fd + 1, ~0U, 0);
+	/* It ends when the other one does, which may take as long as that needs. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	while (read(fd, &told, sizeof(told)) == sizeof(told)) {
+		for (i = 0; i < room && groups[i] != (told.over ? told.group : 0); i++)
+			;
+		if (i < room)
+			groups[i] = told.over ? 0 : told.group;
+	}
+	for (i = 0; i < room; i++) {
+		if (groups[i])
+			kill(-groups[i], SIGKILL);
+	}
+	_exit(0);
+}
+
+/* False: there is none; errno says why. */
+static bool tell_guard(pid_t group, bool is_over)
+{
+	const struct guarded told = { group, is_over };
+	int fds[2];
+	pid_t pid;
+
+	if (guard < 0) {
+		if (pipe2(fds, O_CLOEXEC))
+			return false;
+		pid = fork();
+		if (!pid)
+			guard_all(fds[0]);
+		close(fds[0]);
+		if (pid < 0) {
+			close(fds[1]);
+			return false;
+		}
+		guard = fds[1];
+	}
+	if (write(guard, &told, sizeof(told)) == sizeof(told))
+		return true;
+	/* It was killed: the next hook gets another one. */
+	close(guard);
+	guard = -1;
+	return false;
+}
+
 /* False: the reason is in errno. */
 static bool run(struct hook_run *run, const struct hook_config *config, const char *text)
 {
@@ -109,6 +177,11 @@ static bool run(struct hook_run *run, const struct hook_config *config, const ch
 		error = -ic_child_start(&run->child, &program);
 		close(program.input);
 	}
+	run->group = error ? 0 : run->child.pid;
+	if (!error && !tell_guard(run->group, false)) {
+		error = errno;
+		ic_child_kill(&run->child);
+	}
 	errno = error;
 	return !error;
 }
@@ -117,6 +190,13 @@ static void kill_run(struct hook_run *run)
 {
 	ic_child_kill(&run->child);
 	run->pool = NULL;
+}
+
+/* There is nothing left of it. */
+static void forget_run(struct hook_run *run)
+{
+	tell_guard(run->group, true);
+	free(run);
 }
 
 void hooks_start(struct hook_run **runs, const struct hook_config *config, struct pool *pool,
@@ -200,7 +280,7 @@ void hooks_collect(struct hook_run **runs, int64_t now)
 			continue;
 		}
 		*at = run->next;
-		free(run);
+		forget_run(run);
 	}
 }
 
@@ -219,6 +299,6 @@ void hooks_end(struct hook_run *runs)
 	for (; runs; runs = next) {
 		next = runs->next;
 		ic_child_kill(&runs->child);
-		free(runs);
+		forget_run(runs);
 	}
 }

@@ -354,6 +354,8 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	/* As libcurl wants it; and the guard of the hooks may be gone. */
+	signal(SIGPIPE, SIG_IGN);
 	srandom(getpid() ^ time(NULL));
 	if (!conf_open_pools(&fleet.conf, file, hooks_take, &fleet.hooks)) {
 		hooks_config_clear(&fleet.hooks);

@@ -279,7 +279,7 @@ echo "$1 $2 $document" >>hooks
 case $1-$2 in
 before-host-3) echo "no room"; exit 1 ;;
 before-host-5) sleep 60 & echo $! >late; wait ;;
-before-host-1) [ -e once ] || {{ touch once; while [ ! -e killed ]; do sleep 0.1; done; }} ;;
+before-host-1) [ -e once ] || {{ echo $$ >pid; mv pid once; while [ ! -e killed ]; do sleep 0.1; done; }} ;;
 after-host-6) [ -e twice ] || {{ touch twice; exit 1; }} ;;
 esac
 if [ $1 = before ] && [ -e cut ]; then
@@ -311,6 +311,11 @@ def hooks(whole):
         if os.path.exists(f"{whole.where}/once") and not os.path.exists(f"{whole.where}/killed"):
             for i in range(2):
                 whole.kill(f"coordinator-{i}")
+            until = time.monotonic() + PATIENCE
+            while runs(text_of(f"{whole.where}/once")):
+                assert time.monotonic() < until, "a hook outlives its coordinator"
+                time.sleep(0.1)
+            for i in range(2):
                 whole.start_coordinator(f"coordinator-{i}")
             with open(f"{whole.where}/killed", "w", encoding="ascii"):
                 pass
