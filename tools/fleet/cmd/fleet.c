@@ -26,6 +26,7 @@ struct fleet {
 	struct conf conf;
 	struct pool *pools;
 	struct store_watch *watch;
+	const char *file;
 	struct hook_config hooks;
 	struct hook_run *runs;
 	int64_t metrics_at;
@@ -230,14 +231,72 @@ static enum store_result follow(struct fleet *fleet, int timeout_ms)
 	}
 }
 
+static bool halt_pool(struct fleet *fleet, struct pool *pool, const char *why)
+{
+	struct store_item item;
+	enum store_result result;
+	char at[DOC_AT_MAX];
+	struct step step;
+	int i;
+
+	conf_now(at);
+	coordinator_at(pool->coordinator, at);
+	for (i = 0; i < STEPS_MAX && coordinator_halt(pool->coordinator, why, &step); i++) {
+		if (step.kind == STEP_WAIT)
+			return true;
+		result = step_run(fleet->conf.store, &step, &item);
+		coordinator_done(pool->coordinator, &step, result, &item, now_ms());
+		store_item_clear(&item);
+		step_clear(&step);
+	}
+	return false;
+}
+
+/*
+ * The store is not the one that it was, or an older state of it. What it says of slots may not
+ * be so any more: a person has to look before anything goes on.
+ */
+static void halt_all(struct fleet *fleet, const char *message)
+{
+	struct conf was = fleet->conf;
+	char why[DOC_REASON_MAX];
+	size_t i;
+
+	snprintf(why, sizeof(why), "store went back in time, or is another one: %.110s", message);
+	for (i = 0; i < was.pool_count; i++) {
+		store_lead_leave(fleet->pools[i].lead);
+		fleet->pools[i].lead = NULL;
+	}
+	store_watch_free(fleet->watch);
+	fleet->watch = NULL;
+	if (!conf_open(&fleet->conf, fleet->file) || fleet->conf.pool_count != was.pool_count) {
+		conf_close(&fleet->conf);
+		fleet->conf = was;
+		return;
+	}
+	for (i = 0; i < was.pool_count; i++)
+		fleet->pools[i].name = fleet->conf.pools[i];
+	conf_close(&was);
+	store_set_limit(fleet->conf.store, KEEP_MS);
+	for (i = 0; !look(fleet) && i < fleet->conf.pool_count; i++)
+		say(&fleet->pools[i], SD_ERR, halt_pool(fleet, &fleet->pools[i], why) ?
+		    "halted" : "cannot halt", why);
+}
+
 /* Whether it makes sense to go on. */
 static bool is_fatal(struct fleet *fleet, enum store_result result)
 {
+	char message[256] = "out of memory";
+
 	if (result != STORE_FOREIGN && result != STORE_NOMEM)
 		return false;
-	fprintf(stderr, SD_ERR "%s\n", result == STORE_NOMEM ? "out of memory" :
-		fleet->watch && *store_watch_message(fleet->watch) ?
-		store_watch_message(fleet->watch) : store_message(fleet->conf.store));
+	if (result == STORE_FOREIGN)
+		snprintf(message, sizeof(message), "%s",
+			 fleet->watch && *store_watch_message(fleet->watch) ?
+			 store_watch_message(fleet->watch) : store_message(fleet->conf.store));
+	fprintf(stderr, SD_ERR "%s\n", message);
+	if (result == STORE_FOREIGN)
+		halt_all(fleet, message);
 	return true;
 }
 
@@ -361,6 +420,7 @@ int main(int argc, char **argv)
 		hooks_config_clear(&fleet.hooks);
 		return 1;
 	}
+	fleet.file = file;
 	/* A store that does not answer is not waited for until the lead is over. */
 	store_set_limit(fleet.conf.store, KEEP_MS);
 	gethostname(host, sizeof(host) - 1);

@@ -447,6 +447,24 @@ bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 	return true;
 }
 
+bool coordinator_halt(struct coordinator *c, const char *reason, struct step *step)
+{
+	enum doc_state state;
+	struct doc_rollout next;
+
+	*step = (struct step){ .kind = STEP_WAIT };
+	if (!read_first(c, step) || step->kind != STEP_WAIT)
+		return step->kind != STEP_WAIT;
+	state = c->rollout.state;
+	if (!*c->doc.rollout || c->rollout_bad || state == STATE_HALTED ||
+	    state == STATE_COMPLETE || state == STATE_SUPERSEDED)
+		return true;
+	if (!doc_rollout_copy(&next, &c->rollout))
+		return false;
+	halt(c, &next, reason);
+	return coordinator_put(c, &next, "halt", step);
+}
+
 bool coordinator_done(struct coordinator *c, const struct step *step, enum store_result result,
 		      const struct store_item *item, int64_t now)
 {

@@ -43,6 +43,9 @@ bool coordinator_see(struct coordinator *c, const struct store_item *item, int64
 /* @step is for step_clear(). False without memory. */
 bool coordinator_next(struct coordinator *c, int64_t now, struct step *step);
 
+/* The next step to halt the rollout for @reason; STEP_WAIT: none is under way. */
+bool coordinator_halt(struct coordinator *c, const char *reason, struct step *step);
+
 /* @item: what step_run() gave. False without memory. */
 bool coordinator_done(struct coordinator *c, const struct step *step, enum store_result result,
 		      const struct store_item *item, int64_t now);

@@ -37,12 +37,12 @@ def policy(kind, more=""):
             f"{more}")
 
 
-def etcdctl(*words, text=None):
+def etcdctl(*words, text=None, endpoints=os.environ.get("ETCDCTL_ENDPOINTS", "")):
     """What it prints. On a loaded machine the five seconds that it waits by itself are few."""
     # The last one of a flag counts.
     run = subprocess.run(["etcdctl", "--command-timeout=50s", "--dial-timeout=50s", *words],
                          input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                         timeout=60)
+                         timeout=60, env=dict(os.environ, ETCDCTL_ENDPOINTS=endpoints))
     assert run.returncode == 0, f"etcdctl {' '.join(words[:2])}: {run.stderr}"
     return run.stdout
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+"""
+test_restore.py DIR (below with-etcd): what becomes of a coordinator whose store is another one
+than it was, as after a restore from a backup: it halts what is under way there, and ends.
+"""
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+
+from fleet import BUILD, PREFIX, etcdctl, run, until
+
+ROLLOUT = {"id": "r1", "policy": "p", "generation": 1, "waves": ["100%"], "wave": 0,
+           "max_changing": 1, "max_failures": 1, "max_lost": 1, "attempts": 1,
+           "confirm_timeout": 180, "soak": 0, "leg_failures": 0, "leg_lost": 0, "ended": {},
+           "changing": [], "failures": []}
+
+
+class Proxy:
+    """A port of which the other end can be changed; connections break then."""
+
+    def __init__(self, target):
+        self.target, self.sockets = target, []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            ours = self.server.accept()[0]
+            theirs = socket.create_connection(("127.0.0.1", int(self.target.rpartition(":")[2])))
+            self.sockets += [ours, theirs]
+            for a, b in ((ours, theirs), (theirs, ours)):
+                threading.Thread(target=self.copy, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def copy(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def change(self, target):
+        self.target = target
+        for s in self.sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.sockets.clear()
+
+
+def another_store():
+    """A pool that runs, one that is over, and one that has no rollout."""
+    users, other = os.environ["FLEET_ETCD_DIR"], os.environ["FLEET_ETCD_FOREIGN"]
+    proxy = Proxy(os.environ["FLEET_ETCD"].split(",")[0])
+    for pool, state in (("a", "paused"), ("b", "complete")):
+        etcdctl("put", f"{PREFIX}/rollout/{pool}/r1", text=json.dumps({**ROLLOUT, "state": state}), endpoints=other)
+        etcdctl("put", f"{PREFIX}/pool/{pool}", text=json.dumps(
+            {"rollout": "r1", "policy": "p", "generation": 1}), endpoints=other)
+    with tempfile.TemporaryDirectory(prefix="fleet-restore.") as where:
+        with open(f"{where}/conf", "w", encoding="ascii") as f:
+            f.write(f'store = {{ kind = "etcd"; endpoints = [ "https://127.0.0.1:{proxy.port}" ]; '
+                    f'ca = "{users}/ca.crt"; cert = "{users}/coordinator.crt"; '
+                    f'key = "{users}/coordinator.key"; }};\npools = [ "a", "b", "c" ];\n')
+        with open(f"{where}/out", "w+", encoding="utf-8") as out:
+            p = subprocess.Popen([f"{BUILD}/iommucfg-fleet", "-c", f"{where}/conf", "-v"],
+                                 stdout=out, stderr=out)
+            try:
+                until(lambda: etcdctl("get", "--prefix", "--keys-only", f"{PREFIX}/lead/").count("lead/") == 3)
+                proxy.change(other)
+                code = p.wait(120)
+            finally:
+                p.kill()
+            out.seek(0)
+            said = out.read()
+        assert code == 5, said
+
+    def rollout(pool):
+        return json.loads(etcdctl("get", "--print-value-only", f"{PREFIX}/rollout/{pool}/r1",
+                                  endpoints=other))
+    a = rollout("a")
+    assert a["state"] == "halted" and a["reason"].startswith("store went back in time"), (a, said)
+    assert a["audit"][-1]["from"] == "paused" and rollout("b")["state"] == "complete", said
+
+
+if __name__ == "__main__":
+    run([another_store], "restore")
