@@ -2,7 +2,7 @@
 """
 bench_watchers.py DIR: what so many hosts cost three members of etcd, each
 with one watch over one connection; and beside it, in the same run, what "etcdctl watch" costs,
-of which BENCH_ETCDCTL (50) fit on a machine. BENCH_WATCHERS (10000) in BENCH_PROCESSES (10).
+of which BENCH_ETCDCTL (50) fit on a machine. BENCH_WATCHERS (10000) in BENCH_PROCESSES (2).
 Each has a new cluster, as etcd gives no memory back. Prints memory of the members, the time to connect, how long a write takes to reach the first and
 the last one, and writes per second meanwhile.
 """
@@ -16,7 +16,7 @@ import time
 
 BUILD = sys.argv[1]
 WATCHERS = int(os.environ.get("BENCH_WATCHERS", "10000"))
-PROCESSES = int(os.environ.get("BENCH_PROCESSES", "10"))
+PROCESSES = int(os.environ.get("BENCH_PROCESSES", "2"))
 ETCDCTL = int(os.environ.get("BENCH_ETCDCTL", "50"))
 EVENTS = 5
 WRITERS = 20

@@ -35,52 +35,71 @@ static void must(bool ok, const char *what)
 struct watcher {
 	struct conf conf;
 	struct store_watch *watch;
-	bool open, has;
+	bool has;
 };
 
-/* Those that are open, or have the value, now; the last of them is at *@last. */
-static size_t look(struct watcher *all, size_t count, double *first, double *last)
+/* What came for each of them by now; the last of them is at *@last. */
+static void look(struct watcher *all, size_t count, double *first, double *last)
 {
 	struct store_item item;
-	size_t i, n = 0;
 	double after;
+	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (!store_watch_next(all[i].watch, 0, &item)) {
-			after = now_ms() - strtod(item.value, NULL);
-			*first = *first < 0 || after < *first ? after : *first;
-			*last = after;
-			all[i].has = true;
-			store_item_clear(&item);
-		}
-		all[i].open |= store_watch_alive(all[i].watch);
-		n += all[i].open;
+		if (store_watch_next(all[i].watch, 0, &item))
+			continue;
+		after = now_ms() - strtod(item.value, NULL);
+		*first = *first < 0 || after < *first ? after : *first;
+		*last = after;
+		all[i].has = true;
+		store_item_clear(&item);
 	}
-	return n;
+}
+
+/*
+ * Waits until at most @left of those at @waiting are not open; how many there are then. Only
+ * these are looked at: it is etcd that the machine's time is for.
+ */
+static size_t wait_open(struct watcher *all, size_t *waiting, size_t count, size_t left)
+{
+	struct store_item item;
+	size_t i, n;
+
+	for (;;) {
+		for (i = n = 0; i < count; i++) {
+			store_watch_next(all[waiting[i]].watch, 0, &item);
+			store_item_clear(&item);
+			if (!store_watch_alive(all[waiting[i]].watch))
+				waiting[n++] = waiting[i];
+		}
+		count = n;
+		if (count <= left)
+			return count;
+		usleep(2000);
+	}
 }
 
 static void __attribute__((noreturn)) watch(const char *file, const char *key, size_t count)
 {
 	struct watcher *all = calloc(count, sizeof(*all));
-	double begun = now_ms(), first, last;
+	size_t *waiting = calloc(count, sizeof(*waiting)), still = 0;
+	double begun = now_ms(), first, last, at;
 	struct store_item item;
 	struct conf conf;
 	size_t i, n;
 
-	must(all, "memory");
+	must(all && waiting, "memory");
 	must(conf_open(&conf, file) && !store_get(conf.store, key, &item), key);
 	for (i = 0; i < count; i++) {
 		must(conf_open(&all[i].conf, file), file);
 		must(!store_watch(all[i].conf.store, key, true, item.rev + 1, &all[i].watch), key);
 		/* Some at a time, so that none waits for longer than its limit. */
-		while (look(all, i + 1, &first, &last) + 20 < i)
-			usleep(1000);
+		waiting[still++] = i;
+		still = wait_open(all, waiting, still, 20);
 	}
 	store_item_clear(&item);
 	conf_close(&conf);
-	first = last = -1;
-	while (look(all, count, &first, &last) < count)
-		usleep(1000);
+	wait_open(all, waiting, still, 0);
 	printf("open %.2f\n", (now_ms() - begun) / 1000);
 	fflush(stdout);
 	for (;;) {
@@ -88,11 +107,13 @@ static void __attribute__((noreturn)) watch(const char *file, const char *key, s
 		for (i = 0; i < count; i++)
 			all[i].has = false;
 		for (n = 0; n < count;) {
+			at = now_ms();
 			look(all, count, &first, &last);
 			for (n = 0; n < count && all[n].has; n++)
 				;
+			/* As long as that took: etcd has to have time as well. */
 			if (first < 0)
-				usleep(1000);
+				usleep(1000 + (now_ms() - at) * 1000);
 		}
 		printf("event %.1f %.1f\n", first, last);
 		fflush(stdout);
