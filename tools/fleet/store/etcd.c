@@ -216,7 +216,8 @@ static enum store_result call(struct etcd *e, const struct method *method, const
 			result = STORE_UNREACHABLE;
 		if (result == STORE_UNREACHABLE || result == STORE_UNKNOWN)
 			e->current = (e->current + 1) % e->count;
-		if (result != STORE_UNREACHABLE)
+		/* Those that this call has no time for are for the next one. */
+		if (result != STORE_UNREACHABLE || (e->until && etcd_now() >= e->until))
 			break;
 	}
 	return result;

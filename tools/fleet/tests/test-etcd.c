@@ -387,6 +387,32 @@ static void test_member_hangs(void **state)
 	wait_for_all();
 }
 
+/* A call whose time is over at a member that hangs leaves the next one to another member. */
+static void test_limit_moves_on(void **state)
+{
+	struct store_etcd_options options = etcd_options("root");
+	struct store_item item;
+	struct store *s;
+	int i, tries;
+
+	(void)state;
+	s = open_ok(&options);
+	expect(s, "limit/a", NULL);
+	store_set_limit(s, 1000);
+	for (i = 0; i < 3; i++) {
+		stop(i);
+		/* An election may be under way at first. */
+		for (tries = 0; store_get(s, "limit/a", &item); tries++) {
+			if (tries == 30)
+				fail_msg("%s", store_message(s));
+			usleep(200000);
+		}
+		store_item_clear(&item);
+		wait_for_all();
+	}
+	store_free(s);
+}
+
 /* Hosts do not come back all at once. */
 static void test_spread(void **state)
 {
@@ -594,6 +620,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_fresh),
 		cmocka_unit_test(test_interface),
 		cmocka_unit_test(test_member_hangs),
+		cmocka_unit_test(test_limit_moves_on),
 		cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_write_unanswered),
 		cmocka_unit_test(test_no_majority),
