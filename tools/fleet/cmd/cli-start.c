@@ -290,6 +290,9 @@ int cmd_start(struct conf *conf, const struct fleet_options *options, const char
 	if (!text)
 		return EXIT_ERROR;
 	code = cli_read(conf, options->pool, &old);
+	/* There is nothing to be gone on with, and another one may begin. */
+	if (code && old.rollout_gone)
+		code = EXIT_DONE;
 	if (!code)
 		code = store_policy(conf, text, name);
 	if (!code)

@@ -82,7 +82,8 @@ static void print_error(const struct fleet_options *options, int code)
 	o = json_object_new_object();
 	json_object_object_add(o, "schema", json_object_new_string("iommucfg/fleet-error/1"));
 	json_object_object_add(o, "command", json_object_new_string(options->command));
-	json_object_object_add(o, "pool", json_object_new_string(options->pool));
+	json_object_object_add(o, "pool", options->pool ?
+			       json_object_new_string(options->pool) : NULL);
 	json_object_object_add(o, "result", json_object_new_string(
 		code == EXIT_REFUSED ? "refused" : "error"));
 	json_object_object_add(o, "message", json_object_new_string(said));
@@ -159,6 +160,7 @@ int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into)
 	if (result)
 		return cli_failed(conf, key, result);
 	into->rollout_rev = item.rev;
+	into->rollout_gone = !item.value;
 	snprintf(why, sizeof(why), "it does not exist");
 	ok = item.value && doc_rollout_parse(&into->rollout, item.value, item.size, why);
 	into->has_rollout = ok;
@@ -382,8 +384,12 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_ERROR;
 	}
-	if (!conf_open(&conf, file))
+	if (!conf_open(&conf, file)) {
+		cli_say("%s cannot be used", file);
+		options.command = argv[optind];
+		print_error(&options, EXIT_ERROR);
 		return EXIT_ERROR;
+	}
 	if (!options.pool)
 		options.pool = conf.pools[0];
 	code = run(&conf, &options, argc - optind, argv + optind);

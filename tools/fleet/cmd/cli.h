@@ -31,6 +31,7 @@ struct fleet_pool {
 	struct doc_rollout rollout;
 	int64_t pool_rev, rollout_rev;
 	bool has_rollout;
+	bool rollout_gone;		/* the pool names one that does not exist */
 };
 
 /* A host as it says of itself. */

@@ -262,8 +262,10 @@ bool act_install(struct daemon *d)
 		return act_remove(d);
 	code = act(d, "install", NULL);
 	/* 2: it is installed, and something else of the system's policy is not so. */
-	if (code != 0 && code != 2)
+	if (code != 0 && code != 2) {
+		note("<3>", POLICY_FILE " cannot be installed yet: exit %d", code);
 		return false;
+	}
 	host_state(&d->host, path, "candidate.conf");
 	policy = host_read(path, 1024 * 1024);
 	ok = policy && before_keep(&d->host, journal, policy);

@@ -46,9 +46,13 @@ class Fleet:
         name = SCHEMA_OF.get(command, f"fleet-{command}")
         if document["schema"].startswith("iommucfg/fleet-error"):
             name = "fleet-error"
+        self.valid(document, name)
+        return document
+
+    @staticmethod
+    def valid(document, name):
         with open(f"{SCHEMAS}/{name}.json", encoding="ascii") as f:
             jsonschema.validate(document, json.load(f))
-        return document
 
     def policy(self, text):
         path = f"{self.dir.name}/policy.conf"
@@ -121,6 +125,12 @@ def plan_and_start():
     f.run("plan", path, "--fingerprint", "x", code=1)
     assert "--yes" in f.run("start", path, "--skip-incapable", code=3).stderr
     f.run("nonsense", code=1)
+    # What is no configuration.
+    done = subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", path, "--json", "status"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    document = json.loads(done.stdout)
+    assert done.returncode == 1 and document["pool"] is None, document
+    f.valid(document, "fleet-error")
     f.run("status", "a/b", code=1)
 
 
@@ -182,6 +192,10 @@ def states():
     assert 'rule "gpu": 2 groups' in f.run("drift", code=2).stdout
     f.host("b", policy_in_force=first)
     f.json("drift", code=0)
+    # Without its document there is nothing that goes on.
+    f.json("start", f.policy(policy("DMA")))
+    etcdctl("del", f"{PREFIX}/{f.rollout()[0]}")
+    assert "does not exist" in f.json("status", code=1)["message"]
     # Back to what was there before.
     f.json("start", f.policy(policy("DMA-FQ")))
     f.change(state="complete")
@@ -194,7 +208,7 @@ def states():
     assert f.rollout()[1]["policy"] == first and f.rollout()[1]["waves"] == ["100%"]
     # To a generation, to before the first one, and to none that there was.
     f.change(state="complete")
-    f.json("rollback", "--to", "2")
+    f.json("rollback", "--to", "3")
     second = f.rollout()[1]["policy"]
     assert second not in (first, "none"), second
     f.change(state="complete")
@@ -204,7 +218,7 @@ def states():
     pool = json.loads(get("pool/states"))
     assert (pool["audit"][-1]["from"], pool["audit"][-1]["to"]) == (second, "none"), pool
     d = f.json("history")
-    assert [r["generation"] for r in d["rollouts"]] == [1, 2, 3, 4, 5], d
+    assert [r["generation"] for r in d["rollouts"]] == [1, 3, 4, 5, 6], d
     assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
     text = f.run("history", "states").stdout
     assert text.count("generation ") == 5 and "lunch" in text, text
