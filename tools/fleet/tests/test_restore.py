@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """
-test_restore.py DIR (below with-etcd): what becomes of a coordinator whose store is another one
-than it was, as after a restore from a backup: it halts what is under way there, and ends.
+test_restore.py DIR (below with-etcd): what becomes of a coordinator and an agent whose store is
+another one than it was, as after a restore from a backup.
 """
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
 import threading
 
-from fleet import BUILD, PREFIX, etcdctl, run, until
+from fleet import BUILD, POOL, PREFIX, Agent, etcdctl, get, policy, put_policy, run, until
 
 ROLLOUT = {"id": "r1", "policy": "p", "generation": 1, "waves": ["100%"], "wave": 0,
            "max_changing": 1, "max_failures": 1, "max_lost": 1, "attempts": 1,
@@ -54,8 +55,8 @@ class Proxy:
         self.sockets.clear()
 
 
-def another_store():
-    """A pool that runs, one that is over, and one that has no rollout."""
+def the_coordinator_halts():
+    """A pool that runs, one that is over, and one that has no rollout; and the coordinator ends."""
     users, other = os.environ["FLEET_ETCD_DIR"], os.environ["FLEET_ETCD_FOREIGN"]
     proxy = Proxy(os.environ["FLEET_ETCD"].split(",")[0])
     for pool, state in (("a", "paused"), ("b", "complete")):
@@ -88,5 +89,41 @@ def another_store():
     assert a["audit"][-1]["from"] == "paused" and rollout("b")["state"] == "complete", said
 
 
+def the_agent_goes_on():
+    """It keeps what is in force, says which numbers are used up, and takes the next one."""
+    other = os.environ["FLEET_ETCD_FOREIGN"]
+    proxy = Proxy(os.environ["FLEET_ETCD"].split(",")[0])
+    with Agent("restored", more="report_interval = 1;") as h:
+        conf = re.sub("endpoints = .*?;", f'endpoints = [ "https://127.0.0.1:{proxy.port}" ];',
+                      open_text(f"{h.dir}/agent.conf"))
+        with open(f"{h.dir}/agent.conf", "w", encoding="ascii") as f:
+            f.write(conf)
+        h.start()
+        h.grant(put_policy(policy("identity")), attempt=7)
+        h.ended("done")
+
+        def status():
+            text = etcdctl("get", "--print-value-only", f"{PREFIX}/status/{POOL}/restored", endpoints=other)
+            return json.loads(text or "{}")
+        name = put_policy(policy("DMA"))
+        etcdctl("put", f"{PREFIX}/policy/{name}", text=get(f"policy/{name}"), endpoints=other)
+        # Of the time before.
+        grant = {"rollout": "r0", "policy": name, "machine": h.machine(), "live": True, "attempt": 3,
+                 "confirm_timeout": 180}
+        etcdctl("put", f"{PREFIX}/grant/{POOL}/restored", text=json.dumps(grant), endpoints=other)
+        proxy.change(other)
+        until(lambda: status().get("attempt") == 7, message=h.output)
+        assert status()["phase"] == "idle" and h.type(1) == "identity", status()
+        etcdctl("put", f"{PREFIX}/grant/{POOL}/restored", text=json.dumps({**grant, "attempt": 8}),
+                endpoints=other)
+        until(lambda: status().get("end") == "done", message=h.output)
+        assert h.type(1) == "DMA" and status()["attempt"] == 8, status()
+
+
+def open_text(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
 if __name__ == "__main__":
-    run([another_store], "restore")
+    run([the_coordinator_halts, the_agent_goes_on], "restore")
