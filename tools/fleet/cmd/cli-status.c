@@ -224,7 +224,7 @@ int cmd_status(struct conf *conf, const struct fleet_options *options)
 			fputs("\033[H\033[2J", stdout);
 		code = show(conf, options, &over);
 		/* A store that does not answer may do so again. */
-		if (!options->watch || over)
+		if (!options->watch || over || (code == EXIT_ERROR && !cli_unreachable()))
 			return code;
 		sleep(2);
 	}

@@ -52,7 +52,7 @@ static const char usage[] =
 	"      --allow-empty-canary  a first wave in which nothing was to change will do\n";
 
 static char said[512];
-static bool printed;
+static bool printed, unreachable;
 
 void cli_say(const char *format, ...)
 {
@@ -118,9 +118,15 @@ void cli_done(const struct fleet_options *options, const char *rollout, const ch
 
 int cli_failed(struct conf *conf, const char *what, enum store_result result)
 {
+	unreachable = result == STORE_UNREACHABLE;
 	cli_say("%s: %s: %s", what, store_result_name(result),
 		result == STORE_NOMEM ? "" : store_message(conf->store));
 	return EXIT_ERROR;
+}
+
+bool cli_unreachable(void)
+{
+	return unreachable;
 }
 
 void cli_key(const struct conf *conf, char *key, const char *kind, const char *first,

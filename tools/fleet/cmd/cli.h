@@ -59,6 +59,9 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints what the store says, and returns the status that goes with it. */
 int cli_failed(struct conf *conf, const char *what, enum store_result result);
 
+/* Whether that was for a store that may be there again later. */
+bool cli_unreachable(void);
+
 void cli_key(const struct conf *conf, char *key, const char *kind, const char *first,
 	     const char *second);
 

@@ -234,10 +234,19 @@ def watched():
     f.change(ended={"done": 1}, state="complete")
     lines = p.communicate(timeout=60)[0].splitlines()
     assert json.loads(lines[-1])["rollout"]["state"] == "complete" and p.returncode == 0
+    # What does not come back is not waited for.
+    f.json("start", f.policy(policy("identity")))
+    p = subprocess.Popen(f.command("--json", "status", "--watch"), stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    etcdctl("del", f"{PREFIX}/{f.rollout()[0]}")
+    try:
+        assert "does not exist" in p.communicate(timeout=60)[0] and p.returncode == 1
+    finally:
+        p.kill()
     # The same with the start of the next one.
     p = subprocess.Popen(f.command("--yes", "start", f.policy(policy("DMA-FQ")), "--wait"),
                          stdout=subprocess.PIPE, text=True)
-    until(lambda: json.loads(get("pool/watched"))["generation"] == 2)
+    until(lambda: json.loads(get("pool/watched"))["generation"] == 3)
     f.change(ended={"reverted": 1}, state="halted", reason="1 of the hosts failed",
              failures=[{"host": "a", "end": "reverted"}])
     out = p.communicate(timeout=60)[0]
