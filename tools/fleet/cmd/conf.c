@@ -65,6 +65,7 @@ static bool open_store(struct conf *conf, config_t *config, const char *file)
 	}
 	options.endpoints = endpoints;
 	options.spread_ms = conf->spread_ms;
+	options.check_ms = conf->check_ms;
 	result = store_etcd_open(&options, &conf->store, message);
 	conf->endpoints = calloc(options.count, sizeof(*conf->endpoints));
 	for (i = 0; conf->endpoints && i < options.count; i++) {

@@ -29,7 +29,8 @@ struct conf {
 	size_t endpoint_count;
 	char **pools;
 	size_t pool_count;
-	long spread_ms;		/* see etcd.h; 0 if it is not set before the store is opened */
+	/* See etcd.h; 0 if they are not set before the store is opened. */
+	long spread_ms, check_ms;
 };
 
 /* Opens the store as well. False: the reason was written to standard error. */

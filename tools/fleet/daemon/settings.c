@@ -11,6 +11,8 @@
 
 /* All agents lose their watches at once where a member or its network goes. */
 #define SPREAD_MS	100000
+/* An agent asks for its grant each minute in any case, over another connection. */
+#define CHECK_MS	300000
 #define LABELS_MAX	16
 #define LABEL_MAX	63
 
@@ -218,6 +220,7 @@ static bool take(struct conf *conf, config_t *config, const char *file, void *da
 	struct settings *s = data;
 
 	conf->spread_ms = SPREAD_MS;
+	conf->check_ms = CHECK_MS;
 	s->start_jitter = 60;
 	s->report_interval = 600;
 	return only_known(file, config_root_setting(config), known) &&
