@@ -9,8 +9,6 @@
 
 #include "settings.h"
 
-/* All agents lose their watches at once where a member or its network goes. */
-#define SPREAD_MS	100000
 /* An agent asks for its grant each minute in any case, over another connection. */
 #define CHECK_MS	300000
 #define LABELS_MAX	16
@@ -218,17 +216,20 @@ static bool take_reach(struct settings *s, config_t *config, const char *file)
 static bool take(struct conf *conf, config_t *config, const char *file, void *data)
 {
 	struct settings *s = data;
+	bool ok;
 
-	conf->spread_ms = SPREAD_MS;
 	conf->check_ms = CHECK_MS;
 	s->start_jitter = 60;
 	s->report_interval = 600;
-	return only_known(file, config_root_setting(config), known) &&
+	ok = only_known(file, config_root_setting(config), known) &&
 	       only_known(file, config_lookup(config, "store"), conf_store_words) &&
 	       take_names(s, config, file) && take_labels(s, config, file) &&
 	       take_limits(s, config, file) && take_reach(s, config, file) &&
 	       take_number(config, file, "start_jitter", 0, 3600, &s->start_jitter) &&
 	       take_number(config, file, "report_interval", 1, 86400, &s->report_interval);
+	/* All agents lose their watches at once where a member or its network goes. */
+	conf->spread_ms = s->start_jitter * 1000L;
+	return ok;
 }
 
 bool settings_open(struct settings *settings, struct conf *conf, const char *file)
