@@ -278,7 +278,11 @@ static void halt_all(struct fleet *fleet, const char *message)
 		fleet->pools[i].name = fleet->conf.pools[i];
 	conf_close(&was);
 	store_set_limit(fleet->conf.store, KEEP_MS);
-	for (i = 0; !look(fleet) && i < fleet->conf.pool_count; i++)
+	if (look(fleet)) {
+		fprintf(stderr, SD_ERR "cannot halt: %s\n", store_message(fleet->conf.store));
+		return;
+	}
+	for (i = 0; i < fleet->conf.pool_count; i++)
 		say(&fleet->pools[i], SD_ERR, halt_pool(fleet, &fleet->pools[i], why) ?
 		    "halted" : "cannot halt", why);
 }
