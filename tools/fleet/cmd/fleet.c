@@ -258,7 +258,7 @@ static bool halt_pool(struct fleet *fleet, struct pool *pool, const char *why)
  */
 static void halt_all(struct fleet *fleet, const char *message)
 {
-	struct conf was = fleet->conf;
+	struct conf was = fleet->conf, now;
 	char why[DOC_REASON_MAX];
 	size_t i;
 
@@ -269,11 +269,14 @@ static void halt_all(struct fleet *fleet, const char *message)
 	}
 	store_watch_free(fleet->watch);
 	fleet->watch = NULL;
-	if (!conf_open(&fleet->conf, fleet->file) || fleet->conf.pool_count != was.pool_count) {
-		conf_close(&fleet->conf);
-		fleet->conf = was;
+	if (!conf_open(&now, fleet->file))
+		return;
+	/* The file may have been edited. */
+	if (now.pool_count != was.pool_count) {
+		conf_close(&now);
 		return;
 	}
+	fleet->conf = now;
 	for (i = 0; i < was.pool_count; i++)
 		fleet->pools[i].name = fleet->conf.pools[i];
 	conf_close(&was);
