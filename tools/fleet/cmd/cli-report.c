@@ -23,6 +23,15 @@ static void escape(FILE *f, const char *text)
 	}
 }
 
+/* As much of its name as is shown elsewhere. */
+static void write_policy(FILE *f, const char *policy)
+{
+	char begin[17];
+
+	snprintf(begin, sizeof(begin), "%.16s", policy);
+	escape(f, begin);
+}
+
 static const char style[] =
 	"<style>\n"
 	":root{color-scheme:light dark;--done:#2e7d32;--bad:#c62828;--busy:#f9a825;--idle:#90a4ae;"
@@ -126,8 +135,9 @@ static void write_history(FILE *f, const struct doc_rollout *rollouts, size_t co
 	      "<th>Acts\n", f);
 	while (count--) {
 		r = &rollouts[count];
-		fprintf(f, "<tr><td>%lld<td>%s<td>%.16s<td>%s", (long long)r->generation, r->id,
-			r->policy, doc_state_name(r->state));
+		fprintf(f, "<tr><td>%lld<td>%s<td>", (long long)r->generation, r->id);
+		write_policy(f, r->policy);
+		fprintf(f, "<td>%s", doc_state_name(r->state));
 		if (*r->reason) {
 			fputs(": ", f);
 			escape(f, r->reason);
@@ -166,8 +176,9 @@ static void write_page(FILE *f, const struct fleet_options *options, const struc
 	escape(f, options->pool);
 	fprintf(f, "</h1>\n<p>%s, generation %lld.</p>\n", at, (long long)pool->pool.generation);
 	if (pool->has_rollout) {
-		fprintf(f, "<p>Rollout %s of policy %.16s is <b>%s</b>", r->id, r->policy,
-			doc_state_name(r->state));
+		fprintf(f, "<p>Rollout %s of policy ", r->id);
+		write_policy(f, r->policy);
+		fprintf(f, " is <b>%s</b>", doc_state_name(r->state));
 		if (*r->reason) {
 			fputs(": ", f);
 			escape(f, r->reason);
@@ -211,6 +222,8 @@ int cmd_report(struct conf *conf, const struct fleet_options *options)
 			strerror(f ? -error : ENOMEM));
 		code = EXIT_ERROR;
 	}
+	if (!code)
+		cli_done(options, pool.pool.rollout, "done");
 	free(page);
 	cli_rollouts_free(rollouts, count);
 	cli_hosts_clear(&hosts);

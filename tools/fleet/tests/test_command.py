@@ -16,7 +16,7 @@ from fleet import ARGUMENTS, BUILD, HERE, PREFIX, etcdctl, get, policy, put, run
 
 SCHEMAS = f"{HERE}/../schemas"
 SCHEMA_OF = {command: "fleet-change" for command in ("start", "rollback", "pause", "halt", "resume",
-                                                     "forget")}
+                                                     "forget", "report")}
 
 
 class Fleet:
@@ -275,19 +275,20 @@ def report():
     f.host("host-3", rollout=rollout["id"], attempt=1, phase="ended", end="reverted",
            problems=["<script>alert('x')</script> & more"])
     f.host("host-4", rollout=rollout["id"], attempt=1, phase="ended", end="done")
-    f.change(ended={"done": 1, "reverted": 1}, state="halted", reason="<b>1 failed",
+    f.change(ended={"done": 1, "reverted": 1}, state="halted", reason="<b>1 failed", policy="<i>p",
              failures=[{"host": "host-3", "end": "reverted",
                         "why": "<script>alert('x')</script> & more"}],
              changing=[{"host": "host-5", "machine": "machine-host-5", "attempt": 1}])
     f.run("report", code=1)
     f.run("report", "-o", f"{f.dir.name}/none/x.html", code=1)
-    f.run("report", "-o", f"{f.dir.name}/x.html")
+    assert f.json("report", "-o", f"{f.dir.name}/x.html")["rollout"] == rollout["id"]
     with open(f"{f.dir.name}/x.html", encoding="utf-8") as page:
         text = page.read()
     page = Page(text)
     # It needs nothing else, and nothing that a host wrote is a tag.
     tags = [tag for tag, _ in page.tags]
-    assert "script" not in tags and "b" in tags and tags.count("b") == 1, tags
+    assert "script" not in tags and tags.count("b") == 1, tags
+    assert "policy <i>p is" in page.text and tags.count("i") == len(rollout["waves"]), tags
     assert not [a for _, a in page.tags if "src" in a or "href" in a]
     fields = [a for tag, a in page.tags if tag == "span" and "title" in a]
     assert len(fields) == 30 and {a["class"] for a in fields} == {"idle", "reverted", "done",
