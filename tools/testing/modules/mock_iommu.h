@@ -38,6 +38,9 @@
  *		   does no more than that), five minutes at most. Reads as "held" while
  *		   it waits; then as "reached" where the device still got at the page when
  *		   the unmap had returned, else as "gone".
+ *		   "DEVICE burst": 600 pages, all but the first of them unmapped by one
+ *		   CPU while another is in the middle of the flush for that first one; from
+ *		   2047 pages of addresses (ENOSPC where there are not 600 left).
  *   stats	rw "WORD NUMBER" a line each, see mock_stat_names; a write sets all but
  *		   those of the present to 0
  *
@@ -280,9 +283,10 @@ void mock_stats_show(struct seq_file *seq);
 void mock_stats_reset(void);
 
 /* mock_iommu_unmap.c */
-int mock_unmap(unsigned int id, bool hold);
+int mock_unmap(unsigned int id, bool hold, bool burst);
 void mock_unmap_let_go(void);
 void mock_unmap_begins(void);
+void mock_flush_begins(void);
 const char *mock_unmap_result(void);
 
 /* mock_iommu_files.c */

@@ -241,6 +241,7 @@ static void flush(struct mock_domain *mock, unsigned long first, unsigned long l
 static void mock_flush_all(struct iommu_domain *domain)
 {
 	mock_count(MOCK_FLUSHES);
+	mock_flush_begins();
 	flush(to_mock_domain(domain), 0, ULONG_MAX);
 }
 

@@ -109,15 +109,16 @@ static int do_set(char *line)
 static int do_unmap(char *line)
 {
 	char *word = next_word(&line);
-	char *hold = next_word(&line);
+	char *how = next_word(&line);
+	bool burst = how && !strcmp(how, "burst");
 	unsigned int id;
 
-	if (!word || next_word(&line) || (hold && strcmp(hold, "hold")))
+	if (!word || next_word(&line) || (how && !burst && strcmp(how, "hold")))
 		return -EINVAL;
 	mock_unmap_let_go();
 	if (!strcmp(word, "-"))
 		return 0;
-	return mock_dev_number(word, &id) ?: mock_unmap(id, hold);
+	return mock_dev_number(word, &id) ?: mock_unmap(id, how && !burst, burst);
 }
 
 static ssize_t mock_write(const char __user *ubuf, size_t count, int (*act)(char *line))

@@ -2,10 +2,12 @@
 /*
  * An unmap that takes as long as a test wants, and what the device still reaches when it
  * has returned; see `unmap` in mock_iommu.h. The core decides before the unmap whether
- * its flush is put off, and may have to think better of it afterwards.
+ * its flush is put off, and may have to think better of it afterwards. And many of them
+ * while another CPU flushes.
  */
 #include <linux/bottom_half.h>
 #include <linux/cleanup.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -14,7 +16,9 @@
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "mock_iommu.h"
 
@@ -84,8 +88,106 @@ static int unmap_page(struct mock_dev *mdev)
 	return 0;
 }
 
+/* More than two rings of a flush queue; and how much room there is for them, so that
+ * what is lost is missed soon.
+ */
+#define MOCK_BURST	600
+#define MOCK_BURST_MASK	DMA_BIT_MASK(23)
+
+/* How far is the flush that takes its time? */
+enum mock_flush { FLUSH_NONE, FLUSH_DUE, FLUSH_HELD };
+
+static int mock_flush;
+
+struct mock_burst {
+	struct work_struct first;
+	struct device *dev;
+	dma_addr_t addr[MOCK_BURST];
+};
+
+/* Called in each flush of a whole domain, in the timer as well. */
+void mock_flush_begins(void)
+{
+	int ms = 60 * MSEC_PER_SEC;
+
+	if (cmpxchg(&mock_flush, FLUSH_DUE, FLUSH_HELD) != FLUSH_DUE)
+		return;
+	while (READ_ONCE(mock_flush) == FLUSH_HELD && ms--)
+		mdelay(1);
+}
+
+/* Unmaps one page, and keeps this CPU from leaving the timer for that to another one. */
+static void burst_first(struct work_struct *work)
+{
+	struct mock_burst *burst = container_of(work, struct mock_burst, first);
+	int ms = 10 * MSEC_PER_SEC;
+
+	dma_unmap_page(burst->dev, burst->addr[0], PAGE_SIZE, DMA_TO_DEVICE);
+	while (READ_ONCE(mock_flush) == FLUSH_DUE && ms--)
+		mdelay(1);
+}
+
+/* Unmaps the rest while the timer flushes on the other CPU. */
+static long burst_rest(void *data)
+{
+	struct mock_burst *burst = data;
+	int ms, i;
+
+	for (ms = 0; READ_ONCE(mock_flush) == FLUSH_DUE && ms < 10 * MSEC_PER_SEC; ms++)
+		usleep_range(1000, 2000);
+	for (i = 1; i < MOCK_BURST; i++)
+		dma_unmap_page(burst->dev, burst->addr[i], PAGE_SIZE, DMA_TO_DEVICE);
+	return xchg(&mock_flush, FLUSH_NONE) == FLUSH_HELD ? 0 : -ETIME;
+}
+
+static int burst_map(struct mock_burst *burst, struct page *page)
+{
+	int i;
+
+	for (i = 0; i < MOCK_BURST; i++) {
+		burst->addr[i] = dma_map_page(burst->dev, page, 0, PAGE_SIZE, DMA_TO_DEVICE);
+		if (dma_mapping_error(burst->dev, burst->addr[i]))
+			break;
+	}
+	if (i == MOCK_BURST)
+		return 0;
+	while (i--)
+		dma_unmap_page(burst->dev, burst->addr[i], PAGE_SIZE, DMA_TO_DEVICE);
+	return -ENOSPC;
+}
+
+static int unmap_burst(struct mock_dev *mdev)
+{
+	struct mock_burst *burst __free(kfree) = kzalloc(sizeof(*burst), GFP_KERNEL);
+	unsigned int cpu = cpumask_first(cpu_online_mask);
+	unsigned int other = cpumask_next(cpu, cpu_online_mask);
+	struct page *page;
+	int ret;
+
+	if (other >= nr_cpu_ids)
+		return -ENXIO;
+	page = alloc_page(GFP_KERNEL);
+	if (!burst || !page) {
+		ret = -ENOMEM;
+		goto out_free;
+	}
+	burst->dev = &mdev->pdev->dev;
+	ret = burst_map(burst, page);
+	if (ret)
+		goto out_free;
+	WRITE_ONCE(mock_flush, FLUSH_DUE);
+	INIT_WORK(&burst->first, burst_first);
+	schedule_work_on(cpu, &burst->first);
+	ret = work_on_cpu(other, burst_rest, burst);
+	flush_work(&burst->first);
+out_free:
+	if (page)
+		__free_page(page);
+	return ret;
+}
+
 /* Returns when the page is unmapped. The device must stay bound until then. */
-int mock_unmap(unsigned int id, bool hold)
+int mock_unmap(unsigned int id, bool hold, bool burst)
 {
 	struct device *dev __free(put_device) = NULL;
 	struct mock_dev *mdev;
@@ -102,5 +204,12 @@ int mock_unmap(unsigned int id, bool hold)
 	WRITE_ONCE(mock_unmap_hold, hold);
 	/* Let the timer run that the last unmap may have armed on another CPU. */
 	msleep(50);
+	if (burst) {
+		u64 mask = dma_get_mask(dev);
+		int ret = dma_set_mask(dev, MOCK_BURST_MASK) ?: unmap_burst(mdev);
+
+		dma_set_mask(dev, mask);
+		return ret;
+	}
 	return unmap_page(mdev);
 }
