@@ -6,7 +6,7 @@
 # interface carries a TCP stream: every byte is compared. LAB_LONG=25 makes it a thousand.
 #
 # machines: vtd
-# also: virtio-iommu amd
+# also: virtio-iommu amd vtd-igb
 # timeout: 300
 # one-cpu: yes
 
@@ -72,7 +72,7 @@ flows()
 
 done=0
 while [ $done -lt $switches ]; do
-	for type in identity DMA identity DMA-FQ DMA; do
+	for type in identity DMA-FQ identity DMA-FQ DMA; do
 		echo "$group" | stopwatch txn live $type stage commit rmdir > /tmp/txn 2>&1 || break 2
 		done=$((done + 1))
 		[ "$(group_type "$group")" = $type ] || break 2

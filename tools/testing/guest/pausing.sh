@@ -41,8 +41,8 @@ types()
 	done
 }
 
-# can_pause GROUP: each of its drivers says so, in our patches.
+# can_pause GROUP: each of its drivers says so, in our patches, or manages its own DMA.
 can_pause()
 {
-	! drivers_of "$1" | xargs -n 1 | cut -d = -f 2 | grep -qvxE 'nvme|e1000e|virtio-pci|-'
+	! drivers_of "$1" | xargs -n 1 | cut -d = -f 2 | grep -qvxE 'nvme|e1000e|igb|virtio-pci|pcieport|-'
 }
