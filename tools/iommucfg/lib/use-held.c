@@ -199,6 +199,9 @@ static int use_char(struct ic_scan *scan, const struct ic_open *o)
 		if (!strncmp(ic_basename(syspath), "vhost-vdpa", 10)) {
 			kind = "vdpa";
 			word = IOMMUCFG_WORD_NEVER;
+		/* Flash memory is a disk to the kernel's module, too. */
+		} else if (strstr(syspath, "/mtd/mtd")) {
+			word = IOMMUCFG_WORD_BLOCK;
 		}
 	} else if (!syspath) {
 		ret = add_by_driver(scan, o, &devices);

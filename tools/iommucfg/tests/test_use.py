@@ -254,6 +254,11 @@ def flash_memory():
         flash(m, "root")
         m.mount("0:30", "/x", "jffs2", "mtd:other")
         assert m.uses()["00:1f.5"] == []
+        m.node(f"{ROOT}/0000:00:1f.5/mtd/mtd0", "90:0")
+        m.opened(5, "flashrom", "/dev/mtd0")
+        assert m.uses()["00:1f.5"] == ["open /dev/mtd0: held by PID 5 (flashrom)"], m.uses()
+        assert m.plan("--allow-in-use", "other")["problems"]
+        assert m.plan("--allow-in-use", "block")["problems"] == []
 
 
 @test
