@@ -174,7 +174,8 @@ static void resume(struct agent *a)
 			a->state = READ_GRANT;
 		else if (a->status.phase != PHASE_CHANGING)
 			save(a, JOURNAL_IDLE, READ_GRANT);
-		else if (rebooted(a))
+		else if (rebooted(a) || !a->journal.hooked)
+			/* It came late, when the host was back in service already. */
 			end(a, END_REVERTED);
 		else
 			save(a, JOURNAL_APPLY, APPLY);

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The agent's state machine, one step after the other; what the store says is made up. */
+#include "agent.h"
+#include "store-test.h"
+
+#define IDLE "{\"machine\":\"m\",\"boot\":\"b\",\"attempt\":0,\"phase\":\"idle\"}"
+#define BEGUN "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\",\"attempt\":1,\"phase\":\"changing\"}"
+#define GRANT(live) "{\"rollout\":\"r1\",\"policy\":\"p\",\"machine\":\"m\",\"attempt\":1,\"live\":" live \
+	",\"confirm_timeout\":180}"
+
+static struct agent *agent;
+
+static int set_up(void **state)
+{
+	const struct agent_options options = {
+		.prefix = "/f", .pool = "p", .host = "h", .machine = "m", .boot = "b",
+	};
+	const struct doc_journal journal = { 0 };
+
+	(void)state;
+	agent = agent_new(&options, &journal);
+	assert_non_null(agent);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	agent_free(agent);
+	return 0;
+}
+
+/* The next step is this one, and that comes of it. */
+static void step(enum agent_do what, const char *name, struct agent_result result)
+{
+	struct agent_action action;
+
+	assert_true(agent_next(agent, 0, &action));
+	assert_int_equal(action.what, what);
+	if (name)
+		assert_string_equal(action.step.what, name);
+	agent_done(agent, &action, &result, 0);
+	step_clear(&action.step);
+}
+
+static void reads(const char *name, const char *value, int64_t rev)
+{
+	const struct store_item item = {
+		.key = (char *)"k", .value = (char *)value, .size = strlen(value), .rev = rev,
+	};
+
+	step(AGENT_STORE, name, (struct agent_result){ .item = &item });
+}
+
+static void does(enum agent_do what, int code)
+{
+	step(what, NULL, (struct agent_result){ .code = code });
+}
+
+static void test_policy_comes_later(void **state)
+{
+	(void)state;
+	reads("read the own status", IDLE, 1);
+	reads("read the grant", GRANT("true"), 2);
+	does(AGENT_PLAN, PLAN_AGAIN);
+	does(AGENT_WAIT, 0);
+	reads("read the grant", GRANT("true"), 2);
+	does(AGENT_PLAN, PLAN_AGAIN);
+	does(AGENT_WAIT, 0);
+	/* It was taken back meanwhile. */
+	reads("read the grant", GRANT("false"), 3);
+	does(AGENT_WAIT, 0);
+}
+
+/* The answer to "begin" is lost, and it is done when the host is back in service. */
+static void test_begin_comes_late(void **state)
+{
+	(void)state;
+	reads("read the own status", IDLE, 1);
+	reads("read the grant", GRANT("true"), 2);
+	does(AGENT_PLAN, PLAN_CHANGES);
+	does(AGENT_SAVE, 0);
+	does(AGENT_PRE, 1);
+	step(AGENT_STORE, "begin", (struct agent_result){ .store = STORE_UNKNOWN });
+	does(AGENT_WAIT, 0);
+	reads("read the own status", IDLE, 1);
+	reads("read the grant", GRANT("false"), 4);
+	does(AGENT_POST, 0);
+	does(AGENT_SAVE, 0);
+	assert_true(agent_report(agent, "{}"));
+	reads("read the grant", GRANT("false"), 4);
+	step(AGENT_STORE, "report", (struct agent_result){ .store = STORE_CONFLICT });
+	does(AGENT_WAIT, 0);
+	reads("read the own status", BEGUN, 3);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(agent_journal(agent)->phase, JOURNAL_END);
+	assert_int_equal(agent_journal(agent)->end, END_REVERTED);
+	step(AGENT_STORE, "report the end", (struct agent_result){ .store = STORE_UNREACHABLE });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_policy_comes_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_begin_comes_late, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
