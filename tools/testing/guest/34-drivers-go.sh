@@ -180,10 +180,12 @@ unbind "$a" &
 # It waits for its consumer, whose release is under way; later it would undo the commit.
 wait_for 20 grep -q unbind_store /proc/$!/stack || bail "no unbind by hand"
 edu_set "$d" remove_hold 0
-check_eq "a device that was unbound by hand meanwhile" "$(ended first)" 0
+# Where it gets the lock as late as after the probe, the device has lost its driver again.
+result=$(ended first)
+check_match "a device that was unbound by hand meanwhile" "$result" '^(0|ECANCELED)$'
 check_eq "has the driver that it had at the start" "$(drivers_of "$edu") $(drivers_of "$edu2")" \
 	"$a=edu_lab $b=edu_lab $c=edu_lab $d=edu_lab $e=edu_lab"
-check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
+[ "$result" != 0 ] || check_eq "rollback" "$(write_errno "$t/rollback" 1)" 0
 check_as_before "as before" "$before" "$edu" "$edu2"
 txn_end "$t"
 
