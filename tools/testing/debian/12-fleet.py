@@ -22,11 +22,12 @@ POLICY = '''rules = (
 );
 '''
 UNITS = ('etcd', 'iommucfgd', 'iommucfg-fleet')
+STORE = 'A store with TLS and roles'
 
 
-def block(title, marker, number=1):
-    """An indented block of the guide: the numbered one below a title that follows the marker."""
-    text = GUIDE.read_text().split(f'\n{title}\n')[1].split(marker)[number]
+def block(marker):
+    """The indented block of the guide that follows the marker, in the section of the store."""
+    text = GUIDE.read_text().split(f'\n{STORE}\n')[1].split(f'{marker}\n')[1]
     lines = text.lstrip('\n').split('\n')
     return '\n'.join(lines[:next(i for i, line in enumerate(lines)
                                  if line and not line.startswith(' '))]) + '\n'
@@ -46,12 +47,11 @@ def install(lane, root):
     out = root.run('sh', '-c', 'apt-get -y --no-install-recommends install /root/fleet/*.deb 2>&1')
     lane.check('Setting up iommucfg-fleet' in out, 'the packages are installed', out)
 
-    store = 'A store with TLS and roles'
     with (root.path / 'etc/hosts').open('a') as hosts:
         hosts.write(f'127.0.0.1 {MEMBER}.example\n')
-    root.write('root/certificates', block(store, '.. code-block:: sh\n'))
-    root.write('root/roles', block(store, '.. code-block:: sh\n', 2))
-    member = block(store, '``--initial-cluster``)::\n').replace(',...', '')
+    root.write('root/certificates', block('.. code-block:: bash'))
+    root.write('root/roles', block('.. code-block:: sh'))
+    member = block('``--initial-cluster``)::').replace(',...', '')
     # The package's unit sets what the flags say.
     root.write('etc/systemd/system/etcd.service.d/fleet.conf',
                '[Service]\nWorkingDirectory=/etc/etcd\nEnvironment=\nEnvironmentFile=\n'
