@@ -44,6 +44,7 @@ declare -A command=(
 	[guest-builtin]="env LAB_KERNEL=builtin tools/lab/lab run --keep vtd $builtin"
 	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
 	[lab]="tools/lab/host/selftest.py"
+	[mails]="make --no-print-directory series"
 	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
 	[mutations]="tools/testing/mutate/mutate --check"
 	[series]="make --no-print-directory check-series"
@@ -56,7 +57,7 @@ declare -A command=(
 	[virtio]="tools/lab/lab run --keep virtio-iommu $short"
 )
 # These either work or not.
-by_status=" bench demo fuzz fuzz-fleet modules table "
+by_status=" bench demo fuzz fuzz-fleet mails modules table "
 # What is said of a failure, or of what got a second try.
 telling='^ *(# *)?not ok|^# kernel: |once more after|second (time|try).* after'
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
