@@ -59,7 +59,7 @@ declare -A command=(
 # These either work or not.
 by_status=" bench demo fuzz fuzz-fleet mails modules table "
 # What is said of a failure, or of what got a second try.
-telling='^ *(# *)?not ok|^# kernel: |once more after|second (time|try).* after'
+telling='^ *(# *)?not ok|^# kernel: \[|once more after|second (time|try).* after'
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 jobs=1

@@ -126,13 +126,12 @@ enum icfg_type icfg_core_type(struct iommu_group *group)
 static bool is_being_set(struct iommu_group *group)
 {
 	struct setting *setting;
+	bool found = false;
 
-	guard(spinlock)(&setting_lock);
-
-	list_for_each_entry(setting, &settings, node)
-		if (setting->group == group)
-			return true;
-	return false;
+	scoped_guard(spinlock, &setting_lock)
+		list_for_each_entry(setting, &settings, node)
+			found |= setting->group == group;
+	return found;
 }
 
 /**
