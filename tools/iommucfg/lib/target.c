@@ -64,11 +64,25 @@ static int usage(struct search *search, int error, const char *format, ...)
 
 static int at_path(struct search *search, const char *syspath, int depth);
 
+/* What an entry of a class stands for. */
+static int at_entry(struct search *search, const char *class, const char *name, int depth)
+{
+	char path[PATH_MAX], *syspath;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", class, name);
+	syspath = ic_sys_link(search->topology->ctx->sysfd, path, class);
+	if (syspath)
+		ret = at_path(search, syspath, depth);
+	free(syspath);
+	return ret;
+}
+
 /* The interfaces below one, by their links to it: a tree may have been saved without the others. */
 static int at_ports(struct search *search, const char *name, int depth)
 {
 	int sysfd = search->topology->ctx->sysfd, ret = 0;
-	char path[PATH_MAX], *below;
+	char path[PATH_MAX];
 	struct dirent *e;
 	DIR *dir;
 
@@ -77,11 +91,7 @@ static int at_ports(struct search *search, const char *name, int depth)
 		snprintf(path, sizeof(path), "class/net/%s/upper_%.32s", e->d_name, name);
 		if (*e->d_name == '.' || faccessat(sysfd, path, F_OK, AT_SYMLINK_NOFOLLOW))
 			continue;
-		snprintf(path, sizeof(path), "class/net/%s", e->d_name);
-		below = ic_sys_link(sysfd, path, "class/net");
-		if (below)
-			ret = at_path(search, below, depth + 1);
-		free(below);
+		ret = at_entry(search, "class/net", e->d_name, depth + 1);
 	}
 	if (dir)
 		closedir(dir);
@@ -94,7 +104,7 @@ static int at_path(struct search *search, const char *syspath, int depth)
 	struct iommucfg_topology *topology = search->topology;
 	size_t before = search->found.n;
 	const char *ungrouped;
-	char path[PATH_MAX], *below;
+	char path[PATH_MAX];
 	struct dirent *e;
 	int ret;
 	DIR *dir;
@@ -114,11 +124,7 @@ static int at_path(struct search *search, const char *syspath, int depth)
 	while (dir && !ret && (e = readdir(dir))) {
 		if (strncmp(e->d_name, "lower_", 6))
 			continue;
-		snprintf(path, sizeof(path), "class/net/%s", e->d_name + 6);
-		below = ic_sys_link(topology->ctx->sysfd, path, "class/net");
-		if (below)
-			ret = at_path(search, below, depth + 1);
-		free(below);
+		ret = at_entry(search, "class/net", e->d_name + 6, depth + 1);
 	}
 	if (dir)
 		closedir(dir);
@@ -129,11 +135,7 @@ static int at_path(struct search *search, const char *syspath, int depth)
 	while (dir && !ret && (e = readdir(dir))) {
 		if (*e->d_name == '.')
 			continue;
-		snprintf(path, sizeof(path), "class/block/%s", e->d_name);
-		below = ic_sys_link(topology->ctx->sysfd, path, "class/block");
-		if (below)
-			ret = at_path(search, below, depth + 1);
-		free(below);
+		ret = at_entry(search, "class/block", e->d_name, depth + 1);
 	}
 	if (dir)
 		closedir(dir);
