@@ -103,7 +103,8 @@ run_part()
 		echo "$status $(grep -E "$one_tally" "$out" | tail -n 1)"
 		sed -n 's/^# second tries: \([0-9]*\) of .*/\1/p' "$out"
 	} > "$tally"
-	grep -E "$telling" "$out" | head -n 20 > "$tally.telling"
+	# With what is said below it.
+	grep -E -A 12 "$telling" "$out" | grep -E "^--|^#|$telling" | head -n 60 > "$tally.telling"
 	[ "$status" -eq 0 ] || [ -s "$tally.telling" ] || tail -n 10 "$out" > "$tally.telling"
 	rm -f "$out"
 }

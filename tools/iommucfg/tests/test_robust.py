@@ -243,12 +243,13 @@ def killed_and_undone():
     # Killed in a rollback.
     with Host(True) as h:
         h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", "--name", "a", code=0)
-        h.control("unhook", "#!/bin/sh\nsleep 2\n", 0o755)
+        begun = f"{h.dir}/begun"
+        h.control("unhook", f"#!/bin/sh\ntouch {begun}\nsleep 2\n", 0o755)
         p = h.start("rollback", "a")
         end = time.monotonic() + 60
-        while len(entries(h)) < 2:
+        while not os.path.exists(begun):
             assert time.monotonic() < end
-        time.sleep(0.2)
+            time.sleep(0.02)
         kill(p)
         h.wait_state("rolled-back", "a")
         h.run("set", "7", "DMA", code=0)
