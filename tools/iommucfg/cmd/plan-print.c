@@ -262,9 +262,15 @@ static void print_summary(const struct iommucfg_plan *plan)
 	size_t i, n = iommucfg_plan_num_changes(plan), count[NUM_METHODS] = { 0 };
 	size_t skipped = iommucfg_plan_num_skipped(plan), over = count_over_limit(plan);
 	char *text = describe_plural(n, "group");
+	const struct iommucfg_change *change;
+	bool way_back = false;
 
-	for (i = 0; i < n; i++)
-		count[method_of(iommucfg_plan_change(plan, i))]++;
+	for (i = 0; i < n; i++) {
+		change = iommucfg_plan_change(plan, i);
+		count[method_of(change)]++;
+		way_back |= iommucfg_change_in_place(change) &&
+			    iommucfg_change_needs(plan, change) == IOMMUCFG_DISRUPTION_REBIND;
+	}
 	printf("\n%s to change", text ? text : "");
 	if (count[IN_PLACE])
 		printf(", %zu of them in place", count[IN_PLACE]);
@@ -280,8 +286,9 @@ static void print_summary(const struct iommucfg_plan *plan)
 		printf("In %u steps, one after the other, as legs of one set do not go together: %s.\n",
 		       iommucfg_plan_num_steps(plan), iommucfg_plan_sets(plan));
 	if (n && iommucfg_plan_confirm_timeout(plan))
-		printf("Unless it is confirmed within %ld seconds it goes back.\n",
-		       iommucfg_plan_confirm_timeout(plan));
+		printf("Unless it is confirmed within %ld seconds it goes back%s.\n",
+		       iommucfg_plan_confirm_timeout(plan),
+		       way_back ? ", and drivers of what went in place\nare unbound for that" : "");
 	else if (n && iommucfg_plan_no_way_back(plan))
 		puts("No confirm timeout: going back would unbind drivers.");
 }

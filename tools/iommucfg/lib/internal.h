@@ -411,6 +411,8 @@ void ic_plan_read_methods(struct iommucfg_plan *plan, struct iommucfg_txn *txn);
 void ic_change_set_method(struct iommucfg_change *change, const char *method);
 enum iommucfg_disruption ic_change_needs(const struct iommucfg_change *change,
 					 bool confirm_timeout);
+const char *ic_way_back_text(const struct iommucfg_plan *plan,
+			     const struct iommucfg_change *change);
 int ic_change_add(struct ic_changes *changes, struct iommucfg_change *change);
 void ic_change_drop(struct ic_changes *changes, size_t index);
 

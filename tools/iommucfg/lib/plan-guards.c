@@ -8,6 +8,26 @@
 
 #include "internal.h"
 
+/*
+ * Is the change itself in place, and it is the way back at the end of the confirm timeout that
+ * would unbind drivers?
+ */
+static bool only_reverts_by_rebind(const struct iommucfg_plan *plan,
+				   const struct iommucfg_change *change)
+{
+	return change->in_place &&
+	       ic_change_needs(change, plan->options.confirm_timeout) == IOMMUCFG_DISRUPTION_REBIND;
+}
+
+/* What a refusal of the change ends with. */
+const char *ic_way_back_text(const struct iommucfg_plan *plan,
+			     const struct iommucfg_change *change)
+{
+	return only_reverts_by_rebind(plan, change) ?
+	       "; the change itself is in place, only going back when it is not confirmed would unbind drivers: --confirm-timeout 0 leaves that out" :
+	       "";
+}
+
 /* Tells of every use that refuses the change, where @tell; returns if any. */
 static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *change, bool tell)
 {
@@ -41,13 +61,13 @@ static int examine(struct iommucfg_plan *plan, const struct iommucfg_change *cha
 			       set->may_miss ? " (too few healthy legs of " :
 					       " (no other healthy leg of ";
 			if (tell && ic_problem(plan->problems, IOMMUCFG_REFUSED, kind, &where,
-					       "group %u is in use: %s: %s %s: %s%s%s%s; %s",
+					       "group %u is in use: %s: %s %s: %s%s%s%s; %s%s",
 					       group->number, group->devices[i]->name, use->kind,
 					       use->name, use->detail, left,
 					       set ? set->name : "", !set ? "" : set->foreign ?
 					       " is for its own tools to put back)" :
 					       " would be left)",
-					       hint))
+					       hint, ic_way_back_text(plan, change)))
 				return -ENOMEM;
 			if (tell && use->fix)
 				ic_problem_cure(plan->problems, NULL, "%s", use->fix);
@@ -148,14 +168,13 @@ static int refuse_disruption(struct iommucfg_plan *plan, const struct iommucfg_c
 	};
 	const char *what = "its drivers would be unbound and bound again";
 
-	if (change->in_place)
-		what = "to undo it when it is not confirmed its drivers would be unbound";
-	else if (ic_change_needs(change, false) == IOMMUCFG_DISRUPTION_PAUSE)
+	if (ic_change_needs(change, false) == IOMMUCFG_DISRUPTION_PAUSE)
 		what = "its drivers would be paused";
 	return ic_problem(plan->problems, IOMMUCFG_REFUSED, "disruption", &where,
-			  "group %u needs more than disruption \"%s\": %s%s",
+			  "group %u needs more than disruption \"%s\": %s%s%s",
 			  change->group->number, word, what, *change->method ? "" :
-			  ", as far as it can be told without asking the kernel");
+			  ", as far as it can be told without asking the kernel",
+			  ic_way_back_text(plan, change));
 }
 
 static int no_limit(struct iommucfg_plan *plan)

@@ -182,9 +182,9 @@ int ic_unread_judge(struct iommucfg_plan *plan, const struct iommucfg_change *ch
 		};
 		ret = ic_problem(plan->problems, plan->options.skip_in_use ? IOMMUCFG_WARNING :
 				 IOMMUCFG_ERROR, "system", &where,
-				 "group %u may be in use%s: %s%s", change->group->number,
+				 "group %u may be in use%s: %s%s%s", change->group->number,
 				 plan->options.skip_in_use ? ", and is left out" : "", u->why,
-				 hint);
+				 hint, ic_way_back_text(plan, change));
 		if (ret)
 			return ret;
 		last = u;

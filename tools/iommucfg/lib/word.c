@@ -155,8 +155,9 @@ const char *ic_word_hint(const struct iommucfg_plan_options *options,
 	case IOMMUCFG_WORD_DEFAULT_ROUTE:
 		if (!use->default_route)
 			return "--allow-in-use default-route permits it";
-		return options->allow_in_use & IOMMUCFG_WORD_NET ?
-		       "a confirm timeout permits it" :
+		if (options->allow_in_use & IOMMUCFG_WORD_NET)
+			return "a confirm timeout permits it";
+		return options->confirm_timeout ? "--allow-in-use net permits it" :
 		       "--allow-in-use net and a confirm timeout permit it";
 	case IOMMUCFG_WORD_BLOCK:
 		if (has_word(device, use, IOMMUCFG_WORD_MOUNTED) ||

@@ -29,6 +29,15 @@ def in_use_and_in_place():
             assert methods(d) == {3: "in-place"} and d["changes"][0]["in_place"] is True, d
             if not both:
                 assert h.type(3) == "DMA" and {p["kind"] for p in d["problems"]} == {"in-use"}, d
+                # It is the way back that is refused, and what helps is said; what never goes included.
+                for group in "2", "3":
+                    if h.type(int(group)) != "DMA":
+                        h.control("method", f"{group} pause\n")
+                        h.run("set", group, "DMA", code=0)
+                        h.control("method", "")
+                    d = h.json("set", group, "DMA-FQ", "--confirm-timeout", "900", code=3)
+                    assert all("--confirm-timeout 0 leaves that out" in p["message"] for p in d["problems"]), d
+                    h.run("set", group, "DMA-FQ", "--confirm-timeout", "0", code=0)
                 continue
             h.run("rollback", "a", code=0)
             # The way back is one that can be asked for, also below "/".
@@ -169,7 +178,13 @@ def way_back_counts():
     with Host(True) as h:
         d = h.json("set", "4", "DMA-FQ", "--disruption", "pause", "--confirm-timeout", "900", code=3)
         assert [p["kind"] for p in d["problems"]] == ["disruption"], d
-        assert "to undo it" in d["problems"][0]["message"], d
+        assert "going back when it is not confirmed would unbind drivers: --confirm-timeout 0" in d["problems"][0]["message"], d
+        # Nor is it hidden where it is permitted.
+        r = h.run("set", "4", "DMA-FQ", "--allow-in-use", "mounted,net", "--confirm-timeout", "900", "-n", code=2)
+        assert "in place" in r.out and "are unbound for that" in r.out, r
+        # Where the change itself unbinds drivers the timeout has no part in it.
+        d = h.json("set", "4", "identity", "--confirm-timeout", "900", code=3)
+        assert d["problems"] and not any("--confirm-timeout" in p["message"] for p in d["problems"]), d
         h.run("set", "4", "DMA-FQ", "--disruption", "none", code=0)
         h.control("both-ways")
         h.run("set", "4", "DMA", code=0)
