@@ -370,7 +370,8 @@ static const char usage[] =
 	"\n"
 	"  -c, --config FILE       instead of " CONF_DEFAULT "\n"
 	"  -v, --verbose           each step\n"
-	"      --lost-after SECONDS  a changing host that is silent for so long is lost (900)\n";
+	"      --lost-after SECONDS  a changing host that is silent for so long is lost (900)\n"
+	"  -h, --help              this text\n";
 
 int main(int argc, char **argv)
 {

@@ -500,7 +500,8 @@ static bool begin(struct daemon *d, const char *root)
 }
 
 static const char usage[] =
-	"usage: iommucfgd [-c FILE] [-v] [--root DIR]\n"
+	"usage: iommucfgd [-c FILE] [-v] [--root DIR] [--runner FILE]\n"
+	"       iommucfgd --check [-c FILE]\n"
 	"       iommucfgd --run ACTION NAME\n"
 	"\n"
 	"The agent of a host: carries out the changes that the fleet grants to it.\n"
@@ -508,9 +509,10 @@ static const char usage[] =
 	"  -c, --config FILE    instead of " SETTINGS_DEFAULT "\n"
 	"  -v, --verbose        each step\n"
 	"      --root DIR       a saved tree instead of the running system\n"
-	"      --check          only read the configuration\n"
+	"      --check          only read the configuration, and say what is wrong in it\n"
 	"      --run            the part that changes the machine; its unit calls it\n"
-	"      --runner FILE    a program to be called with ACTION and NAME instead\n";
+	"      --runner FILE    a program to be called with ACTION and NAME instead\n"
+	"  -h, --help           this text\n";
 
 enum { OPT_ROOT = 256, OPT_RUN, OPT_RUNNER, OPT_CHECK };
 

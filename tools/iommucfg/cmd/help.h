@@ -3,12 +3,15 @@
 #ifndef IOMMUCFG_HELP_H
 #define IOMMUCFG_HELP_H
 
-#define HELP_TABLE \
-	"  -l, --list               a line for each device, not a tree\n" \
+/* @what: what each line is about */
+#define HELP_TABLE_OF(what, list) \
+	"  -l, --list               " list "\n" \
 	"      --noheadings         no headings\n" \
 	"  -o, --output COLUMNS     which columns; +COLUMNS adds to the usual ones\n" \
-	"      --raw                a line for each device, fields by one space, \"-\" if\n" \
-	"                           empty, spaces in a field as \\x20\n"
+	"      --raw                for programs: a line for each " what ", fields by one\n" \
+	"                           space, \"-\" if empty, spaces in a field as \\x20\n"
+
+#define HELP_TABLE(what) HELP_TABLE_OF(what, "a line for each " what ", not a tree")
 
 #define HELP_FILES \
 	"Without FILE the policy is /etc/iommucfg.conf and /etc/iommucfg.d/*.conf; FILE -\n" \
@@ -46,7 +49,7 @@ static const char help_show[] =
 	"Shows groups with their types, devices, drivers, names, and what is in use.\n\n"
 	HELP_TARGET
 	"  -a, --all                bridges as well that have no driver that uses DMA\n"
-	HELP_TABLE
+	HELP_TABLE("device")
 	"Columns: NAME GROUP TYPE DEVICE BUS DRIVER REQUIRED PATH IDS CLASS VENDOR MODEL\n"
 	"         DESCRIPTION REMOVABLE NAMES IN-USE\n";
 static const char help_help[] =
@@ -64,7 +67,7 @@ static const char help_plan[] =
 	HELP_GUARDS
 	HELP_STRICT
 	"      --save FILE          write the plan to FILE, for \"apply --plan FILE\"\n"
-	HELP_TABLE
+	HELP_TABLE("device")
 	"Columns: NAME GROUP FROM TO HOW DEVICE BUS DRIVER DESCRIPTION IN-USE RULE WHERE\n";
 static const char help_assert[] =
 	"Exit status 0 if all is as the policy says, 2 if not.\n" HELP_FILES HELP_GUARDS
@@ -90,11 +93,14 @@ static const char help_confirm[] =
 	"                           come go by the system's policy if all groups do;\n"
 	"                           without NAME that alone\n";
 static const char help_rollback[] =
-	"Undoes a change. NAME may be left out when there is one transaction.\n\n"
-	"      --allow-in-use WORDS let more go away than interfaces and open devices\n"
+	"Undoes a change that is unconfirmed or has failed. NAME, of its transaction, may\n"
+	"be left out when there is one. A change that is final is undone by\n"
+	"\"iommucfg undo\", or together with all later ones by --to.\n\n"
 	"      --forget             only remove a transaction that is over\n"
 	"      --to ENTRY           change back to the types from before an entry of\n"
-	"                           \"iommucfg history\", by plan and apply; takes besides:\n"
+	"                           \"iommucfg history\", by a plan of its own\n"
+	"\nBy NAME, interfaces and open devices may go away, and more by --allow-in-use.\n"
+	"The others of these go with --to only:\n"
 	HELP_RUN HELP_DRY;
 static const char help_undo[] =
 	"While a change is unconfirmed: undoes it, like rollback. Else takes back the\n"
@@ -119,13 +125,13 @@ static const char help_dump[] =
 	"      --private            addresses and names of hosts as well\n";
 static const char help_status[] =
 	"Shows the transactions that are there, with their groups and reports.\n\n"
-	HELP_TABLE
+	HELP_TABLE("group")
 	"Columns: NAME STATE REMAINING AGE PROGRESS PID UID COMMAND GROUP TYPE CURRENT\n"
 	"         STATUS METHOD\n";
 static const char help_standing[] =
 	"Shows the kernel's standing rules, which apply fills from the system's policy,\n"
 	"and the devices that came since and did not get what a rule says.\n\n"
-	HELP_TABLE
+	HELP_TABLE_OF("rule", "a line for each rule, as without it")
 	"Columns: NAME BUS DEVICE MODALIAS REMOVABLE PRIORITY ORDER TYPE HITS\n";
 static const char help_save[] =
 	"Prints the current types as a policy that matches devices by where and what they\n"
@@ -135,12 +141,22 @@ static const char help_monitor[] =
 	"Prints a line for each device whose group was changed, until interrupted.\n";
 
 static const char help_fleet[] =
-	"Rolls a policy over many hosts, and shows how far that is: what\n"
-	"\"iommucfg fleet --help\" says. In the package iommucfg-fleet.\n";
+	"Rolls a policy over many hosts, and shows how far that is. Runs\n"
+	"iommucfg-fleet-cli, of the package iommucfg-fleet:\n\n"
+	"  status [POOL]            what becomes of the rollout\n"
+	"  plan POLICY              what hosts would do with a policy\n"
+	"  start POLICY             roll it out over the hosts of the pool\n"
+	"  pause, halt, resume      take no more hosts (halt: the policy is wrong); go on\n"
+	"  rollback                 a new rollout, of the policy before this one\n"
+	"  forget HOST              give back the slot of a host that is off\n"
+	"  history, drift, report   what was done, what is not as it should be, as HTML\n\n"
+	"\"iommucfg fleet --help\" has their options; see iommucfg-fleet(8).\n";
 
 static const char help_history[] =
-	"Shows what apply, set, confirm and rollback did: all, or the newest N entries.\n\n"
-	HELP_TABLE
+	"Shows what apply, set, confirm, rollback and undo did, the oldest first: all, or\n"
+	"the newest N entries. \"iommucfg undo ID\" takes back one entry,\n"
+	"\"iommucfg rollback --to ID\" that and all later ones.\n\n"
+	HELP_TABLE("group")
 	"Columns: NAME ID TIME USER ACTION RESULT EXIT TRANSACTION COMMAND GROUP FROM TO\n"
 	"         DEVICES\n";
 

@@ -17,7 +17,7 @@ static const struct command commands[] = {
 	{ "apply", "[FILE...]", "change it, in one transaction", cmd_apply, help_apply },
 	{ "set", "TARGET TYPE [TARGET TYPE...]", "change groups by hand", cmd_set, help_set },
 	{ "confirm", "[NAME]", "keep an unconfirmed change", cmd_confirm, help_confirm },
-	{ "rollback", "[NAME] or --to ENTRY", "undo a change, or several", cmd_rollback,
+	{ "rollback", "[NAME | --to ENTRY]", "undo a change, or several", cmd_rollback,
 	  help_rollback },
 	{ "undo", "[ENTRY]", "take back the last change, or one of the history", cmd_undo,
 	  help_undo },
