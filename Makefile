@@ -65,11 +65,14 @@ modules: $(need-kdir)
 
 tools: setup
 	@$(MAKE) --no-print-directory -q -C tools/iommucfg all || \
+		scripts/quiet.sh make-tools 'building tools/iommucfg' \
 		$(MAKE) --no-print-directory -C tools/iommucfg all
 
 # The command and library as well, of which it needs no more.
 fleet: tools
-	@$(MAKE) --no-print-directory -s -C tools/fleet all
+	@$(MAKE) --no-print-directory -q -C tools/fleet all || \
+		scripts/quiet.sh make-fleet 'building tools/fleet' \
+		$(MAKE) --no-print-directory -C tools/fleet all
 
 deb: setup
 	@scripts/deb.sh $(or $(OUTPUT),packages)

@@ -102,9 +102,11 @@ if [ ${#missing[@]} -gt 0 ]; then
 		echo "setup: as root, please install: ${missing[*]}" >&2
 		exit 1
 	fi
-	echo "setup: installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
-	log=$(mktemp)
+	log=${XDG_CACHE_HOME:-$HOME/.cache}/iommu-configfs/logs/setup
+	mkdir -p "${log%/*}"
+	echo "setup: installing ${#missing[@]} packages (log: $log) ..."
+	echo "${missing[*]}" > "$log"
 	# Tests start the etcd that they need. The package starts one as a service where systemd
 	# runs: not on the machine of a user who only wants the tests.
 	policy=/usr/sbin/policy-rc.d
@@ -116,13 +118,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 	# A machine that has just started may be at its own updates, and mirrors have moments.
 	apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5)
 	for try in 1 2 3; do
-		"${apt[@]}" update > "$log" 2>&1 &&
+		"${apt[@]}" update >> "$log" 2>&1 &&
 			"${apt[@]}" -y install --no-install-recommends "${missing[@]}" >> "$log" 2>&1 &&
 			break
-		[ $try -lt 3 ] || { cat "$log" >&2; exit 1; }
+		[ $try -lt 3 ] || { tail -n 20 "$log" >&2; echo "setup: failed; all of it is in $log" >&2; exit 1; }
 		sleep 10
 	done
-	rm -f "$log"
 	if [ -d /run/systemd/system ]; then
 		# Nor at its next start.
 		[[ " ${missing[*]} " != *" etcd-server "* ]] || systemctl -q disable etcd.service
