@@ -423,7 +423,7 @@ void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 			  enum icfg_type now)
 {
 	icfg_plan_report(pg, NULL, ICFG_RESTORE, -ESTALE,
-			 "left alone: somebody else changed the type from %s to %s",
+			 "left alone: another process changed the type from %s to %s",
 			 icfg_type_word(last), icfg_type_word(now));
 	pg->old = now;
 	pg->cur = now;

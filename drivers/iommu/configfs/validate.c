@@ -536,7 +536,7 @@ static int check_group_revert(struct icfg_plan *plan, struct icfg_plan_group *pg
 
 	if (trigger == ICFG_BY_HAND) {
 		icfg_refuse(pg, NULL, -ESTALE,
-			    "somebody else changed the type from %s to %s",
+			    "another process changed the type from %s to %s",
 			    icfg_type_word(old->cur), icfg_type_word(pg->cur));
 	} else {
 		icfg_plan_leave_type(pg, old->cur, pg->cur);

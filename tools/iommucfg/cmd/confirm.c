@@ -89,7 +89,7 @@ static int refused(struct cli *cli, struct iommucfg_txn *txn, const char *what, 
 int txn_too_late(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
-			      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
+			      "transaction \"%s\" was undone before: it was not confirmed in time, or was rolled back by another command",
 			      iommucfg_txn_name(txn));
 	iommucfg_problems_cure(cli->problems, "not-confirmed", NULL);
 	return EXIT_RESTORED;
@@ -107,7 +107,7 @@ int txn_broken(struct cli *cli, struct iommucfg_txn *txn)
 int txn_not_committed(struct cli *cli, struct iommucfg_txn *txn)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EBUSY,
-			      "transaction \"%s\" is staged: nothing of it has been committed; it is for whoever made it to commit it, or to remove its directory",
+			      "transaction \"%s\" is staged: nothing of it has been committed; what made it has to commit it, or to remove its directory",
 			      iommucfg_txn_name(txn));
 	return EXIT_REFUSED;
 }
@@ -221,7 +221,7 @@ static int too_late_to_confirm(struct cli *cli, const char *name)
 
 	if (code == EXIT_RESTORED)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
-				      "transaction \"%s\" was undone before: it was not confirmed in time, or somebody rolled it back",
+				      "transaction \"%s\" was undone before: it was not confirmed in time, or was rolled back by another command",
 				      name);
 	if (code == EXIT_BROKEN)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,

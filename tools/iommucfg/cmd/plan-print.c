@@ -140,8 +140,8 @@ static void print_meaning(const struct iommucfg_plan *plan)
 		told[to] = true;
 		switch (to) {
 		case IOMMUCFG_TYPE_IDENTITY:
-			puts("identity: no translation. These devices, and whoever controls them, reach all of\n"
-			     "          the machine's memory.");
+			puts("identity: no translation. These devices, and any program that controls them,\n"
+			     "          reach all of the machine's memory.");
 			break;
 		case IOMMUCFG_TYPE_DMA:
 			puts("DMA:      full protection. A device reaches a buffer only while it is mapped.");

@@ -28,7 +28,7 @@ void run_standing(struct run *run, const struct iommucfg_policy *policy, int cod
 	if (code != EXIT_DONE && code != EXIT_CHANGE)
 		return;
 	if (iommucfg_run_overtaken(run->run)) {
-		cli_note(cli, "somebody else changed groups while you were asked: devices to come are left to that; \"iommucfg apply\" takes this policy for them");
+		cli_note(cli, "another process changed groups while you were asked: devices to come are left to that; \"iommucfg apply\" takes this policy for them");
 		return;
 	}
 	if (run_result(run) && !strcmp(run_result(run), "unconfirmed")) {

@@ -137,7 +137,7 @@ int iommucfg_kernel_probe(struct iommucfg *ctx, struct iommucfg_problems *proble
  *
  * Read it before iommucfg_topology_scan() and pass it to
  * iommucfg_txn_set_generation(): then a commit is refused with -ESTALE if
- * somebody else changed a group in between.
+ * another process changed a group in between.
  *
  * Return: 0, or the errno of reading it.
  */

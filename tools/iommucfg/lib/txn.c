@@ -85,7 +85,7 @@ static void name_is_taken(struct iommucfg_txn *other, struct iommucfg_problems *
 	    asprintf(&inside, "%s/" CONFIGFS_DIR "/%s/*/ ", root, other->name) < 0)
 		inside = NULL;
 	iommucfg_problems_add(problems, IOMMUCFG_REFUSED, "transaction", EEXIST,
-			      "there is a transaction \"%s\" already, staged: nothing of it has been committed; if nobody is at it any more \"rmdir %s%s/" CONFIGFS_DIR "/%s\" removes it",
+			      "there is a transaction \"%s\" already, staged: nothing of it has been committed; if it is not in use any more \"rmdir %s%s/" CONFIGFS_DIR "/%s\" removes it",
 			      other->name, inside ? inside : "", root, other->name);
 	free(inside);
 	free(groups);
@@ -462,7 +462,7 @@ int iommucfg_txn_commit(struct iommucfg_txn *txn)
 
 const char *iommucfg_txn_refusal(int error)
 {
-	return error == -ESTALE ? "somebody else changed a group meanwhile; try again" :
+	return error == -ESTALE ? "another process changed a group meanwhile; try again" :
 				  strerror(-error);
 }
 

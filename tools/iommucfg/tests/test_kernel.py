@@ -599,7 +599,7 @@ def generation_stale_without_a_line():
             h.control(name, "ESTALE\n")
             d = h.json("set", "1", "DMA", code=3)
             (x,) = d["problems"]
-            assert "somebody else changed a group meanwhile; try again" in x["message"], x
+            assert "another process changed a group meanwhile; try again" in x["message"], x
             assert x["errno"] == "ESTALE" and h.type(1) == "DMA-FQ" and h.transactions() == []
 
 

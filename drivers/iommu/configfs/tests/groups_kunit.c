@@ -185,7 +185,7 @@ static void changed_since(struct kunit *test, bool roll_back)
 		fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
 	take_back(fake, txn);
 	snprintf(expected, sizeof(expected),
-		 "\n%d - restore ESTALE left alone: somebody else changed the type from DMA to DMA-FQ\n",
+		 "\n%d - restore ESTALE left alone: another process changed the type from DMA to DMA-FQ\n",
 		 iommu_group_id(fake->groups[0].group));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(fake_read(fake, fake_dir(txn), "report"),
 					   expected));
