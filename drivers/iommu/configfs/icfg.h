@@ -745,6 +745,8 @@ void icfg_plan_join(struct icfg_plan_dev *d, struct icfg_plan_group *group);
 void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop);
 void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 			  enum icfg_type now);
+void icfg_plan_copy_group(struct icfg_plan_group *to,
+			  const struct icfg_plan_group *from);
 void icfg_plan_carry_over(struct icfg_plan *plan, struct icfg_plan *later);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
 bool icfg_dev_is_gone(struct icfg_plan_dev *d);

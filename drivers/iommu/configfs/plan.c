@@ -432,6 +432,21 @@ void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 }
 
 /**
+ * icfg_plan_copy_group - take over what became of a group in another plan
+ * @to: the group here
+ * @from: the group there
+ */
+void icfg_plan_copy_group(struct icfg_plan_group *to,
+			  const struct icfg_plan_group *from)
+{
+	to->old = from->old;
+	to->cur = from->cur;
+	to->modified = from->modified;
+	to->failed = from->failed;
+	to->dma_setup_failed = from->dma_setup_failed;
+}
+
+/**
  * icfg_plan_carry_over - note in a later plan what a take-back did
  * @plan: the plan of the take-back
  * @later: a rollback of the same transaction that left these groups alone
@@ -448,11 +463,7 @@ void icfg_plan_carry_over(struct icfg_plan *plan, struct icfg_plan *later)
 		    to->revert != ICFG_REVERT_ELSEWHERE)
 			continue;
 		to->revert = ICFG_REVERT_DONE;
-		to->old = pg->old;
-		to->cur = pg->cur;
-		to->modified = pg->modified;
-		to->failed = pg->failed;
-		to->dma_setup_failed = pg->dma_setup_failed;
+		icfg_plan_copy_group(to, pg);
 		icfg_for_each_dev(d, plan) {
 			other = icfg_plan_find(later, d->dev);
 			if (d->group == pg && other && other->group == to)

@@ -599,12 +599,8 @@ static void leave_elsewhere(struct icfg_plan_group *pg,
 			    struct icfg_plan_group *old)
 {
 	pg->revert = ICFG_REVERT_ELSEWHERE;
-	pg->failed = old->failed;
-	pg->old = old->old;
-	pg->cur = old->cur;
 	pg->method = old->method;
-	pg->modified = old->modified;
-	pg->dma_setup_failed = old->dma_setup_failed;
+	icfg_plan_copy_group(pg, old);
 }
 
 /*
