@@ -250,25 +250,29 @@ static int add_journals(struct ic_scan *scan)
 	return ret;
 }
 
-/* virtiofs and 9p use a virtio device. Of several, all are added. */
+/* virtiofs and 9p use a virtio device. Of several with the driver, all are added. */
 static int add_virtio(struct ic_scan *scan, struct ic_fs *fs, const char *driver)
 {
+	static const char path[] = "bus/virtio/devices";
+	char bound[NAME_MAX + 16], *syspath, *link;
 	int ret = 0, error = 0;
-	char path[64], *syspath;
 	struct dirent *e;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "bus/virtio/drivers/%s", driver);
 	dir = ic_opendirat(scan->topology->ctx->sysfd, path);
 	if (!dir)
 		error = -errno;
 	while (dir && !ret && (e = ic_readdir(dir, &error))) {
-		if (strncmp(e->d_name, "virtio", 6))
+		if (*e->d_name == '.')
 			continue;
-		syspath = ic_sys_link(dirfd(dir), e->d_name, path);
+		snprintf(bound, sizeof(bound), "%s/driver", e->d_name);
+		link = ic_sys_link(dirfd(dir), bound, NULL);
+		syspath = link && !strcmp(ic_basename(link), driver) ?
+			  ic_sys_link(dirfd(dir), e->d_name, path) : NULL;
 		if (syspath)
 			ret = ic_devices_above(scan->topology, syspath, &fs->devices);
 		free(syspath);
+		free(link);
 	}
 	if (dir)
 		closedir(dir);

@@ -127,37 +127,52 @@ static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *devi
 	return p && sscanf(p, "Device Minor: %d", &minor) == 1 ? minor : -1;
 }
 
-/* Nodes without a directory in sysfs below their device: found by the driver's name. */
+/*
+ * Nodes whose directory in sysfs, where there is one, is not below their device: found by the
+ * driver's name. Digits may follow the name of the file.
+ */
+static const struct driver_node {
+	const char *file, *driver;
+} driver_nodes[] = {
+	{ "/dev/nvidia-nvswitch", "nvidia-nvswitch" }, { "/dev/nvidia", "nvidia" },
+	{ "/dev/kfd", "amdgpu" }, { "/dev/sev", "ccp" }, { "/dev/hfi1_", "hfi1" },
+	{ "/dev/isst_interface", "isst_if_pci" }, { "/dev/isst_interface", "isst_if_mbox_pci" },
+	{ "/dev/isst_interface", "intel_vsec" },
+	{ "/dev/megaraid_sas_ioctl_node", "megaraid_sas" }, { "/dev/mpt3ctl", "mpt3sas" },
+	{ "/dev/mpt2ctl", "mpt3sas" },
+};
+
+static int add_all_of_driver(struct ic_scan *scan, const struct driver_node *node,
+			     const char *number, struct ic_devices *devices)
+{
+	struct iommucfg_device *device;
+	int ret = 0, minor;
+	size_t i;
+
+	for (i = 0; i < scan->topology->num_devices && !ret; i++) {
+		device = scan->topology->by_path[i];
+		if (!device->driver || strcmp(device->driver, node->driver))
+			continue;
+		minor = strcmp(node->driver, "nvidia") ? -1 : nvidia_minor(scan, device);
+		if (minor < 0 || !*number || atoi(number) == minor)
+			ret = ic_devices_add(devices, device);
+	}
+	return ret;
+}
+
 static int add_by_driver(struct ic_scan *scan, const struct ic_open *o,
 			 struct ic_devices *devices)
 {
-	static const struct {
-		const char *file, *driver;
-	} known[] = {
-		{ "/dev/nvidia-nvswitch", "nvidia-nvswitch" }, { "/dev/nvidia", "nvidia" },
-		{ "/dev/kfd", "amdgpu" },
-	};
-	struct iommucfg_device *device;
-	size_t i, k, length;
 	const char *number;
-	int ret = 0, minor;
+	size_t k, length;
+	int ret = 0;
 
-	for (k = 0; k < sizeof(known) / sizeof(*known); k++) {
-		length = strlen(known[k].file);
-		if (!strncmp(o->path, known[k].file, length) &&
-		    !o->path[length + strspn(o->path + length, "0123456789")])
-			break;
-	}
-	if (k == sizeof(known) / sizeof(*known))
-		return 0;
-	number = o->path + length;
-	for (i = 0; i < scan->topology->num_devices && !ret; i++) {
-		device = scan->topology->by_path[i];
-		if (!device->driver || strcmp(device->driver, known[k].driver))
-			continue;
-		minor = strcmp(known[k].driver, "nvidia") ? -1 : nvidia_minor(scan, device);
-		if (minor < 0 || !*number || atoi(number) == minor)
-			ret = ic_devices_add(devices, device);
+	for (k = 0; k < sizeof(driver_nodes) / sizeof(*driver_nodes) && !ret; k++) {
+		length = strlen(driver_nodes[k].file);
+		number = o->path + length;
+		if (!strncmp(o->path, driver_nodes[k].file, length) &&
+		    !number[strspn(number, "0123456789")])
+			ret = add_all_of_driver(scan, &driver_nodes[k], number, devices);
 	}
 	return ret;
 }
@@ -203,9 +218,9 @@ static int use_char(struct ic_scan *scan, const struct ic_open *o)
 		} else if (strstr(syspath, "/mtd/mtd")) {
 			word = IOMMUCFG_WORD_BLOCK;
 		}
-	} else if (!syspath) {
-		ret = add_by_driver(scan, o, &devices);
 	}
+	if (!ret && !devices.n)
+		ret = add_by_driver(scan, o, &devices);
 	free(syspath);
 	if (!ret)
 		ret = tell_devices(&devices, o, kind, word);

@@ -246,15 +246,25 @@ int ic_use_mounts(struct ic_scan *scan)
 	return ret;
 }
 
-static int use_swap(struct ic_scan *scan, char *name)
+static int use_swap(struct ic_scan *scan, char *name, const char *kind)
 {
-	struct ic_block *block = ic_block_by_source(scan, name);
+	static const char deleted[] = " (deleted)";
+	struct ic_block *block;
 	struct ic_mount *mount;
-	char *detail;
+	char *end, *detail;
 	int ret;
 
+	/* The node, or the file, was removed since. */
+	end = name + strlen(name) - strlen(deleted);
+	if (end > name && !strcmp(end, deleted))
+		*end = '\0';
+	block = ic_block_by_source(scan, name);
 	if (block)
 		return ic_tell(scan, block, "swap", IOMMUCFG_WORD_NEVER, "swap");
+	/* zram is memory, unless it has a disk behind it, which only its directory says. */
+	if (!strcmp(kind, "partition") && strncmp(ic_basename(name), "zram", 4))
+		return ic_disks_unknown(scan, IC_MAYBE_NEVER,
+					"which disks the swap %s is on cannot be told", name);
 	mount = ic_mount_at(&scan->mounts, name, NULL);
 	/* It may come over a network. */
 	if (mount && mount->fs >= scan->num_fs)
@@ -271,7 +281,7 @@ static int use_swap(struct ic_scan *scan, char *name)
 /* After the first line: "/dev/dm-5   partition 8388604 0 -2" */
 int ic_use_swaps(struct ic_scan *scan)
 {
-	char *text, *line, *save;
+	char *text, *line, *save, kind[16];
 	int ret;
 
 	text = ic_read_text(scan->topology->ctx->rootfd, "proc/swaps", &ret);
@@ -279,9 +289,11 @@ int ic_use_swaps(struct ic_scan *scan)
 		return ic_unread(scan->topology, NULL, IC_MAYBE_NEVER, ret, "proc/swaps");
 	line = strtok_r(text, "\n", &save);
 	while (!ret && (line = strtok_r(NULL, "\n", &save))) {
+		if (sscanf(line, "%*s %15s", kind) != 1)
+			*kind = '\0';
 		line[strcspn(line, " \t")] = '\0';
 		ic_unescape(line);
-		ret = use_swap(scan, line);
+		ret = use_swap(scan, line, kind);
 	}
 	free(text);
 	return ret;

@@ -262,6 +262,46 @@ def flash_memory():
 
 
 @test
+def virtio():
+    """virtiofs and 9p are mounted by a tag: what has their drivers is theirs."""
+    with Machine() as m:
+        for n, driver in ((1, "virtiofs"), (2, "9pnet_virtio"), (3, "virtio_console")):
+            d = f"{m.add(f'0000:00:0{n}.0', 'virtio-pci', 0x018000)}/virtio{n}"
+            m.link(f"sys/devices/{d}/driver", f"sys/bus/virtio/drivers/{driver}")
+            m.link(f"sys/bus/virtio/devices/virtio{n}", f"sys/devices/{d}")
+        m.mount("0:30", "/", "virtiofs", "root")
+        m.mount("0:31", "/share", "9p", "share", "rw,trans=virtio")
+        m.mount("0:32", "/net", "9p", "10.0.0.1", "rw,trans=tcp")
+        assert m.uses() == {"00:01.0": ["mount 0000:00:01.0: /"],
+                            "00:02.0": ["mount 0000:00:02.0: /share"], "00:03.0": []}, m.uses()
+        assert m.never() == {("00:01.0", "mount 0000:00:01.0: /")}
+
+
+@test
+def swap():
+    """A partition whose node was removed, a file on several disks, and one that is in no table."""
+    head = "Filename Type Size Used Priority\n"
+    with Machine() as m:
+        for i in range(4):
+            m.disk(f"0000:0{i + 1}:00.0", f"nvme{i}n1", parts=[()])
+        for n in (0, 1):
+            m.link(f"sys/fs/btrfs/aaaa-1/devices/nvme{n}n1p1", f"sys/class/block/nvme{n}n1p1")
+        m.mount("0:45", "/data", "btrfs", "/dev/nvme1n1p1")
+        m.write("proc/swaps", head + "/dev/nvme2n1p1\\040(deleted) partition 1 0 -2\n"
+                "/data/a\\040b/swap\\040(deleted) file 1 0 -3\n")
+        file = "swap file /data/a b/swap"
+        assert m.never() == {("01:00.0", f"swap nvme0n1p1: {file}"), ("02:00.0", f"swap nvme1n1p1: {file}"),
+                             ("03:00.0", "swap nvme2n1p1: swap")}, m.never()
+        assert m.uses()["04:00.0"] == []
+        m.write("proc/swaps", head + "/dev/zram0 partition 1 0 100\n")
+        assert not m.never() and b"swap" not in m.run("plan").stderr
+        m.write("proc/swaps", head + "/dev/mapper/gone partition 1 0 -2\n")
+        r = m.run("plan")
+        assert r.stderr.count(b"which disks the swap /dev/mapper/gone is on cannot be told") == 1, r.stderr
+        assert len(m.plan("--skip-in-use", "--allow-in-use", "net,block,mounted")["skipped"]) == 4
+
+
+@test
 def fibre_channel():
     """Any host may be used; NVMe over one hangs off no device."""
     with Machine() as m:
@@ -489,6 +529,19 @@ def nodes_out_of_sysfs():
             m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information",
                     f"Model: \t x\nDevice Minor: \t {i - 1}\n")
         assert m.uses()["01:00.0"] == [] and m.uses()["02:00.0"] == u["02:00.0"]
+    # Of several drivers; and where sysfs has the node, but not below the device.
+    with Machine() as m:
+        m.add("0000:01:00.0", "isst_if_pci", 0x088000)
+        m.add("0000:02:00.0", "isst_if_mbox_pci", 0x088000)
+        m.add("0000:03:00.0", "hfi1", 0x020800)
+        m.add("0000:04:00.0", "ccp", 0x108000)
+        m.node("virtual/misc/isst_interface", "10:120")
+        m.opened(100, "intel-speed-sel", "/dev/isst_interface")
+        m.opened(101, "psm2", "/dev/hfi1_0")
+        m.opened(102, "qemu", "/dev/sevx")
+        u = m.uses()
+        assert u["01:00.0"] == u["02:00.0"] == ["open /dev/isst_interface: held by PID 100 (intel-speed-sel)"], u
+        assert u["03:00.0"] == ["open /dev/hfi1_0: held by PID 101 (psm2)"] and u["04:00.0"] == [], u
 
 
 @test
