@@ -329,26 +329,32 @@ static void spell(const char *word, char *name, size_t size, char *bus, size_t b
 {
 	unsigned int domain, number, device, function;
 	const char *slash = strchr(word, '/');
-	const char *devfn;
-	char *p;
 	int n = 0;
 
 	*bus = '\0';
 	if (slash && slash != word && (size_t)(slash - word) < bus_size) {
 		snprintf(bus, bus_size, "%.*s", (int)(slash - word), word);
 		word = slash + 1;
-	} else if (!strncmp(word, "pci@", 4)) {
+	} else if (!strncasecmp(word, "pci@", 4) || !strncasecmp(word, "pci:", 4)) {
 		word += 4;
 	}
-	if (sscanf(word, "pci_%8x_%2x_%2x_%1x%n", &domain, &number, &device, &function, &n) == 4 &&
-	    !word[n]) {
+	if (!strncasecmp(word, "pci_", 4) &&
+	    sscanf(word + 4, "%8x_%2x_%2x_%1x%n", &domain, &number, &device, &function, &n) == 4 &&
+	    !word[4 + n]) {
+		snprintf(name, size, "%04x:%02x:%02x.%x", domain, number, device, function);
+		return;
+	}
+	/* As lspci takes it: "1:0.0". */
+	domain = 0;
+	if (!word[strspn(word, "0123456789abcdefABCDEF:.")] &&
+	    ((sscanf(word, "%8x:%2x:%2x.%1x%n", &domain, &number, &device, &function, &n) == 4 &&
+	      !word[n]) ||
+	     (domain = 0, sscanf(word, "%2x:%2x.%1x%n", &number, &device, &function, &n) == 3 &&
+	      !word[n]))) {
 		snprintf(name, size, "%04x:%02x:%02x.%x", domain, number, device, function);
 		return;
 	}
 	snprintf(name, size, "%s%s", ic_is_short_pci(word) ? "0000:" : "", word);
-	if (ic_pci_address(name, strlen(name), &devfn))
-		for (p = name; *p; p++)
-			*p = tolower((unsigned char)*p);
 }
 
 /* Devices of that name, or of names that meet a pattern. */
@@ -395,7 +401,7 @@ static int by_driver(struct search *search, const char *driver)
 static int by_bus(struct search *search, const char *name)
 {
 	static const char *const own[] = { "pci", "platform", "amba", "fsl-mc", "cdx", "vmbus" };
-	char path[PATH_MAX];
+	char path[PATH_MAX + 32];
 	size_t i;
 
 	for (i = 0; i < sizeof(own) / sizeof(*own); i++) {
@@ -442,7 +448,13 @@ static int suggest(struct search *search)
 	struct iommucfg_topology *topology = search->topology;
 	struct iommucfg_device *device;
 	const char **names, *near = NULL;
+	char functions[64];
 	size_t i, j, n = 0;
+
+	/* The address of a slot, as lspci takes it for all of its functions. */
+	snprintf(functions, sizeof(functions), "%s%s.*",
+		 strchr(search->word, ':') == strrchr(search->word, ':') ? "0000:" : "",
+		 search->word);
 
 	for (i = 0; i < topology->num_devices; i++)
 		n += 1 + iommucfg_device_num_interfaces(topology->by_name[i]) +
@@ -450,13 +462,16 @@ static int suggest(struct search *search)
 	names = calloc(n + 1, sizeof(*names));
 	for (i = 0, n = 0; names && i < topology->num_devices; i++) {
 		device = topology->by_name[i];
+		if (device->bus && !strcmp(device->bus, "pci") && !is_glob(search->word) &&
+		    !fnmatch(functions, device->name, FNM_CASEFOLD))
+			near = functions;
 		names[n++] = device->name;
 		for (j = 0; j < device->interfaces.n; j++)
 			names[n++] = device->interfaces.v[j];
 		for (j = 0; j < device->disks.n; j++)
 			names[n++] = device->disks.v[j];
 	}
-	if (names)
+	if (names && !near)
 		near = iommucfg_suggest(search->word, names);
 	usage(search, ENOENT, "no group has a device \"%s\", and no device an interface or disk of that name%s%s%s",
 	      search->word, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");

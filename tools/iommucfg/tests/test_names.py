@@ -36,6 +36,7 @@ def refused(host, *targets):
 def spellings():
     with Host() as h:
         for word in ("0000:01:00.1", "01:00.1", "pci_0000_01_00_1", "pci@0000:01:00.1",
+                     "1:0.1", "0:1:0.1", "PCI_0000_01_00_1", "PCI@01:00.1", "pci:0000:01:00.1",
                      "pci/0000:01:00.1", "/sys/bus/pci/devices/0000:01:00.1",
                      "/sys/devices/pci0000:00/0000:00:1c.4/0000:01:00.1/",
                      "/sys/kernel/iommu_groups/1/devices/0000:01:00.1", "/sys/kernel/iommu_groups/1"):
@@ -44,6 +45,12 @@ def spellings():
             assert groups(h, word) == [9], word
         assert groups(h, "arm-smmu.0.auto") == groups(h, "platform/arm-smmu.0.auto") == [7]
         assert groups(h, "00:1F.2") == [4]
+        # A slot alone is not taken for all that is in it, but what means that is said.
+        for word in ("01:00", "0000:01:00"):
+            assert 'did you mean "0000:01:00.*"?' in refused(h, word)["message"]
+        assert groups(h, "0000:01:00.*") == groups(h, "01:00.*") == [1]
+        for word in ("01:00.8", "1:0", "x1:0.1", "01:00.1x"):
+            refused(h, word)
         # Without the word show, what can only be a target.
         for word in ("01:00.1", "/sys/bus/pci/devices/0000:01:00.1", "driver:nvidia"):
             assert h.run(word, code=0).out == h.run("show", word, code=0).out
