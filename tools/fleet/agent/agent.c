@@ -26,7 +26,8 @@ enum state {
 	PLAN,
 	SAVE,			/* then @after_save */
 	PRE, BEGIN, APPLY, LOOK_APPLIED, PROBE, LOOK_TIME, READ_GRANT_ANEW, PROVE, CONFIRM,
-	ROLLBACK, INSTALL, POST, PUBLISH,
+	INSTALL,		/* confirmed before */
+	ROLLBACK, POST, PUBLISH,
 	PAUSE,			/* a moment, then @after_pause */
 };
 
@@ -50,7 +51,6 @@ struct agent {
 
 	char *facts;
 	bool want_report, just_applied;
-	bool unplanned;			/* the journal's grant is taken, and there is no plan yet */
 	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
 	const char *rolls_back;		/* why */
@@ -167,10 +167,10 @@ static bool grant_holds(const struct agent *a)
 /* After a start, or after an answer that was lost. */
 static void resume(struct agent *a)
 {
-	if (a->journal.phase == JOURNAL_IDLE || a->journal.phase == JOURNAL_BEGIN) {
+	if (a->journal.phase <= JOURNAL_BEGIN) {
 		if (!a->status_known)
 			a->state = READ_STATUS;
-		else if (a->journal.phase == JOURNAL_IDLE || !has_begun(a))
+		else if (a->journal.phase != JOURNAL_BEGIN || !has_begun(a))
 			a->state = READ_GRANT;
 		else if (a->status.phase != PHASE_CHANGING)
 			save(a, JOURNAL_IDLE, READ_GRANT);
@@ -205,8 +205,6 @@ static void looked(struct agent *a, const struct agent_result *result)
 		if (rebooted(a) && result->installed)
 			end(a, END_DONE);
 		else if (a->journal.phase == JOURNAL_CONFIRM)
-			save(a, JOURNAL_INSTALL, INSTALL);
-		else if (a->journal.phase == JOURNAL_INSTALL)
 			a->state = INSTALL;
 		else
 			end(a, END_FAILED);	/* by a person, without a proof */
@@ -270,8 +268,8 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		pause_for(a, RETRY_MS, RESUME);
 		return;
 	}
-	/* Taken, and then not begun: the attempt may still be used. */
-	again = (a->journal.phase == JOURNAL_BEGIN || a->unplanned) && grant_holds(a);
+	/* Taken, and not begun as far as is known: the attempt may still be used. */
+	again = a->journal.phase != JOURNAL_IDLE && grant_holds(a);
 	if (a->grant_known && a->grant.live && !strcmp(a->grant.machine, a->machine) &&
 	    a->grant.attempt > a->status.attempt &&
 	    (again || a->grant.attempt > a->journal.attempt)) {
@@ -281,7 +279,8 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		memcpy(a->journal.boot, a->boot, sizeof(a->boot));
 		a->journal.generation = a->grant.generation;
 		a->journal.confirm_timeout = a->grant.confirm_timeout;
-		a->unplanned = true;
+		if (!again)
+			a->journal.phase = JOURNAL_PLAN;
 		a->state = PLAN;
 		return;
 	}
@@ -298,7 +297,6 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 
 static void planned(struct agent *a, const struct agent_result *result)
 {
-	a->unplanned = result->code == PLAN_AGAIN;
 	if (result->code == PLAN_CHANGES) {
 		a->journal.hooked = true;
 		save(a, JOURNAL_BEGIN, PRE);
@@ -385,11 +383,9 @@ static void proved(struct agent *a, const struct agent_result *result, int64_t n
 static void confirmed(struct agent *a, const struct agent_result *result)
 {
 	if (result->code == CONFIRM_KEPT)
-		save(a, JOURNAL_INSTALL, INSTALL);
-	else if (result->code == CONFIRM_AGAIN)
-		pause_for(a, RETRY_MS, LOOK_TIME);
+		end(a, END_DONE);
 	else
-		a->state = LOOK_APPLIED;
+		pause_for(a, RETRY_MS, result->code == CONFIRM_AGAIN ? LOOK_TIME : LOOK_APPLIED);
 }
 
 static void published(struct agent *a, const struct agent_result *result)
@@ -458,6 +454,7 @@ void agent_done(struct agent *a, const struct agent_action *action,
 		proved(a, result, now);
 		break;
 	case CONFIRM:
+	case INSTALL:
 		confirmed(a, result);
 		break;
 	case ROLLBACK:
@@ -465,12 +462,6 @@ void agent_done(struct agent *a, const struct agent_action *action,
 			a->state = LOOK_APPLIED;
 		else
 			end(a, END_FAILED);
-		break;
-	case INSTALL:
-		if (result->code)
-			end(a, END_DONE);
-		else
-			pause_for(a, RETRY_MS, INSTALL);
 		break;
 	case PUBLISH:
 		published(a, result);
@@ -624,11 +615,11 @@ again:
 		}
 		action->what = AGENT_CONFIRM;
 		return true;
+	case INSTALL:
+		action->what = AGENT_CONFIRM;
+		return true;
 	case ROLLBACK:
 		action->what = AGENT_ROLLBACK;
-		return true;
-	case INSTALL:
-		action->what = AGENT_INSTALL;
 		return true;
 	case PUBLISH:
 		if (!a->status_known) {

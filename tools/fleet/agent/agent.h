@@ -4,7 +4,7 @@
  * told what became of it. What must outlive it is its journal, which its caller keeps
  * (journal.h): a step AGENT_SAVE is done when the journal is on the disk.
  *
- *	idle -> plan -> hook pre -> begin -> apply -> probes -> proof -> confirm -> install
+ *	idle -> plan -> hook pre -> begin -> apply -> probes -> proof -> confirm and install
  *	     -> hook post -> end
  *
  * Each arrow that changes something is in the journal before it is gone. No step is
@@ -26,9 +26,8 @@ enum agent_do {
 	AGENT_APPLY,	/* commit it, with a confirm timeout; result: enum agent_applied */
 	AGENT_PROBE,	/* is the host well? result: 0 no, 1 yes */
 	AGENT_LOOK,	/* the kernel's transaction; result: enum agent_txn */
-	AGENT_CONFIRM,	/* result: enum agent_confirmed */
+	AGENT_CONFIRM,	/* and the policy is the file that the next boot applies: agent_confirmed */
 	AGENT_ROLLBACK,	/* result: 1 as before, 0 not */
-	AGENT_INSTALL,	/* the policy as the file that the next boot applies; 1 done, 0 not */
 };
 
 enum agent_plan {
@@ -49,7 +48,11 @@ enum agent_txn {
 	TXN_ODD,		/* no transaction, and the types are not as before */
 };
 
-enum agent_confirmed { CONFIRM_KEPT, CONFIRM_GONE, CONFIRM_AGAIN };
+enum agent_confirmed {
+	CONFIRM_KEPT,		/* the change holds, and its policy is installed */
+	CONFIRM_UNKNOWN,	/* not all of that, the kernel knows */
+	CONFIRM_AGAIN,		/* it could not be tried now */
+};
 
 struct agent_action {
 	enum agent_do what;

@@ -12,6 +12,8 @@
 
 #include "daemon.h"
 
+#define CANDIDATE_MAX (1024 * 1024)
+
 static struct json_object *kept(const struct host *host)
 {
 	char path[PATH_MAX];
@@ -101,11 +103,8 @@ bool before_is(const struct host *host, const char *policy)
 	return is;
 }
 
-/*
- * Groups of the attempt, by a device of each, if they are not there already. How many the
- * attempt has.
- */
-static size_t add_groups(const struct host *host, struct json_object *before)
+/* Groups of the attempt, by a device of each, if they are not there already. */
+static void add_groups(const struct host *host, struct json_object *before)
 {
 	struct json_object *change, *groups, *each, *device, *from;
 	char path[PATH_MAX];
@@ -126,39 +125,43 @@ static size_t add_groups(const struct host *host, struct json_object *before)
 					       json_object_get(from));
 	}
 	json_object_put(change);
-	return count;
 }
 
-char *before_transaction(const struct host *host)
+static bool forget(const struct host *host)
 {
-	struct json_object *o = kept(host), *name;
-	char *copy = NULL;
+	char path[PATH_MAX];
 
-	if (json_object_object_get_ex(o, "transaction", &name))
-		copy = strdup(json_object_get_string(name));
-	json_object_put(o);
-	return copy;
+	host_state(host, path, "in-force");
+	if (!unlink(path) || errno == ENOENT)
+		return true;
+	note("<3>", "%s: %m", path);
+	return false;
 }
 
-bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text)
+bool before_keep(const struct host *host, const struct doc_journal *journal)
 {
-	struct json_object *o = json_object_new_object(), *was = kept(host), *before;
-	char path[PATH_MAX], transaction[NAME_MAX_TXN], *last = before_transaction(host);
+	struct json_object *o, *was, *before;
+	char path[PATH_MAX], *text;
 	const char *out;
 	bool ok;
 
+	if (!strcmp(journal->policy, DOC_NO_POLICY))
+		return forget(host);
+	host_state(host, path, "candidate.conf");
+	text = host_read(path, CANDIDATE_MAX);
+	if (!text) {
+		note("<3>", "%s: %m", path);
+		return false;
+	}
+	o = json_object_new_object();
+	was = kept(host);
 	if (json_object_object_get_ex(was, "before", &before) &&
 	    json_object_is_type(before, json_type_object))
 		json_object_get(before);
 	else
 		before = json_object_new_object();
-	attempt_name(journal, transaction);
-	/* Without a change there is no transaction; what the kernel has is still of the last one. */
-	if (!add_groups(host, before) && last)
-		snprintf(transaction, sizeof(transaction), "%s", last);
-	free(last);
+	add_groups(host, before);
 	json_object_object_add(o, "policy", json_object_new_string(journal->policy));
-	json_object_object_add(o, "transaction", json_object_new_string(transaction));
 	json_object_object_add(o, "text", json_object_new_string(text));
 	json_object_object_add(o, "before", before);
 	out = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
@@ -166,14 +169,6 @@ bool before_keep(const struct host *host, const struct doc_journal *journal, con
 	ok = out && host_write(path, out, strlen(out));
 	json_object_put(o);
 	json_object_put(was);
+	free(text);
 	return ok;
-}
-
-void before_forget(const struct host *host)
-{
-	char path[PATH_MAX];
-
-	host_state(host, path, "in-force");
-	if (unlink(path) && errno != ENOENT)
-		note("<4>", "%s: %m", path);
 }

@@ -83,13 +83,13 @@ bool plan_in_force(struct daemon *d);
 bool before_exists(const struct host *host);
 /* A policy that is the way back, to be freed; NULL without memory. */
 char *before_policy(const struct host *host);
-/* After an install, of @text: remembers groups that were not changed by the fleet until now. */
-bool before_keep(const struct host *host, const struct doc_journal *journal, const char *text);
+/*
+ * The attempt's policy is installed, or removed: remembers groups that were not changed by the
+ * fleet until now, or forgets all. Once more is as good as once.
+ */
+bool before_keep(const struct host *host, const struct doc_journal *journal);
 /* Whether what was installed last has this name in the store. */
 bool before_is(const struct host *host, const char *policy);
-/* The transaction by which the fleet's file was installed, to be freed; NULL: not known. */
-char *before_transaction(const struct host *host);
-void before_forget(const struct host *host);
 
 /* look.c: where the kernel is with the attempt */
 void look(struct daemon *d, struct agent_result *result);
@@ -120,9 +120,8 @@ bool reach_wait(struct daemon *d, struct json_object *before, int64_t ms);
 /* The write of @step over each interface of the attempt; it follows over any with step->rev. */
 enum store_result reach_prove(struct daemon *d, struct step *step);
 
-/* main.c: the fleet's file is written, or removed, and what is remembered of it */
-bool act_install(struct daemon *d);
-bool act_remove(struct daemon *d);
+/* main.c: an enum agent_confirmed; without groups that change it installs the policy alone */
+int act_confirm(struct daemon *d);
 
 /* act.c: calls of --run; the exit status, or -1 where it is not known */
 int act(struct daemon *d, const char *action, struct json_object **document);

@@ -85,7 +85,7 @@ static bool is_idle(const struct daemon *d)
 {
 	enum doc_journal_phase phase = agent_journal(d->agent)->phase;
 
-	return phase == JOURNAL_IDLE || phase == JOURNAL_END;
+	return phase == JOURNAL_IDLE || phase == JOURNAL_PLAN || phase == JOURNAL_END;
 }
 
 /* Another cluster, or an older state of it: what is in force here stays, and it is asked anew. */
@@ -133,6 +133,10 @@ static void act_save(struct daemon *d)
 	char path[PATH_MAX];
 	int error;
 
+	/* Before the end is, however it was found to be so; host_write() has said what is wrong. */
+	while (!stop && journal->phase == JOURNAL_END && journal->end == END_DONE &&
+	       !before_keep(&d->host, journal))
+		nap(1000);
 	host_state(&d->host, path, "journal");
 	/* Without it nothing may be done: what comes next would not be known after a crash. */
 	while (!stop && (error = journal_save(path, journal))) {
@@ -213,16 +217,17 @@ static bool act_probe(struct daemon *d)
 	return well;
 }
 
-static int act_confirm(struct daemon *d)
+int act_confirm(struct daemon *d)
 {
 	struct json_object *document = NULL;
 	int code = act(d, "confirm", &document);
 
+	/* 2: it is installed, and something else of the system's policy is not so. */
+	d->problem[0] = '\0';
 	if (code)
 		explain(d, document, "confirm: no result");
 	json_object_put(document);
-	/* Whatever else came of it, the kernel knows. */
-	return !code ? CONFIRM_KEPT : code == 3 ? CONFIRM_AGAIN : CONFIRM_GONE;
+	return code == 0 || code == 2 ? CONFIRM_KEPT : code == 3 ? CONFIRM_AGAIN : CONFIRM_UNKNOWN;
 }
 
 static int act_rollback(struct daemon *d)
@@ -239,38 +244,6 @@ static int act_rollback(struct daemon *d)
 		nap(1000);
 	/* What is not known is looked at. */
 	return code != 5;
-}
-
-bool act_remove(struct daemon *d)
-{
-	int code = act(d, "install", NULL);
-
-	if (code != 0 && code != 2)
-		return false;
-	before_forget(&d->host);
-	return true;
-}
-
-bool act_install(struct daemon *d)
-{
-	const struct doc_journal *journal = agent_journal(d->agent);
-	char path[PATH_MAX], *policy;
-	int code;
-	bool ok;
-
-	if (!strcmp(journal->policy, DOC_NO_POLICY))
-		return act_remove(d);
-	code = act(d, "install", NULL);
-	/* 2: it is installed, and something else of the system's policy is not so. */
-	if (code != 0 && code != 2) {
-		note("<3>", POLICY_FILE " cannot be installed yet: exit %d", code);
-		return false;
-	}
-	host_state(&d->host, path, "candidate.conf");
-	policy = host_read(path, 1024 * 1024);
-	ok = policy && before_keep(&d->host, journal, policy);
-	free(policy);
-	return ok;
 }
 
 /* The host's own hooks; where there are none, nothing is started. */
@@ -430,9 +403,6 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 		break;
 	case AGENT_ROLLBACK:
 		result->code = act_rollback(d);
-		break;
-	case AGENT_INSTALL:
-		result->code = act_install(d);
 		break;
 	}
 }

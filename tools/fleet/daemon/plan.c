@@ -224,7 +224,7 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
 	struct json_object *o = json_object_new_object();
-	char name[NAME_MAX_TXN], path[PATH_MAX], *installed;
+	char name[NAME_MAX_TXN], path[PATH_MAX];
 	const char *text;
 	bool ok;
 
@@ -241,16 +241,8 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	json_object_object_add(o, "links", links_now(&d->host));
 	json_object_object_add(o, "reach", reach_of(d, p));
 	json_object_object_add(o, "addresses", reach_addresses(d));
-	/* Where no group changes the transaction is the one that has installed the file. */
-	if (policy_is_way_back(d)) {
-		installed = iommucfg_plan_num_changes(p->plan) ? strdup(name) :
-								 before_transaction(&d->host);
-		json_object_object_add(o, "remove",
-				       json_object_new_string(installed ? installed : ""));
-		free(installed);
-	} else if (!iommucfg_plan_num_changes(p->plan)) {
-		json_object_object_add(o, "nothing", json_object_new_boolean(true));
-	}
+	if (policy_is_way_back(d))
+		json_object_object_add(o, "remove", json_object_new_boolean(true));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	host_state(&d->host, path, "change");
 	ok = text && host_write(path, text, strlen(text));
@@ -258,14 +250,21 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	return ok;
 }
 
-/* The next boot, and devices from then on, are to have a policy that changes nothing now. */
+/*
+ * The next boot, and devices to come, are to have a policy that changes nothing now, or not to
+ * have it any more. No group changes, so that there is nothing to be proven.
+ */
 static int keep_nothing(struct daemon *d, struct json_object *files, const struct planned *p)
 {
-	if (look_installed(d) && before_is(&d->host, agent_journal(d->agent)->policy))
+	const struct doc_journal *journal = agent_journal(d->agent);
+
+	if (look_installed(d) && before_is(&d->host, journal->policy))
 		return PLAN_NOTHING;
-	if (write_change(d, files, p) && act_install(d))
+	if (write_change(d, files, p) && act_confirm(d) == CONFIRM_KEPT &&
+	    before_keep(&d->host, journal))
 		return PLAN_NOTHING;
-	snprintf(d->problem, sizeof(d->problem), POLICY_FILE " cannot be written");
+	if (!*d->problem)
+		snprintf(d->problem, sizeof(d->problem), POLICY_FILE " cannot be written");
 	return PLAN_AGAIN;
 }
 
@@ -282,9 +281,6 @@ static int plan_candidate(struct daemon *d)
 			snprintf(d->problem, sizeof(d->problem), "no plan: %s", strerror(-ret));
 	} else if (is_refused(d, &p)) {
 		code = PLAN_REFUSED;
-	} else if (!iommucfg_plan_num_changes(p.plan) && policy_is_way_back(d)) {
-		/* No group changes, so that there is nothing to be proven. */
-		code = write_change(d, files, &p) && act_remove(d) ? PLAN_NOTHING : PLAN_AGAIN;
 	} else if (!iommucfg_plan_num_changes(p.plan)) {
 		code = keep_nothing(d, files, &p);
 	} else {

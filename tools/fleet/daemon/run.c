@@ -6,9 +6,9 @@
  *
  *	apply		iommucfg apply --detach, with the kernel's timer
  *	probe		each program in /etc/iommucfg/fleet.d has to end with 0
- *	confirm		iommucfg confirm
+ *	confirm		iommucfg confirm --install: the candidate becomes the fleet's file of the
+ *			policy, or that is removed
  *	rollback	iommucfg rollback
- *	install		the candidate becomes the fleet's file of the policy; or that is removed
  *	pre, post	the host's hooks, before a change and after it
  *
  * What it came to goes into a file as well, as who started it may be gone by then.
@@ -166,14 +166,6 @@ static int apply(struct json_object *change, const char *name, struct json_objec
 	return iommucfg("apply", more, member(change, "files"), document);
 }
 
-static int confirm(struct json_object *change, const char *name, struct json_object **document)
-{
-	const char *more[] = { name, NULL };
-
-	(void)change;
-	return iommucfg("confirm", more, NULL, document);
-}
-
 static int rollback(struct json_object *change, const char *name, struct json_object **document)
 {
 	const char *more[] = { name, NULL };
@@ -209,15 +201,14 @@ static bool remove_synced(char *path)
 	return ok;
 }
 
-static int install(struct json_object *change, const char *name, struct json_object **document)
+static int confirm(struct json_object *change, const char *name, struct json_object **document)
 {
 	static const char empty[] = "# Taken back by the fleet.\n";
-	/* The transaction whose confirmation is followed by the removal. */
-	const char *removes = json_object_get_string(member(change, "remove"));
+	struct json_object *groups = member(change, "groups");
+	bool removes = json_object_get_boolean(member(change, "remove")), ok;
 	char candidate[PATH_MAX], dest[PATH_MAX], new[PATH_MAX + 4], *slash;
-	const char *more[] = { removes ? removes : name, "--install", dest, NULL };
-	int code = 0;
-	bool ok;
+	const char *more[] = { "--install", dest, NULL, NULL };
+	int code;
 
 	host_state(&host, candidate, "candidate.conf");
 	host_path(&host, dest, POLICY_FILE);
@@ -225,27 +216,20 @@ static int install(struct json_object *change, const char *name, struct json_obj
 	*slash = '\0';
 	mkdir(dest, 0755);
 	*slash = '/';
-	/* No group has changed: it is for the next boot, and for devices from then on. */
-	if (json_object_get_boolean(member(change, "nothing")))
-		return copy_synced(candidate, dest) ? 0 : EXIT_NOT_RUN;
 	snprintf(new, sizeof(new), "%s.new", dest);
 	/* Without rules it is out of force for devices to come; then it can go. */
-	if (!removes || *removes) {
-		ok = removes ? host_write(new, empty, strlen(empty)) : copy_synced(candidate, new);
-		if (!ok) {
-			fprintf(stderr, "%s: %m\n", new);
-			return EXIT_NOT_RUN;
-		}
-		code = iommucfg("confirm", more, NULL, document);
+	ok = removes ? host_write(new, empty, strlen(empty)) : copy_synced(candidate, new);
+	if (!ok) {
+		fprintf(stderr, "%s: %m\n", new);
+		return EXIT_NOT_RUN;
 	}
-	/* No group is to change; after a boot nothing is known of an earlier transaction. */
-	if (removes && strcmp(removes, name) && (code == 1 || code == 4)) {
-		fprintf(stderr, "%s is removed, devices to come may have its types until a boot\n",
-			dest);
+	/* Where no group changes there is no transaction. */
+	if (json_object_is_type(groups, json_type_array) && json_object_array_length(groups))
+		more[2] = name;
+	code = iommucfg("confirm", more, NULL, document);
+	if (code != 0 && code != 2) {
 		unlink(new);
-		code = 0;
-	}
-	if (removes && (code == 0 || code == 2) && !remove_synced(dest)) {
+	} else if (removes && !remove_synced(dest)) {
 		fprintf(stderr, "%s: %m\n", dest);
 		return EXIT_NOT_RUN;
 	}
@@ -361,7 +345,7 @@ static const struct {
 	int (*run)(struct json_object *change, const char *name, struct json_object **document);
 } actions[] = {
 	{ "apply", apply }, { "probe", probes }, { "confirm", confirm },
-	{ "rollback", rollback }, { "install", install }, { "pre", pre }, { "post", post },
+	{ "rollback", rollback }, { "pre", pre }, { "post", post },
 };
 
 static bool write_result(const char *action, const char *name, int code,

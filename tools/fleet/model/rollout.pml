@@ -60,8 +60,7 @@
 #define J_BEGIN 1
 #define J_APPLY 2
 #define J_CONFIRM 3
-#define J_INSTALL 4
-#define J_END 5
+#define J_END 4
 
 /* The store. */
 byte changing[HOSTS];		/* attempt, 0: no slot */
@@ -381,11 +380,9 @@ restart:
 		goto end_idle
 	:: (journal[h] == J_APPLY || journal[h] == J_CONFIRM) && kernel[h] == UNCONFIRMED ->
 		goto prove
-	:: journal[h] == J_CONFIRM && kernel[h] == KEPT && !booted -> goto install
+	:: journal[h] == J_CONFIRM && kernel[h] == KEPT -> goto install
 	:: (journal[h] == J_APPLY || journal[h] == J_CONFIRM) && kernel[h] == OLD ->
 		goto reverted
-	:: journal[h] == J_INSTALL && (!booted || file[h]) -> goto install
-	:: journal[h] == J_INSTALL && booted && !file[h] -> goto reverted
 	:: journal[h] == J_END -> goto publish
 	fi;
 
@@ -492,8 +489,6 @@ prove:
 	MAY_FAIL;
 
 install:
-	journal[h] = J_INSTALL;
-	MAY_FAIL;
 	file[h] = true;
 	MAY_FAIL;
 	d_step { journal[h] = J_END; journal_end[h] = DONE }

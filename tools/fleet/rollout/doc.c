@@ -18,7 +18,7 @@ static const char *const states[] = {
 };
 
 static const char *const journals[] = {
-	"idle", "begin", "apply", "confirm", "install", "end", NULL,
+	"idle", "plan", "begin", "apply", "confirm", "end", NULL,
 };
 
 bool doc_is_host(const char *name)

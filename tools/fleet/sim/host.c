@@ -84,14 +84,17 @@ static void confirm(struct sim_host *host, struct agent_result *result)
 		result->code = CONFIRM_AGAIN;
 		return;
 	}
-	result->code = CONFIRM_GONE;
+	result->code = CONFIRM_UNKNOWN;
 	if (host->txn == TXN_UNCONFIRMED) {
 		if (!host->proven)
 			violated("2: %s is confirmed without a proof", host->name);
 		host->txn = TXN_KEPT;
-		result->code = CONFIRM_KEPT;
-	} else if (host->txn == TXN_KEPT) {
-		result->code = CONFIRM_KEPT;
+	}
+	/* The file may not be written; or it is, and the command dies before it says so. */
+	if (host->txn == TXN_KEPT && !fault(20)) {
+		host->file = true;
+		if (!fault(20))
+			result->code = CONFIRM_KEPT;
 	}
 }
 
@@ -180,11 +183,6 @@ static void host_act(struct sim_host *host)
 		}
 		result.code = 1;
 		break;
-	case AGENT_INSTALL:
-		result.code = !fault(20);
-		if (result.code)
-			host->file = true;
-		break;
 	}
 	if (fault(60)) {
 		/* Done, and what came of it is not known. */
@@ -201,8 +199,8 @@ done:
 }
 
 static const char *const verbs[] = {
-	"wait", "store", "save", "plan", "hook pre", "hook post", "apply", "probe", "look", "confirm", "roll back",
-	"install",
+	"wait", "store", "save", "plan", "hook pre", "hook post", "apply", "probe", "look", "confirm",
+	"roll back",
 };
 
 /* What a stolen key of a host can write: anything, below the host's name. */

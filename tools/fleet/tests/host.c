@@ -6,7 +6,7 @@
  *
  * Below DIR there are, and outlive this process:
  *	NAME.journal, NAME.kernel
- *	NAME.log	a line for each commit, proof, confirm, revert, install
+ *	NAME.log	a line for each commit, proof, confirm, revert
  *	NAME.cut	if it is there, the host is cut off from new connections with any
  *			policy that is not confirmed yet
  */
@@ -161,22 +161,21 @@ static void act(const struct agent_action *action, struct agent_result *result,
 		result->installed = !strcmp(kernel.file, kernel.types);
 		break;
 	case AGENT_CONFIRM:
-		result->code = kernel.txn == TXN_NONE ? CONFIRM_GONE : CONFIRM_KEPT;
+		result->code = CONFIRM_UNKNOWN;
+		if (kernel.txn == TXN_NONE)
+			break;
 		if (kernel.txn == TXN_UNCONFIRMED) {
 			kernel.txn = TXN_KEPT;
 			note("confirm");
 			keep("kernel", &kernel, sizeof(kernel));
 		}
+		memcpy(kernel.file, journal->policy, sizeof(kernel.file));
+		keep("kernel", &kernel, sizeof(kernel));
+		result->code = CONFIRM_KEPT;
 		break;
 	case AGENT_ROLLBACK:
 		if (kernel.txn == TXN_UNCONFIRMED)
 			revert();
-		result->code = 1;
-		break;
-	case AGENT_INSTALL:
-		memcpy(kernel.file, journal->policy, sizeof(kernel.file));
-		note("install");
-		keep("kernel", &kernel, sizeof(kernel));
 		result->code = 1;
 		break;
 	}

@@ -49,11 +49,12 @@ def goes_through():
         h.grant(name)
         h.ended("nothing")
         # Nor with another text; but that is what the next boot is to apply.
-        text = policy("identity", "# later\n")
+        text = policy("identity", "options = { settle = 11; };\n")
         name = put_policy(text)
         h.grant(name)
         s = h.ended("nothing")
         assert h.installed() == text and s["policy_in_force"] == name and commits(h) == 1, s
+        assert "settle = 11" in h.read("run/iommucfg/policy.conf")
         # What is in use without a word for it.
         h.grant(put_policy('rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; '
                            'type = "identity"; } );'))
@@ -138,7 +139,7 @@ def a_probe_says_no():
 
 
 def killed_at_each_step():
-    """Before and after each of the five writes of the journal."""
+    """Before and after each write of the journal."""
     ends = {"1b": "done", "1a": "done", "2b": "done", "2a": "reverted", "3b": "done",
             "3a": "done", "4b": "done", "4a": "done", "5b": "done", "5a": "done"}
     with hosts([f"step-{when}" for when in ends]) as all_hosts:
@@ -165,7 +166,7 @@ def commits(h):
 
 def rebooted_in_between():
     """The types are those of the file that was there; so is the end."""
-    ends = {"2a": "reverted", "3b": "reverted", "4a": "reverted", "5b": "done"}
+    ends = {"2a": "reverted", "3b": "reverted", "3a": "reverted", "4b": "done"}
     with hosts([f"boot-{when}" for when in ends]) as all_hosts:
         name = put_policy(policy("identity"))
         for when, h in zip(ends, all_hosts):
@@ -181,6 +182,61 @@ def rebooted_in_between():
             # The attempt is used up; the next one goes through where this did not.
             h.grant(name)
             h.ended("nothing" if end == "done" else "done")
+
+
+def killed_between_confirm_and_file():
+    """The kernel keeps the change, and the file is not there yet: it is written, or the boot decides."""
+    ends = {"agent": "done", "boot": "reverted"}
+    with hosts([f"between-{what}" for what in ends]) as all_hosts:
+        name = put_policy(policy("identity"))
+        for h in all_hosts:
+            # No file can take its place.
+            os.makedirs(f"{h.root}/etc/iommucfg.d/50-fleet.conf")
+            h.start()
+            h.grant(name)
+        for (what, end), h in zip(ends.items(), all_hosts):
+            until(lambda h=h: "<7>confirm fleet-r1-1: 1" in h.output(), message=h.output)
+            assert h.type(1) == "identity" and h.journal()["phase"] == "confirm", h.output()
+            h.kill()
+            os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf")
+            if what == "boot":
+                h.reboot("DMA-FQ")
+            h.start()
+            h.ended(end)
+            assert (h.installed() is not None) == (end == "done") and commits(h) == 1, h.output()
+            assert not os.path.exists(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new")
+
+
+def installed_while_the_agent_is_away():
+    """Confirmed and written, and booted before an agent has seen it; the way back is known."""
+    with Agent("away") as h:
+        h.preload(CRASH_AT="3a")
+        h.grant(put_policy(policy("identity")))
+        until(lambda: h.agent.poll() is not None, message=h.output)
+        subprocess.run([f"{BUILD}/iommucfgd", "--root", h.root, "--run", "confirm", "fleet-r1-1"],
+                       env=dict(os.environ, IOMMUCFG=IOMMUCFG), check=True, stderr=subprocess.PIPE)
+        assert h.installed() and not h.transactions()
+        h.reboot("identity")
+        h.start()
+        s = h.ended("done")
+        assert s["boot"] == "boot-2", s
+        until(lambda: h.journal()["phase"] == "idle", message=h.output)
+        h.grant("none")
+        h.ended("done")
+        assert h.type(1) == "DMA-FQ" and h.installed() is None
+
+
+def what_cannot_be_installed_is_not_confirmed():
+    with Agent("no-file") as h:
+        os.makedirs(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new/full")
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        until(lambda: "<7>confirm fleet-r1-1: 75" in h.output(), message=h.output)
+        with open(f"{h.iommu}/fleet-r1-1/confirm_timeout", "w") as f:
+            f.write("20")
+        s = h.ended("reverted")
+        assert s["problems"] == ["confirm: no result"] and h.type(1) == "DMA-FQ", s
+        assert h.installed() is None and not commits(h)
 
 
 def proven_over_the_changed_interface():
@@ -560,7 +616,9 @@ def what_it_cannot_start_with():
 
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
-         killed_at_each_step, rebooted_in_between, proven_over_the_changed_interface,
+         killed_at_each_step, rebooted_in_between, killed_between_confirm_and_file,
+         installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
+         proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
          the_first_policy_is_taken_back, taken_back_while_in_use,
          addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant,
