@@ -48,6 +48,16 @@ void cli_plan_count(const struct fleet_hosts *hosts, const char *policy, struct 
 	}
 }
 
+const char *cli_plan_text(const struct plan_count *count, char *text)
+{
+	char hosts[COUNT_MAX];
+
+	snprintf(text, PLAN_TEXT_MAX, "%s would change, %zu %s it, %zu cannot",
+		 cli_count(hosts, count->change, "host"), count->nothing,
+		 count->nothing == 1 ? "has" : "have", count->cannot);
+	return text;
+}
+
 static void plan_json(const struct fleet_options *options, const struct fleet_hosts *hosts,
 		      const char *policy, const char *fingerprint)
 {
@@ -80,6 +90,7 @@ static void plan_text(const struct fleet_hosts *hosts, const char *policy, const
 {
 	const char *would, *why;
 	struct plan_count count;
+	char text[PLAN_TEXT_MAX];
 	size_t i;
 
 	for (i = 0; i < hosts->count; i++) {
@@ -88,8 +99,7 @@ static void plan_text(const struct fleet_hosts *hosts, const char *policy, const
 			printf("%-8s %s%s%s\n", would, hosts->hosts[i].name, *why ? ": " : "", why);
 	}
 	cli_plan_count(hosts, policy, &count);
-	printf("policy %.16s: %zu hosts would change, %zu have it, %zu cannot\n", policy,
-	       count.change, count.nothing, count.cannot);
+	printf("policy %.16s: %s\n", policy, cli_plan_text(&count, text));
 	printf("fingerprint %.16s\n", fingerprint);
 }
 
@@ -150,6 +160,7 @@ int cmd_drift(struct conf *conf, const struct fleet_options *options)
 {
 	struct json_object *o, *array, *rules;
 	struct fleet_hosts hosts;
+	char text[COUNT_MAX];
 	size_t i, count = 0;
 	int code;
 
@@ -164,8 +175,8 @@ int cmd_drift(struct conf *conf, const struct fleet_options *options)
 		count++;
 		json_object_array_add(array, cli_json_host(&hosts.hosts[i]));
 		if (!options->json)
-			printf("%s: %ld groups are not as its policy says\n", hosts.hosts[i].name,
-			       hosts.hosts[i].drift);
+			printf("%s: not as its policy says: %s\n", hosts.hosts[i].name,
+			       cli_count(text, hosts.hosts[i].drift, "group"));
 	}
 	if (options->json) {
 		o = json_object_new_object();
@@ -176,9 +187,10 @@ int cmd_drift(struct conf *conf, const struct fleet_options *options)
 		cli_print(o);
 	} else {
 		json_object_object_foreach(rules, rule, groups) {
-			printf("rule \"%s\": %s groups\n", rule, json_object_get_string(groups));
+			printf("rule \"%s\": %s\n", rule,
+			       cli_count(text, json_object_get_int64(groups), "group"));
 		}
-		printf("%zu of %zu hosts differ\n", count, hosts.count);
+		printf("drift: %zu of %s\n", count, cli_count(text, hosts.count, "host"));
 	}
 	json_object_put(array);
 	json_object_put(rules);

@@ -71,7 +71,7 @@ static void write_waves(FILE *f, const struct doc_rollout *r, size_t hosts)
 	double all = hosts ? hosts : 1, at;
 	size_t i;
 
-	fprintf(f, "<h2>Waves</h2>\n<p>Wave %zu of %zu, %zu of at most %ld hosts changing.</p>\n"
+	fprintf(f, "<h2>Waves</h2>\n<p>Wave %zu of %zu, %zu changing of at most %ld.</p>\n"
 		"<div class=bar><div style='width:%.1f%%'></div>", r->wave + 1, r->wave_count,
 		r->changing_count, r->max_changing,
 		r->ended[END_DONE] / all * 100 > 100 ? 100.0 : r->ended[END_DONE] / all * 100);

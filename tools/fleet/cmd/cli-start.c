@@ -135,16 +135,17 @@ static const char *since_of(const struct doc_rollout *r)
 static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old)
 {
 	struct doc_rollout *r = &old->rollout;
-	char key[STEP_KEY_MAX];
+	char key[STEP_KEY_MAX], hosts[COUNT_MAX];
+	size_t busy = r->changing_count + r->hook_count;
 	enum store_result result;
 
 	if (!old->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED)
 		return EXIT_DONE;
-	if (r->state != STATE_HALTED || r->changing_count || r->hook_count) {
-		cli_say("rollout %s, begun%s%s, is %s, %zu hosts have a slot or wait for a hook; "
+	if (r->state != STATE_HALTED || busy) {
+		cli_say("rollout %s, begun%s%s, is %s, %s with a slot or a hook to come; "
 			"halt it, and wait for these, or forget them", r->id,
 			*since_of(r) ? " at " : " earlier", since_of(r), doc_state_name(r->state),
-			r->changing_count + r->hook_count);
+			cli_count(hosts, busy, "host"));
 		return EXIT_REFUSED;
 	}
 	r->state = STATE_SUPERSEDED;
@@ -208,7 +209,7 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	struct plan_count count;
 	struct doc_rollout next = options->rollout;
 	struct doc_pool pool = old->pool;
-	char rollout_key[STEP_KEY_MAX], pool_key[STEP_KEY_MAX], question[256];
+	char rollout_key[STEP_KEY_MAX], pool_key[STEP_KEY_MAX], question[256], text[PLAN_TEXT_MAX];
 	enum store_result result;
 	uint32_t random = 0;
 	int64_t rev = 0;
@@ -220,8 +221,8 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	if (code)
 		return code;
 	if (count.too_old && !options->skip_incapable) {
-		cli_say("%zu hosts have an agent that is too old, see \"iommucfg fleet plan\"; --skip-incapable leaves them out",
-			count.too_old);
+		cli_say("%s with an agent that is too old, see \"iommucfg fleet plan\"; --skip-incapable leaves them out",
+			cli_count(text, count.too_old, "host"));
 		return EXIT_REFUSED;
 	}
 	defaults(&next, count.change + count.nothing + count.cannot);
@@ -231,8 +232,8 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 		return EXIT_ERROR;
 	snprintf(next.id, sizeof(next.id), "g%lld-%08x", (long long)next.generation, random);
 	snprintf(question, sizeof(question),
-		 "Roll %.16s out: %zu hosts would change, %zu have it, %zu cannot; at most %ld at once?",
-		 policy, count.change, count.nothing, count.cannot, next.max_changing);
+		 "Roll %.16s out: %s; at most %ld at once?", policy, cli_plan_text(&count, text),
+		 next.max_changing);
 	if (!cli_ask(options, question))
 		return EXIT_REFUSED;
 	code = judge_plan(conf, options, policy, fingerprint, &count);

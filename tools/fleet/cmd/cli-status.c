@@ -24,26 +24,33 @@ static bool is_in_force(const struct fleet_pool *pool, const struct fleet_host *
 			 !json_object_object_get_ex(host->facts, "agent", NULL));
 }
 
-/* Of the hosts that the rollout is for: how many there are, and how many have the policy. */
-static size_t count_in_force(const struct fleet_pool *pool, const struct fleet_hosts *hosts,
-			     size_t *all)
-{
-	size_t i, n = 0;
+/* What is counted of the hosts: those that the rollout is for, and of these with its policy. */
+struct counts {
+	size_t all, in_force, drift;	/* drift: of the pool */
+};
 
-	*all = 0;
-	for (i = 0; pool->has_rollout && i < hosts->count; i++) {
-		if (!doc_selects(pool->rollout.selector, hosts->hosts[i].status.labels))
+static void count(const struct fleet_pool *pool, const struct fleet_hosts *hosts,
+		  struct counts *counts)
+{
+	const struct fleet_host *host;
+	size_t i;
+
+	*counts = (struct counts){ 0 };
+	for (i = 0; i < hosts->count; i++) {
+		host = &hosts->hosts[i];
+		counts->drift += host->drift > 0;
+		if (!pool->has_rollout ||
+		    !doc_selects(pool->rollout.selector, host->status.labels))
 			continue;
-		(*all)++;
-		n += is_in_force(pool, &hosts->hosts[i]);
+		counts->all++;
+		counts->in_force += is_in_force(pool, host);
 	}
-	return n;
 }
 
-static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *hosts)
+static int exit_of(const struct fleet_pool *pool, const struct counts *counts)
 {
 	const struct doc_rollout *r = &pool->rollout;
-	size_t i, all;
+	size_t i;
 
 	if (!pool->has_rollout)
 		return EXIT_DONE;
@@ -55,21 +62,16 @@ static int exit_of(const struct fleet_pool *pool, const struct fleet_hosts *host
 	}
 	if (r->state == STATE_HALTED)
 		return EXIT_REFUSED;
-	for (i = 0; i < hosts->count; i++) {
-		if (hosts->hosts[i].drift > 0)
-			return EXIT_DIFFERS;
-	}
-	if (r->state != STATE_COMPLETE || count_in_force(pool, hosts, &all) < all)
-		return EXIT_DIFFERS;
-	return EXIT_DONE;
+	return r->state != STATE_COMPLETE || counts->drift || counts->in_force < counts->all ?
+	       EXIT_DIFFERS : EXIT_DONE;
 }
 
 static void print_json(const struct fleet_options *options, const struct fleet_pool *pool,
-		       const struct fleet_hosts *hosts)
+		       const struct fleet_hosts *hosts, const struct counts *counts)
 {
 	struct json_object *o = json_object_new_object(), *rollout = NULL, *array;
 	char *text = pool->has_rollout ? doc_rollout_print(&pool->rollout) : NULL;
-	size_t i, all;
+	size_t i;
 
 	if (text)
 		rollout = json_tokener_parse(text);
@@ -79,8 +81,7 @@ static void print_json(const struct fleet_options *options, const struct fleet_p
 	json_object_object_add(o, "generation", json_object_new_int64(pool->pool.generation));
 	json_object_object_add(o, "policy", json_object_new_string(pool->pool.policy));
 	json_object_object_add(o, "hosts", json_object_new_int64(hosts->count));
-	json_object_object_add(o, "in_force", json_object_new_int64(
-		count_in_force(pool, hosts, &all)));
+	json_object_object_add(o, "in_force", json_object_new_int64(counts->in_force));
 	json_object_object_add(o, "rollout", rollout);
 	if (options->hosts) {
 		array = json_object_new_array();
@@ -135,22 +136,21 @@ static void print_hosts(const struct fleet_hosts *hosts)
 }
 
 static void print_text(const struct fleet_options *options, const struct fleet_pool *pool,
-		       const struct fleet_hosts *hosts)
+		       const struct fleet_hosts *hosts, const struct counts *counts)
 {
 	const struct doc_rollout *r = &pool->rollout;
-	size_t i, differ = 0, all, in_force = count_in_force(pool, hosts, &all);
+	char text[COUNT_MAX];
+	size_t i;
 
-	for (i = 0; i < hosts->count; i++)
-		differ += hosts->hosts[i].drift > 0;
-	printf("pool %s, %zu hosts, generation %lld\n", options->pool, hosts->count,
-	       (long long)pool->pool.generation);
+	printf("pool %s, %s, generation %lld\n", options->pool,
+	       cli_count(text, hosts->count, "host"), (long long)pool->pool.generation);
 	if (pool->has_rollout) {
 		printf("policy   %.16s\n", r->policy);
 		printf("rollout  %s is %s%s%s%s\n", r->id, doc_state_name(r->state),
 		       r->now ? " now" : "",
 		       *r->reason && r->state == STATE_HALTED ? ": " : "",
 		       r->state == STATE_HALTED ? r->reason : "");
-		printf("wave     %zu of %zu, %zu of at most %ld hosts changing\n", r->wave + 1,
+		printf("wave     %zu of %zu, %zu changing of at most %ld\n", r->wave + 1,
 		       r->wave_count, r->changing_count, r->max_changing);
 		print_progress(r, hosts->count);
 		printf("ended   ");
@@ -172,11 +172,12 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 	} else {
 		puts("no rollout yet");
 	}
-	if (pool->has_rollout && r->state == STATE_COMPLETE && in_force < all)
-		printf("without  %zu of %zu hosts do not have the policy, see --hosts\n",
-		       all - in_force, all);
-	if (differ)
-		printf("drift    %zu hosts, see \"iommucfg fleet drift\"\n", differ);
+	if (pool->has_rollout && r->state == STATE_COMPLETE && counts->in_force < counts->all)
+		printf("without  the policy: %zu of %s, see --hosts\n",
+		       counts->all - counts->in_force, cli_count(text, counts->all, "host"));
+	if (counts->drift)
+		printf("drift    %s, see \"iommucfg fleet drift\"\n",
+		       cli_count(text, counts->drift, "host"));
 	if (options->hosts)
 		print_hosts(hosts);
 	fflush(stdout);
@@ -195,6 +196,7 @@ static int show(struct conf *conf, const struct fleet_options *options, bool *ov
 {
 	struct fleet_hosts hosts = { 0 };
 	struct fleet_pool pool;
+	struct counts counts;
 	int code;
 
 	*over = false;
@@ -202,11 +204,12 @@ static int show(struct conf *conf, const struct fleet_options *options, bool *ov
 	if (!code)
 		code = cli_hosts(conf, options, &hosts);
 	if (!code) {
+		count(&pool, &hosts, &counts);
 		if (options->json)
-			print_json(options, &pool, &hosts);
+			print_json(options, &pool, &hosts, &counts);
 		else
-			print_text(options, &pool, &hosts);
-		code = exit_of(&pool, &hosts);
+			print_text(options, &pool, &hosts, &counts);
+		code = exit_of(&pool, &counts);
 		*over = is_over(&pool);
 	}
 	cli_hosts_clear(&hosts);

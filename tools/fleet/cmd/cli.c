@@ -75,6 +75,12 @@ void cli_print(struct json_object *o)
 	printed = true;
 }
 
+const char *cli_count(char *text, size_t n, const char *one)
+{
+	snprintf(text, COUNT_MAX, "%zu %s%s", n, one, n == 1 ? "" : "s");
+	return text;
+}
+
 /* With --json each exit has a document. */
 static void print_error(const struct fleet_options *options, int code)
 {

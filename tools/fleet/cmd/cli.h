@@ -77,6 +77,9 @@ void cli_hosts_clear(struct fleet_hosts *hosts);
 /* What a rollout of this policy would be to a host: "change", "nothing", "cannot". */
 const char *cli_would(const struct fleet_host *host, const char *policy, const char **why);
 void cli_plan_count(const struct fleet_hosts *hosts, const char *policy, struct plan_count *count);
+/* The same in words; @text has PLAN_TEXT_MAX bytes, and is what is returned. */
+#define PLAN_TEXT_MAX 128
+const char *cli_plan_text(const struct plan_count *count, char *text);
 /* Of what a plan says of each host. */
 void cli_fingerprint(const struct fleet_hosts *hosts, const char *policy,
 		     char fingerprint[DOC_HASH_MAX + 1]);
@@ -87,6 +90,9 @@ void cli_rollouts_free(struct doc_rollout *rollouts, size_t count);
 struct json_object *cli_json_host(const struct fleet_host *host);
 /* Prints and frees it. */
 void cli_print(struct json_object *o);
+/* "1 host", "2 hosts"; @text has COUNT_MAX bytes, and is what is returned. */
+#define COUNT_MAX 64
+const char *cli_count(char *text, size_t n, const char *one);
 /*
  * The document of a policy's file as it is stored, to be freed, and its name. NULL: it is
  * wrong, the reason was printed.

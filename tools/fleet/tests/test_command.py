@@ -100,13 +100,13 @@ def plan_and_start():
     assert [h["host"] for h in d2["hosts"]] == ["r2"] and d2["selector"] == "rack=r2", d2
     assert f.json("plan", path, "--select", "rack!=r2,row=1")["hosts"] == []
     text = f.run("plan", path, code=2).stdout
-    assert "3 hosts would change" in text and d["fingerprint"][:16] in text, text
+    assert "3 hosts would change, 1 has it, 4 cannot" in text and d["fingerprint"][:16] in text, text
     # What has changed since is refused, before and at the question.
     f.host("another")
     r = f.json("start", path, "--skip-incapable", "--fingerprint", d["fingerprint"][:16], code=3)
     assert "not what it was" in r["message"] and get("pool/plan") is None, r
     d = f.json("plan", path, "--select", "rack!=r2", code=2)
-    assert "1 hosts have an agent" in f.json("start", path, "--select", "rack!=r2", code=3)["message"]
+    assert "1 host with an agent" in f.json("start", path, "--select", "rack!=r2", code=3)["message"]
     r = f.json("start", path, "--select", "rack!=r2", "--fingerprint", d["fingerprint"],
                "--skip-incapable",
                "--why", "a\ntest")
@@ -164,7 +164,7 @@ def states():
     f.change(state="halted", hook_serial=1,
              hooks=[{"host": "b", "machine": "machine-b", "hook": "after", "serial": 1}])
     assert "hook     b, after" in f.run("status", code=5).stdout
-    assert "wait for a hook" in f.json("start", f.policy(policy("identity")), code=3)["message"]
+    assert "1 host with a slot or a hook" in f.json("start", f.policy(policy("identity")), code=3)["message"]
     f.json("forget", "b")
     rollout = f.rollout()[1]
     assert "hooks" not in rollout and rollout["ended"] == {"lost": 1}, rollout
@@ -177,7 +177,7 @@ def states():
     # Over, and not everywhere; nothing to change is as good as having it.
     f.host("b")
     assert f.json("status", code=2)["in_force"] == 1
-    assert "1 of 2 hosts do not have the policy" in f.run("status", code=2).stdout
+    assert "the policy: 1 of 2 hosts," in f.run("status", code=2).stdout
     ended = {"rollout": f.rollout()[1]["id"], "attempt": 1, "phase": "ended"}
     f.host("b", end="reverted", **ended)
     f.json("status", code=2)
@@ -186,7 +186,7 @@ def states():
     f.host("b", policy_in_force=first)
     f.host("b", policy_in_force=first, drift={"groups": 3, "rules": {"gpu": 2, "n\nic": 1}})
     f.json("status", code=2)
-    assert "1 hosts" in f.run("status", code=2).stdout
+    assert "drift    1 host," in f.run("status", code=2).stdout
     d = f.json("drift", code=2)
     assert d["rules"] == {"gpu": 2, "n?ic": 1} and [h["host"] for h in d["hosts"]] == ["b"], d
     assert 'rule "gpu": 2 groups' in f.run("drift", code=2).stdout

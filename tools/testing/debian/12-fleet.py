@@ -7,7 +7,6 @@ import json
 import pathlib
 import re
 import shutil
-import time
 
 import debian
 from guest import GuestError
@@ -73,14 +72,20 @@ def install(lane, root):
 
 def until(lane, what, condition, seconds):
     """Waits for it, and a point that it came; what it gave."""
-    end = time.monotonic() + seconds * debian.PATIENCE
-    while not (result := condition()) and time.monotonic() < end:
-        lane.machine.let(2)
-    lane.check(result, what, '\n'.join(
-        lane.fails(f'systemctl status -n 20 --no-pager {unit} 2>&1')[1] for unit in UNITS))
-    if not result:
-        raise GuestError(f'{what}: never')
-    return result
+    results = []
+
+    def holds():
+        results.append(condition())
+        return results[-1]
+
+    try:
+        lane.machine.wait(holds, seconds, what)
+    except GuestError:
+        lane.check(False, what, '\n'.join(
+            lane.fails(f'systemctl status -n 20 --no-pager {unit} 2>&1')[1] for unit in UNITS))
+        raise
+    lane.check(True, what)
+    return results[-1]
 
 
 def status(lane):
@@ -115,7 +120,7 @@ def rolls_out(lane):
     def plan():
         # The emulated store may take longer than the command waits.
         code, out = lane.fails('iommucfg fleet plan /root/disks.conf 2>&1', 120)
-        return code == 2 and '1 hosts would change' in out
+        return code == 2 and '1 host would change' in out
 
     until(lane, 'the plan has a change', plan, 120)
     code, out = lane.fails('iommucfg fleet start /root/disks.conf --waves 1 --soak 1 --yes 2>&1', 120)
