@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import jsonschema
@@ -41,10 +42,6 @@ class Whole:
                         f'ca = "{users}/ca.crt"; cert = "{users}/{user}.crt"; '
                         f'key = "{users}/{user}.key"; }};\n')
         self.processes = {}
-        self.history = open(f"{where}/history", "w+b")
-        self.watch = subprocess.Popen(
-            ["etcdctl", "watch", "--prefix", PREFIX, "--rev=1", "-w", "json"],
-            stdout=self.history, stderr=subprocess.DEVNULL)
 
     def conf(self, user):
         return f"{self.where}/{user}.conf"
@@ -112,25 +109,35 @@ class Whole:
         except FileNotFoundError:
             return []
 
-    def events(self):
-        """Each write below the prefix: key without it, value."""
-        self.history.flush()
-        with open(f"{self.where}/history", encoding="ascii") as f:
-            for line in f:
-                if not line.endswith("\n"):
-                    break
-                for event in json.loads(line).get("Events", []):
-                    key = base64.b64decode(event["kv"]["key"]).decode()[len(PREFIX) + 1:]
-                    value = base64.b64decode(event["kv"].get("value", ""))
-                    yield key, value.decode()
+    @staticmethod
+    def events():
+        """
+        Each write below the prefix, from the first one on: key without it, value. A watch that
+        was there from the beginning may have ended with its member.
+        """
+        last = f"{PREFIX}/last"
+        subprocess.run([*ETCDCTL, "put", last, "-"], stdout=subprocess.DEVNULL, check=True)
+        with subprocess.Popen([*ETCDCTL, "watch", "--prefix", PREFIX, "--rev=1", "-w", "json"],
+                              stdout=subprocess.PIPE, text=True) as watch:
+            patience = threading.Timer(PATIENCE, watch.kill)
+            patience.start()
+            try:
+                for line in watch.stdout:
+                    for event in json.loads(line).get("Events") or []:
+                        key = base64.b64decode(event["kv"]["key"]).decode()
+                        if key == last:
+                            return
+                        value = base64.b64decode(event["kv"].get("value", ""))
+                        yield key[len(PREFIX) + 1:], value.decode()
+            finally:
+                patience.cancel()
+                watch.kill()
+        raise AssertionError("the history has no end")
 
     def close(self):
         for process in self.processes.values():
             process.kill()
             process.wait()
-        self.watch.kill()
-        self.watch.wait()
-        self.history.close()
 
 
 def check_history(whole, limit):
