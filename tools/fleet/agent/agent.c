@@ -97,9 +97,9 @@ const struct doc_journal *agent_journal(const struct agent *a)
 	return &a->journal;
 }
 
-const char *agent_requires(const struct agent *a)
+const struct doc_grant *agent_grant(const struct agent *a)
 {
-	return a->grant.requires;
+	return &a->grant;
 }
 
 int64_t agent_grant_rev(const struct agent *a)

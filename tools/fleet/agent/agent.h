@@ -95,8 +95,8 @@ void agent_done(struct agent *a, const struct agent_action *action,
  */
 bool agent_report(struct agent *a, const char *facts);
 
-/* What the grant of the attempt requires and this version does not have; "": nothing. */
-const char *agent_requires(const struct agent *a);
+/* The grant as it was read last; with AGENT_PLAN that of the attempt. */
+const struct doc_grant *agent_grant(const struct agent *a);
 
 /* The revision of the grant as it was read last; 0: there was none. */
 int64_t agent_grant_rev(const struct agent *a);

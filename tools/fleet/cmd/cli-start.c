@@ -13,6 +13,9 @@
 #include "cli.h"
 
 #define POLICY_MAX (256 * 1024)
+/* With less left of the timer after its commit a host goes back. */
+#define PROOF_SECONDS 45
+#define CONFIRM_TIMEOUT 180
 
 /* The text of @file, checked as a host would; NULL: the reason was printed. */
 static char *read_policy(const char *file, size_t *size)
@@ -175,7 +178,19 @@ static void defaults(struct doc_rollout *r, size_t hosts)
 	if (!r->attempts)
 		r->attempts = 2;
 	if (!r->confirm_timeout)
-		r->confirm_timeout = 180;
+		r->confirm_timeout = CONFIRM_TIMEOUT;
+}
+
+/* What a host waits for its devices must not take the time of the proof. */
+static bool is_timely(const struct doc_rollout *r)
+{
+	long timeout = r->confirm_timeout ? r->confirm_timeout : CONFIRM_TIMEOUT;
+
+	if (r->settle + PROOF_SECONDS <= timeout)
+		return true;
+	cli_say("--settle %ld leaves no time for a proof within --confirm-timeout %ld: at most %ld",
+		r->settle, timeout, timeout - PROOF_SECONDS);
+	return false;
 }
 
 /* What the plan is now; it must be what was asked for, or seen before the question. */
@@ -215,6 +230,8 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	int64_t rev = 0;
 	int code;
 
+	if (!is_timely(&next))
+		return EXIT_ERROR;
 	snprintf(fingerprint, sizeof(fingerprint), "%s",
 		 options->fingerprint ? options->fingerprint : "");
 	code = judge_plan(conf, options, policy, fingerprint, &count);

@@ -52,6 +52,8 @@ static const char usage[] =
 	"      --attempts N      for each host (2)\n"
 	"      --soak SECONDS    between waves (0)\n"
 	"      --confirm-timeout SECONDS  after which a host that is cut off goes back (180)\n"
+	"      --settle SECONDS  for devices to be there again, instead of the policy's\n"
+	"      --allow-in-use WORDS  instead of the policy's, as net,block\n"
 	"      --allow-empty-canary  a first wave in which nothing was to change will do\n";
 
 static char said[512];
@@ -235,10 +237,23 @@ static bool take_waves(const char *text, struct doc_rollout *rollout)
 	return false;
 }
 
+static bool take_words(const char *text, struct doc_rollout *rollout)
+{
+	int words;
+
+	if (strlen(text) >= sizeof(rollout->allow_in_use) || !*text || !words_parse(text, &words)) {
+		cli_say("--allow-in-use takes words as net,block, see iommucfg.conf(5), not \"%s\"",
+			text);
+		return false;
+	}
+	strcpy(rollout->allow_in_use, text);
+	return true;
+}
+
 enum {
 	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST,
 	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
-	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO,
+	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO, OPT_SETTLE, OPT_IN_USE,
 };
 
 static bool take_option(int option, struct fleet_options *o)
@@ -301,6 +316,10 @@ static bool take_option(int option, struct fleet_options *o)
 		return take_number(optarg, 0, 604800, &o->rollout.soak);
 	case OPT_TIMEOUT:
 		return take_number(optarg, 90, 604800, &o->rollout.confirm_timeout);
+	case OPT_SETTLE:
+		return take_number(optarg, 1, 3600, &o->rollout.settle);
+	case OPT_IN_USE:
+		return take_words(optarg, &o->rollout);
 	case OPT_TO:
 		return take_number(optarg, 0, INT32_MAX, &o->to);
 	case OPT_EMPTY:
@@ -356,6 +375,7 @@ int main(int argc, char **argv)
 {
 	static const struct option known[] = {
 		{ "allow-empty-canary", no_argument, NULL, OPT_EMPTY },
+		{ "allow-in-use", required_argument, NULL, OPT_IN_USE },
 		{ "attempts", required_argument, NULL, OPT_ATTEMPTS },
 		{ "config", required_argument, NULL, 'c' },
 		{ "confirm-timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -370,6 +390,7 @@ int main(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "pool", required_argument, NULL, 'p' },
 		{ "select", required_argument, NULL, OPT_SELECT },
+		{ "settle", required_argument, NULL, OPT_SETTLE },
 		{ "skip-incapable", no_argument, NULL, OPT_INCAPABLE },
 		{ "soak", required_argument, NULL, OPT_SOAK },
 		{ "to", required_argument, NULL, OPT_TO },

@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "doc.h"
 #include "step.h"
+#include "words.h"
 
 /* As those of iommucfg. */
 enum {

@@ -24,6 +24,7 @@
 
 #include "agent.h"
 #include "settings.h"
+#include "words.h"
 
 #define STATE_DIR	"/var/lib/iommucfg/fleet"
 #define POLICY_FILE	"/etc/iommucfg.d/50-fleet.conf"

@@ -118,7 +118,7 @@ static bool types_allowed(struct daemon *d, const struct iommucfg_policy *policy
 static bool options_allowed(struct daemon *d, const struct iommucfg_policy *policy)
 {
 	int words = iommucfg_policy_allow_in_use(policy);
-	int disruption = iommucfg_policy_disruption(policy);
+	int granted, disruption = iommucfg_policy_disruption(policy);
 
 	/* An empty one as well: it would take the place of the host's own. */
 	if (iommucfg_policy_check_command(policy)) {
@@ -126,7 +126,15 @@ static bool options_allowed(struct daemon *d, const struct iommucfg_policy *poli
 			 "the policy has a check_command, and no program comes from the store");
 		return false;
 	}
-	if (words > 0 && (words & ~d->settings.allow_in_use))
+	if (!words_parse(agent_grant(d->agent)->allow_in_use, &granted)) {
+		snprintf(d->problem, sizeof(d->problem),
+			 "the grant has a word in allow_in_use that is not known here: %s",
+			 agent_grant(d->agent)->allow_in_use);
+		return false;
+	}
+	/* The policy's words count as well: it is installed. */
+	words = (words > 0 ? words : 0) | (granted > 0 ? granted : 0);
+	if (words & ~d->settings.allow_in_use)
 		return refuse(d, "allow_in_use");
 	/* The lower, the more it may do. */
 	if (disruption >= 0 && disruption < (int)d->settings.disruption)

@@ -80,19 +80,21 @@ static struct json_object *list_files(const struct host *host)
 	return files;
 }
 
+/* @words: in the place of the policy's; -1: none are. */
 static struct iommucfg_plan_options *options_of(const struct iommucfg_policy *policy,
-						long confirm_timeout, int disruption)
+						long confirm_timeout, int disruption, int words)
 {
 	struct iommucfg_plan_options *options = iommucfg_plan_options_new();
 
+	if (words < 0)
+		words = iommucfg_policy_allow_in_use(policy);
 	if (!options)
 		return NULL;
 	/* Whether it can be told what is in use is for the command, which may look everywhere. */
 	iommucfg_plan_options_set_only_look(options, true);
 	iommucfg_plan_options_set_confirm_timeout(options, confirm_timeout);
-	if (iommucfg_policy_allow_in_use(policy) >= 0)
-		iommucfg_plan_options_set_allow_in_use(options,
-						       iommucfg_policy_allow_in_use(policy));
+	if (words >= 0)
+		iommucfg_plan_options_set_allow_in_use(options, words);
 	if (iommucfg_policy_disruption(policy) > disruption)
 		disruption = iommucfg_policy_disruption(policy);
 	iommucfg_plan_options_set_disruption(options, disruption);
@@ -106,9 +108,11 @@ static int make_plan(struct daemon *d, struct json_object *files, struct planned
 	struct iommucfg_plan_options *options = NULL;
 	long timeout = files ? agent_journal(d->agent)->confirm_timeout : 0;
 	int disruption = files ? (int)d->settings.disruption : 0;
+	int ret, words = -1;
 	size_t i;
-	int ret;
 
+	if (files)
+		words_parse(agent_grant(d->agent)->allow_in_use, &words);
 	*p = (struct planned){ .problems = iommucfg_problems_new() };
 	ret = p->problems ? iommucfg_policy_new(d->host.ctx, &p->policy) : -ENOMEM;
 	if (!ret && !files)
@@ -121,7 +125,7 @@ static int make_plan(struct daemon *d, struct json_object *files, struct planned
 	if (!ret && files)
 		ret = iommucfg_topology_scan_use(p->topology, p->problems);
 	if (!ret) {
-		options = options_of(p->policy, timeout, disruption);
+		options = options_of(p->policy, timeout, disruption, words);
 		ret = options ? iommucfg_plan_policy(p->topology, p->policy, options, &p->plan) :
 				-ENOMEM;
 	}
@@ -223,6 +227,7 @@ static struct json_object *reach_of(struct daemon *d, const struct planned *p)
 static bool write_change(struct daemon *d, struct json_object *files, const struct planned *p)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
+	const struct doc_grant *grant = agent_grant(d->agent);
 	struct json_object *o = json_object_new_object();
 	char name[NAME_MAX_TXN], path[PATH_MAX];
 	const char *text;
@@ -232,6 +237,11 @@ static bool write_change(struct daemon *d, struct json_object *files, const stru
 	json_object_object_add(o, "name", json_object_new_string(name));
 	json_object_object_add(o, "confirm_timeout",
 			       json_object_new_int64(journal->confirm_timeout));
+	if (grant->settle)
+		json_object_object_add(o, "settle", json_object_new_int64(grant->settle));
+	if (*grant->allow_in_use)
+		json_object_object_add(o, "allow_in_use",
+				       json_object_new_string(grant->allow_in_use));
 	if (d->settings.disruption != IOMMUCFG_DISRUPTION_REBIND &&
 	    iommucfg_policy_disruption(p->policy) < (int)d->settings.disruption)
 		json_object_object_add(o, "disruption", json_object_new_string(
@@ -316,10 +326,10 @@ int plan_attempt(struct daemon *d)
 
 	d->problem[0] = '\0';
 	d->planned_groups = d->planned_devices = d->planned_in_use = 0;
-	if (*agent_requires(d->agent)) {
+	if (*agent_grant(d->agent)->requires) {
 		snprintf(d->problem, sizeof(d->problem),
 			 "the grant requires what this agent does not have: %s",
-			 agent_requires(d->agent));
+			 agent_grant(d->agent)->requires);
 		return PLAN_REFUSED;
 	}
 	text = text_of(d, &code);

@@ -151,18 +151,25 @@ static int iommucfg(const char *verb, const char *const *more, struct json_objec
 
 static int apply(struct json_object *change, const char *name, struct json_object **document)
 {
-	const char *disruption = json_object_get_string(member(change, "disruption"));
-	const char *more[] = {
-		"--detach", "--yes", "--name", name, "--confirm-timeout",
-		json_object_get_string(member(change, "confirm_timeout")), "--",
-		NULL, NULL, NULL
+	/* Members of the change, and what the command calls them. */
+	static const char *const options[][2] = {
+		{ "confirm_timeout", "--confirm-timeout" }, { "disruption", "--disruption" },
+		{ "settle", "--settle" }, { "allow_in_use", "--allow-in-use" },
 	};
+	const size_t count = sizeof(options) / sizeof(*options);
+	const char *more[4 + 2 * sizeof(options) / sizeof(*options) + 2] = {
+		"--detach", "--yes", "--name", name,
+	}, *value;
+	size_t i, n = 4;
 
-	if (disruption) {
-		more[6] = "--disruption";
-		more[7] = disruption;
-		more[8] = "--";
+	for (i = 0; i < count; i++) {
+		value = json_object_get_string(member(change, options[i][0]));
+		if (!value)
+			continue;
+		more[n++] = options[i][1];
+		more[n++] = value;
 	}
+	more[n] = "--";
 	return iommucfg("apply", more, member(change, "files"), document);
 }
 

@@ -45,11 +45,13 @@ static bool put_grant(struct coordinator *c, const struct doc_slot *slot, const 
 		.attempt = slot->attempt, .live = live, .revoked = revoked,
 		.generation = c->rollout.generation,
 		.confirm_timeout = c->rollout.confirm_timeout,
+		.settle = c->rollout.settle,
 	};
 
 	memcpy(grant.rollout, c->rollout.id, sizeof(grant.rollout));
 	memcpy(grant.policy, c->rollout.policy, sizeof(grant.policy));
 	memcpy(grant.machine, slot->machine, sizeof(grant.machine));
+	memcpy(grant.allow_in_use, c->rollout.allow_in_use, sizeof(grant.allow_in_use));
 	step->kind = STEP_PUT;
 	coordinator_key(c, "grant", host->name, step->key);
 	step->rev = host->grant_rev;

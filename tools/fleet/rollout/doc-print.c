@@ -62,6 +62,9 @@ char *doc_grant_print(const struct doc_grant *grant)
 	add_number(o, "generation", grant->generation);
 	add_text(o, "mode", "apply");
 	add_number(o, "confirm_timeout", grant->confirm_timeout);
+	if (grant->settle)
+		add_number(o, "settle", grant->settle);
+	add_text(o, "allow_in_use", grant->allow_in_use);
 	return print(o);
 }
 
@@ -223,6 +226,9 @@ char *doc_rollout_print(const struct doc_rollout *rollout)
 	add_number(o, "max_lost", rollout->max_lost);
 	add_number(o, "attempts", rollout->attempts);
 	add_number(o, "confirm_timeout", rollout->confirm_timeout);
+	if (rollout->settle)
+		add_number(o, "settle", rollout->settle);
+	add_text(o, "allow_in_use", rollout->allow_in_use);
 	add_number(o, "soak", rollout->soak);
 	if (rollout->allow_empty_canary)
 		add_bool(o, "allow_empty_canary", true);

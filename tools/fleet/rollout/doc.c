@@ -249,6 +249,8 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 		grant->revoked = take_bool(&r, "revoked", false);
 		grant->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		grant->confirm_timeout = take_number(&r, "confirm_timeout", 90, 604800, true, 0);
+		grant->settle = take_number(&r, "settle", 1, 3600, false, 0);
+		take_text(&r, "allow_in_use", grant->allow_in_use, DOC_WORDS_MAX - 1, false);
 		take_requires(&r, grant->requires, sizeof(grant->requires));
 		take_mode(&r, grant->requires, sizeof(grant->requires));
 		if (grant->live && grant->revoked)
@@ -581,6 +583,8 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		rollout->attempts = take_number(&r, "attempts", 1, 10, true, 1);
 		rollout->confirm_timeout = take_number(&r, "confirm_timeout", 90, 604800, true,
 						       90);
+		rollout->settle = take_number(&r, "settle", 1, 3600, false, 0);
+		take_text(&r, "allow_in_use", rollout->allow_in_use, DOC_WORDS_MAX - 1, false);
 		rollout->soak = take_number(&r, "soak", 0, 604800, true, 0);
 		rollout->allow_empty_canary = take_bool(&r, "allow_empty_canary", false);
 		rollout->state = take_word(&r, "state", states, true);

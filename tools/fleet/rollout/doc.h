@@ -24,6 +24,7 @@
 #define DOC_WHY_MAX	100	/* of a host's end */
 #define DOC_AT_MAX	24	/* a time, for people alone */
 #define DOC_WHO_MAX	64
+#define DOC_WORDS_MAX	64	/* "WORD,WORD" */
 /* In the place of a policy: what the fleet has installed is taken back. */
 #define DOC_NO_POLICY	"none"
 #define DOC_ATTEMPT_MAX	(1LL << 53)	/* what a JSON number holds exactly */
@@ -34,6 +35,8 @@
  * @generation: of the pool; 0: not said
  * @revoked: it had not begun and never will; unlike a grant that is only no longer live,
  *	whose host may have begun
+ * @settle: seconds; 0: as the policy says
+ * @allow_in_use: words of the policy's option of that name, in its place; "": as the policy says
  * @requires: what this version does not have; a host refuses that. "": nothing
  */
 struct doc_grant {
@@ -43,6 +46,8 @@ struct doc_grant {
 	int64_t attempt, generation;
 	bool live, revoked;
 	long confirm_timeout;	/* seconds */
+	long settle;
+	char allow_in_use[DOC_WORDS_MAX];
 	char requires[DOC_WHY_MAX];
 };
 
@@ -156,6 +161,7 @@ enum doc_state {
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
  * @leg_failures, @leg_lost: since the rollout began or was resumed last
+ * @settle, @allow_in_use: of its grants
  * @hooks: hosts that are prepared for a change, or are not back in service yet
  * @fingerprint: of the plan that it was started with
  * @ended: attempts that came to each end
@@ -167,7 +173,8 @@ struct doc_rollout {
 	char selector[DOC_SELECT_MAX];
 	int waves[DOC_WAVES_MAX];
 	size_t wave_count, wave;
-	long max_changing, max_failures, max_lost, attempts, confirm_timeout, soak;
+	long max_changing, max_failures, max_lost, attempts, confirm_timeout, settle, soak;
+	char allow_in_use[DOC_WORDS_MAX];
 	bool allow_empty_canary;
 	enum doc_state state;
 	bool now;

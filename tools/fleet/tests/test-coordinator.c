@@ -267,6 +267,25 @@ static void test_no_module(void **state)
 	assert_true(grant.live);
 }
 
+static void test_what_a_grant_has(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	struct doc_grant grant;
+
+	(void)state;
+	rollout.settle = 30;
+	snprintf(rollout.allow_in_use, sizeof(rollout.allow_in_use), "net,block");
+	put_rollout(&rollout);
+	put_host("a", "");
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+	assert_int_equal(grant.confirm_timeout, 90);
+	assert_int_equal(grant.settle, 30);
+	assert_string_equal(grant.allow_in_use, "net,block");
+}
+
 /* Each of the coordinator's calls has the limit that was set for all. */
 static void test_limit_stays(void **state)
 {
@@ -292,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted_rollout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deleted_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limit_stays, set_up, tear_down),
 	};
 

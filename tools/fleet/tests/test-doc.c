@@ -13,13 +13,14 @@
 #include "store.h"
 
 #define GRANT "{\"rollout\":\"r1\",\"policy\":\"abc\",\"machine\":\"m\",\"attempt\":3," \
-	"\"live\":true,\"generation\":7,\"mode\":\"apply\",\"confirm_timeout\":180}"
+	"\"live\":true,\"generation\":7,\"mode\":\"apply\",\"confirm_timeout\":180," \
+	"\"settle\":30,\"allow_in_use\":\"net,block\"}"
 #define STATUS "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\"," \
 	"\"generation\":7,\"attempt\":3,\"phase\":\"ended\",\"end\":\"done\"," \
 	"\"policy_in_force\":\"abc\",\"seq\":9}"
 #define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"selector\":\"a=1,b!=2\",\"waves\":[1,\"10%\"]," \
 	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"attempts\":2," \
-	"\"confirm_timeout\":180,\"soak\":60,\"allow_empty_canary\":true," \
+	"\"confirm_timeout\":180,\"settle\":30,\"allow_in_use\":\"net\",\"soak\":60,\"allow_empty_canary\":true," \
 	"\"state\":\"halted\",\"now\":true,\"reason\":\"2 of the hosts failed\"," \
 	"\"leg_failures\":2,\"leg_lost\":1,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
 	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2," \
@@ -142,6 +143,8 @@ static void test_refused(void **state)
 	refused(with("\"apply\"", "7"), "\"mode\" is no string");
 	refused(with("\"live\"", "\"requires\":7,\"live\""), "\"requires\" is no array");
 	refused(with("180", "89"), "\"confirm_timeout\" is out of range");
+	refused(with("30", "3601"), "\"settle\" is out of range");
+	refused(with("net,block", "net, block"), "\"allow_in_use\" has a character");
 	refused(with("\"live\":true", "\"live\":true,\"revoked\":true"), "live and revoked");
 
 	/* What is not known is of a later version. */

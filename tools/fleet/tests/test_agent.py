@@ -367,6 +367,38 @@ def taken_back_while_in_use():
         assert h.type(3) == "DMA" and h.installed() is None
 
 
+def commands():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as f:
+            yield f.read().split(b"\0")
+
+
+def what_the_grant_allows():
+    """In the place of what the policy says of what is in use, and within the host's limits."""
+    with Agent("allowed", limits='allow_in_use = [ "net", "default-route" ];') as h:
+        h.start()
+        name = put_policy('rules = ( { name = "nic"; match = { device = "0000:00:03.0"; }; '
+                          'type = "identity"; } );')
+        for words, why in (("", "eth0"), ("net,block", "\"limits\""), ("net,magic", "magic")):
+            h.grant(name, allow_in_use=words)
+            s = h.ended("refused")
+            assert why in s["problems"][0] and h.type(3) == "DMA", (words, s)
+        h.control("hold", "")
+        h.grant(name, allow_in_use="net,default-route", settle=7)
+        h.wait_state("committing")
+        words = [b"--settle", b"7", b"--allow-in-use", b"net,default-route"]
+        assert any(command[i:i + 4] == words for command in commands() for i in range(len(command)))
+        h.release()
+        h.ended("done")
+        assert h.type(3) == "identity"
+        # The way back needs them, too.
+        h.grant("none")
+        h.ended("refused")
+        h.grant("none", allow_in_use="net,default-route")
+        h.ended("done")
+        assert h.type(3) == "DMA" and h.installed() is None
+
+
 def addresses_that_have_to_answer():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
         port = server.getsockname()[1]
@@ -620,7 +652,7 @@ TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
          proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
-         the_first_policy_is_taken_back, taken_back_while_in_use,
+         the_first_policy_is_taken_back, taken_back_while_in_use, what_the_grant_allows,
          addresses_that_have_to_answer, hooks_of_the_host, a_revoked_grant,
          a_history_that_is_compacted, documents_that_are_wrong,
          another_machine_with_the_same_name, certificates_that_are_wrong, clocks_a_day_apart, what_it_cannot_start_with]

@@ -108,9 +108,11 @@ def plan_and_start():
     d = f.json("plan", path, "--select", "rack!=r2", code=2)
     assert "1 host with an agent" in f.json("start", path, "--select", "rack!=r2", code=3)["message"]
     r = f.json("start", path, "--select", "rack!=r2", "--fingerprint", d["fingerprint"],
-               "--skip-incapable",
+               "--skip-incapable", "--settle", "135", "--allow-in-use", "net,block",
                "--why", "a\ntest")
     _, rollout = f.rollout()
+    assert (rollout["settle"], rollout["allow_in_use"]) == (135, "net,block"), rollout
+    assert f.json("status", code=2)["rollout"] == rollout
     assert rollout["id"] == r["rollout"] and rollout["selector"] == "rack!=r2", rollout
     (act,) = rollout["audit"]
     assert act["what"] == "start" and "@" in act["who"] and act["at"].startswith("20"), act
@@ -120,7 +122,9 @@ def plan_and_start():
     message = f.json("start", path, "--skip-incapable", code=3)["message"]
     assert f"begun at {act['at']}, is planned" in message, message
     assert "policy.conf:1:" in f.json("start", f.policy("rules"), code=1)["message"]
-    f.run("start", f.policy(policy("DMA")), "--yes", "--waves", "0", code=1)
+    for option, wrong in (("--waves", "0"), ("--settle", "136"), ("--settle", "0"),
+                          ("--allow-in-use", "net,magic"), ("--allow-in-use", "")):
+        f.run("start", f.policy(policy("DMA")), "--yes", option, wrong, code=1)
     f.run("plan", path, "--select", "rack", code=1)
     f.run("plan", path, "--fingerprint", "x", code=1)
     assert "--yes" in f.run("start", path, "--skip-incapable", code=3).stderr
