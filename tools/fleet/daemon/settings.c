@@ -11,8 +11,6 @@
 
 /* An agent asks for its grant each minute in any case, over another connection. */
 #define CHECK_MS	300000
-#define LABELS_MAX	16
-#define LABEL_MAX	63
 
 static const char *const known[] = {
 	"store", "name", "pool", "labels", "limits", "start_jitter", "report_interval", "metrics",
@@ -64,7 +62,7 @@ static bool take_labels(struct settings *s, config_t *config, const char *file)
 		return false;
 	if (!group)
 		return true;
-	if (!config_setting_is_group(group) || config_setting_length(group) > LABELS_MAX)
+	if (!config_setting_is_group(group) || config_setting_length(group) > DOC_LABELS)
 		return conf_complain(file, group, "it is no group of at most 16 labels");
 	for (i = 0; i < config_setting_length(group); i++) {
 		each = config_setting_get_elem(group, i);

@@ -256,7 +256,10 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 		if (grant->live && grant->revoked)
 			wrong(&r, "it is live and revoked");
 	}
-	return close_document(&r);
+	if (close_document(&r))
+		return true;
+	*grant = (struct doc_grant){ 0 };
+	return false;
 }
 
 static void take_line(struct reader *r, const char *name, char *to, size_t size)
@@ -274,7 +277,7 @@ static void take_problem(struct reader *r, char *to)
 	copy_line(json_object_is_type(first, json_type_string) ? first : NULL, to, DOC_WHY_MAX);
 }
 
-/* Those that fit; what is no label is left out. */
+/* What is no label is left out. With some of them a selector would take hosts that it excludes. */
 static void take_labels(struct reader *r, char *to)
 {
 	struct json_object *labels = member(r, "labels", json_type_object, false);
@@ -292,7 +295,7 @@ static void take_labels(struct reader *r, char *to)
 			continue;
 		length = snprintf(to + n, DOC_LABELS_MAX - n, "%s%s=%s", n ? "," : "", name, value);
 		if (length < 0 || n + length >= DOC_LABELS_MAX) {
-			to[n] = '\0';
+			wrong(r, "\"labels\" are longer than %d", DOC_LABELS_MAX - 1);
 			return;
 		}
 		n += length;
@@ -352,7 +355,10 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
-	return close_document(&r);
+	if (close_document(&r))
+		return true;
+	*status = (struct doc_status){ 0 };
+	return false;
 }
 
 bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t size, char *why)
@@ -376,7 +382,10 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 		    (journal->end == END_NONE || journal->end == END_LOST))
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
-	return close_document(&r);
+	if (close_document(&r))
+		return true;
+	*journal = (struct doc_journal){ 0 };
+	return false;
 }
 
 static void take_audit(struct reader *r, struct doc_audit *audit)
@@ -426,7 +435,10 @@ bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *
 		pool->paused = take_bool(&r, "paused", false);
 		take_audit(&r, &pool->audit);
 	}
-	return close_document(&r);
+	if (close_document(&r))
+		return true;
+	*pool = (struct doc_pool){ 0 };
+	return false;
 }
 
 static void take_waves(struct reader *r, struct doc_rollout *rollout)
@@ -603,5 +615,6 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 	if (close_document(&r))
 		return true;
 	doc_rollout_clear(rollout);
+	*rollout = (struct doc_rollout){ 0 };
 	return false;
 }

@@ -18,7 +18,10 @@
 #define DOC_MACHINE_MAX	36	/* a machine or boot id */
 #define DOC_REASON_MAX	160
 #define DOC_GRANT_SCHEMA "iommucfg/fleet-grant/1"
-#define DOC_LABELS_MAX	512	/* "NAME=VALUE,NAME=VALUE" */
+/* "NAME=VALUE,NAME=VALUE": as many and as long as an agent takes of its configuration */
+#define DOC_LABEL_MAX	63
+#define DOC_LABELS	16
+#define DOC_LABELS_MAX	(DOC_LABELS * (2 * DOC_LABEL_MAX + 2))
 #define DOC_SELECT_MAX	256
 #define DOC_AUDIT_MAX	20
 #define DOC_WHY_MAX	100	/* of a host's end */
@@ -203,7 +206,10 @@ const char *doc_end_name(enum doc_end end);
 const char *doc_state_name(enum doc_state state);
 const char *doc_journal_name(enum doc_journal_phase phase);
 
-/* Each parses @size bytes; false with the reason in @why (DOC_REASON_MAX bytes). */
+/*
+ * Each parses @size bytes; false with the reason in @why (DOC_REASON_MAX bytes), and then the
+ * document is all zero.
+ */
 bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, char *why);
 bool doc_status_parse(struct doc_status *status, const char *text, size_t size, char *why);
 bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t size, char *why);

@@ -301,18 +301,21 @@ static void see_status(struct coordinator *c, struct host *host, const struct st
 {
 	int64_t rev = item->value ? item->rev : 0;
 	struct doc_status was = host->status;
+	const struct doc_slot *slot;
 	char why[DOC_REASON_MAX];
 
 	if (is_old(item, &host->status_seen))
 		return;
-	if (rev != host->status_rev)
-		host->changed = now;
-	host->status_rev = rev;
+	slot = host->has_slot ? doc_slot_of(&c->rollout, host->name) : NULL;
 	host->status = (struct doc_status){ 0 };
 	host->status_bad = item->value &&
 			   !doc_status_parse(&host->status, item->value, item->size, why);
 	if (host->status_bad)
 		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+	/* Another machine of this name says nothing of the one that has the slot. */
+	if (rev != host->status_rev && (!slot || !strcmp(slot->machine, host->status.machine)))
+		host->changed = now;
+	host->status_rev = rev;
 	if (strcmp(was.machine, host->status.machine))
 		host_order(c, host);
 	see_boot(host, &was, now);

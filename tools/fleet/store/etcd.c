@@ -308,7 +308,7 @@ static enum store_result list_page(struct etcd *e, Etcd__RangeRequest *request,
 	last = range->n_kvs ? range->kvs[range->n_kvs - 1] : NULL;
 	if (!result && range->more && last && !is_from(&last->key, &request->key)) {
 		/* It would be asked for again and again. */
-		result = store_fail(&e->store, STORE_UNKNOWN, "%s: keys that were not asked for",
+		result = store_fail(&e->store, STORE_UNREACHABLE, "%s: keys that were not asked for",
 				    e->endpoints[e->current]);
 	} else if (!result && range->more && last) {
 		/* The first key behind the last one is that with a NUL more. */

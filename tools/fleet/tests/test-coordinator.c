@@ -267,6 +267,50 @@ static void test_no_module(void **state)
 	assert_true(grant.live);
 }
 
+/* The machine that has the slot is silent, and another one of its name reports. */
+static void test_replaced_host(void **state)
+{
+	int i;
+
+	(void)state;
+	put_host("a", "");
+	follow();
+	work();
+	rollout_is(STATE_RUNNING, 1);
+	for (i = 0; i < 3; i++) {
+		now += 300000;
+		put("/f/status/p/a", "{\"machine\":\"new\",\"boot\":\"b\",\"attempt\":0,"
+		    "\"phase\":\"idle\"}");
+		follow();
+		rollout_is(STATE_RUNNING, 1);
+		work();
+	}
+	rollout_is(STATE_HALTED, 1);
+	/* It was not that. */
+	put_host("a", "");
+	follow();
+	work();
+	rollout_is(STATE_HALTED, 1);
+	assert_false(coordinator_rollout(coordinator)->changing[0].lost);
+}
+
+/* Nothing of it counts. */
+static void test_pool_of_a_later_version(void **state)
+{
+	struct doc_grant grant;
+
+	(void)state;
+	put("/f/pool/p", "{\"rollout\":\"r1\",\"policy\":\"new\",\"generation\":1,"
+	    "\"requires\":[\"magic\"]}");
+	put_host("a", "");
+	follow();
+	work();
+	assert_non_null(strstr(coordinator_message(coordinator), "magic"));
+	grant_of("a", &grant);
+	assert_int_equal(grant.attempt, 0);
+	rollout_is(STATE_RUNNING, 0);
+}
+
 static void test_what_a_grant_has(void **state)
 {
 	struct doc_rollout rollout = one_wave;
@@ -311,6 +355,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted_rollout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deleted_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limit_stays, set_up, tear_down),
 	};

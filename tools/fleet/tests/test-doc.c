@@ -100,6 +100,10 @@ static void refused(const char *text, const char *reason)
 
 	if (doc_grant_parse(&grant, text, strlen(text), why) || !strstr(why, reason))
 		fail_msg("%s: \"%s\" instead of \"%s\"", text, why, reason);
+	/* And nothing is taken from it. */
+	assert_string_equal(grant.rollout, "");
+	assert_int_equal(grant.attempt, 0);
+	assert_false(grant.live);
 }
 
 /* GRANT with one member in another way. */
@@ -252,12 +256,25 @@ static void test_labels_and_audit(void **state)
 	struct doc_audit audit = { 0 };
 	struct doc_act act = { .who = "me" };
 	struct doc_status status;
-	char why[DOC_REASON_MAX];
-	int i;
+	char why[DOC_REASON_MAX], long_ones[4096];
+	int i, j, n;
 
 	(void)state;
 	assert_true(doc_status_parse(&status, text, strlen(text), why));
 	assert_string_equal(status.labels, "rack=r1,zone=2");
+	/* As many as an agent may have; with one more nothing is known of the host. */
+	for (i = 0; i <= DOC_LABELS; i++) {
+		n = snprintf(long_ones, sizeof(long_ones), "{\"machine\":\"m\",\"boot\":\"b\","
+			     "\"attempt\":1,\"phase\":\"idle\",\"labels\":{");
+		for (j = 0; j <= i; j++)
+			n += snprintf(long_ones + n, sizeof(long_ones) - n, "%s\"%0*d\":\"%0*d\"",
+				      j ? "," : "", DOC_LABEL_MAX, j, DOC_LABEL_MAX, j);
+		snprintf(long_ones + n, sizeof(long_ones) - n, "}}");
+		assert_int_equal(doc_status_parse(&status, long_ones, strlen(long_ones), why),
+				 i < DOC_LABELS);
+	}
+	assert_non_null(strstr(why, "longer"));
+	assert_string_equal(status.machine, "");
 	assert_false(status.too_old);
 	for (i = 0; i < 4; i++) {
 		static const char *const agents[] = {
