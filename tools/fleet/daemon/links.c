@@ -175,11 +175,12 @@ bool links_wait(const struct host *host, struct json_object *before, int64_t ms,
 		json_object_put(now);
 		if (!link && !route)
 			return true;
-		snprintf(what, size, link ? "interface %s is not up again" :
-			 "the default route over %s has not come back", link ? link : route);
 		if (now_ms() >= until || stopping())
-			return false;
+			break;
 		alive();
 		poll(NULL, 0, 500);
 	}
+	snprintf(what, size, link ? "interface %s is not up again" :
+		 "the default route over %s has not come back", link ? link : route);
+	return false;
 }

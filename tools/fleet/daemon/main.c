@@ -143,13 +143,17 @@ static void act_save(struct daemon *d)
 		note("<3>", "%s: %s", path, strerror(-error));
 		nap(1000);
 	}
-	if (stop || journal->phase != JOURNAL_END)
+	/* With hooks to come it is saved once more, without them. */
+	if (stop || journal->phase != JOURNAL_END || journal->hooked)
 		return;
 	d->ended[journal->end]++;
 	if (journal->end == END_REVERTED && !*d->problem)
 		snprintf(d->problem, sizeof(d->problem), strcmp(journal->boot, d->host.boot) ?
 			 "rebooted before it was confirmed" :
 			 "it was not confirmed in time");
+	if (journal->end == END_FAILED && !*d->problem)
+		snprintf(d->problem, sizeof(d->problem),
+			 "the types are not as before, and this agent has not confirmed them");
 	note(journal->end == END_DONE || journal->end == END_NOTHING ? "<5>" : "<3>",
 	     "rollout %s, attempt %lld: %s%s%s", journal->rollout, (long long)journal->attempt,
 	     doc_end_name(journal->end), *d->problem ? ": " : "", d->problem);

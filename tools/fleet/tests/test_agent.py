@@ -38,6 +38,7 @@ def goes_through():
         assert s["agent"]["version"] and s["kernel"] == "6.12.0-test" and s["problems"] == [], s
         assert s["plan"]["groups"] == 1 and s["boot"] == "boot-1", s
         until(lambda: h.journal()["phase"] == "idle")
+        assert h.output().count("attempt 1: done") == 1, h.output()
         # The kernel has it for devices to come, and the history says how it came about.
         assert '"gpu"' in h.read("run/iommucfg/policy.conf")
         with open(f"{h.root}/var/lib/iommucfg/history") as f:
@@ -108,6 +109,20 @@ def the_kernel_was_first():
         h.start()
         h.ended("reverted")
         assert h.type(1) == "DMA-FQ" and h.installed() is None
+
+
+def confirmed_by_a_person():
+    with Agent("person") as h:
+        h.probe("touch $0.at; while [ ! -e $0.go ]; do sleep 0.1; done")
+        probe = f"{h.root}/etc/iommucfg/fleet.d/probe"
+        h.start()
+        h.grant(put_policy(policy("identity")))
+        until(lambda: os.path.exists(f"{probe}.at"), message=h.output)
+        h.run("confirm", "fleet-r1-1", code=0)
+        with open(f"{probe}.go", "w"):
+            pass
+        s = h.ended("failed")
+        assert "has not confirmed" in s["problems"][0] and h.installed() is None, s
 
 
 def a_probe_says_no():
@@ -489,7 +504,11 @@ def a_revoked_grant():
         # Not live, and of another machine.
         h.grant(name, attempt=5, machine="another-machine")
         h.grant(name, attempt=6, live=False)
-        # It has begun, and waits in its probe.
+        # It has begun, and waits in its probe; a link was away for a moment.
+        os.makedirs(f"{h.root}/sys/class/net/eth5/device")
+        h.write("sys/class/net/eth5/operstate", "up\n")
+        h.control("hook", f"#!/bin/sh\necho down >{h.root}/sys/class/net/eth5/operstate\n"
+                          f"sleep 2 && echo up >{h.root}/sys/class/net/eth5/operstate &\n", 0o755)
         h.probe("touch $0.at; while [ ! -e $0.go ]; do sleep 0.1; done")
         document = h.grant(name, attempt=7)
         probe = f"{h.root}/etc/iommucfg/fleet.d/probe"
@@ -498,7 +517,8 @@ def a_revoked_grant():
         put(f"grant/{POOL}/{h.name}", {**document, "live": False})
         with open(f"{probe}.go", "w"):
             pass
-        h.ended("reverted")
+        s = h.ended("reverted")
+        assert s["problems"][0].startswith("the grant was taken back"), s
         assert h.type(1) == "DMA-FQ" and h.installed() is None and not h.transactions()
         assert h.output().count("apply fleet-") == 1, h.output()
 
@@ -647,7 +667,8 @@ def what_it_cannot_start_with():
         assert h.agent.wait(60) == 1 and "is not known" in h.output(), h.output()
 
 
-TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, a_probe_says_no,
+TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, confirmed_by_a_person,
+         a_probe_says_no,
          killed_at_each_step, rebooted_in_between, killed_between_confirm_and_file,
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
          proven_over_the_changed_interface,
