@@ -12,16 +12,12 @@
 static void take_line(struct json_object *o, const char *name, char *to, size_t size)
 {
 	struct json_object *value;
-	char *c;
 
 	to[0] = '\0';
 	if (json_object_object_get_ex(o, name, &value) &&
 	    json_object_is_type(value, json_type_string))
 		snprintf(to, size, "%s", json_object_get_string(value));
-	for (c = to; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
+	doc_line(to);
 }
 
 static void take_drift(struct fleet_host *host)
@@ -38,17 +34,13 @@ static void take_drift(struct fleet_host *host)
 static void take_problem(struct fleet_host *host)
 {
 	struct json_object *problems, *first = NULL;
-	char *c;
 
 	if (json_object_object_get_ex(host->facts, "problems", &problems) &&
 	    json_object_is_type(problems, json_type_array) && json_object_array_length(problems))
 		first = json_object_array_get_idx(problems, 0);
 	if (json_object_is_type(first, json_type_string))
 		snprintf(host->problem, sizeof(host->problem), "%s", json_object_get_string(first));
-	for (c = host->problem; *c; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
+	doc_line(host->problem);
 }
 
 static void take_host(struct fleet_host *host, const struct store_item *item, const char *name)

@@ -128,11 +128,15 @@ int cmd_plan(struct conf *conf, const struct fleet_options *options, const char 
 	return code;
 }
 
+/* No host has as many. */
+#define GROUPS_MAX 1000000
+
 /* Rules with the number of groups over all hosts. */
 static struct json_object *drift_rules(const struct fleet_hosts *hosts)
 {
 	struct json_object *all = json_object_new_object(), *drift, *rules, *sum;
-	char name[65], *c;
+	int64_t number;
+	char name[65];
 	size_t i;
 
 	for (i = 0; i < hosts->count; i++) {
@@ -142,15 +146,16 @@ static struct json_object *drift_rules(const struct fleet_hosts *hosts)
 		    !json_object_is_type(rules, json_type_object))
 			continue;
 		json_object_object_foreach(rules, rule, groups) {
+			/* Whatever a host has written. */
+			number = json_object_get_int64(groups);
+			if (number < 0 || number > GROUPS_MAX)
+				continue;
 			snprintf(name, sizeof(name), "%s", rule);
-			for (c = name; *c; c++) {
-				if (*c < ' ' || *c > '~')
-					*c = '?';
-			}
+			doc_line(name);
 			sum = NULL;
 			json_object_object_get_ex(all, name, &sum);
 			json_object_object_add(all, name, json_object_new_int64(
-				json_object_get_int64(sum) + json_object_get_int64(groups)));
+				json_object_get_int64(sum) + number));
 		}
 	}
 	return all;

@@ -17,6 +17,23 @@
 #define PROOF_SECONDS 45
 #define CONFIRM_TIMEOUT 180
 
+/* Whether it comes out of the document as it was; a byte of 0 ends the text there. */
+static bool is_utf8(const char *text, size_t size)
+{
+	struct json_object *o = json_object_new_string_len(text, size), *again;
+	struct json_tokener *tokener = json_tokener_new();
+	const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+	bool ok;
+
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	again = json_tokener_parse_ex(tokener, json, strlen(json) + 1);
+	ok = again && strlen(text) == size;
+	json_object_put(o);
+	json_object_put(again);
+	json_tokener_free(tokener);
+	return ok;
+}
+
 /* The text of @file, checked as a host would; NULL: the reason was printed. */
 static char *read_policy(const char *file, size_t *size)
 {
@@ -40,6 +57,10 @@ static char *read_policy(const char *file, size_t *size)
 		goto out;
 	}
 	text[*size] = '\0';
+	if (!is_utf8(text, *size)) {
+		cli_say("%s: it is no text in UTF-8, and hosts would refuse it", file);
+		goto out;
+	}
 	if (iommucfg_new(&ctx, NULL) || iommucfg_policy_new(ctx, &policy))
 		goto out;
 	ok = !iommucfg_policy_read_buffer(policy, file, text, *size, problems);

@@ -122,6 +122,10 @@ def plan_and_start():
     message = f.json("start", path, "--skip-incapable", code=3)["message"]
     assert f"begun at {act['at']}, is planned" in message, message
     assert "policy.conf:1:" in f.json("start", f.policy("rules"), code=1)["message"]
+    for odd in (b"# caf\xe9\n", b"#\0\n"):
+        with open(path, "wb") as file:
+            file.write(odd + policy("DMA").encode())
+        assert "UTF-8" in f.json("start", path, code=1)["message"]
     for option, wrong in (("--waves", "0"), ("--settle", "136"), ("--settle", "0"),
                           ("--allow-in-use", "net,magic"), ("--allow-in-use", "")):
         f.run("start", f.policy(policy("DMA")), "--yes", option, wrong, code=1)
@@ -188,7 +192,8 @@ def states():
     f.host("b", end="nothing", **ended)
     f.json("status", code=0)
     f.host("b", policy_in_force=first)
-    f.host("b", policy_in_force=first, drift={"groups": 3, "rules": {"gpu": 2, "n\nic": 1}})
+    f.host("b", policy_in_force=first, drift={
+        "groups": 3, "rules": {"gpu": 2, "n\nic": 1, "n\tic": 2 ** 63 - 1, "n\ric": 2 ** 63 - 1}})
     f.json("status", code=2)
     assert "drift    1 host," in f.run("status", code=2).stdout
     d = f.json("drift", code=2)
