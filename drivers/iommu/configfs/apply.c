@@ -152,11 +152,6 @@ static bool method_is_in_place(const struct icfg_plan_group *pg)
 	return pg->method == ICFG_METHOD_IN_PLACE;
 }
 
-static bool is_unbound(const struct icfg_plan_dev *d)
-{
-	return d->state == ICFG_DEV_UNBOUND && d->drv;
-}
-
 /* Does a device look as if it had not got its driver back? */
 static bool lacks_driver(const struct icfg_plan_dev *d)
 {
@@ -201,7 +196,7 @@ static void rebind_groups(struct icfg_plan *plan)
 	if (!icfg_plan_is_stopped(plan))
 		icfg_rebind_switch(plan, method_is_rebind);
 	if (!icfg_plan_is_stopped(plan))
-		icfg_rebind_probe(plan, is_unbound);
+		icfg_rebind_probe(plan, icfg_dev_is_unbound);
 	if (!icfg_plan_is_stopped(plan))
 		verify(plan);
 	icfg_for_each_group(pg, plan)
@@ -304,26 +299,13 @@ static bool is_group_unbound(const struct icfg_plan_group *pg)
 	return is_group_reverted(pg) && !pg->back_in_place;
 }
 
-static bool is_waiting(const struct icfg_plan_group *pg)
-{
-	enum icfg_revert revert = READ_ONCE(pg->revert);
-
-	return revert == ICFG_REVERT_WAITING || revert == ICFG_REVERT_ELSEWHERE;
-}
-
-/* Is a device not touched in this round? */
-static bool is_left_out(const struct icfg_plan_dev *d)
-{
-	return READ_ONCE(d->left_out) || is_waiting(d->group);
-}
-
 /* Is a device unbound in this round of a revert? */
 static bool is_reverted(const struct icfg_plan_dev *d)
 {
 	if (d->state == ICFG_DEV_PINNED)
 		return false;
 	if (icfg_dev_is_dependent(d))
-		return !is_left_out(d);
+		return !icfg_dev_is_left_out(d);
 	return icfg_dev_is_bound(d) && is_group_unbound(d->group);
 }
 
@@ -333,9 +315,9 @@ static bool is_reverted(const struct icfg_plan_dev *d)
  */
 static bool is_probed(const struct icfg_plan_dev *d)
 {
-	return is_unbound(d) &&
+	return icfg_dev_is_unbound(d) &&
 	       (d->group->revert == ICFG_REVERT_ACTIVE ||
-		(d->dependent && !is_waiting(d->group)));
+		(d->dependent && !icfg_group_is_waiting(d->group)));
 }
 
 /* In a revert: @pg stays as it is, because of @d where that is not NULL. */
@@ -498,40 +480,6 @@ static void order_revert(struct icfg_plan *plan)
 }
 
 /*
- * Is the device of a step bound, and left out of this round? So is one whose probe
- * hangs: to unbind its supplier would wait for that.
- */
-static bool is_bound_and_left_out(const struct icfg_step *step)
-{
-	const struct icfg_plan_dev *d =
-		container_of(step, struct icfg_plan_dev, step);
-
-	if (icfg_step_is_left(step))
-		return true;
-	return READ_ONCE(d->dev->driver) &&
-	       (is_left_out(d) || d->locked || d->driver_leaving);
-}
-
-/* Is the device of a step not bound (yet), and left out of this round? */
-static bool is_unbound_and_left_out(const struct icfg_step *step)
-{
-	const struct icfg_plan_dev *d =
-		container_of(step, struct icfg_plan_dev, step);
-
-	return (d->state == ICFG_DEV_UNBOUND || icfg_step_is_left(step)) &&
-	       is_waiting(d->group);
-}
-
-/* Does @d, which is unbound if @unbind, have to wait for one that is left out? */
-static bool waits_for_dev(const struct icfg_plan_dev *d, bool unbind)
-{
-	if (unbind)
-		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
-	return is_unbound(d) &&
-	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
-}
-
-/*
  * A device that must stay bound also pins its suppliers and parents, and all their
  * groups; a device that is left out leaves those out that it is unbound before,
  * and those that are bound after it. Iterate to a fixed point.
@@ -544,9 +492,9 @@ static void spread(struct icfg_plan *plan)
 	do {
 		more = false;
 		icfg_for_each_dev(d, plan) {
-			if (is_left_out(d))
+			if (icfg_dev_is_left_out(d))
 				continue;
-			if (waits_for_dev(d, is_reverted(d))) {
+			if (icfg_rebind_waits(d, is_reverted(d))) {
 				icfg_dev_leave_out(d);
 				more = true;
 			} else if (is_reverted(d) &&
@@ -748,9 +696,9 @@ static void report_waiting(struct icfg_plan *plan)
 
 	/* Also a step that has returned since the last look. */
 	icfg_for_each_group(pg, plan)
-		hangs |= pg->step.late && is_waiting(pg);
+		hangs |= pg->step.late && icfg_group_is_waiting(pg);
 	icfg_for_each_dev(d, plan)
-		hangs |= d->step.late && is_waiting(d->group);
+		hangs |= d->step.late && icfg_group_is_waiting(d->group);
 
 	icfg_for_each_dev(d, plan) {
 		pg = d->group;
@@ -760,7 +708,7 @@ static void report_waiting(struct icfg_plan *plan)
 		if (d->locked || d->driver_leaving) {
 			report_locked(d);
 		} else if (!pg->waits &&
-			   waits_for_dev(d, icfg_dev_is_bound(d) &&
+			   icfg_rebind_waits(d, icfg_dev_is_bound(d) &&
 					 pg->switched_back &&
 					 !pg->back_in_place &&
 					 icfg_group_needs_revert(pg))) {

@@ -666,6 +666,12 @@ static inline bool icfg_dev_is_dependent(const struct icfg_plan_dev *d)
 	return d->dependent && d->drv && d->state != ICFG_DEV_UNBOUND;
 }
 
+/* Is its driver to be bound again? */
+static inline bool icfg_dev_is_unbound(const struct icfg_plan_dev *d)
+{
+	return d->state == ICFG_DEV_UNBOUND && d->drv;
+}
+
 /* Does the commit unbind its driver? */
 static inline bool icfg_dev_is_selected(const struct icfg_plan_dev *d)
 {

@@ -327,9 +327,42 @@ static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	       icfg_driver_manages_dma(drv);
 }
 
-static bool step_is_left(const struct icfg_step *step)
+/*
+ * Is the device of a step bound, and left out of this round? So is one whose probe
+ * hangs: to unbind its supplier would wait for that.
+ */
+static bool is_bound_and_left_out(const struct icfg_step *step)
 {
-	return icfg_step_is_left(step);
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	if (icfg_step_is_left(step))
+		return true;
+	return READ_ONCE(d->dev->driver) &&
+	       (icfg_dev_is_left_out(d) || d->locked || d->driver_leaving);
+}
+
+/* Is the device of a step not bound (yet), and left out of this round? */
+static bool is_unbound_and_left_out(const struct icfg_step *step)
+{
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	return icfg_step_is_left(step) ||
+	       (d->state == ICFG_DEV_UNBOUND && icfg_group_is_waiting(d->group));
+}
+
+/**
+ * icfg_rebind_waits - does a device have to wait for one that is left out?
+ * @d: the device, in a revert
+ * @unbind: it is to be unbound, not probed
+ */
+bool icfg_rebind_waits(const struct icfg_plan_dev *d, bool unbind)
+{
+	if (unbind)
+		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
+	return icfg_dev_is_unbound(d) &&
+	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
 }
 
 #ifdef CONFIG_PCI
@@ -391,8 +424,8 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		pin_dev(d);
 		return;
 	}
-	/* A device that is unbound before this one hangs: so does this one. */
-	if (icfg_step_has_dep(&d->step, step_is_left)) {
+	/* The driver core would unbind what hangs, or waits for that, with this one. */
+	if (icfg_rebind_waits(d, true)) {
 		icfg_dev_leave_out(d);
 		return;
 	}
@@ -735,8 +768,8 @@ static void probe_step(struct icfg_step *step)
 	/* The revert probes it, with the domain that it had. */
 	if (icfg_plan_is_stopped(plan))
 		return;
-	/* Its parent or supplier hangs: it could only be deferred. */
-	if (icfg_step_has_dependent(&d->step, step_is_left)) {
+	/* Its parent or supplier hangs, or waits: it could only be deferred. */
+	if (icfg_rebind_waits(d, false)) {
 		WRITE_ONCE(pg->revert, ICFG_REVERT_WAITING);
 		return;
 	}

@@ -367,6 +367,53 @@ static void failed_between(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
 }
 
+/*
+ * The consumer of a consumer, each in a group of its own, and one end of the chain hangs
+ * in the rollback: the others wait, are named, and are restored when it has returned.
+ */
+static void chain_hangs(struct kunit *test, int step, bool released)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_staged *group;
+	const char *report;
+	int i;
+
+	fake_stage(fake, txn, &fake->groups[2], "identity");
+	fake_link(fake->devs[2], fake->devs[1]);
+	fake_link(fake->devs[1], fake->devs[0]);
+	fake_commit(fake, txn);
+	let_hang(fake, step, 0);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+	KUNIT_ASSERT_EQ(test, atomic_read(&fake->hangs), 1);
+	report = fake_read(fake, fake_dir(txn), "report");
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_NOT_NULL(test, strstr(report, dev_name(&fake->devs[i]->dev)));
+		KUNIT_EXPECT_EQ(test, fake->devs[i]->removes, 1 + released);
+	}
+	KUNIT_EXPECT_NULL(test, strstr(report, "EPROBE_DEFER"));
+	list_for_each_entry(group, &txn->groups, node)
+		KUNIT_EXPECT_EQ(test, group->status, ICFG_S_FAILED);
+
+	take_back(fake, txn);
+	list_for_each_entry(group, &txn->groups, node)
+		KUNIT_EXPECT_EQ(test, group->status, ICFG_S_RESTORED);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, fake->groups[i].type, ICFG_DMA);
+	roll_back_rest(fake, txn);
+}
+
+static void chain_hangs_in_release(struct kunit *test)
+{
+	chain_hangs(test, 1, false);
+}
+
+/* Three releases and three switches go before the probe of the supplier. */
+static void chain_hangs_in_probe(struct kunit *test)
+{
+	chain_hangs(test, 7, true);
+}
+
 static void has_it_already(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -402,6 +449,8 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(locked_since),
 	KUNIT_CASE_SLOW(in_use_then),
 	KUNIT_CASE_SLOW(failed_between),
+	KUNIT_CASE_SLOW(chain_hangs_in_release),
+	KUNIT_CASE_SLOW(chain_hangs_in_probe),
 	KUNIT_CASE(has_it_already),
 	{}
 };
