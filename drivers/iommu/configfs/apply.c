@@ -442,6 +442,9 @@ static void look_at_groups(struct icfg_plan *plan)
 		d->driver_leaving &= !!READ_ONCE(d->dev->driver);
 		if (pg->revert != ICFG_REVERT_ACTIVE)
 			continue;
+		/* It was put if the group was done before. */
+		if (d->state == ICFG_DEV_UNBOUND && !d->drv && d->drv_name)
+			d->drv = icfg_driver_get(d->dev->bus, d->drv_name);
 		if (pg->modified)
 			rebind_lost(d);
 		if (pg->switched_back && !pg->back_in_place) {

@@ -115,10 +115,15 @@ void icfg_disown(struct icfg_plan *plan)
 
 	guard(mutex)(&owner_lock);
 
-	icfg_for_each_group(pg, plan)
+	icfg_for_each_group(pg, plan) {
 		if (!is_kept(pg) &&
 		    xa_load(&owners, pg->staged->id) == plan->txn)
 			xa_erase(&owners, pg->staged->id);
+		/* It was done, and released, before a step of it hung again. */
+		if (pg->revert == ICFG_REVERT_WAITING)
+			xa_cmpxchg(&owners, pg->staged->id, NULL, plan->txn,
+				   GFP_KERNEL);
+	}
 }
 
 /**

@@ -368,6 +368,47 @@ static void failed_between(struct kunit *test)
 }
 
 /*
+ * A device of a group that failed hangs when it is unbound with a supplier. The group is
+ * the transaction's as long as that lasts, and has failed after it as well.
+ */
+static void failed_hangs(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_txn *other = other_txn(fake, &fake->groups[1]);
+	struct icfg_staged *failed = list_last_entry(&txn->groups,
+						     struct icfg_staged, node);
+
+	fake_dev_add(fake, &fake->groups[1], &fake_driver, NULL);
+	fake_commit(fake, txn);
+	fake->devs[3]->broken = true;
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", -EIO);
+	KUNIT_EXPECT_EQ(test, failed->status, ICFG_S_FAILED);
+	fake_expect_write(fake, fake_dir(other), "check", "1", 0);
+
+	fake_link(fake->devs[0], fake->devs[1]);
+	let_hang(fake, 1, 0);
+	fake_let_one_go(fake);
+	run_take_backs(fake, txn);
+	KUNIT_ASSERT_EQ(test, atomic_read(&fake->hangs), 1);
+	fake_expect_write(fake, fake_dir(other), "check", "1", -EBUSY);
+
+	let_hang(fake, 0, 0);
+	fake_let_go(fake);
+	run_take_backs(fake, txn);
+	KUNIT_EXPECT_EQ(test, failed->status, ICFG_S_FAILED);
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	KUNIT_EXPECT_PTR_EQ(test, fake->devs[1]->dev.driver, &fake_driver);
+	fake_expect_write(fake, fake_dir(other), "check", "1", 0);
+
+	fake->devs[3]->broken = false;
+	roll_back_rest(fake, txn);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, other);
+}
+
+/*
  * The consumer of a consumer, each in a group of its own, and one end of the chain hangs
  * in the rollback: the others wait, are named, and are restored when it has returned.
  */
@@ -449,6 +490,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_SLOW(locked_since),
 	KUNIT_CASE_SLOW(in_use_then),
 	KUNIT_CASE_SLOW(failed_between),
+	KUNIT_CASE_SLOW(failed_hangs),
 	KUNIT_CASE_SLOW(chain_hangs_in_release),
 	KUNIT_CASE_SLOW(chain_hangs_in_probe),
 	KUNIT_CASE(has_it_already),
