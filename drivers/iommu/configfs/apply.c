@@ -100,7 +100,7 @@ static bool is_inuse(struct icfg_plan_dev *d, char *why)
 {
 	unsigned int words = ICFG_ALL_WORDS & ~d->group->plan->allow;
 
-	return icfg_inuse_below(d->dev, &words, why) == -EBUSY;
+	return icfg_inuse_below(d, words, why, NULL) == -EBUSY;
 }
 
 static void count_steps(struct icfg_plan *plan,
@@ -206,20 +206,17 @@ static void rebind_groups(struct icfg_plan *plan)
 /* May the drivers that could not be paused be unbound? Else the plan stops. */
 static void ask_guards(struct icfg_plan *plan)
 {
-	unsigned int words;
 	struct icfg_plan_dev *d;
 	char why[ICFG_WHY];
 
 	icfg_for_each_dev(d, plan) {
 		if (!icfg_dev_is_selected(d))
 			continue;
-		words = ICFG_ALL_WORDS & ~plan->allow;
 		if (d->locked)
 			snprintf(why, sizeof(why),
 				 "a probe or remove of it is under way");
 		else if (!icfg_inuse_driver(d, why) &&
-			 (d->port ||
-			  icfg_inuse_below(d->dev, &words, why) != -EBUSY))
+			 (d->port || !is_inuse(d, why)))
 			continue;
 		icfg_plan_report(d->group, d, ICFG_RELEASE, -EBUSY, "%s", why);
 		icfg_plan_stop(plan, ICFG_STOP);

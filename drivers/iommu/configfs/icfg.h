@@ -546,8 +546,8 @@ enum icfg_dev_state {
  * @driver_leaving: the module of its driver is being removed
  * @locked: its lock could not be acquired in time
  * @left_out: it keeps its driver in this round of a revert, though its group is done
- * @retry: the words of allow_in_use for what was in use at the last look, but may
- *	end soon
+ * @in_use: something below it was in use at the last look
+ * @retry: and some of that may end soon
  * @no_dma_ops: its group was translated at the start, but the core could not set it
  *	up for that, and has only said so in the kernel log
  */
@@ -561,7 +561,6 @@ struct icfg_plan_dev {
 	struct device_driver *drv;
 	const char *drv_name;
 	enum icfg_dev_state state;
-	unsigned int retry;
 	bool member;
 	bool managed;
 	bool can_pause;
@@ -573,6 +572,8 @@ struct icfg_plan_dev {
 	bool driver_leaving;
 	bool locked;
 	bool left_out;
+	bool in_use;
+	bool retry;
 	bool no_dma_ops;
 };
 
@@ -814,7 +815,11 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 #define ICFG_OPEN_FOR_MS	2000
 #define ICFG_OPEN_POLL_MS	100
 
-int icfg_inuse_below(struct device *dev, unsigned int *words, char *why);
+/* Called for a use, with -EBUSY, or -EAGAIN where it may end soon, and the reason. */
+typedef void icfg_inuse_fn(struct icfg_plan_dev *d, int err, const char *why);
+
+int icfg_inuse_below(struct icfg_plan_dev *d, unsigned int words, char *why,
+		     icfg_inuse_fn *fn);
 int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
 int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
 		     char *why);

@@ -120,9 +120,10 @@ static int test_locked(const struct row *row, struct device *dev, char *why)
 }
 
 struct walk {
+	struct icfg_plan_dev *d;
 	unsigned int words;
-	unsigned int found;
 	char *why;
+	icfg_inuse_fn *fn;
 	int ret;
 };
 
@@ -140,8 +141,9 @@ static int test_device(struct device *dev, void *data)
 		if (!ret)
 			continue;
 		walk->ret = ret;
-		walk->found = row->word;
-		if (ret == -EBUSY)
+		if (walk->fn)
+			walk->fn(walk->d, ret, walk->why);
+		else if (ret == -EBUSY)
 			return 1;
 	}
 	return 0;
@@ -149,23 +151,24 @@ static int test_device(struct device *dev, void *data)
 
 /**
  * icfg_inuse_below - is something below a device in use?
- * @dev: the device
- * @words: for which words of allow_in_use to ask, ICFG_NO_WORD included; the word
- *	of what is in use is taken out of it
+ * @d: the device
+ * @words: for which words of allow_in_use to ask, ICFG_NO_WORD included
  * @why: ICFG_WHY bytes, for the reason
+ * @fn: called for each use; or NULL, and the first that does not end soon is enough
  *
- * Returns 0, -EBUSY, or -EAGAIN where all uses may end soon.
+ * Returns 0, -EBUSY, or -EAGAIN where all uses may end soon; with @fn not zero for
+ * any use.
  */
-int icfg_inuse_below(struct device *dev, unsigned int *words, char *why)
+int icfg_inuse_below(struct icfg_plan_dev *d, unsigned int words, char *why,
+		     icfg_inuse_fn *fn)
 {
-	struct walk walk = { .words = *words, .why = why };
+	struct walk walk = { .d = d, .words = words, .why = why, .fn = fn };
 	struct icfg_visit visit = { test_device, &walk };
 
-	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_below, dev, words, why);
+	KUNIT_STATIC_STUB_REDIRECT(icfg_inuse_below, d, words, why, fn);
 
-	if (walk.words && !test_device(dev, &walk))
-		icfg_walk_below(dev, &visit);
-	*words &= ~walk.found;
+	if (words && !test_device(d->dev, &walk))
+		icfg_walk_below(d->dev, &visit);
 	return walk.ret;
 }
 
@@ -291,7 +294,6 @@ int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
  */
 int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why)
 {
-	unsigned int words;
 	int waited = 0;
 	int ret = 0;
 
@@ -301,8 +303,7 @@ int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why)
 		ret = 0;
 
 	while (!ret) {
-		words = ICFG_ALL_WORDS & ~allow;
-		ret = icfg_inuse_below(d->dev, &words, why);
+		ret = icfg_inuse_below(d, ICFG_ALL_WORDS & ~allow, why, NULL);
 		if (ret != -EAGAIN)
 			break;
 		ret = waited < ICFG_OPEN_FOR_MS ? 0 : -EBUSY;

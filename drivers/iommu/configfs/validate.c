@@ -230,27 +230,17 @@ static void check_disruption(struct icfg_plan_group *pg)
 			    "its drivers would have to be unbound to take it back if it is not confirmed, which disruption rules out");
 }
 
-/*
- * Report what is in use below a device. Returns true if there is something that may
- * end soon; the @last time that is reported, too.
- */
-static bool check_below(struct icfg_plan_dev *d, unsigned int words, bool last)
+static void note_use(struct icfg_plan_dev *d, int err, const char *why)
 {
-	unsigned int before;
-	char why[ICFG_WHY];
-	int err;
+	d->in_use = true;
+	d->retry |= err == -EAGAIN;
+}
 
-	d->retry = 0;
-	for (;;) {
-		before = words;
-		err = icfg_inuse_below(d->dev, &words, why);
-		if (!err)
-			return d->retry;
-		if (err == -EAGAIN)
-			d->retry |= before & ~words;
-		if (err != -EAGAIN || last)
-			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-	}
+static void refuse_use(struct icfg_plan_dev *d, int err, const char *why)
+{
+	/* Where another one lasted as long, it is not known that this one did. */
+	if (err != -EAGAIN || d->retry)
+		icfg_refuse(d->group, d, -EBUSY, "%s", why);
 }
 
 /*
@@ -261,27 +251,37 @@ static void check_inuse(struct icfg_plan *plan,
 			bool (*selected)(const struct icfg_plan_dev *d),
 			unsigned int allow)
 {
+	unsigned int words = ICFG_ALL_WORDS & ~allow;
 	char why[ICFG_WHY];
 	struct icfg_plan_dev *d;
-	bool retry = false;
+	bool retry = true;
 	int poll;
 
 	icfg_for_each_dev(d, plan) {
-		d->retry = 0;
+		d->in_use = false;
+		d->retry = selected(d) && !d->port;
+	}
+	for (poll = 0; retry && poll <= POLLS; poll++) {
+		if (poll)
+			msleep(ICFG_OPEN_POLL_MS);
+		retry = false;
+		icfg_for_each_dev(d, plan) {
+			if (!d->retry)
+				continue;
+			d->in_use = false;
+			d->retry = false;
+			icfg_inuse_below(d, words, why, note_use);
+			retry |= d->retry;
+		}
+	}
+
+	icfg_for_each_dev(d, plan) {
 		/* The revert has to be possible. */
 		if ((selected(d) || only_revert_unbinds(d)) &&
 		    icfg_inuse_driver(d, why))
 			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-		if (selected(d) && !d->port)
-			retry |= check_below(d, ICFG_ALL_WORDS & ~allow, false);
-	}
-
-	for (poll = 1; retry && poll <= POLLS; poll++) {
-		msleep(ICFG_OPEN_POLL_MS);
-		retry = false;
-		icfg_for_each_dev(d, plan)
-			if (d->retry)
-				retry |= check_below(d, d->retry, poll == POLLS);
+		if (d->in_use)
+			icfg_inuse_below(d, words, why, refuse_use);
 	}
 }
 

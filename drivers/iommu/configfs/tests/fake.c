@@ -358,6 +358,7 @@ void fake_fail(struct fake *fake, int first, int second)
 	fake->fail[0] = first;
 	fake->fail[1] = second;
 	fake->leaving = NULL;
+	fake->used = NULL;
 	/* No driver was caught. */
 	icfg_pause_exit();
 	atomic_set(&fake->calls, 0);
@@ -539,19 +540,42 @@ static bool core_reaches_memory(struct device *dev)
 	return true;
 }
 
-static int inuse_below(struct device *dev, unsigned int *words, char *why)
+/* What a look finds, the one that reports it finds as well. */
+static bool is_used(struct icfg_plan_dev *d, enum fake_call call, icfg_inuse_fn *fn)
 {
-	if (*words & ICFG_ALLOW_NET && fails(this_fake(), FAKE_NET)) {
-		*words &= ~ICFG_ALLOW_NET;
+	struct fake *fake = this_fake();
+
+	if (fn && fake->used == d->dev && fake->used_as == call) {
+		fake->used = NULL;
+		return true;
+	}
+	if (!fails(fake, call))
+		return false;
+	if (fn && !(fake->busy & BIT(call))) {
+		fake->used = d->dev;
+		fake->used_as = call;
+	}
+	return true;
+}
+
+static int inuse_below(struct icfg_plan_dev *d, unsigned int words, char *why,
+		       icfg_inuse_fn *fn)
+{
+	int ret = 0;
+
+	if (words & ICFG_ALLOW_NET && is_used(d, FAKE_NET, fn)) {
 		snprintf(why, ICFG_WHY, "network interface fake0 is up");
-		return -EBUSY;
+		ret = -EBUSY;
+		if (fn)
+			fn(d, ret, why);
 	}
-	if (*words & ICFG_ALLOW_BLOCK && fails(this_fake(), FAKE_BLOCK)) {
-		*words &= ~ICFG_ALLOW_BLOCK;
+	if (words & ICFG_ALLOW_BLOCK && (fn || !ret) && is_used(d, FAKE_BLOCK, fn)) {
 		snprintf(why, ICFG_WHY, "block device fake1 is mounted");
-		return -EBUSY;
+		ret = -EBUSY;
+		if (fn)
+			fn(d, ret, why);
 	}
-	return 0;
+	return ret;
 }
 
 static int inuse_driver(const struct icfg_plan_dev *d, char *why)

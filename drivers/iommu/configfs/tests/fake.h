@@ -119,6 +119,8 @@ struct fake_dev {
  * @calls: calls of stubs since fake_fail()
  * @fail: which of them fail, or 0; the first and the second one
  * @leaving: the device whose driver's module is being removed since then
+ * @used: the device below which something is in use, until that is reported
+ * @used_as: what that is
  * @failed: how many did
  * @failed_as: what these were
  * @gives_once: fake_group.gives holds for one call
@@ -150,6 +152,8 @@ struct fake {
 	atomic_t calls;
 	int fail[2];
 	struct device *leaving;
+	struct device *used;
+	enum fake_call used_as;
 	atomic_t failed;
 	enum fake_call failed_as[2];
 	bool gives_once;

@@ -264,6 +264,35 @@ static void allowed(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/* Everything that is in use is reported, below one device and below several. */
+static void each_use(struct kunit *test)
+{
+	static const struct class ubi = { .name = "ubi" };
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct device *devs[3];
+	const char *report;
+	char name[16];
+	int i;
+
+	kunit_deactivate_static_stub(test, icfg_inuse_below);
+	if (class_register(&ubi))
+		kunit_skip(test, "there is a class ubi");
+	for (i = 0; i < ARRAY_SIZE(devs); i++) {
+		devs[i] = device_create(&ubi, &fake->devs[i / 2]->dev, 0, NULL, "kunit-ubi%d", i);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, devs[i]);
+	}
+	fake_expect_write(fake, fake_dir(txn), "check", "1", -EBUSY);
+	report = fake_read(fake, fake_dir(txn), "report");
+	for (i = 0; i < ARRAY_SIZE(devs); i++) {
+		snprintf(name, sizeof(name), "kunit-ubi%d ", i);
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(report, name), "%s", report);
+		device_unregister(devs[i]);
+	}
+	class_unregister(&ubi);
+	fake_txn_end(fake, txn);
+}
+
 /* What is forced decides what "auto" comes to, and who is in the way. */
 static void forced(struct kunit *test)
 {
@@ -319,6 +348,7 @@ static struct kunit_case check_cases[] = {
 	KUNIT_CASE(nothing_staged),
 	KUNIT_CASE(generation),
 	KUNIT_CASE(allowed),
+	KUNIT_CASE(each_use),
 	KUNIT_CASE(forced),
 	KUNIT_CASE(automatic),
 	{}
