@@ -24,6 +24,7 @@
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -98,18 +99,24 @@ static ssize_t show_type(struct iommu_group *group, char *page)
 	return len;
 }
 
+/*
+ * sysfs_emit() insists on a page, and a revert must not fail for lack of one: some are
+ * kept from the start. Each is in use for a moment only.
+ */
+#define TYPE_PAGES	4
+static mempool_t *type_pages;
+
 int icfg_core_read_type(struct iommu_group *group, char *buf)
 {
+	struct page *page = mempool_alloc(type_pages, GFP_KERNEL);
+	char *text = page_address(page);
 	ssize_t len;
-	char *page;
 
-	/* sysfs_emit() insists on a page; a revert must not fail for lack of it. */
-	page = (char *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
-	len = show_type(group, page);
+	len = show_type(group, text);
 	if (len >= ICFG_TYPE_WORD)
 		len = -EOVERFLOW;
-	strscpy(buf, len > 0 ? page : "unknown\n", ICFG_TYPE_WORD);
-	free_page((unsigned long)page);
+	strscpy(buf, len > 0 ? text : "unknown\n", ICFG_TYPE_WORD);
+	mempool_free(page, type_pages);
 	return len < 0 ? len : 0;
 }
 
@@ -336,7 +343,15 @@ static struct notifier_block forget_blocks[ICFG_BUSES_MAX];
 
 int icfg_core_init(void)
 {
-	return icfg_buses_watch(forget_blocks, forget_device, 1);
+	int ret;
+
+	type_pages = mempool_create_page_pool(TYPE_PAGES, 0);
+	if (!type_pages)
+		return -ENOMEM;
+	ret = icfg_buses_watch(forget_blocks, forget_device, 1);
+	if (ret)
+		mempool_destroy(type_pages);
+	return ret;
 }
 
 void icfg_core_exit(void)
@@ -348,4 +363,5 @@ void icfg_core_exit(void)
 	xa_for_each(&hints, id, dev)
 		put_device(dev);
 	xa_destroy(&hints);
+	mempool_destroy(type_pages);
 }
