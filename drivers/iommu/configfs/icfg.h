@@ -783,7 +783,8 @@ void icfg_disown_new(struct icfg_plan *plan);
 /* Room for the name of a transaction. */
 #define ICFG_OWNER_NAME	(ICFG_NAME_MAX + 1)
 
-bool icfg_owned(unsigned int id, char *who);
+int icfg_own_for_rule(unsigned int id, char *who);
+void icfg_disown_for_rule(unsigned int id);
 
 u64 icfg_generation(void);
 bool icfg_generation_raise(u64 expected);

@@ -4,19 +4,53 @@
  * know of each other.
  *
  * owner_lock protects both; it is taken inside of all other locks, for moments
- * only. Claiming waits for a standing rule that is being carried out.
+ * only. Claiming waits for a standing rule that is applied to a group, for ten
+ * seconds at most.
  */
+#include <linux/jiffies.h>
 #include <linux/mutex.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "icfg.h"
-#include "rules/rules.h"
+
+/* How long a standing rule that is applied to a group is waited for. */
+#define RULE_WAIT	(10 * HZ)
+
+/* In place of a transaction: a standing rule is applied to the group. */
+#define STANDING_RULE	xa_mk_value(0)
 
 static DEFINE_MUTEX(owner_lock);
 /* The running or unconfirmed transaction that has a group, by its number. */
 static DEFINE_XARRAY(owners);
+static DECLARE_WAIT_QUEUE_HEAD(rule_applied);
 /* Raised when a commit or rollback begins to touch groups. */
 static u64 generation = 1;
+
+static bool has_rule(unsigned int id)
+{
+	return xa_is_value(xa_load(&owners, id));
+}
+
+static bool any_has_rule(struct icfg_plan *plan)
+{
+	struct icfg_plan_group *pg;
+
+	icfg_for_each_group(pg, plan)
+		if (has_rule(pg->staged->id))
+			return true;
+	return false;
+}
+
+static void refuse_owned(struct icfg_plan_group *pg, struct icfg_txn *other)
+{
+	if (xa_is_value(other))
+		icfg_refuse(pg, NULL, -EBUSY,
+			    "a standing rule is being applied to this group");
+	else
+		icfg_refuse(pg, NULL, -EBUSY, "transaction %s has this group",
+			    icfg_txn_name(other));
+}
 
 /*
  * Reports every group that another transaction has, and refuses the plan for it. With
@@ -35,8 +69,7 @@ static bool none_owned(struct icfg_plan *plan, bool free)
 		if (!other || other == plan->txn)
 			continue;
 		if (!free || pg->staged->status == ICFG_S_FAILED)
-			icfg_refuse(pg, NULL, -EBUSY, "transaction %s has this group",
-				    icfg_txn_name(other));
+			refuse_owned(pg, other);
 		pg->owned = true;
 		none = false;
 	}
@@ -49,6 +82,8 @@ static bool none_owned(struct icfg_plan *plan, bool free)
  */
 void icfg_own_check(struct icfg_plan *plan)
 {
+	wait_event_timeout(rule_applied, !any_has_rule(plan), RULE_WAIT);
+
 	guard(mutex)(&owner_lock);
 
 	none_owned(plan, false);
@@ -68,8 +103,8 @@ void icfg_own(struct icfg_plan *plan, bool free)
 	struct icfg_plan_group *pg;
 	bool room = true;
 
-	/* No standing rule is being fulfilled; see icfg_owned(). */
-	guard(mutex)(&icfg_rules_lock);
+	wait_event_timeout(rule_applied, !any_has_rule(plan), RULE_WAIT);
+
 	guard(mutex)(&owner_lock);
 
 	if (!none_owned(plan, free) && !free)
@@ -142,25 +177,38 @@ void icfg_disown_new(struct icfg_plan *plan)
 }
 
 /**
- * icfg_owned - has a transaction claimed a group?
+ * icfg_own_for_rule - claim a group for a standing rule
  * @id: the group's number
- * @who: ICFG_OWNER_NAME bytes for the name of the transaction, if there is one
+ * @who: ICFG_OWNER_NAME bytes for the name of the transaction that has it
  *
- * The caller holds icfg_rules_lock, which claiming takes: a group that is free
- * stays free until the lock is released.
+ * Waits for a rule that is applied because of another device of the group. Returns 0,
+ * and then icfg_disown_for_rule() has to follow; -EBUSY where a transaction has the
+ * group; or -ENOMEM.
  */
-bool icfg_owned(unsigned int id, char *who)
+int icfg_own_for_rule(unsigned int id, char *who)
 {
 	struct icfg_txn *owner;
 
-	lockdep_assert_held(&icfg_rules_lock);
+	do {
+		wait_event(rule_applied, !has_rule(id));
+		scoped_guard(mutex, &owner_lock) {
+			owner = xa_cmpxchg(&owners, id, NULL, STANDING_RULE,
+					   GFP_KERNEL);
+			if (owner && !xa_is_err(owner) && !xa_is_value(owner))
+				strscpy(who, icfg_txn_name(owner), ICFG_OWNER_NAME);
+		}
+	} while (xa_is_value(owner));
 
-	guard(mutex)(&owner_lock);
+	if (xa_is_err(owner))
+		return xa_err(owner);
+	return owner ? -EBUSY : 0;
+}
 
-	owner = xa_load(&owners, id);
-	if (owner)
-		strscpy(who, icfg_txn_name(owner), ICFG_OWNER_NAME);
-	return owner;
+void icfg_disown_for_rule(unsigned int id)
+{
+	scoped_guard(mutex, &owner_lock)
+		xa_erase(&owners, id);
+	wake_up_all(&rule_applied);
 }
 
 u64 icfg_generation(void)

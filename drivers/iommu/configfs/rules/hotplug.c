@@ -8,6 +8,9 @@
  * the group its domain can be exchanged, and nothing has to be put back. A group
  * that has a driver, or an owner, is never touched.
  *
+ * The group is claimed meanwhile, as a transaction does it. No lock of the rules is
+ * held while it is switched, as a switch may hang.
+ *
  * Owns the report of groups that did not get their type, with a lock inside.
  */
 #include <linux/cleanup.h>
@@ -43,10 +46,15 @@ MODULE_PARM_DESC(standing, "Take standing rules for devices to come");
  * struct verdict - what the rules have for a group
  * @env: room for a device's modalias
  * @allowed: what the devices let the group be
- * @rule: the rule that counts, or NULL
+ * @rule: the rule that counts, or NULL; a reference is held
+ * @type: its type
  * @dev: the device that it is for; a reference is held
- * @rival: a rule of the same priority that wants another type, or NULL
+ * @rival: a rule of the same priority that wants another type, or NULL; a reference is
+ *	held
+ * @rival_type: its type
  * @rival_dev: the device that @rival is for; a reference is held
+ * @claim: 0, or why the group could not be claimed
+ * @owner: the transaction that has it, where @claim is -EBUSY
  * @bound: a device whose driver uses the default domain, or NULL; a reference is
  *	held
  * @port: a device whose driver does not, or NULL; a reference is held
@@ -55,9 +63,13 @@ struct verdict {
 	struct kobj_uevent_env *env;
 	struct icfg_types allowed;
 	struct icfg_rule *rule;
+	enum icfg_type type;
 	struct device *dev;
 	struct icfg_rule *rival;
+	enum icfg_type rival_type;
 	struct device *rival_dev;
+	int claim;
+	char owner[ICFG_OWNER_NAME];
 	struct device *bound;
 	struct device *port;
 };
@@ -107,6 +119,21 @@ static void note_driver(struct verdict *v, struct device *dev)
 		*which = get_device(dev);
 }
 
+/* Note a rule and its device in place of those that were noted before, which may be NULL. */
+static void note_rule(struct icfg_rule **rule, enum icfg_type *type,
+		      struct device **dev, struct icfg_rule *new_rule,
+		      struct device *new_dev)
+{
+	if (*rule)
+		config_item_put(&(*rule)->item);
+	put_device(*dev);
+	*rule = new_rule;
+	*type = new_rule ? new_rule->type : ICFG_NONE;
+	*dev = get_device(new_dev);
+	if (new_rule)
+		config_item_get(&new_rule->item);
+}
+
 /* Called with the group's mutex held, for each of its devices. */
 static int consider(struct device *dev, void *data)
 {
@@ -120,15 +147,10 @@ static int consider(struct device *dev, void *data)
 	if (!rule || (v->rule && rule->priority < v->rule->priority))
 		return 0;
 	if (!v->rule || rule->priority > v->rule->priority) {
-		put_device(v->dev);
-		put_device(v->rival_dev);
-		v->rule = rule;
-		v->dev = get_device(dev);
-		v->rival = NULL;
-		v->rival_dev = NULL;
-	} else if (!v->rival && rule->type != v->rule->type) {
-		v->rival = rule;
-		v->rival_dev = get_device(dev);
+		note_rule(&v->rule, &v->type, &v->dev, rule, dev);
+		note_rule(&v->rival, &v->rival_type, &v->rival_dev, NULL, NULL);
+	} else if (!v->rival && rule->type != v->type) {
+		note_rule(&v->rival, &v->rival_type, &v->rival_dev, rule, dev);
 	}
 	return 0;
 }
@@ -137,7 +159,7 @@ static int consider(struct device *dev, void *data)
 static bool is_ruled_out(struct iommu_group *group, struct verdict *v)
 {
 	const struct icfg_types *allowed = &v->allowed;
-	enum icfg_type type = v->rule->type;
+	enum icfg_type type = v->type;
 
 	if (!allowed->contradiction &&
 	    (allowed->forced == ICFG_NONE || type == allowed->forced))
@@ -155,7 +177,7 @@ static bool is_ruled_out(struct iommu_group *group, struct verdict *v)
 static bool is_refused(struct iommu_group *group, struct verdict *v,
 		       enum icfg_type now)
 {
-	enum icfg_type type = v->rule->type;
+	enum icfg_type type = v->type;
 	enum icfg_support fq = v->allowed.fq;
 
 	if (v->bound)
@@ -185,6 +207,11 @@ static bool is_refused(struct iommu_group *group, struct verdict *v,
 		complain(group, v->dev, ICFG_CHECK, -EOPNOTSUPP,
 			 "it cannot be told whether its IOMMU can defer invalidation, for standing rule %s",
 			 rule_name(v->rule));
+	else if (v->claim == -EBUSY)
+		complain(group, v->dev, ICFG_CHECK, -EBUSY,
+			 "transaction %s has this group", v->owner);
+	else if (v->claim)
+		complain(group, v->dev, ICFG_CHECK, v->claim, "no memory");
 	else
 		return false;
 	return true;
@@ -230,11 +257,15 @@ static int set_type(struct iommu_group *group,
 static bool switch_to(struct iommu_group *group, struct verdict *v,
 		      enum icfg_type old)
 {
-	enum icfg_type type = v->rule->type;
+	struct icfg_staged frozen = { .group = group, .id = iommu_group_id(group) };
+	enum icfg_type type = v->type;
 	enum icfg_type now;
 	int err;
 
+	/* A switch that hangs has the group's mutex, for which a mkdir must not wait. */
+	icfg_staged_freeze(&frozen);
 	err = set_type(group, type, &now);
+	icfg_staged_thaw(&frozen);
 	if (!err) {
 		dev_info(v->dev, "iommu group %d from %s to %s by standing rule %s\n",
 			 iommu_group_id(group), icfg_type_word(old),
@@ -258,34 +289,45 @@ static bool switch_to(struct iommu_group *group, struct verdict *v,
 /* Do what the rules have for the group. Returns true if it has its type. */
 static bool fulfil(struct iommu_group *group, struct verdict *v)
 {
-	char who[ICFG_OWNER_NAME];
 	enum icfg_type old;
-	bool done = false;
 
 	if (v->rival) {
 		complain(group, v->dev, ICFG_CHECK, -EINVAL,
 			 "%s of standing rule %s, and %s of standing rule %s for device %s",
-			 icfg_type_word(v->rule->type), rule_name(v->rule),
-			 icfg_type_word(v->rival->type), rule_name(v->rival),
+			 icfg_type_word(v->type), rule_name(v->rule),
+			 icfg_type_word(v->rival_type), rule_name(v->rival),
 			 dev_name(v->rival_dev));
 		return false;
 	}
-	if (v->rule->type == ICFG_AUTO)
+	if (v->type == ICFG_AUTO)
 		return true;
 	if (is_ruled_out(group, v))
 		return false;
 
 	old = icfg_core_type(group);
-	if (old == v->rule->type) {
-		done = true;
-	} else if (!is_refused(group, v, old)) {
-		if (icfg_owned(iommu_group_id(group), who))
-			complain(group, v->dev, ICFG_CHECK, -EBUSY,
-				 "transaction %s has this group", who);
-		else
-			done = switch_to(group, v, old);
+	return old == v->type ||
+	       (!is_refused(group, v, old) && switch_to(group, v, old));
+}
+
+/* Is there a rule for @dev, which gives a reason to look at its group? */
+static bool has_rule(struct device *dev, struct verdict *v)
+{
+	guard(mutex)(&icfg_rules_lock);
+
+	return icfg_rules_match(dev, v->env);
+}
+
+static void apply_rules(struct iommu_group *group, struct verdict *v)
+{
+	v->claim = icfg_own_for_rule(iommu_group_id(group), v->owner);
+	scoped_guard(mutex, &icfg_rules_lock)
+		iommu_group_for_each_dev(group, v, consider);
+	if (v->rule && fulfil(group, v)) {
+		scoped_guard(mutex, &icfg_rules_lock)
+			v->rule->hits++;
 	}
-	return done;
+	if (!v->claim)
+		icfg_disown_for_rule(iommu_group_id(group));
 }
 
 static void device_added(struct device *dev, struct iommu_group *group)
@@ -299,18 +341,14 @@ static void device_added(struct device *dev, struct iommu_group *group)
 		return;
 	}
 
-	scoped_guard(mutex, &icfg_rules_lock) {
-		/* What is there already gives no reason to change anything. */
-		if (icfg_rules_match(dev, v.env))
-			iommu_group_for_each_dev(group, &v, consider);
-		if (v.rule && fulfil(group, &v))
-			v.rule->hits++;
-	}
+	/* What is there already gives no reason to change anything. */
+	if (has_rule(dev, &v))
+		apply_rules(group, &v);
 
 	put_device(v.port);
 	put_device(v.bound);
-	put_device(v.rival_dev);
-	put_device(v.dev);
+	note_rule(&v.rule, &v.type, &v.dev, NULL, NULL);
+	note_rule(&v.rival, &v.rival_type, &v.rival_dev, NULL, NULL);
 	icfg_types_free(&v.allowed);
 	kfree(v.env);
 }

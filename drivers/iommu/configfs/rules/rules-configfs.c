@@ -4,7 +4,7 @@
  * matches is rules.c's business.
  *
  * Owns no data but the directory. Show and store methods take the lock of the rules
- * for moments; a device that arrives holds it while its group is switched.
+ * for moments.
  */
 #include <linux/cleanup.h>
 #include <linux/module.h>
