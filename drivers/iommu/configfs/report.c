@@ -23,8 +23,15 @@
 struct report_line {
 	struct list_head node;
 	int group;
-	char text[];
+	char *text;
 };
+
+static void free_line(struct report_line *line)
+{
+	if (line)
+		kfree(line->text);
+	kfree(line);
+}
 
 void icfg_report_init(struct icfg_report *report)
 {
@@ -32,21 +39,6 @@ void icfg_report_init(struct icfg_report *report)
 	INIT_LIST_HEAD(&report->lines);
 	report->count = 0;
 	report->lost = 0;
-}
-
-void icfg_report_clear(struct icfg_report *report)
-{
-	struct report_line *line, *next;
-	LIST_HEAD(old);
-
-	scoped_guard(spinlock, &report->lock) {
-		list_splice_init(&report->lines, &old);
-		report->count = 0;
-		report->lost = 0;
-	}
-
-	list_for_each_entry_safe(line, next, &old, node)
-		kfree(line);
 }
 
 /**
@@ -75,7 +67,12 @@ void icfg_report_keep(struct icfg_report *report, unsigned int count)
 	}
 
 	list_for_each_entry_safe(line, next, &old, node)
-		kfree(line);
+		free_line(line);
+}
+
+void icfg_report_clear(struct icfg_report *report)
+{
+	icfg_report_keep(report, 0);
 }
 
 /* "EBUSY" for -EBUSY, as %pe has it, without the minus. */
@@ -101,35 +98,25 @@ void icfg_report_add(struct icfg_report *report, int group, const char *device,
 {
 	/* The way back waits for no memory to say what it does. */
 	gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
-	struct report_line *line = NULL;
+	struct report_line *line = kmalloc(sizeof(*line), gfp);
+	struct va_format vaf = { .fmt = fmt };
 	char name[24], id[12] = "-";
-	char *what, *whole = NULL;
-	size_t size = 0;
 	va_list args;
 
 	if (group != ICFG_NO_GROUP)
 		snprintf(id, sizeof(id), "%d", group);
-
-	va_start(args, fmt);
-	what = kvasprintf(gfp, fmt, args);
-	va_end(args);
-	if (what)
-		whole = kasprintf(gfp, "%s %s %s %s %s", id,
-				  device ?: "-", icfg_phase_word(phase),
-				  errno_name(err, name, sizeof(name)), what);
-	if (whole) {
-		size = strlen(whole) + 1;
-		line = kmalloc(struct_size(line, text, size), gfp);
-	}
 	if (line) {
+		va_start(args, fmt);
+		vaf.va = &args;
 		line->group = group;
-		memcpy(line->text, whole, size);
+		line->text = kasprintf(gfp, "%s %s %s %s %pV", id, device ?: "-",
+				       icfg_phase_word(phase),
+				       errno_name(err, name, sizeof(name)), &vaf);
+		va_end(args);
 	}
-	kfree(whole);
-	kfree(what);
 
 	scoped_guard(spinlock, &report->lock) {
-		if (line && report->count < REPORT_LINES_MAX) {
+		if (line && line->text && report->count < REPORT_LINES_MAX) {
 			list_add_tail(&line->node, &report->lines);
 			report->count++;
 			line = NULL;
@@ -137,7 +124,7 @@ void icfg_report_add(struct icfg_report *report, int group, const char *device,
 			report->lost++;
 		}
 	}
-	kfree(line);
+	free_line(line);
 }
 
 /**
