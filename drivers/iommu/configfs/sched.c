@@ -440,6 +440,7 @@ void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 {
 	struct icfg_step *step;
 	LIST_HEAD(begin);
+	bool circle;
 
 	sched->running = 0;
 	sched->waiting = 0;
@@ -457,24 +458,18 @@ void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 			step->pending = count_deps(sched, step);
 			sched->waiting++;
 		}
-		list_for_each_entry(step, list, node)
-			if (step->selected && !step->pending)
-				make_ready(step);
-		begin_ready(sched, &begin);
 	}
-	queue_steps(&begin);
-	wait_steps(sched, list);
 
-	if (!sched->waiting)
-		return;
-
-	scoped_guard(spinlock, &sched_lock) {
-		list_for_each_entry(step, list, node)
-			if (step->selected &&
-			    step->state == ICFG_STEP_WAITING)
-				make_ready(step);
-		begin_ready(sched, &begin);
+	for (circle = false; sched->waiting; circle = true) {
+		scoped_guard(spinlock, &sched_lock) {
+			list_for_each_entry(step, list, node)
+				if (step->selected &&
+				    step->state == ICFG_STEP_WAITING &&
+				    (circle || !step->pending))
+					make_ready(step);
+			begin_ready(sched, &begin);
+		}
+		queue_steps(&begin);
+		wait_steps(sched, list);
 	}
-	queue_steps(&begin);
-	wait_steps(sched, list);
 }
