@@ -47,15 +47,6 @@ int icfg_inuse_net(struct device *dev, char *why)
 	return -EBUSY;
 }
 
-/* Its users in user space have no interface that could be down. */
-int icfg_inuse_rdma(struct device *dev, char *why)
-{
-	snprintf(why, ICFG_WHY,
-		 "InfiniBand device %s is there, and its users are not known",
-		 dev_name(dev));
-	return -EBUSY;
-}
-
 int icfg_inuse_rdma_storage(struct device *dev, char *why)
 {
 	static const struct {
@@ -81,13 +72,6 @@ int icfg_inuse_rdma_storage(struct device *dev, char *why)
 		return -EBUSY;
 	}
 	return 0;
-}
-
-int icfg_inuse_fc_host(struct device *dev, char *why)
-{
-	snprintf(why, ICFG_WHY, "storage may go through Fibre Channel host %s",
-		 dev_name(dev));
-	return -EBUSY;
 }
 
 /*
@@ -144,13 +128,6 @@ int icfg_inuse_mtd(struct device *dev, char *why)
 	return -EAGAIN;
 }
 
-int icfg_inuse_ubi(struct device *dev, char *why)
-{
-	snprintf(why, ICFG_WHY, "UBI device %s is attached: detach it first",
-		 dev_name(dev));
-	return -EBUSY;
-}
-
 int icfg_inuse_watchdog(struct device *dev, char *why)
 {
 	struct watchdog_device *wdd = dev_get_drvdata(dev);
@@ -170,22 +147,6 @@ int icfg_inuse_vfio(struct device *dev, char *why)
 		return 0;
 	snprintf(why, ICFG_WHY, "VFIO device %s is open: stop its user first",
 		 dev_name(vfio->dev));
-	return -EBUSY;
-}
-
-int icfg_inuse_mdev(struct device *dev, char *why)
-{
-	snprintf(why, ICFG_WHY,
-		 "mediated device %s would be destroyed: remove it first",
-		 dev_name(dev));
-	return -EBUSY;
-}
-
-int icfg_inuse_vdpa(struct device *dev, char *why)
-{
-	snprintf(why, ICFG_WHY,
-		 "vDPA device %s would be destroyed: remove it first (vdpa dev del)",
-		 dev_name(dev));
 	return -EBUSY;
 }
 

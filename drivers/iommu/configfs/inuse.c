@@ -25,7 +25,8 @@
  * @class: the name of the class, or NULL
  * @bus: the name of the bus, or NULL; without either, every bound device
  * @driver: on that bus, only devices with this driver, or NULL
- * @test: is this device in use?
+ * @test: is this device in use? NULL: it is, as long as it is there
+ * @why: the reason, with a %s for the name of the device, where there is no @test
  * @word: the word of allow_in_use that allows it, or ICFG_NO_WORD
  * @locked: what @test reads belongs to the driver of a device above
  */
@@ -34,6 +35,7 @@ struct row {
 	const char *bus;
 	const char *driver;
 	int (*test)(struct device *dev, char *why);
+	const char *why;
 	unsigned int word;
 	bool locked;
 };
@@ -42,8 +44,10 @@ struct row {
 static const struct row rows[] = {
 	{ .bus = "cxl", .test = icfg_inuse_cxl, .word = ICFG_NO_WORD },
 	{ .class = "vfio-dev", .test = icfg_inuse_vfio, .word = ICFG_NO_WORD },
-	{ .bus = "mdev", .test = icfg_inuse_mdev, .word = ICFG_NO_WORD },
-	{ .bus = "vdpa", .test = icfg_inuse_vdpa, .word = ICFG_NO_WORD },
+	{ .bus = "mdev", .word = ICFG_NO_WORD,
+	  .why = "mediated device %s would be destroyed: remove it first" },
+	{ .bus = "vdpa", .word = ICFG_NO_WORD,
+	  .why = "vDPA device %s would be destroyed: remove it first (vdpa dev del)" },
 	{ .bus = "auxiliary", .test = icfg_inuse_subfunction,
 	  .word = ICFG_NO_WORD },
 	{ .class = "watchdog", .test = icfg_inuse_watchdog,
@@ -58,14 +62,17 @@ static const struct row rows[] = {
 	  .word = ICFG_ALLOW_BLOCK },
 	{ .bus = "virtio", .driver = "9pnet_virtio", .test = icfg_inuse_9p,
 	  .word = ICFG_ALLOW_BLOCK },
-	{ .class = "ubi", .test = icfg_inuse_ubi, .word = ICFG_ALLOW_BLOCK },
+	{ .class = "ubi", .word = ICFG_ALLOW_BLOCK,
+	  .why = "UBI device %s is attached: detach it first" },
 	{ .class = "mtd", .test = icfg_inuse_mtd, .word = ICFG_ALLOW_BLOCK,
 	  .locked = true },
-	{ .class = "fc_host", .test = icfg_inuse_fc_host,
-	  .word = ICFG_ALLOW_BLOCK },
+	{ .class = "fc_host", .word = ICFG_ALLOW_BLOCK,
+	  .why = "storage may go through Fibre Channel host %s" },
 	{ .class = "infiniband", .test = icfg_inuse_rdma_storage,
 	  .word = ICFG_ALLOW_BLOCK },
-	{ .class = "infiniband", .test = icfg_inuse_rdma, .word = ICFG_ALLOW_NET },
+	/* Its users in user space have no interface that could be down. */
+	{ .class = "infiniband", .word = ICFG_ALLOW_NET,
+	  .why = "InfiniBand device %s is there, and its users are not known" },
 	{ .class = "net", .test = icfg_inuse_net, .word = ICFG_ALLOW_NET },
 	{ .class = "drm", .test = icfg_inuse_drm, .word = ICFG_ALLOW_OTHER,
 	  .locked = true },
@@ -93,6 +100,14 @@ static bool row_matches(const struct row *row, const struct device *dev)
 		return READ_ONCE(dev->driver);
 	return dev->bus && !strcmp(dev->bus->name, row->bus) &&
 	       (!row->driver || icfg_has_driver(dev, row->driver));
+}
+
+static int test_row(const struct row *row, struct device *dev, char *why)
+{
+	if (row->test)
+		return row->test(dev, why);
+	snprintf(why, ICFG_WHY, row->why, dev_name(dev));
+	return -EBUSY;
 }
 
 /*
@@ -137,7 +152,7 @@ static int test_device(struct device *dev, void *data)
 		if (!(row->word & walk->words) || !row_matches(row, dev))
 			continue;
 		ret = row->locked ? test_locked(row, dev, walk->why) :
-				    row->test(dev, walk->why);
+				    test_row(row, dev, walk->why);
 		if (!ret)
 			continue;
 		walk->ret = ret;
