@@ -321,8 +321,7 @@ static bool is_probed(const struct icfg_plan_dev *d)
 static void pin(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		const char *why)
 {
-	icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
-	icfg_plan_warn(pg, d, "left as it is: %s", why);
+	icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
 	pg->failed = true;
 	if (d)
 		d->state = ICFG_DEV_PINNED;
@@ -674,16 +673,6 @@ static bool may_wait(struct icfg_plan *plan)
 	return wait;
 }
 
-/* Why is a device with a lock that is held, or a driver that leaves, not restored? */
-static void report_locked(struct icfg_plan_dev *d)
-{
-	const char *why = d->locked ? "a probe or remove of it is under way" :
-				      "the module of its driver is being removed";
-
-	icfg_plan_report(d->group, d, ICFG_RESTORE, -EBUSY, "left as it is: %s", why);
-	icfg_plan_warn(d->group, d, "left as it is: %s", why);
-}
-
 /*
  * Report the groups that no round restored. They wait for a step that was given up
  * on, if there is one.
@@ -706,17 +695,18 @@ static void report_waiting(struct icfg_plan *plan)
 		    icfg_step_is_left(&d->step))
 			continue;
 		if (d->locked || d->driver_leaving) {
-			report_locked(d);
+			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
+					      "left as it is: %s", d->locked ?
+					      "a probe or remove of it is under way" :
+					      "the module of its driver is being removed");
 		} else if (!pg->waits &&
 			   icfg_rebind_waits(d, icfg_dev_is_bound(d) &&
 					 pg->switched_back &&
 					 !pg->back_in_place &&
 					 icfg_group_needs_revert(pg))) {
 			pg->waits = true;
-			icfg_plan_report(pg, d, ICFG_RESTORE, -EBUSY,
-					 "left as it is: it depends on a device that is waited for");
-			icfg_plan_warn(pg, d,
-				       "left as it is: it depends on a device that is waited for");
+			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
+					      "left as it is: it depends on a device that is waited for");
 		}
 	}
 

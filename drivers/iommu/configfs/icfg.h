@@ -764,6 +764,9 @@ void icfg_plan_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 __printf(5, 6)
 void icfg_plan_report(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 		      enum icfg_phase phase, int err, const char *fmt, ...);
+__printf(5, 6)
+void icfg_plan_report_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+			   enum icfg_phase phase, int err, const char *fmt, ...);
 
 /* deps.c */
 int icfg_deps_init(void);

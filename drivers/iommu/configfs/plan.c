@@ -492,6 +492,22 @@ void icfg_plan_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	va_end(args);
 }
 
+/* What icfg_plan_report() and icfg_plan_warn() do, with the same text. */
+void icfg_plan_report_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
+			   enum icfg_phase phase, int err, const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	icfg_plan_report(pg, d, phase, err, "%pV", &vaf);
+	va_end(args);
+	va_start(args, fmt);
+	icfg_plan_warn(pg, d, "%pV", &vaf);
+	va_end(args);
+}
+
 /* Is it set up for DMA through a domain that translates? */
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d)
 {

@@ -96,12 +96,9 @@ static void slow_dev(struct icfg_step *step)
 {
 	struct icfg_plan_dev *d = to_plan_dev(step);
 
-	icfg_plan_report(d->group, d, dev_phase(d), -EINPROGRESS,
-			 "waiting for over 10 s for the %s of driver %s",
-			 dev_action(d), d->drv_name ?: "-");
-	icfg_plan_warn(d->group, d,
-		       "waiting for over 10 s for the %s of driver %s",
-		       dev_action(d), d->drv_name ?: "-");
+	icfg_plan_report_warn(d->group, d, dev_phase(d), -EINPROGRESS,
+			      "waiting for over 10 s for the %s of driver %s",
+			      dev_action(d), d->drv_name ?: "-");
 }
 
 /* What the step of a group is doing, and when that is. */
@@ -133,9 +130,8 @@ static void slow_group(struct icfg_step *step)
 	struct icfg_plan_group *pg = to_plan_group(step);
 	struct icfg_plan_dev *d = READ_ONCE(pg->busy);
 
-	icfg_plan_report(pg, d, group_phase(pg), -EINPROGRESS,
-			 "waiting for over 10 s for %s", group_action(pg));
-	icfg_plan_warn(pg, d, "waiting for over 10 s for %s", group_action(pg));
+	icfg_plan_report_warn(pg, d, group_phase(pg), -EINPROGRESS,
+			      "waiting for over 10 s for %s", group_action(pg));
 }
 
 /* The commit goes back; a revert goes on without this group. */
@@ -170,13 +166,8 @@ static void late_group(struct icfg_step *step)
 			 "given up on waiting for %s; the group is restored when that is done",
 			 group_action(pg));
 	/* A pause or a resume has the locks that device_shutdown() takes. */
-	if (d)
-		icfg_plan_warn(pg, d,
-			       "given up on waiting for %s; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)",
-			       group_action(pg));
-	else
-		icfg_plan_warn(pg, NULL, "given up on waiting for %s",
-			       group_action(pg));
+	icfg_plan_warn(pg, d, "given up on waiting for %s%s", group_action(pg), d ?
+		       "; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)" : "");
 	give_up(pg);
 }
 
