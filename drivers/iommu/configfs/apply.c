@@ -77,9 +77,7 @@ bool icfg_apply_has_work(struct icfg_plan *plan)
 	struct icfg_plan_group *pg;
 
 	icfg_for_each_group(pg, plan)
-		if (pg->method == ICFG_METHOD_IN_PLACE ||
-		    pg->method == ICFG_METHOD_PAUSE ||
-		    pg->method == ICFG_METHOD_REBIND)
+		if (icfg_group_is_to_change(pg))
 			return true;
 	return false;
 }

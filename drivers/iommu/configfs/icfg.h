@@ -725,6 +725,14 @@ static inline bool icfg_group_is_in_place(const struct icfg_plan_group *pg)
 				     pg->method == ICFG_METHOD_IN_PLACE;
 }
 
+/* Does the commit change its type, in whatever way? */
+static inline bool icfg_group_is_to_change(const struct icfg_plan_group *pg)
+{
+	return pg->method == ICFG_METHOD_REBIND ||
+	       pg->method == ICFG_METHOD_PAUSE ||
+	       pg->method == ICFG_METHOD_IN_PLACE;
+}
+
 /* Has it another type than it had, or a domain that a member is not set up for? */
 static inline bool icfg_group_needs_revert(const struct icfg_plan_group *pg)
 {

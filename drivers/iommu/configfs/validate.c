@@ -314,13 +314,6 @@ static void check_owners(struct icfg_plan *plan,
 			icfg_refuse(pg, d, -EBUSY, "%s", why);
 }
 
-static bool is_to_change(const struct icfg_plan_group *pg)
-{
-	return pg->method == ICFG_METHOD_REBIND ||
-	       pg->method == ICFG_METHOD_PAUSE ||
-	       pg->method == ICFG_METHOD_IN_PLACE;
-}
-
 #ifndef ICFG_HAVE_CONTEXT_RELEASE
 /*
  * Is a device of this bus freed while it is referenced?
@@ -430,7 +423,7 @@ int icfg_validate_commit(struct icfg_plan *plan)
 		check_disruption(pg);
 	check_drivers(plan);
 
-	check_owners(plan, is_to_change);
+	check_owners(plan, icfg_group_is_to_change);
 	check_inuse(plan, may_be_released, plan->allow);
 
 	/* What a timer might unbind is not what the commit does. */
