@@ -111,8 +111,7 @@ static void count_steps(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan)
 		if (selected(d))
 			count += each;
-	if (!plan->taking_back)
-		atomic_add(count, &plan->txn->total);
+	icfg_plan_count_steps(plan, count);
 }
 
 static void count_pauses(struct icfg_plan *plan,
@@ -124,8 +123,7 @@ static void count_pauses(struct icfg_plan *plan,
 	icfg_for_each_group(pg, plan)
 		if (selected(pg))
 			count += 2 * icfg_pause_count(pg);
-	if (!plan->taking_back)
-		atomic_add(count, &plan->txn->total);
+	icfg_plan_count_steps(plan, count);
 }
 
 /* A driver that was not paused is not resumed: that step is not to come any more. */

@@ -168,8 +168,7 @@ void icfg_deps_add_unasked(struct icfg_plan *plan)
 		d->dependent = true;
 		/* Without memory for the order its probe defers to the supplier's. */
 		icfg_step_add_dep(&d->step, &supplier->step, icfg_plan_gfp(plan));
-		if (!plan->taking_back)
-			atomic_inc(&plan->txn->total);
+		icfg_plan_count_steps(plan, 1);
 	}
 }
 

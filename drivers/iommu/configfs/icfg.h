@@ -703,6 +703,13 @@ static inline bool icfg_plan_is_stopped(const struct icfg_plan *plan)
 #define icfg_for_each_member(d, pg)				\
 	list_for_each_entry(d, &(pg)->devs, in_group)
 
+/* So many more steps are to come. A take-back is part of a commit that is over. */
+static inline void icfg_plan_count_steps(struct icfg_plan *plan, int count)
+{
+	if (!plan->taking_back)
+		atomic_add(count, &plan->txn->total);
+}
+
 /* Must the device of a step keep its driver in a revert? */
 static inline bool icfg_step_is_pinned(const struct icfg_step *step)
 {

@@ -513,8 +513,7 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
-		if (!plan->taking_back)
-			atomic_inc(&plan->txn->total);
+		icfg_plan_count_steps(plan, 1);
 	}
 	return 0;
 }
