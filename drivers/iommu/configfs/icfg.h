@@ -118,6 +118,7 @@ const char *icfg_disruption_word(enum icfg_disruption disruption);
 
 size_t icfg_line_len(const char *buf, size_t count);
 bool icfg_is_word(const char *buf, size_t count, const char *word);
+int icfg_word_index(const char * const *words, int n, const char *buf, size_t count);
 enum icfg_type icfg_type_from_word(const char *buf, size_t count);
 int icfg_parse_one(const char *buf, size_t count);
 int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type);

@@ -67,40 +67,34 @@ static const char * const disruption_words[] = {
 	[ICFG_DISRUPT_REBIND]	= "rebind",
 };
 
-const char *icfg_type_word(enum icfg_type type)
-{
-	return type_words[type];
+#define WORD(name)							\
+const char *icfg_##name##_word(enum icfg_##name name)			\
+{									\
+	return name##_words[name];					\
 }
 
-const char *icfg_state_word(enum icfg_state state)
-{
-	return state_words[state];
-}
-
-const char *icfg_status_word(enum icfg_status status)
-{
-	return status_words[status];
-}
-
-const char *icfg_phase_word(enum icfg_phase phase)
-{
-	return phase_words[phase];
-}
-
-const char *icfg_method_word(enum icfg_method method)
-{
-	return method_words[method];
-}
-
-const char *icfg_disruption_word(enum icfg_disruption disruption)
-{
-	return disruption_words[disruption];
-}
+WORD(type)
+WORD(state)
+WORD(status)
+WORD(phase)
+WORD(method)
+WORD(disruption)
 
 /* True if the @count bytes of @buf are @word, and no more. */
 bool icfg_is_word(const char *buf, size_t count, const char *word)
 {
 	return count == strlen(word) && !memcmp(buf, word, count);
+}
+
+/* Which of @n words the @count bytes of @buf are; or -EINVAL. */
+int icfg_word_index(const char * const *words, int n, const char *buf, size_t count)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (icfg_is_word(buf, count, words[i]))
+			return i;
+	return -EINVAL;
 }
 
 /* The length of a line without the newline that may end it. */
@@ -143,21 +137,12 @@ int icfg_parse_type(const char *buf, size_t count, enum icfg_type *type)
 /* The words of ICFG_ALLOW_*, by bit. */
 static const char * const allow_words[] = { "net", "block", "other" };
 
-static unsigned int allow_from_word(const char *buf, size_t count)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(allow_words); i++)
-		if (icfg_is_word(buf, count, allow_words[i]))
-			return BIT(i);
-	return 0;
-}
-
 /* Any of the words, separated by spaces; a bare newline for none. */
 int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow)
 {
-	unsigned int bits = 0, bit;
+	unsigned int bits = 0;
 	size_t len;
+	int bit;
 
 	for (count = icfg_line_len(buf, count); count; buf += len, count -= len) {
 		const char *space = memchr(buf, ' ', count);
@@ -167,10 +152,10 @@ int icfg_parse_allow(const char *buf, size_t count, unsigned int *allow)
 			len = 1;
 			continue;
 		}
-		bit = allow_from_word(buf, len);
-		if (!bit)
-			return -EINVAL;
-		bits |= bit;
+		bit = icfg_word_index(allow_words, ARRAY_SIZE(allow_words), buf, len);
+		if (bit < 0)
+			return bit;
+		bits |= BIT(bit);
 	}
 
 	*allow = bits;
@@ -194,16 +179,13 @@ ssize_t icfg_print_allow(unsigned int allow, char *page)
 int icfg_parse_disruption(const char *buf, size_t count,
 			  enum icfg_disruption *disruption)
 {
-	size_t len = icfg_line_len(buf, count);
-	int i;
+	int i = icfg_word_index(disruption_words, ARRAY_SIZE(disruption_words), buf,
+				icfg_line_len(buf, count));
 
-	for (i = 0; i < ARRAY_SIZE(disruption_words); i++) {
-		if (icfg_is_word(buf, len, disruption_words[i])) {
-			*disruption = i;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	if (i < 0)
+		return i;
+	*disruption = i;
+	return 0;
 }
 
 /* A decimal number from 0 to @max, digits only. */

@@ -111,19 +111,19 @@ static ssize_t icfg_rule_modalias_store(struct config_item *item,
 static ssize_t icfg_rule_removable_store(struct config_item *item,
 					 const char *page, size_t count)
 {
-	size_t len = icfg_line_len(page, count);
-	size_t i;
+	int i;
 
 	if (!icfg_capable())
 		return -EACCES;
-	for (i = 0; i < ARRAY_SIZE(removable_words); i++) {
-		if (!icfg_is_word(page, len, removable_words[i]))
-			continue;
-		guard(mutex)(&icfg_rules_lock);
-		to_rule(item)->removable = i;
-		return count;
-	}
-	return -EINVAL;
+	i = icfg_word_index(removable_words, ARRAY_SIZE(removable_words), page,
+			    icfg_line_len(page, count));
+	if (i < 0)
+		return i;
+
+	guard(mutex)(&icfg_rules_lock);
+
+	to_rule(item)->removable = i;
+	return count;
 }
 
 static ssize_t store_number(u32 *number, const char *page, size_t count)
