@@ -126,7 +126,7 @@ static void count_pauses(struct icfg_plan *plan,
 	icfg_plan_count_steps(plan, count);
 }
 
-/* A driver that was not paused is not resumed: that step is not to come any more. */
+/* Steps that did not run are not to come any more: a driver is not resumed, for example. */
 static void settle_progress(struct icfg_plan *plan)
 {
 	if (!plan->taking_back)
@@ -774,10 +774,10 @@ int icfg_apply_rollback(struct icfg_plan *plan)
 
 	plan->reverting = true;
 	/* What was left of the commit is not done any more. */
-	atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
+	settle_progress(plan);
 	revert_groups(plan);
 	/* Nor are the steps of groups that have to wait. */
-	atomic_set(&plan->txn->total, atomic_read(&plan->txn->done));
+	settle_progress(plan);
 
 	icfg_for_each_group(pg, plan)
 		if (pg->failed)

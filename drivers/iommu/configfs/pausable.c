@@ -48,26 +48,18 @@ static struct seen *find_seen(const char *name)
 	return NULL;
 }
 
-/* Was a driver paused that had something mapped then? */
-static bool was_caught(const char *name)
+/*
+ * Was a driver paused since the module was loaded, and had it ever something mapped
+ * then, if @caught, or never?
+ */
+bool icfg_pause_was_seen(const char *name, bool caught)
 {
 	struct seen *seen;
 
 	guard(mutex)(&seen_lock);
 
 	seen = find_seen(name);
-	return seen && seen->caught;
-}
-
-/* Has it passed the proof since the module was loaded, and always? */
-bool icfg_pause_has_passed(const char *name)
-{
-	struct seen *seen;
-
-	guard(mutex)(&seen_lock);
-
-	seen = find_seen(name);
-	return seen && !seen->caught;
+	return seen && seen->caught == caught;
 }
 
 /* Without memory for it the next pause finds out again. */
@@ -116,7 +108,8 @@ static bool dev_can_pause(const struct icfg_plan_dev *d, enum icfg_type type)
 	if ((type == ICFG_IDENTITY || type == ICFG_AUTO) &&
 	    !icfg_core_reaches_memory(d->dev))
 		return false;
-	return icfg_group_is_translated(pg) || !was_caught(d->drv_name);
+	return icfg_group_is_translated(pg) ||
+	       !icfg_pause_was_seen(d->drv_name, true);
 }
 
 /**

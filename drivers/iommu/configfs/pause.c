@@ -425,10 +425,10 @@ static void report_mapped(struct pause *p, long count)
 	unsigned int i;
 
 	for (i = 0; i < p->nr_devs; i++)
-		all_passed &= icfg_pause_has_passed(p->devs[i]->drv_name);
+		all_passed &= icfg_pause_was_seen(p->devs[i]->drv_name, false);
 	for (i = 0; i < p->nr_devs; i++) {
 		d = p->devs[i];
-		if (!all_passed && icfg_pause_has_passed(d->drv_name))
+		if (!all_passed && icfg_pause_was_seen(d->drv_name, false))
 			continue;
 		fall_back(p->pg, d, -EBUSY,
 			  "driver %s%s is paused and has %ld mapping%s left",
@@ -438,7 +438,7 @@ static void report_mapped(struct pause *p, long count)
 	}
 	for (i = 0; i < p->nr_devs; i++) {
 		d = p->devs[i];
-		if (all_passed || !icfg_pause_has_passed(d->drv_name))
+		if (all_passed || !icfg_pause_was_seen(d->drv_name, false))
 			icfg_pause_note(d->drv_name, true);
 	}
 }

@@ -14,7 +14,7 @@ static inline bool icfg_has_to_pause(const struct icfg_plan_dev *d)
 bool icfg_pause_possible(struct icfg_plan_group *pg, enum icfg_type type);
 bool icfg_pause_back_possible(struct icfg_plan_group *pg);
 unsigned int icfg_pause_count(const struct icfg_plan_group *pg);
-bool icfg_pause_has_passed(const char *name);
+bool icfg_pause_was_seen(const char *name, bool caught);
 void icfg_pause_note(const char *name, bool caught);
 void icfg_pause_exit(void);
 
