@@ -291,17 +291,10 @@ int icfg_links_list(struct icfg_links *links, gfp_t gfp)
 	return ret;
 }
 
-/**
- * icfg_links_of - the links to one supplier
- * @links: the links of the machine
- * @supplier: the supplier
- * @count: how many there are
- *
- * Returns the first of them; the others follow it.
- */
-const struct icfg_link *icfg_links_of(const struct icfg_links *links,
-				      const struct device *supplier,
-				      size_t *count)
+/* The first link to a supplier; @count is how many there are, one after the other. */
+static const struct icfg_link *links_of(const struct icfg_links *links,
+					const struct device *supplier,
+					size_t *count)
 {
 	size_t first = 0, end = links->count, middle;
 
@@ -392,7 +385,7 @@ static int order_below(struct device *dev, void *data)
 	if (order->top->port)
 		return order->err;
 
-	link = icfg_links_of(order->links, dev, &left);
+	link = links_of(order->links, dev, &left);
 	for (; left && !order->err; left--, link++) {
 		order->plan->links_go |= link->goes;
 		order->err = order_consumer(order, link->consumer);
@@ -457,7 +450,7 @@ bool icfg_links_have_consumer(const struct icfg_links *links,
 	const struct icfg_link *link;
 	size_t left;
 
-	link = icfg_links_of(links, dev, &left);
+	link = links_of(links, dev, &left);
 	for (; left; left--, link++)
 		if (link->goes || READ_ONCE(link->consumer->driver))
 			return true;

@@ -32,9 +32,6 @@ struct icfg_links {
 };
 
 int icfg_links_list(struct icfg_links *links, gfp_t gfp);
-const struct icfg_link *icfg_links_of(const struct icfg_links *links,
-				      const struct device *supplier,
-				      size_t *count);
 bool icfg_links_have_consumer(const struct icfg_links *links,
 			      struct device *dev);
 void icfg_links_free(struct icfg_links *links);

@@ -67,22 +67,6 @@ static void begin_report(struct icfg_txn *txn)
 	atomic_set(&txn->total, 0);
 }
 
-/* Exclude suspend and reboot, or report that one is under way. */
-static int enter_pm(struct icfg_txn *txn)
-{
-	enum icfg_pm pm = icfg_pm_enter();
-
-	if (pm == ICFG_PM_RUNNING)
-		return 0;
-
-	begin_report(txn);
-	icfg_report_add(&txn->report, ICFG_NO_GROUP, NULL, ICFG_CHECK, -EBUSY,
-			pm == ICFG_PM_SUSPEND ?
-			"the system is being suspended" :
-			"the system is going down");
-	return -EBUSY;
-}
-
 /* Tell user space of every member of the groups that @plan changed. */
 static void send_uevents(struct icfg_plan *plan)
 {
@@ -235,16 +219,21 @@ VISIBLE_IF_KUNIT void icfg_txn_undepend(struct icfg_txn *txn)
 	configfs_undepend_item_unlocked(&txn->dir.cg_item);
 }
 
-/* Pass the gate with a new run and an empty report, or not at all. */
+/* Exclude suspend and reboot, with a new plan and an empty report; or report why not. */
 static int new_plan(struct icfg_txn *txn, struct icfg_plan **plan)
 {
-	int ret;
+	enum icfg_pm pm = icfg_pm_enter();
 
 	lockdep_assert_held(&txn->lock);
 
-	ret = enter_pm(txn);
-	if (ret)
-		return ret;
+	if (pm != ICFG_PM_RUNNING) {
+		begin_report(txn);
+		icfg_report_add(&txn->report, ICFG_NO_GROUP, NULL, ICFG_CHECK, -EBUSY,
+				pm == ICFG_PM_SUSPEND ?
+				"the system is being suspended" :
+				"the system is going down");
+		return -EBUSY;
+	}
 
 	*plan = icfg_plan_new(txn);
 	if (!*plan) {

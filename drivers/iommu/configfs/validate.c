@@ -439,6 +439,23 @@ int icfg_validate_commit(struct icfg_plan *plan)
 	return plan->refusal;
 }
 
+/* A device of an earlier plan, with the name of its driver; NULL without memory. */
+static struct icfg_plan_dev *copy_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
+				      struct icfg_plan_dev *old)
+{
+	struct icfg_plan_dev *d;
+
+	scoped_guard(mutex, &plan->lock)
+		d = icfg_plan_add_dev(plan, pg, old->dev);
+	if (!d)
+		return NULL;
+
+	if (old->member)
+		icfg_plan_join(d, pg);
+	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
+	return d->drv_name || !old->drv_name ? d : NULL;
+}
+
 /*
  * A device that had a driver when the commit began, compared with now. A
  * driver that we could not bring back then is tried again; what was
@@ -479,15 +496,8 @@ static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		return 0;
 	}
 
-	scoped_guard(mutex, &plan->lock)
-		d = icfg_plan_add_dev(plan, pg, old->dev);
+	d = copy_dev(plan, pg, old);
 	if (!d)
-		return -ENOMEM;
-
-	if (old->member)
-		icfg_plan_join(d, pg);
-	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
-	if (!d->drv_name)
 		return -ENOMEM;
 	d->drv = icfg_driver_get(old->dev->bus, old->drv_name);
 	d->state = ICFG_DEV_UNBOUND;
@@ -611,27 +621,19 @@ static void leave_waiting(struct icfg_plan_group *pg,
 }
 
 /* Remember a device of such a group. */
-static int copy_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
-		    struct icfg_plan_dev *old)
+static int leave_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
+		     struct icfg_plan_dev *old)
 {
-	struct icfg_plan_dev *d;
+	struct icfg_plan_dev *d = copy_dev(plan, pg, old);
 
-	scoped_guard(mutex, &plan->lock)
-		d = icfg_plan_add_dev(plan, pg, old->dev);
 	if (!d)
 		return -ENOMEM;
-
-	if (old->member)
-		icfg_plan_join(d, pg);
 	d->state = old->state;
 	/* Another process has bound it, so no consumer waits for it. */
 	if (pg->owned && d->state == ICFG_DEV_UNBOUND && READ_ONCE(d->dev->driver))
 		d->state = ICFG_DEV_IDLE;
 	d->managed = old->managed;
-	if (!old->drv_name)
-		return 0;
-	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
-	return d->drv_name ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* The rollback takes over the ports that the commit kept enabled. */
@@ -748,7 +750,7 @@ int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 	icfg_for_each_dev(d, undo) {
 		pg = plan->groups + (d->group - undo->groups);
 		if (pg->revert == ICFG_REVERT_ELSEWHERE) {
-			ret = copy_dev(plan, pg, d);
+			ret = leave_dev(plan, pg, d);
 		} else {
 			again = icfg_plan_find(plan, d->dev);
 			if (again)
