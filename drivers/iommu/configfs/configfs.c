@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The configfs face: directories and files, and what is read from and written
+ * The configfs interface: directories and files, and what is read from and written
  * to them. Documentation/ABI/testing/configfs-iommu describes it; what the
  * actions do is txn.c's business.
  *

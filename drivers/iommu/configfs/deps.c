@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who is unbound with whom, and in which order: children before their parents, and
+ * What is unbound with what, and in which order: children before their parents, and
  * consumers before the suppliers that they have a managed device link to. The
- * driver core unbinds the consumers of a supplier on any bus and without telling
- * anyone, so a commit has to know them beforehand.
+ * driver core unbinds the consumers of a supplier on any bus and does not report it,
+ * so a commit has to know them beforehand.
  *
  * In: a plan whose devices and drivers are known. Out: edges between the steps of
  * its devices, and the dependents that had to be added. Called by validate.c and

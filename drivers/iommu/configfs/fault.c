@@ -21,7 +21,7 @@ bool icfg_should_fail(void)
 	return should_fail(&fail_switch, 1);
 }
 
-/* Whether it works out is of no concern to anyone but tests. */
+/* Only tests need it: a failure is ignored. */
 void icfg_fault_init(void)
 {
 	fault_dir = fault_create_debugfs_attr("fail_iommu_configfs", NULL,

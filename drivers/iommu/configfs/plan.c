@@ -515,7 +515,7 @@ bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d)
 }
 
 #ifdef CONFIG_PCI
-/* Nobody expects an answer of it any more. */
+/* It is not going to answer any more. */
 static bool pci_dev_is_lost(struct pci_dev *pdev)
 {
 	return !device_is_registered(&pdev->dev) ||

@@ -158,7 +158,7 @@ ssize_t icfg_report_show(struct icfg_report *report, int group, char *page,
 		page[at++] = '\n';
 	}
 
-	/* Nobody knows whose these were. */
+	/* Of which group these were is not known. */
 	left += report->lost;
 	spin_unlock(&report->lock);
 

@@ -340,7 +340,7 @@ static void note_methods(struct icfg_plan *plan)
 		pg->staged->method = pg->unknown ? ICFG_METHOD_NONE : pg->method;
 }
 
-/* Who is in the group, and what does it have and take? */
+/* Which devices are in the group, which type does it have, and which can it have? */
 static int look_at_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 {
 	struct icfg_plan_dev *d;
