@@ -677,6 +677,7 @@ static void report_waiting(struct icfg_plan *plan)
 {
 	struct icfg_plan_group *pg;
 	struct icfg_plan_dev *d;
+	const char *why;
 	bool hangs = false;
 
 	/* Also a step that has returned since the last look. */
@@ -691,15 +692,15 @@ static void report_waiting(struct icfg_plan *plan)
 		    icfg_step_is_left(&d->step))
 			continue;
 		if (d->locked || d->driver_leaving) {
+			why = d->locked ? "a probe or remove of it is under way" :
+					  "the module of its driver is being removed";
 			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
-					      "left as it is: %s", d->locked ?
-					      "a probe or remove of it is under way" :
-					      "the module of its driver is being removed");
+					      "left as it is: %s", why);
 		} else if (!pg->waits &&
 			   icfg_rebind_waits(d, icfg_dev_is_bound(d) &&
-					 pg->switched_back &&
-					 !pg->back_in_place &&
-					 icfg_group_needs_revert(pg))) {
+					     pg->switched_back &&
+					     !pg->back_in_place &&
+					     icfg_group_needs_revert(pg))) {
 			pg->waits = true;
 			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
 					      "left as it is: it depends on a device that is waited for");

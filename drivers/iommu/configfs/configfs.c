@@ -161,7 +161,7 @@ static int option_refused(struct icfg_txn *txn, bool valid)
 }
 
 /* Take an option that can be written in ICFG_STAGED only. */
-#define TXN_STORE(name, type, valid)					\
+#define TXN_STORE(name, type, option, valid)				\
 static ssize_t icfg_txn_##name##_store(struct config_item *item,	\
 				       const char *page, size_t count)	\
 {									\
@@ -176,15 +176,15 @@ static ssize_t icfg_txn_##name##_store(struct config_item *item,	\
 	if (!ret && txn->state != ICFG_STAGED)				\
 		ret = -EBUSY;						\
 	if (!ret)							\
-		txn->name = value;					\
+		option = value;						\
 	return ret ?: count;						\
 }
 
-TXN_STORE(expected_generation, u64,
+TXN_STORE(expected_generation, u64, txn->expected_generation,
 	  !icfg_parse_number(page, count, U64_MAX, &value))
-TXN_STORE(disruption, enum icfg_disruption,
+TXN_STORE(disruption, enum icfg_disruption, txn->disruption,
 	  !icfg_parse_disruption(page, count, &value))
-TXN_STORE(step_timeout, u64,
+TXN_STORE(step_timeout, u64, txn->step_timeout,
 	  !icfg_parse_number(page, count, ICFG_STEP_TIMEOUT_MAX, &value) && value)
 
 static ssize_t icfg_txn_allow_in_use_show(struct config_item *item, char *page)

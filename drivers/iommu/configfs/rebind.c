@@ -166,8 +166,9 @@ static void late_group(struct icfg_step *step)
 			 "given up on waiting for %s; the group is restored when that is done",
 			 group_action(pg));
 	/* A pause or a resume has the locks that device_shutdown() takes. */
-	icfg_plan_warn(pg, d, "given up on waiting for %s%s", group_action(pg), d ?
-		       "; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)" : "");
+	icfg_plan_warn(pg, d, "given up on waiting for %s%s", group_action(pg),
+		       !d ? "" :
+		       "; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)");
 	give_up(pg);
 }
 
