@@ -21,12 +21,24 @@ def file(name):
 
 
 @functools.cache
+def source():
+    return "".join(file(os.path.relpath(f, TOP)) for f in glob.glob(f"{TOP}/cmd/*.[ch]"))
+
+
+@functools.cache
 def known():
     """Every option that a command of the source has: its name, and if it has an argument."""
-    found = re.findall(r'\{ "([a-z-]+)", (no|required|optional)_argument',
-                       "".join(file(os.path.relpath(f, TOP)) for f in glob.glob(f"{TOP}/cmd/*.[ch]")))
+    found = re.findall(r'\{ "([a-z-]+)", (no|required|optional)_argument', source())
     assert len(dict(found)) > 20, found
     return dict(found)
+
+
+@functools.cache
+def letters():
+    """Every short one."""
+    found = re.findall(r'_SHORT\s+"([a-zA-Z:]+)"|cli_options\([^;"]*":?([a-zA-Z:]*)"', source())
+    assert len(found) > 5, found
+    return sorted(set("".join(a + b for a, b in found)) - {":"})
 
 
 @functools.cache
@@ -62,7 +74,7 @@ def parsed(command):
                     found.add(f"--{name}")
             elif re.search(rf"--{name} (needs an|takes no) argument", said):
                 found.add(f"--{name}")
-        for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        for letter in letters():
             r = h.run(command, f"-{letter}", "--version=?")
             if f"unknown option -{letter}" not in " ".join(r.err.split()):
                 found.add(f"-{letter}")
