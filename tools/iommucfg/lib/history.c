@@ -359,6 +359,16 @@ void history_drop(struct iommucfg *ctx, long id)
 	close(dirfd);
 }
 
+/* Is there a directory for it? Where that cannot be told, what is written next will say why. */
+bool history_is_begun(struct iommucfg *ctx)
+{
+	int dirfd = state_open(ctx, false);
+
+	if (dirfd >= 0)
+		close(dirfd);
+	return dirfd != -ENOENT;
+}
+
 /*
  * Gives @entry its number, which may be that of one that was begun, and writes it. 0 or a
  * negative errno.

@@ -14,6 +14,7 @@ struct json_object;
 int history_begin(struct iommucfg *ctx, struct json_object *entry);
 struct json_object *history_killed(struct iommucfg *ctx);
 void history_drop(struct iommucfg *ctx, long id);
+bool history_is_begun(struct iommucfg *ctx);
 int history_append(struct iommucfg *ctx, struct json_object *entry);
 /* What became of a transaction after its entry was written. */
 struct history_end {

@@ -181,20 +181,27 @@ static struct json_object *entry_of(const struct recorder *by, struct json_objec
 	return o;
 }
 
+static bool is_error(struct json_object *entry)
+{
+	return json_object_get_int(json_object_object_get(entry, "exit")) == IOMMUCFG_RUN_ERROR;
+}
+
 /*
- * Writes an entry and releases it; @id is the number that it was begun with, or 0. Returns
- * the number that it has got, or 0.
+ * Writes an entry and releases it. An error before anything was begun is no reason to begin a
+ * history. @id is the number that the entry was begun with, or 0. Returns the number that it
+ * has got, or 0.
  */
 static long put(const struct recorder *by, struct json_object *o, long id)
 {
+	bool skip = id <= 0 && is_error(o) && !history_is_begun(by->ctx);
 	long number;
 	int ret;
 
 	if (id > 0)
 		json_object_object_add(o, "id", json_object_new_int64(id));
-	ret = history_append(by->ctx, o);
+	ret = skip ? 0 : history_append(by->ctx, o);
 	journal_entry(by->ctx, o);
-	number = ret ? 0 : history_id(o);
+	number = ret || skip ? 0 : history_id(o);
 	json_object_put(o);
 	if (ret && id > 0)
 		history_drop(by->ctx, id);

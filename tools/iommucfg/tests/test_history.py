@@ -57,6 +57,22 @@ def directory_is_made():
 
 
 @test
+def not_by_an_error():
+    """What fails before anything was begun leaves no files on a machine that has had no change."""
+    for kernel in (False, True):
+        with Host(kernel) as h:
+            shutil.rmtree(f"{h.root}/var")
+            for args in (("apply", "/none"), ("apply", h.policy("rules = 7;")), ("apply",), ("set", "99", "DMA"),
+                         ("undo", "4"), ("rollback", "--to", "4"), ("confirm",), ("rollback",), ("clean", "x"),
+                         *([] if kernel else [("set", "1", "DMA"), ("apply", h.policy(GPU, "good.conf"))])):
+                h.run(*args, code=1)
+                assert not os.path.exists(f"{h.root}/var"), args
+            if kernel:
+                h.run("set", "2", "DMA", code=3)
+                assert [x["result"] for x in entries(h)] == ["refused"]
+
+
+@test
 def everything_is_recorded():
     with Host(True) as h:
         with open(f"{h.root}/proc/self/loginuid", "w") as f:
@@ -301,10 +317,11 @@ def back_to_an_entry():
 @test
 def back_to_what_changed_nothing():
     with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
         h.run("set", "99", "DMA", code=1)
-        assert [x["result"] for x in entries(h)] == ["error"]
+        assert [x["result"] for x in entries(h)] == ["committed", "error"]
         # Sanitizers look at how nothing is copied.
-        assert rollback_to(h, "--to", "1", code=0)["result"] == "nothing-to-do"
+        assert rollback_to(h, "--to", "2", code=0)["result"] == "nothing-to-do"
 
 
 @test
