@@ -15,7 +15,7 @@ echo "$what ..."
 code=0
 "$@" > "$log" 2>&1 || code=$?
 if [ $code -ne 0 ]; then
-	tail -n 20 "$log" >&2
+	tail -n 60 "$log" >&2
 	echo "failed with $code; all of its output is in $log" >&2
 else
 	grep -A3 -E 'warning:|WARNING:' "$log" >&2 || :
