@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/array_size.h>
 #include <linux/crash_dump.h>
 #include <linux/module.h>
 
@@ -14,8 +15,32 @@
 #include "pause.h"
 #include "rules/rules.h"
 
+struct part {
+	int (*init)(void);
+	void (*exit)(void);
+};
+
+/* What is set up when the module is loaded, in this order, and undone in reverse. */
+static const struct part parts[] = {
+	{ icfg_deps_init, icfg_deps_exit },
+	{ icfg_core_init, icfg_core_exit },
+	{ icfg_txn_init, icfg_txn_exit },
+	/* Undone before the timers, which a step that returns may queue. */
+	{ icfg_sched_init, icfg_sched_exit },
+	{ icfg_pm_init, icfg_pm_exit },
+	{ icfg_hotplug_init, icfg_hotplug_exit },
+	{ icfg_configfs_init, icfg_configfs_exit },
+};
+
+static void exit_parts(size_t count)
+{
+	while (count--)
+		parts[count].exit();
+}
+
 static int __init icfg_init(void)
 {
+	size_t i;
 	int ret;
 
 	/*
@@ -25,27 +50,11 @@ static int __init icfg_init(void)
 	if (is_kdump_kernel())
 		return -EPERM;
 
-	ret = icfg_deps_init();
-	if (ret)
-		return ret;
-	ret = icfg_core_init();
-	if (ret)
-		goto err_deps;
-	ret = icfg_sched_init();
-	if (ret)
-		goto err_core;
-	ret = icfg_txn_init();
-	if (ret)
-		goto err_sched;
-	ret = icfg_pm_init();
-	if (ret)
-		goto err_txn;
-	ret = icfg_hotplug_init();
-	if (ret)
-		goto err_pm;
-	ret = icfg_configfs_init();
-	if (ret)
-		goto err_hotplug;
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		ret = parts[i].init();
+		if (ret)
+			goto err_exit;
+	}
 	icfg_fault_init();
 #ifndef ICFG_HAVE_PAGE_POOL_UNMAP
 	/* Since Linux 6.12.34 and 6.16 they are unmapped before the driver is gone. */
@@ -54,33 +63,16 @@ static int __init icfg_init(void)
 #endif
 	return 0;
 
-err_hotplug:
-	icfg_hotplug_exit();
-err_pm:
-	icfg_pm_exit();
-err_txn:
-	icfg_txn_exit();
-err_sched:
-	icfg_sched_exit();
-err_core:
-	icfg_core_exit();
-err_deps:
-	icfg_deps_exit();
+err_exit:
+	exit_parts(i);
 	return ret;
 }
 
 static void __exit icfg_exit(void)
 {
 	icfg_fault_exit();
-	icfg_configfs_exit();
-	icfg_hotplug_exit();
-	icfg_pm_exit();
-	/* Before the timers, which a step that returns may queue. */
-	icfg_sched_exit();
+	exit_parts(ARRAY_SIZE(parts));
 	icfg_pause_exit();
-	icfg_txn_exit();
-	icfg_core_exit();
-	icfg_deps_exit();
 	icfg_ownership_exit();
 }
 
