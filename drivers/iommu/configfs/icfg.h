@@ -771,6 +771,7 @@ void icfg_plan_leave_type(struct icfg_plan_group *pg, enum icfg_type last,
 void icfg_plan_copy_group(struct icfg_plan_group *to,
 			  const struct icfg_plan_group *from);
 void icfg_plan_carry_over(struct icfg_plan *plan, struct icfg_plan *later);
+void icfg_dev_disable_port(struct icfg_plan_dev *d);
 bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d);
 bool icfg_dev_is_gone(struct icfg_plan_dev *d);
 

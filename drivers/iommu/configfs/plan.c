@@ -132,19 +132,18 @@ void icfg_plan_put_drivers(struct icfg_plan *plan)
 			put_driver(d);
 }
 
-/* A port's driver did not come back: it has no more bus mastering than that. */
-static void disable_port(struct icfg_plan_dev *d)
+/* A port has its driver again, or does not get it back: end the enable of our own. */
+void icfg_dev_disable_port(struct icfg_plan_dev *d)
 {
-#ifdef CONFIG_PCI
 	if (d->enabled)
 		pci_disable_device(to_pci_dev(d->dev));
-#endif
+	d->enabled = false;
 }
 
 void icfg_plan_free_dev(struct icfg_plan_dev *d)
 {
 	put_driver(d);
-	disable_port(d);
+	icfg_dev_disable_port(d);
 	kfree_const(d->drv_name);
 	put_device(d->dev);
 	kfree(d);

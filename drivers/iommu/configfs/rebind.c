@@ -357,7 +357,6 @@ bool icfg_rebind_waits(const struct icfg_plan_dev *d, bool unbind)
 	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
 }
 
-#ifdef CONFIG_PCI
 /*
  * The remove of pcieport disables the port, and with it the DMA of all devices
  * below that stay bound. One more enable keeps it as it is.
@@ -368,17 +367,6 @@ static void keep_port_enabled(struct icfg_plan_dev *d)
 	    !d->enabled)
 		d->enabled = !pci_enable_device(to_pci_dev(d->dev));
 }
-
-static void port_is_bound(struct icfg_plan_dev *d)
-{
-	if (d->enabled)
-		pci_disable_device(to_pci_dev(d->dev));
-	d->enabled = false;
-}
-#else
-static void keep_port_enabled(struct icfg_plan_dev *d) {}
-static void port_is_bound(struct icfg_plan_dev *d) {}
-#endif
 
 /*
  * It was not in use a moment ago; look again where it matters. Returns true, and
@@ -768,7 +756,7 @@ static void probe_step(struct icfg_step *step)
 	ret = probe_retry(plan, d);
 	trace_icfg_probe(pg, d, ret);
 	if (!ret) {
-		port_is_bound(d);
+		icfg_dev_disable_port(d);
 		WRITE_ONCE(d->state, ICFG_DEV_IDLE);
 		return;
 	}
