@@ -55,20 +55,27 @@ RULE_SHOW(order, sprintf(page, "%u\n", rule->order))
 RULE_SHOW(type, sprintf(page, "%s\n", icfg_type_word(rule->type)))
 RULE_SHOW(hits, sprintf(page, "%lu\n", rule->hits))
 
-static ssize_t icfg_rule_bus_store(struct config_item *item, const char *page,
-				   size_t count)
+/* Take something for a rule. */
+#define RULE_STORE(name, how)						\
+static ssize_t icfg_rule_##name##_store(struct config_item *item,	\
+					const char *page, size_t count)	\
+{									\
+	struct icfg_rule *rule = to_rule(item);				\
+									\
+	return icfg_capable() ? how : -EACCES;				\
+}
+
+static ssize_t store_bus(const struct bus_type **where, const char *page, size_t count)
 {
 	const struct bus_type *bus;
 
-	if (!icfg_capable())
-		return -EACCES;
 	bus = icfg_bus_by_name(page, icfg_line_len(page, count));
 	if (!bus)
 		return -EINVAL;
 
 	guard(mutex)(&icfg_rules_lock);
 
-	to_rule(item)->bus = bus;
+	*where = bus;
 	return count;
 }
 
@@ -77,8 +84,6 @@ static ssize_t store_patterns(char ***where, const char *page, size_t count)
 	char **patterns;
 	int words;
 
-	if (!icfg_capable())
-		return -EACCES;
 	/*
 	 * What does not fit comes in pieces, each of which would be the whole list: no
 	 * telling whether this is one. What is behind a NUL would be lost in silence.
@@ -96,25 +101,10 @@ static ssize_t store_patterns(char ***where, const char *page, size_t count)
 	return words ? count : -EINVAL;
 }
 
-static ssize_t icfg_rule_device_store(struct config_item *item,
-				      const char *page, size_t count)
-{
-	return store_patterns(&to_rule(item)->device, page, count);
-}
-
-static ssize_t icfg_rule_modalias_store(struct config_item *item,
-					const char *page, size_t count)
-{
-	return store_patterns(&to_rule(item)->modalias, page, count);
-}
-
-static ssize_t icfg_rule_removable_store(struct config_item *item,
-					 const char *page, size_t count)
+static ssize_t store_removable(enum icfg_removable *where, const char *page, size_t count)
 {
 	int i;
 
-	if (!icfg_capable())
-		return -EACCES;
 	i = icfg_word_index(removable_words, ARRAY_SIZE(removable_words), page,
 			    icfg_line_len(page, count));
 	if (i < 0)
@@ -122,7 +112,7 @@ static ssize_t icfg_rule_removable_store(struct config_item *item,
 
 	guard(mutex)(&icfg_rules_lock);
 
-	to_rule(item)->removable = i;
+	*where = i;
 	return count;
 }
 
@@ -131,8 +121,6 @@ static ssize_t store_number(u32 *number, const char *page, size_t count)
 	u64 value;
 	int ret;
 
-	if (!icfg_capable())
-		return -EACCES;
 	ret = icfg_parse_number(page, count, U32_MAX, &value);
 	if (ret)
 		return ret;
@@ -143,27 +131,12 @@ static ssize_t store_number(u32 *number, const char *page, size_t count)
 	return count;
 }
 
-static ssize_t icfg_rule_priority_store(struct config_item *item,
-					const char *page, size_t count)
-{
-	return store_number(&to_rule(item)->priority, page, count);
-}
-
-static ssize_t icfg_rule_order_store(struct config_item *item,
-				     const char *page, size_t count)
-{
-	return store_number(&to_rule(item)->order, page, count);
-}
-
-static ssize_t icfg_rule_type_store(struct config_item *item, const char *page,
-				    size_t count)
+static ssize_t store_type(enum icfg_type *where, const char *page, size_t count)
 {
 	const char *none = icfg_type_word(ICFG_NONE);
 	enum icfg_type type = ICFG_NONE;
 	int ret = 0;
 
-	if (!icfg_capable())
-		return -EACCES;
 	if (!icfg_is_word(page, icfg_line_len(page, count), none))
 		ret = icfg_parse_type(page, count, &type);
 	if (ret)
@@ -171,9 +144,17 @@ static ssize_t icfg_rule_type_store(struct config_item *item, const char *page,
 
 	guard(mutex)(&icfg_rules_lock);
 
-	to_rule(item)->type = type;
+	*where = type;
 	return count;
 }
+
+RULE_STORE(bus, store_bus(&rule->bus, page, count))
+RULE_STORE(device, store_patterns(&rule->device, page, count))
+RULE_STORE(modalias, store_patterns(&rule->modalias, page, count))
+RULE_STORE(removable, store_removable(&rule->removable, page, count))
+RULE_STORE(priority, store_number(&rule->priority, page, count))
+RULE_STORE(order, store_number(&rule->order, page, count))
+RULE_STORE(type, store_type(&rule->type, page, count))
 
 CONFIGFS_ATTR(icfg_rule_, bus);
 CONFIGFS_ATTR(icfg_rule_, device);
