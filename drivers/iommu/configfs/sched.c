@@ -401,6 +401,14 @@ static enum icfg_stop stop_of(const struct icfg_sched *sched)
 	return sched->stop ? READ_ONCE(*sched->stop) : ICFG_GO_ON;
 }
 
+/* Under the lock: end_step() has one step less for a moment before the next begins. */
+static bool is_idle(struct icfg_sched *sched)
+{
+	guard(spinlock)(&sched_lock);
+
+	return !sched->running;
+}
+
 /* Wait until no step of the run is running. */
 static void wait_steps(struct icfg_sched *sched, struct list_head *list)
 {
@@ -411,9 +419,9 @@ static void wait_steps(struct icfg_sched *sched, struct list_head *list)
 	 * Waking up now and then keeps the hung task detector quiet: a device
 	 * that takes minutes is for the operator, and no bug.
 	 */
-	while (!wait_event_timeout(*sched->wait, !READ_ONCE(sched->running) ||
+	while (!wait_event_timeout(*sched->wait, is_idle(sched) ||
 				   stop_of(sched) == ICFG_STOP_NOW,
-				   POLL) || READ_ONCE(sched->running)) {
+				   POLL) || !is_idle(sched)) {
 		stop = stop_of(sched);
 		if (stop != ICFG_GO_ON && !stop_at)
 			stop_at = jiffies + STOP_GRACE;
@@ -422,9 +430,6 @@ static void wait_steps(struct icfg_sched *sched, struct list_head *list)
 				   time_after_eq(jiffies, stop_at));
 		watch_steps(sched, list);
 	}
-	/* The step that ended last is out of end_step(). */
-	spin_lock(&sched_lock);
-	spin_unlock(&sched_lock);
 }
 
 /**
