@@ -145,7 +145,7 @@ static bool is_being_set(struct iommu_group *group)
  * Wait while DMA-FQ is asked for the group of a device that begins to leave it. A switch
  * of another group, which may hang, is not waited for.
  */
-static void wait_set_type(struct device *dev)
+void icfg_core_wait_set_type(struct device *dev)
 {
 	struct iommu_group *group = iommu_group_get(dev);
 
@@ -158,7 +158,7 @@ static void wait_set_type(struct device *dev)
 /*
  * Will @dev be here as long as its group is among the settings? device_del() removes
  * this file before it notifies the bus that the device is removed, and so before
- * wait_set_type(). With the group's mutex held, which keeps a member's
+ * icfg_core_wait_set_type(). With the group's mutex held, which keeps a member's
  * directory.
  */
 static int stays(struct device *dev, void *data)
@@ -328,7 +328,7 @@ static int forget_device(struct notifier_block *nb, unsigned long action,
 	if (action != BUS_NOTIFY_REMOVED_DEVICE)
 		return NOTIFY_DONE;
 
-	wait_set_type(data);
+	icfg_core_wait_set_type(data);
 
 	guard(mutex)(&index_lock);
 	xa_for_each(&hints, id, hint)

@@ -106,6 +106,9 @@ int icfg_core_set_paused_type(struct iommu_group *group, enum icfg_type type,
 /* Does the DMA mask of a device, which is bound, cover all memory? */
 bool icfg_core_reaches_memory(struct device *dev);
 
+/* core-sysfs.c alone. Tests look for it, in a stack and in kallsyms. */
+void icfg_core_wait_set_type(struct device *dev);
+
 #ifndef ICFG_HAVE_RCU_EXPEDITE
 /* Stock kernels export them, and declare them in kernel/rcu/rcu.h. */
 #ifdef CONFIG_TINY_RCU
