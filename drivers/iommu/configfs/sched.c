@@ -404,9 +404,11 @@ static enum icfg_stop stop_of(const struct icfg_sched *sched)
 /* Under the lock: end_step() has one step less for a moment before the next begins. */
 static bool is_idle(struct icfg_sched *sched)
 {
-	guard(spinlock)(&sched_lock);
+	bool idle;
 
-	return !sched->running;
+	scoped_guard(spinlock, &sched_lock)
+		idle = !sched->running;
+	return idle;
 }
 
 /* Wait until no step of the run is running. */
