@@ -19,7 +19,7 @@ def applied(lane, what):
     lane.equal(lane.types(), lane.OLD_TYPES, f'{what}: all types are as the policy says')
     log = lane.klog()
     changed = index(log, 'iommucfg: groups changed by the policy: 3')
-    disk = index(log, f'nvme nvme0: pci function {lane.ROOT}')
+    disk = index(log, f': pci function {lane.ROOT}')
     data = index(log, f': pci function {lane.DATA}')
     nic = index(log, f'e1000e {lane.NIC}: ')
     mounted = index(log, 'EXT4-fs (nvme')

@@ -84,7 +84,7 @@ def run(lane):
     lane.check('iommucfg-boot was not confirmed' in log, 'and says so in its log', log[-2000:])
 
     # The way to root is there again.
-    lane.machine.wires['console'].send('ln -s /dev/nvme0n1 /dev/late; exit\n')
+    lane.machine.wires['console'].send(f'ln -s /dev/disk/by-path/pci-{lane.ROOT}-nvme-1 /dev/late; exit\n')
     lane.machine.wait(lambda: lane.machine.boot_id, 240, 'boot')
     lane.up()
     lane.equal(lane.types(), lane.DEFAULT_TYPES, 'root is found: the boot goes on as it is')
