@@ -539,3 +539,35 @@ struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems 
 		json_object_array_sort(entries, by_id);
 	return entries;
 }
+
+/* A string of an entry; "" where there is none. */
+const char *history_text(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+	const char *string = NULL;
+
+	if (json_object_object_get_ex(o, key, &value))
+		string = json_object_get_string(value);
+	return string ? string : "";
+}
+
+/*
+ * The last entry that says what became of a transaction, to be released by
+ * json_object_put(); NULL where there is none.
+ */
+struct json_object *history_last(struct iommucfg *ctx, const char *transaction)
+{
+	struct json_object *entries = history_read(ctx, NULL), *entry, *last = NULL;
+	size_t i = entries ? json_object_array_length(entries) : 0;
+	const char *result;
+
+	while (i-- && !last) {
+		entry = json_object_array_get_idx(entries, i);
+		result = history_text(entry, "result");
+		if (!strcmp(history_text(entry, "transaction"), transaction) &&
+		    strcmp(result, "refused") && strcmp(result, "error"))
+			last = json_object_get(entry);
+	}
+	json_object_put(entries);
+	return last;
+}

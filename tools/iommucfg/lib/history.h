@@ -24,7 +24,9 @@ struct history_end {
 
 int history_import(struct iommucfg *ctx, const struct history_end *end);
 struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems);
+struct json_object *history_last(struct iommucfg *ctx, const char *transaction);
 long history_id(struct json_object *entry);
+const char *history_text(struct json_object *o, const char *key);
 
 /* record.c: what goes into it */
 

@@ -260,16 +260,6 @@ static const char *end_of(enum iommucfg_state state, int *code)
 	}
 }
 
-static const char *text(struct json_object *o, const char *key)
-{
-	struct json_object *value;
-	const char *string = NULL;
-
-	if (json_object_object_get_ex(o, key, &value))
-		string = json_object_get_string(value);
-	return string ? string : "";
-}
-
 /* Killed between the two transactions of a change: what is done of it does not stay by half. */
 static void take_back_half(struct iommucfg_txn *txn, enum iommucfg_state *state)
 {
@@ -299,8 +289,8 @@ static bool is_made(const struct iommucfg_topology *topology, struct json_object
 	const struct iommucfg_group *group =
 		iommucfg_topology_find_group(topology, number(change, "group"));
 
-	return group && (!strcmp(text(change, "to"), "auto") ||
-			 !strcmp(text(change, "to"), iommucfg_group_type_text(group)));
+	return group && (!strcmp(history_text(change, "to"), "auto") ||
+			 !strcmp(history_text(change, "to"), iommucfg_group_type_text(group)));
 }
 
 /* Moves what has not been done from the changes of a plan in steps to what was skipped. */
@@ -348,7 +338,7 @@ static void complete(const struct recorder *by, struct json_object *o)
 	const char *result;
 	int code;
 
-	if (!iommucfg_txn_open(by->ctx, text(o, "transaction"), &txn)) {
+	if (!iommucfg_txn_open(by->ctx, history_text(o, "transaction"), &txn)) {
 		iommucfg_txn_read_state(txn, &state);
 		take_back_half(txn, &state);
 		iommucfg_txn_unref(txn);
@@ -356,10 +346,10 @@ static void complete(const struct recorder *by, struct json_object *o)
 	/* Not over, or not to be read: later. */
 	if (state == IOMMUCFG_STATE_COMMITTING || state == IOMMUCFG_STATE_ROLLING_BACK ||
 	    state == IOMMUCFG_STATE_UNKNOWN ||
-	    ic_steps_are_open(by->ctx, text(o, "transaction")))
+	    ic_steps_are_open(by->ctx, history_text(o, "transaction")))
 		return;
 	result = end_of(state, &code);
-	if (!strcmp(text(o, "action"), "rollback") && state == IOMMUCFG_STATE_ROLLED_BACK) {
+	if (!strcmp(history_text(o, "action"), "rollback") && state == IOMMUCFG_STATE_ROLLED_BACK) {
 		result = "rolled-back";
 		code = IOMMUCFG_RUN_DONE;
 	}
@@ -406,7 +396,7 @@ void record_removed(const struct recorder *by, struct json_object *killed, const
 	if (geteuid() || state == IOMMUCFG_STATE_STAGED)
 		return;
 	for (i = 0; killed && i < json_object_array_length(killed); i++)
-		if (!strcmp(text(json_object_array_get_idx(killed, i), "transaction"),
+		if (!strcmp(history_text(json_object_array_get_idx(killed, i), "transaction"),
 			    transaction))
 			return;
 	o = entry_of(by, NULL, json_problems(NULL), transaction, end_of(state, &code), 0);

@@ -230,8 +230,11 @@ class Host:
         name = self.wait_state("unconfirmed", name)
         with open(f"{self.iommu}/{name}/confirm_timeout", "w") as f:
             f.write("1")
+        self.wait_back(name)
+
+    def wait_back(self, name):
+        """Until it is rolled back. Where its command is gone, what watches it removes it."""
         end = time.monotonic() + 120
-        # Where its command is gone, what watches it removes it.
         while os.path.exists(f"{self.iommu}/{name}") and time.monotonic() < end:
             with contextlib.suppress(OSError):
                 if self.state(name) == "rolled-back":

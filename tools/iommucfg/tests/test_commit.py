@@ -206,7 +206,7 @@ def killed_between():
             p.communicate()
             assert p.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM), p.returncode
             h.release()
-            h.wait_state("rolled-back", name)
+            h.wait_back(name)
             assert h.types() == ["DMA"] * 3
             h.run("set", "5", "DMA-FQ", code=0)
             assert h.types() == ["DMA"] * 3 and not h.transactions(), h.transactions()

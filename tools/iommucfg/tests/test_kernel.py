@@ -67,7 +67,7 @@ def confirm_late():
                      code=0).out.splitlines()[-1]
         with open(f"{h.iommu}/{name}/confirm_timeout", "w") as f:
             f.write("1\n")
-        h.wait_state("rolled-back", name)
+        h.wait_back(name)
         assert h.json("confirm", name, code=4)["result"] == "restored"
         assert h.type(1) == "DMA-FQ" and h.transactions() == []
 

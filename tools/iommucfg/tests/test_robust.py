@@ -251,9 +251,9 @@ def killed_and_undone():
             assert time.monotonic() < end
             time.sleep(0.02)
         kill(p)
-        h.wait_state("rolled-back", "a")
+        h.wait_back("a")
         h.run("set", "7", "DMA", code=0)
-        assert [x["result"] for x in entries(h)] == ["unconfirmed", "rolled-back", "committed"]
+        assert [x["result"] for x in entries(h)] == ["unconfirmed", "rolled-back", "committed"], entries(h)
 
 
 @test

@@ -4,6 +4,7 @@
 
 	test_watch.py IOMMUCFG STANDIN [NAME...]
 """
+import fcntl
 import json
 import os
 import signal
@@ -28,6 +29,10 @@ class Watched(Host):
         while not what():
             assert time.monotonic() < end, (self.entries(), self.transactions())
             time.sleep(0.1)
+
+    @staticmethod
+    def open_files(pid):
+        return [os.readlink(e.path) for e in os.scandir(f"/proc/{pid}/fd")]
 
     def watchers(self):
         """Processes of this tree that have outlived their command."""
@@ -74,6 +79,29 @@ def rolled_back_by_a_command():
         h.run("rollback", "night", code=0)
         h.until(lambda: not h.watchers())
         assert [e["result"] for e in h.entries()] == ["unconfirmed", "rolled-back"], h.entries()
+
+
+@test
+def written_by_another():
+    # The next command has the lock first, and completes the entry of one that was killed.
+    with Watched() as h:
+        h.run(*CHANGE, code=0)
+        (pid,) = h.watchers()
+        begun, path = f"{h.dir}/begun", f"{h.root}/run/iommucfg/change.lock"
+        h.control("unhook", f"#!/bin/sh\ntouch {begun}\nsleep 1\n", 0o755)
+        p = h.start("rollback", "night")
+        h.until(lambda: os.path.exists(begun))
+        p.kill()
+        p.communicate()
+        with open(path) as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            h.wait_state("rolled-back", "night")
+            h.until(lambda: path in h.open_files(pid))
+            os.kill(pid, signal.SIGSTOP)
+        h.run("set", "7", "DMA", code=0)
+        os.kill(pid, signal.SIGCONT)
+        h.until(lambda: not h.watchers() and not h.transactions())
+        assert [e["result"] for e in h.entries()] == ["unconfirmed", "rolled-back", "committed"], h.entries()
 
 
 @test
