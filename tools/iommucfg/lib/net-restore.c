@@ -218,7 +218,10 @@ static uint32_t life_left(uint32_t seconds, long elapsed)
 	return seconds == UINT32_MAX ? seconds : seconds > elapsed ? seconds - elapsed : 0;
 }
 
-/* "eth0:1", of an interface that may have another name now. */
+/*
+ * "eth0:1", of an interface that may have another name now. The name alone is left to the
+ * kernel: udev may rename the interface right now, and a label that is given would stay.
+ */
 static void put_label(struct nlmsghdr *nlh, const struct nlattr *attr,
 		      const struct ic_net_link *link, const struct ic_net_link *is)
 {
@@ -226,10 +229,9 @@ static void put_label(struct nlmsghdr *nlh, const struct nlattr *attr,
 	size_t length = strlen(link->name);
 	char text[2 * IFNAMSIZ];
 
-	if (!strncmp(label, link->name, length) && (label[length] == ':' || !label[length]))
-		snprintf(text, sizeof(text), "%s%s", is->name, label + length);
-	else
-		snprintf(text, sizeof(text), "%s", is->name);
+	if (strncmp(label, link->name, length) || label[length] != ':')
+		return;
+	snprintf(text, sizeof(text), "%s%s", is->name, label + length);
 	if (strlen(text) < IFNAMSIZ)
 		mnl_attr_put_strz(nlh, IFA_LABEL, text);
 }
