@@ -258,6 +258,10 @@ static void check_inuse(struct icfg_plan *plan,
 	int poll;
 
 	icfg_for_each_dev(d, plan) {
+		/* The revert has to be possible. */
+		if ((selected(d) || only_revert_unbinds(d)) &&
+		    icfg_inuse_driver(d, why))
+			icfg_refuse(d->group, d, -EBUSY, "%s", why);
 		d->in_use = false;
 		d->retry = selected(d) && !d->port;
 	}
@@ -275,14 +279,9 @@ static void check_inuse(struct icfg_plan *plan,
 		}
 	}
 
-	icfg_for_each_dev(d, plan) {
-		/* The revert has to be possible. */
-		if ((selected(d) || only_revert_unbinds(d)) &&
-		    icfg_inuse_driver(d, why))
-			icfg_refuse(d->group, d, -EBUSY, "%s", why);
+	icfg_for_each_dev(d, plan)
 		if (d->in_use)
 			icfg_inuse_below(d, words, why, refuse_use);
-	}
 }
 
 /* Devices whose driver could not be noted. */
