@@ -315,17 +315,21 @@ static int act_on_both(struct cli *cli, struct iommucfg_txn *txn,
 	return code;
 }
 
-/* Before it is kept: have the devices of an unconfirmed change had IOMMU faults? */
+/*
+ * Before it is kept: have the devices of an unconfirmed change had IOMMU faults? Of one that
+ * went back they are told as well, as they may be the reason.
+ */
 static bool has_faulted(struct cli *cli, struct iommucfg_txn *txn, struct iommucfg_txn *other)
 {
+	enum iommucfg_state state = iommucfg_txn_state(txn);
 	bool faulted;
 
-	if (iommucfg_txn_state(txn) != IOMMUCFG_STATE_UNCONFIRMED)
+	if (state != IOMMUCFG_STATE_UNCONFIRMED && state != IOMMUCFG_STATE_ROLLED_BACK)
 		return false;
 	faulted = iommucfg_txn_faulted(txn, cli->problems);
 	if (other)
 		faulted |= iommucfg_txn_faulted(other, cli->problems);
-	return faulted;
+	return faulted && state == IOMMUCFG_STATE_UNCONFIRMED;
 }
 
 /* The rollback that was begun for a fault came to @code. As in a run, 5 where it was refused. */

@@ -219,13 +219,12 @@ static struct iommucfg_run *lock(struct watch *watch)
 	return run;
 }
 
-/* Does the history say already that it went back, or that this failed? */
-static bool has_end(const struct watch *watch)
+/* Does the history say already what became of it? */
+static bool has_end(const struct watch *watch, struct iommucfg_txn *txn)
 {
-	struct json_object *last = history_last(watch->ctx, iommucfg_txn_name(watch->txn));
+	struct json_object *last = txn ? history_last(watch->ctx, iommucfg_txn_name(txn)) : NULL;
 	const char *result = history_text(last, "result");
-	bool ended = !strcmp(result, "rolled-back") || !strcmp(result, "restored") ||
-		     !strcmp(result, "failed");
+	bool ended = *result && strcmp(result, "unconfirmed") && strcmp(result, "left");
 
 	json_object_put(last);
 	return ended;
@@ -236,6 +235,7 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	bool back = state == IOMMUCFG_STATE_ROLLED_BACK, failed = state == IOMMUCFG_STATE_FAILED;
 	int code = back ? IOMMUCFG_RUN_RESTORED : failed ? IOMMUCFG_RUN_FAILED : IOMMUCFG_RUN_DONE;
 	struct recorder by = recorder_of(watch);
+	struct json_object *killed;
 	struct iommucfg_run *run;
 
 	/* The entry of a killed command is for the next command to complete. */
@@ -267,12 +267,14 @@ static int end(struct watch *watch, enum iommucfg_state state, struct record *re
 	if (watch->network)
 		iommucfg_network_restore(watch->network, watch->problems);
 	/* A killed command's entry, which was completed now or by another command, says it. */
-	json_object_put(record_killed(&by));
-	if (!watch->faulted && has_end(watch))
+	killed = record_killed(&by);
+	if (killed || (!watch->faulted &&
+		       (has_end(watch, watch->txn) || has_end(watch, watch->other))))
 		record_drop(record);
 	else
 		record_end(record, iommucfg_txn_name(watch->txn), back ? "restored" : "failed",
 			   code);
+	json_object_put(killed);
 	if (back) {
 		if (watch->other)
 			iommucfg_txn_forget(watch->other);
