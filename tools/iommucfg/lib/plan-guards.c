@@ -9,8 +9,8 @@
 #include "internal.h"
 
 /*
- * Is the change itself in place, and it is the way back at the end of the confirm timeout that
- * would unbind drivers?
+ * Does the change unbind no driver, as it is in place, but its rollback at the end of the
+ * confirm timeout would?
  */
 static bool only_reverts_by_rebind(const struct iommucfg_plan *plan,
 				   const struct iommucfg_change *change)

@@ -409,8 +409,10 @@ static void failed_hangs(struct kunit *test)
 }
 
 /*
- * The consumer of a consumer, each in a group of its own, and one end of the chain hangs
- * in the rollback: the others wait, are named, and are restored when it has returned.
+ * Three devices, each in a group of its own: the first is a consumer of the second, which is
+ * a consumer of the third. The remove of the first one hangs in the rollback, or the probe of
+ * the third one. The other two wait, are named in the report, and are restored when the hang
+ * is over.
  */
 static void chain_hangs(struct kunit *test, int step, bool released)
 {
