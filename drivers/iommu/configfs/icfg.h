@@ -547,8 +547,8 @@ enum icfg_dev_state {
  * @driver_leaving: the module of its driver is being removed
  * @locked: its lock could not be acquired in time
  * @left_out: it keeps its driver in this round of a revert, though its group is done
- * @in_use: something below it was in use at the last look
- * @retry: and some of that may end soon
+ * @use: what was below it at the last look: 0, -EBUSY if something is in use, -EAGAIN
+ *	if some of that may end soon
  * @no_dma_ops: its group was translated at the start, but the core could not set it
  *	up for that, and has only said so in the kernel log
  */
@@ -562,6 +562,7 @@ struct icfg_plan_dev {
 	struct device_driver *drv;
 	const char *drv_name;
 	enum icfg_dev_state state;
+	int use;
 	bool member;
 	bool managed;
 	bool can_pause;
@@ -573,8 +574,6 @@ struct icfg_plan_dev {
 	bool driver_leaving;
 	bool locked;
 	bool left_out;
-	bool in_use;
-	bool retry;
 	bool no_dma_ops;
 };
 

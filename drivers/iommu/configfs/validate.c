@@ -232,14 +232,14 @@ static void check_disruption(struct icfg_plan_group *pg)
 
 static void note_use(struct icfg_plan_dev *d, int err, const char *why)
 {
-	d->in_use = true;
-	d->retry |= err == -EAGAIN;
+	if (d->use != -EAGAIN)
+		d->use = err;
 }
 
 static void refuse_use(struct icfg_plan_dev *d, int err, const char *why)
 {
 	/* Where another one lasted as long, it is not known that this one did. */
-	if (err != -EAGAIN || d->retry)
+	if (err != -EAGAIN || d->use == -EAGAIN)
 		icfg_refuse(d->group, d, -EBUSY, "%s", why);
 }
 
@@ -262,25 +262,23 @@ static void check_inuse(struct icfg_plan *plan,
 		if ((selected(d) || only_revert_unbinds(d)) &&
 		    icfg_inuse_driver(d, why))
 			icfg_refuse(d->group, d, -EBUSY, "%s", why);
-		d->in_use = false;
-		d->retry = selected(d) && !d->port;
+		d->use = selected(d) && !d->port ? -EAGAIN : 0;
 	}
 	for (poll = 0; retry && poll <= POLLS; poll++) {
 		if (poll)
 			msleep(ICFG_OPEN_POLL_MS);
 		retry = false;
 		icfg_for_each_dev(d, plan) {
-			if (!d->retry)
+			if (d->use != -EAGAIN)
 				continue;
-			d->in_use = false;
-			d->retry = false;
+			d->use = 0;
 			icfg_inuse_below(d, words, why, note_use);
-			retry |= d->retry;
+			retry |= d->use == -EAGAIN;
 		}
 	}
 
 	icfg_for_each_dev(d, plan)
-		if (d->in_use)
+		if (d->use)
 			icfg_inuse_below(d, words, why, refuse_use);
 }
 
