@@ -24,7 +24,9 @@
 #include <linux/jiffies.h>
 
 #include "core.h"
+#include "deps.h"
 #include "icfg.h"
+#include "inuse.h"
 #include "pause.h"
 #include "rebind.h"
 #include "trace.h"
@@ -489,7 +491,7 @@ static void spread(struct icfg_plan *plan)
 		icfg_for_each_dev(d, plan) {
 			if (icfg_dev_is_left_out(d))
 				continue;
-			if (icfg_rebind_waits(d, is_reverted(d))) {
+			if (icfg_deps_wait(d, is_reverted(d))) {
 				icfg_dev_leave_out(d);
 				more = true;
 			} else if (is_reverted(d) &&
@@ -697,10 +699,10 @@ static void report_waiting(struct icfg_plan *plan)
 			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
 					      "left as it is: %s", why);
 		} else if (!pg->waits &&
-			   icfg_rebind_waits(d, icfg_dev_is_bound(d) &&
-					     pg->switched_back &&
-					     !pg->back_in_place &&
-					     icfg_group_needs_revert(pg))) {
+			   icfg_deps_wait(d, icfg_dev_is_bound(d) &&
+					  pg->switched_back &&
+					  !pg->back_in_place &&
+					  icfg_group_needs_revert(pg))) {
 			pg->waits = true;
 			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
 					      "left as it is: it depends on a device that is waited for");

@@ -475,3 +475,41 @@ bool icfg_deps_has_consumers(struct icfg_plan_dev *d)
 	icfg_links_free(&links);
 	return has;
 }
+
+/*
+ * Is the device of a step bound, and left out of this round? So is one whose probe
+ * hangs: to unbind its supplier would wait for that.
+ */
+static bool is_bound_and_left_out(const struct icfg_step *step)
+{
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	if (icfg_step_is_left(step))
+		return true;
+	return READ_ONCE(d->dev->driver) &&
+	       (icfg_dev_is_left_out(d) || d->locked || d->driver_leaving);
+}
+
+/* Is the device of a step not bound (yet), and left out of this round? */
+static bool is_unbound_and_left_out(const struct icfg_step *step)
+{
+	const struct icfg_plan_dev *d =
+		container_of(step, struct icfg_plan_dev, step);
+
+	return icfg_step_is_left(step) ||
+	       (d->state == ICFG_DEV_UNBOUND && icfg_group_is_waiting(d->group));
+}
+
+/**
+ * icfg_deps_wait - does a device have to wait for one that is left out?
+ * @d: the device, in a revert
+ * @unbind: it is to be unbound, not probed
+ */
+bool icfg_deps_wait(const struct icfg_plan_dev *d, bool unbind)
+{
+	if (unbind)
+		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
+	return icfg_dev_is_unbound(d) &&
+	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
+}

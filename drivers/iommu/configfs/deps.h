@@ -7,6 +7,43 @@
 
 #include "icfg.h"
 
+int icfg_deps_init(void);
+void icfg_deps_exit(void);
+
+int icfg_deps_order(struct icfg_plan *plan,
+		    bool (*selected)(const struct icfg_plan_dev *d));
+bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
+void icfg_deps_add_unasked(struct icfg_plan *plan);
+bool icfg_deps_wait(const struct icfg_plan_dev *d, bool unbind);
+
+/* In a revert: is a group not touched in this round? */
+static inline bool icfg_group_is_waiting(const struct icfg_plan_group *pg)
+{
+	enum icfg_revert revert = READ_ONCE(pg->revert);
+
+	return revert == ICFG_REVERT_WAITING || revert == ICFG_REVERT_ELSEWHERE;
+}
+
+static inline bool icfg_dev_is_left_out(const struct icfg_plan_dev *d)
+{
+	return READ_ONCE(d->left_out) || icfg_group_is_waiting(d->group);
+}
+
+/*
+ * In a revert: @d is not touched in this round, and so is no device of its group. A
+ * group that is done already stays that, as long as nothing is to be restored of @d.
+ */
+static inline void icfg_dev_leave_out(struct icfg_plan_dev *d)
+{
+	enum icfg_revert revert = READ_ONCE(d->group->revert);
+	bool done = revert == ICFG_REVERT_DONE || revert == ICFG_REVERT_NOTED;
+
+	if (done && d->state != ICFG_DEV_UNBOUND && !icfg_step_is_left(&d->step))
+		WRITE_ONCE(d->left_out, true);
+	else
+		WRITE_ONCE(d->group->revert, ICFG_REVERT_WAITING);
+}
+
 /* The device links of the machine, as deps.c lists them. */
 
 /**

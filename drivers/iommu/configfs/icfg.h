@@ -784,15 +784,6 @@ __printf(5, 6)
 void icfg_plan_report_warn(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 			   enum icfg_phase phase, int err, const char *fmt, ...);
 
-/* deps.c */
-int icfg_deps_init(void);
-void icfg_deps_exit(void);
-
-int icfg_deps_order(struct icfg_plan *plan,
-		    bool (*selected)(const struct icfg_plan_dev *d));
-bool icfg_deps_has_consumers(struct icfg_plan_dev *d);
-void icfg_deps_add_unasked(struct icfg_plan *plan);
-
 /* ownership.c */
 void icfg_own_check(struct icfg_plan *plan);
 void icfg_own(struct icfg_plan *plan, bool free);
@@ -826,29 +817,6 @@ void icfg_refuse_errno(struct icfg_plan *plan, int err);
 int icfg_validate_commit(struct icfg_plan *plan);
 int icfg_validate_rollback(struct icfg_plan *plan, struct icfg_plan *undo,
 			   enum icfg_trigger trigger);
-
-/* inuse.c, inuse-*.c */
-/* Room for the reason why something is in use. */
-#define ICFG_WHY	192
-
-/* How long a disk has to be open, on end, to count as in use: udev looks in. */
-#define ICFG_OPEN_FOR_MS	2000
-#define ICFG_OPEN_POLL_MS	100
-
-/* Called for a use, with -EBUSY, or -EAGAIN where it may end soon, and the reason. */
-typedef void icfg_inuse_fn(struct icfg_plan_dev *d, int err, const char *why);
-
-int icfg_inuse_below(struct icfg_plan_dev *d, unsigned int words, char *why,
-		     icfg_inuse_fn *fn);
-int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
-int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
-		     char *why);
-int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why);
-#ifdef CONFIG_BLOCK
-void icfg_inuse_leave(const struct icfg_plan_dev *d);
-#else
-static inline void icfg_inuse_leave(const struct icfg_plan_dev *d) {}
-#endif
 
 /* apply.c */
 bool icfg_apply_has_work(struct icfg_plan *plan);

@@ -4,6 +4,28 @@
 
 #include "icfg.h"
 
+/* Room for the reason why something is in use. */
+#define ICFG_WHY	192
+
+/* How long a disk has to be open, on end, to count as in use: udev looks in. */
+#define ICFG_OPEN_FOR_MS	2000
+#define ICFG_OPEN_POLL_MS	100
+
+/* Called for a use, with -EBUSY, or -EAGAIN where it may end soon, and the reason. */
+typedef void icfg_inuse_fn(struct icfg_plan_dev *d, int err, const char *why);
+
+int icfg_inuse_below(struct icfg_plan_dev *d, unsigned int words, char *why,
+		     icfg_inuse_fn *fn);
+int icfg_inuse_driver(const struct icfg_plan_dev *d, char *why);
+int icfg_inuse_owner(struct icfg_plan_group *group, struct icfg_plan_dev **dev,
+		     char *why);
+int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why);
+#ifdef CONFIG_BLOCK
+void icfg_inuse_leave(const struct icfg_plan_dev *d);
+#else
+static inline void icfg_inuse_leave(const struct icfg_plan_dev *d) {}
+#endif
+
 /*
  * The tests of the table in inuse.c. Each gets a device of the class or bus of its
  * row, and ICFG_WHY bytes for the reason and for what to do about it. It returns

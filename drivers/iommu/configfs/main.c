@@ -11,6 +11,7 @@
 #include <linux/module.h>
 
 #include "core.h"
+#include "deps.h"
 #include "icfg.h"
 #include "pause.h"
 #include "rules/rules.h"

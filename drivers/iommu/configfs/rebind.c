@@ -21,6 +21,7 @@
 #include "core.h"
 #include "deps.h"
 #include "icfg.h"
+#include "inuse.h"
 #include "rebind.h"
 #include "trace.h"
 
@@ -320,44 +321,6 @@ static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 }
 
 /*
- * Is the device of a step bound, and left out of this round? So is one whose probe
- * hangs: to unbind its supplier would wait for that.
- */
-static bool is_bound_and_left_out(const struct icfg_step *step)
-{
-	const struct icfg_plan_dev *d =
-		container_of(step, struct icfg_plan_dev, step);
-
-	if (icfg_step_is_left(step))
-		return true;
-	return READ_ONCE(d->dev->driver) &&
-	       (icfg_dev_is_left_out(d) || d->locked || d->driver_leaving);
-}
-
-/* Is the device of a step not bound (yet), and left out of this round? */
-static bool is_unbound_and_left_out(const struct icfg_step *step)
-{
-	const struct icfg_plan_dev *d =
-		container_of(step, struct icfg_plan_dev, step);
-
-	return icfg_step_is_left(step) ||
-	       (d->state == ICFG_DEV_UNBOUND && icfg_group_is_waiting(d->group));
-}
-
-/**
- * icfg_rebind_waits - does a device have to wait for one that is left out?
- * @d: the device, in a revert
- * @unbind: it is to be unbound, not probed
- */
-bool icfg_rebind_waits(const struct icfg_plan_dev *d, bool unbind)
-{
-	if (unbind)
-		return icfg_step_has_dep(&d->step, is_bound_and_left_out);
-	return icfg_dev_is_unbound(d) &&
-	       icfg_step_has_dependent(&d->step, is_unbound_and_left_out);
-}
-
-/*
  * The remove of pcieport disables the port, and with it the DMA of all devices
  * below that stay bound. One more enable keeps it as it is.
  */
@@ -405,7 +368,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 	/* The driver core would unbind what hangs, or waits for that, with this one. */
-	if (icfg_rebind_waits(d, true)) {
+	if (icfg_deps_wait(d, true)) {
 		icfg_dev_leave_out(d);
 		return;
 	}
@@ -748,7 +711,7 @@ static void probe_step(struct icfg_step *step)
 	if (icfg_plan_is_stopped(plan))
 		return;
 	/* Its parent or supplier hangs, or waits: it could only be deferred. */
-	if (icfg_rebind_waits(d, false)) {
+	if (icfg_deps_wait(d, false)) {
 		WRITE_ONCE(pg->revert, ICFG_REVERT_WAITING);
 		return;
 	}

@@ -19,6 +19,7 @@
 #include "core.h"
 #include "deps.h"
 #include "icfg.h"
+#include "inuse.h"
 #include "pause.h"
 #include "trace.h"
 

@@ -7,6 +7,7 @@
 #include <linux/string.h>
 
 #include "../icfg.h"
+#include "../inuse.h"
 #include "fake.h"
 
 /* As in the ABI: the first one that applies is the one that is returned. */
