@@ -160,32 +160,35 @@ static int option_refused(struct icfg_txn *txn, bool valid)
 	return valid ? 0 : -EINVAL;
 }
 
-/* Take an option that can be written in ICFG_STAGED only. */
-#define TXN_STORE(name, type, option, valid)				\
-static ssize_t icfg_txn_##name##_store(struct config_item *item,	\
-				       const char *page, size_t count)	\
-{									\
-	struct icfg_txn *txn = to_txn(item);				\
-	type value = 0;							\
-	bool is_valid = valid;						\
-	int ret;							\
-									\
-	guard(mutex)(&txn->lock);					\
-									\
-	ret = option_refused(txn, is_valid);				\
-	if (!ret && txn->state != ICFG_STAGED)				\
-		ret = -EBUSY;						\
-	if (!ret)							\
-		option = value;						\
-	return ret ?: count;						\
+/* The same for an option that can be written in ICFG_STAGED only. */
+static int staged_option_refused(struct icfg_txn *txn, bool valid)
+{
+	int ret = option_refused(txn, valid);
+
+	if (ret)
+		return ret;
+	return txn->state == ICFG_STAGED ? 0 : -EBUSY;
 }
 
-TXN_STORE(expected_generation, u64, txn->expected_generation,
-	  !icfg_parse_number(page, count, U64_MAX, &value))
-TXN_STORE(disruption, enum icfg_disruption, txn->disruption,
-	  !icfg_parse_disruption(page, count, &value))
-TXN_STORE(step_timeout, u64, txn->step_timeout,
-	  !icfg_parse_number(page, count, ICFG_STEP_TIMEOUT_MAX, &value) && value)
+static ssize_t icfg_txn_expected_generation_store(struct config_item *item,
+						  const char *page,
+						  size_t count)
+{
+	struct icfg_txn *txn = to_txn(item);
+	u64 expected = 0;
+	bool valid;
+	int ret;
+
+	valid = !icfg_parse_number(page, count, U64_MAX, &expected);
+
+	guard(mutex)(&txn->lock);
+
+	ret = staged_option_refused(txn, valid);
+	if (ret)
+		return ret;
+	txn->expected_generation = expected;
+	return count;
+}
 
 static ssize_t icfg_txn_allow_in_use_show(struct config_item *item, char *page)
 {
@@ -241,6 +244,45 @@ static ssize_t icfg_txn_confirm_timeout_store(struct config_item *item,
 	ret = option_refused(txn, valid) ?:
 	      icfg_txn_set_confirm_timeout(txn, seconds);
 	return ret ?: count;
+}
+
+static ssize_t icfg_txn_disruption_store(struct config_item *item,
+					 const char *page, size_t count)
+{
+	enum icfg_disruption disruption = ICFG_DISRUPT_REBIND;
+	struct icfg_txn *txn = to_txn(item);
+	bool valid;
+	int ret;
+
+	valid = !icfg_parse_disruption(page, count, &disruption);
+
+	guard(mutex)(&txn->lock);
+
+	ret = staged_option_refused(txn, valid);
+	if (ret)
+		return ret;
+	txn->disruption = disruption;
+	return count;
+}
+
+static ssize_t icfg_txn_step_timeout_store(struct config_item *item,
+					   const char *page, size_t count)
+{
+	struct icfg_txn *txn = to_txn(item);
+	u64 seconds = 0;
+	bool valid;
+	int ret;
+
+	valid = !icfg_parse_number(page, count, ICFG_STEP_TIMEOUT_MAX,
+				   &seconds) && seconds;
+
+	guard(mutex)(&txn->lock);
+
+	ret = staged_option_refused(txn, valid);
+	if (ret)
+		return ret;
+	txn->step_timeout = seconds;
+	return count;
 }
 
 static ssize_t icfg_txn_remaining_show(struct config_item *item, char *page)

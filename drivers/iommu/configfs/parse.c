@@ -67,18 +67,35 @@ static const char * const disruption_words[] = {
 	[ICFG_DISRUPT_REBIND]	= "rebind",
 };
 
-#define WORD(name)							\
-const char *icfg_##name##_word(enum icfg_##name name)			\
-{									\
-	return name##_words[name];					\
+const char *icfg_type_word(enum icfg_type type)
+{
+	return type_words[type];
 }
 
-WORD(type)
-WORD(state)
-WORD(status)
-WORD(phase)
-WORD(method)
-WORD(disruption)
+const char *icfg_state_word(enum icfg_state state)
+{
+	return state_words[state];
+}
+
+const char *icfg_status_word(enum icfg_status status)
+{
+	return status_words[status];
+}
+
+const char *icfg_phase_word(enum icfg_phase phase)
+{
+	return phase_words[phase];
+}
+
+const char *icfg_method_word(enum icfg_method method)
+{
+	return method_words[method];
+}
+
+const char *icfg_disruption_word(enum icfg_disruption disruption)
+{
+	return disruption_words[disruption];
+}
 
 /* True if the @count bytes of @buf are @word, and no more. */
 bool icfg_is_word(const char *buf, size_t count, const char *word)
