@@ -86,11 +86,16 @@ static int refused(struct cli *cli, struct iommucfg_txn *txn, const char *what, 
 	return EXIT_REFUSED;
 }
 
-int txn_too_late(struct cli *cli, struct iommucfg_txn *txn)
+static void tell_undone(struct cli *cli, const char *name)
 {
 	iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
 			      "transaction \"%s\" was undone before: it was not confirmed in time, or was rolled back by another command",
-			      iommucfg_txn_name(txn));
+			      name);
+}
+
+int txn_too_late(struct cli *cli, struct iommucfg_txn *txn)
+{
+	tell_undone(cli, iommucfg_txn_name(txn));
 	iommucfg_problems_cure(cli->problems, "not-confirmed", NULL);
 	return EXIT_RESTORED;
 }
@@ -220,9 +225,7 @@ static int too_late_to_confirm(struct cli *cli, const char *name)
 	int code = txn_past(cli, name, true);
 
 	if (code == EXIT_RESTORED)
-		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", ETIMEDOUT,
-				      "transaction \"%s\" was undone before: it was not confirmed in time, or was rolled back by another command",
-				      name);
+		tell_undone(cli, name);
 	if (code == EXIT_BROKEN)
 		iommucfg_problems_add(cli->problems, IOMMUCFG_REFUSED, "transaction", EIO,
 				      "transaction \"%s\" could not be restored in full, and is gone",

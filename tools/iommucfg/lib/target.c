@@ -322,14 +322,39 @@ static bool is_glob(const char *word)
 }
 
 /*
+ * Other spellings of a PCI address: "pci_0000_01_00_0" of libvirt, and "1:0.0", which lspci
+ * takes. False for what is none.
+ */
+static bool spell_pci(const char *word, char *name, size_t size)
+{
+	unsigned int domain = 0, bus, device, function;
+	int n = 0;
+
+	if (!strncasecmp(word, "pci_", 4)) {
+		word += 4;
+		if (sscanf(word, "%8x_%2x_%2x_%1x%n", &domain, &bus, &device, &function, &n) != 4)
+			return false;
+	} else if (word[strspn(word, "0123456789abcdefABCDEF:.")]) {
+		/* sscanf() would take signs and blanks. */
+		return false;
+	} else if (sscanf(word, "%8x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &n) != 4) {
+		domain = 0;
+		if (sscanf(word, "%2x:%2x.%1x%n", &bus, &device, &function, &n) != 3)
+			return false;
+	}
+	if (word[n])
+		return false;
+	snprintf(name, size, "%04x:%02x:%02x.%x", domain, bus, device, function);
+	return true;
+}
+
+/*
  * The name that a word is another spelling of: that of libvirt, lshw, or lspci. The
  * bus before it is devlink's way, and tells devices of one name apart.
  */
 static void spell(const char *word, char *name, size_t size, char *bus, size_t bus_size)
 {
-	unsigned int domain, number, device, function;
 	const char *slash = strchr(word, '/');
-	int n = 0;
 
 	*bus = '\0';
 	if (slash && slash != word && (size_t)(slash - word) < bus_size) {
@@ -338,23 +363,8 @@ static void spell(const char *word, char *name, size_t size, char *bus, size_t b
 	} else if (!strncasecmp(word, "pci@", 4) || !strncasecmp(word, "pci:", 4)) {
 		word += 4;
 	}
-	if (!strncasecmp(word, "pci_", 4) &&
-	    sscanf(word + 4, "%8x_%2x_%2x_%1x%n", &domain, &number, &device, &function, &n) == 4 &&
-	    !word[4 + n]) {
-		snprintf(name, size, "%04x:%02x:%02x.%x", domain, number, device, function);
-		return;
-	}
-	/* As lspci takes it: "1:0.0". */
-	domain = 0;
-	if (!word[strspn(word, "0123456789abcdefABCDEF:.")] &&
-	    ((sscanf(word, "%8x:%2x:%2x.%1x%n", &domain, &number, &device, &function, &n) == 4 &&
-	      !word[n]) ||
-	     (domain = 0, sscanf(word, "%2x:%2x.%1x%n", &number, &device, &function, &n) == 3 &&
-	      !word[n]))) {
-		snprintf(name, size, "%04x:%02x:%02x.%x", domain, number, device, function);
-		return;
-	}
-	snprintf(name, size, "%s%s", ic_is_short_pci(word) ? "0000:" : "", word);
+	if (!spell_pci(word, name, size))
+		snprintf(name, size, "%s%s", ic_is_short_pci(word) ? "0000:" : "", word);
 }
 
 /* Devices of that name, or of names that meet a pattern. */
