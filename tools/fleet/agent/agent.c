@@ -17,8 +17,6 @@
 #define PROOF_GOOD_MS	5000
 #define POLL_MS		60000
 #define RETRY_MS	1000
-/* What a commit must have left of its time to be worth a proof. */
-#define PROVABLE_MS	45000
 
 enum state {
 	RESUME,			/* find out where the attempt is */
@@ -197,7 +195,7 @@ static void looked(struct agent *a, const struct agent_result *result)
 		/* Whatever was proven before a restart counts no more. */
 		a->proven_at = -1;
 		a->state = PROBE;
-		if (a->just_applied && result->remaining_ms < PROVABLE_MS)
+		if (a->just_applied && result->remaining_ms < DOC_PROOF_SECONDS * 1000)
 			roll_back(a, "the commit has left no time for a proof");
 		a->just_applied = false;
 		break;

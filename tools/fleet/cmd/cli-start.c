@@ -13,8 +13,6 @@
 #include "cli.h"
 
 #define POLICY_MAX (256 * 1024)
-/* With less left of the timer after its commit a host goes back. */
-#define PROOF_SECONDS 45
 #define CONFIRM_TIMEOUT 180
 
 /* Whether it comes out of the document as it was; a byte of 0 ends the text there. */
@@ -207,10 +205,10 @@ static bool is_timely(const struct doc_rollout *r)
 {
 	long timeout = r->confirm_timeout ? r->confirm_timeout : CONFIRM_TIMEOUT;
 
-	if (r->settle + PROOF_SECONDS <= timeout)
+	if (r->settle + DOC_PROOF_SECONDS <= timeout)
 		return true;
 	cli_say("--settle %ld leaves no time for a proof within --confirm-timeout %ld: at most %ld",
-		r->settle, timeout, timeout - PROOF_SECONDS);
+		r->settle, timeout, timeout - DOC_PROOF_SECONDS);
 	return false;
 }
 

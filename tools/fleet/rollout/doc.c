@@ -220,9 +220,12 @@ static bool open_document(struct reader *r, const char *text, size_t size, char 
 	return !r->wrong;
 }
 
-static bool close_document(struct reader *r)
+/* Nothing is left in @document, of @size bytes, where something was wrong. */
+static bool close_document(struct reader *r, void *document, size_t size)
 {
 	json_object_put(r->object);
+	if (r->wrong)
+		memset(document, 0, size);
 	return !r->wrong;
 }
 
@@ -256,10 +259,7 @@ bool doc_grant_parse(struct doc_grant *grant, const char *text, size_t size, cha
 		if (grant->live && grant->revoked)
 			wrong(&r, "it is live and revoked");
 	}
-	if (close_document(&r))
-		return true;
-	*grant = (struct doc_grant){ 0 };
-	return false;
+	return close_document(&r, grant, sizeof(*grant));
 }
 
 static void take_line(struct reader *r, const char *name, char *to, size_t size)
@@ -355,10 +355,7 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
-	if (close_document(&r))
-		return true;
-	*status = (struct doc_status){ 0 };
-	return false;
+	return close_document(&r, status, sizeof(*status));
 }
 
 bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t size, char *why)
@@ -382,10 +379,7 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 		    (journal->end == END_NONE || journal->end == END_LOST))
 			wrong(&r, "\"phase\" and \"end\" do not fit");
 	}
-	if (close_document(&r))
-		return true;
-	*journal = (struct doc_journal){ 0 };
-	return false;
+	return close_document(&r, journal, sizeof(*journal));
 }
 
 static void take_audit(struct reader *r, struct doc_audit *audit)
@@ -435,10 +429,7 @@ bool doc_pool_parse(struct doc_pool *pool, const char *text, size_t size, char *
 		pool->paused = take_bool(&r, "paused", false);
 		take_audit(&r, &pool->audit);
 	}
-	if (close_document(&r))
-		return true;
-	*pool = (struct doc_pool){ 0 };
-	return false;
+	return close_document(&r, pool, sizeof(*pool));
 }
 
 static void take_waves(struct reader *r, struct doc_rollout *rollout)
@@ -612,9 +603,7 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		take_line(&r, "fingerprint", rollout->fingerprint, sizeof(rollout->fingerprint));
 		take_audit(&r, &rollout->audit);
 	}
-	if (close_document(&r))
-		return true;
-	doc_rollout_clear(rollout);
-	*rollout = (struct doc_rollout){ 0 };
-	return false;
+	if (r.wrong)
+		doc_rollout_clear(rollout);
+	return close_document(&r, rollout, sizeof(*rollout));
 }

@@ -18,6 +18,8 @@
 #define DOC_MACHINE_MAX	36	/* a machine or boot id */
 #define DOC_REASON_MAX	160
 #define DOC_GRANT_SCHEMA "iommucfg/fleet-grant/1"
+/* What a commit must have left of its confirm timeout to be worth a proof. */
+#define DOC_PROOF_SECONDS 45
 /* "NAME=VALUE,NAME=VALUE": as many and as long as an agent takes of its configuration */
 #define DOC_LABEL_MAX	63
 #define DOC_LABELS	16
