@@ -11,9 +11,7 @@
 #include <linux/cleanup.h>
 #include <linux/configfs.h>
 #include <linux/device.h>
-#include <linux/kstrtox.h>
 #include <linux/module.h>
-#include <linux/rcupdate.h>
 
 #include "core.h"
 #include "icfg.h"

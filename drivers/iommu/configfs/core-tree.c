@@ -7,7 +7,6 @@
  * Takes no lock; the core takes the group's mutex.
  */
 #include <linux/array_size.h>
-#include <linux/err.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"

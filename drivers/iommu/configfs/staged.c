@@ -9,7 +9,6 @@
  */
 #include <linux/cleanup.h>
 #include <linux/device.h>
-#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
 #include <linux/xarray.h>
