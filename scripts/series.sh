@@ -92,7 +92,7 @@ patch()
 		git apply "$1" ;;
 	*)
 		sed '/^---$/,$d' "$1" > "$tmp/message"
-		"$here/scripts/series/grow.py" "$tmp/after" "$tmp/before" "${messages[@]}" -- \
+		"$here/scripts/series/grow.py" "$kernel" "$tmp/after" "$tmp/before" "${messages[@]}" -- \
 			"${1#"$patches/"}" ;;
 	esac
 	commit "$1" "$tmp/message"

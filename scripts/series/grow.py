@@ -1,18 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """
-grow.py FINAL DEST MESSAGE... -- LAST: writes to DEST what the tree of FINAL holds by
-the patch LAST, one of MESSAGE: the name of its posting's directory, "/", its own.
+grow.py KERNEL FINAL DEST MESSAGE... -- LAST: writes to DEST what the tree of FINAL holds
+by the patch LAST, one of MESSAGE: the name of its posting's directory, "/", its own.
 
-FINAL is a kernel tree with everything in it (scripts/into-tree.sh). A MESSAGE is the
+KERNEL is a kernel tree, FINAL what is touched of it, with everything in it
+(scripts/into-tree.sh). A MESSAGE is the
 text of a commit and, below a line "---", what the patch adds:
 
     add FILE...                     the patch that FILE comes with; a pattern stands for
                                     files that no other patch before it adds, or none
     grow FILE...                    the same, but at each patch there is only as much of
                                     FILE as is used by then (used.py)
-    bring FILE NAME...              functions, structs, Kconfig symbols; with their
-                                    comments
+    bring FILE NAME...              functions, structs, Kconfig symbols, with their
+                                    comments; entries of the ABI page, by what
+                                    follows /sys/kernel/config/iommu
     attr FILE PREFIX NAME...        attributes of configfs: their functions and where
                                     they are listed
     line FILE [NAME]: TEXT          a line, within NAME where that is given
@@ -23,26 +25,32 @@ text of a commit and, below a line "---", what the patch adds:
     was FILE [NAME]: TEXT .. TEXT   of NAME with its comment, read until then as the
     was FILE NAME                   lines below that begin with "|"
 
-FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/
-or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it. The
+FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/,
+tools/ or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it. The
 patches are undone, the last one first: what a patch brings has to be there exactly once
 when those after it are undone. What need not be said: an object is left out of the
-Makefile until its source is there, and the line that includes a header until that is.
+Makefile until its source is there, and the line that includes a header until that is,
+or, in what grows, until something of a header of the kernel is used.
 
 What does not fit fails, and so does a file that no patch adds, and a function, label
 or header that is used before it is there: the sources change, and this has to follow. A
 patch all of whose files are patterns that match none is left out.
 """
 
+import functools
 import os.path
 import pathlib
 import re
+import shutil
 import sys
 import textwrap
 
-from used import shake, tidy
+from used import shake, tidy, words
 
 MODULE = 'drivers/iommu/configfs'
+
+# What they declare is partly in headers of other names.
+SPREAD = {'errno', 'kernel', 'list', 'mutex', 'spinlock', 'string', 'types'}
 
 
 class Misfit(Exception):
@@ -50,7 +58,8 @@ class Misfit(Exception):
 
 
 def path_of(name):
-    of_tree = name == 'MAINTAINERS' or name.startswith(('drivers/', 'Documentation/'))
+    of_tree = name == 'MAINTAINERS' or name.startswith((
+        'drivers/', 'tools/', 'Documentation/'))
     return name if of_tree else f'{MODULE}/{name}'
 
 
@@ -132,6 +141,16 @@ def kconfig(lines, name):
     return first, end
 
 
+def abi_entry(lines, name):
+    """The lines of the ABI page on one or several files, up to the next ones."""
+    starts = [n for n, line in enumerate(lines) if line.startswith('What:') and
+              (not n or not lines[n - 1].strip())] + [len(lines)]
+    for first, end in zip(starts, starts[1:]):
+        if lines[first].endswith(f'/config/iommu{name}'):
+            return first, end - (end < len(lines))
+    raise Misfit(f'the ABI page says nothing of {name}')
+
+
 class File:
     """The lines of a file, from which patches are taken out again."""
 
@@ -141,6 +160,8 @@ class File:
     def piece(self, name):
         if self.path.endswith('Kconfig'):
             return kconfig(self.lines, name)
+        if self.path.startswith('Documentation/ABI/'):
+            return abi_entry(self.lines, name)
         found = [c for c in chunks(self.lines) if defines(self.lines[slice(*c)], name)]
         if len(found) != 1:
             raise Misfit(f'{self.path}: {name} is defined {len(found)} times')
@@ -286,7 +307,33 @@ def take_includes(files):
                 file.replace(number, number + 1)
 
 
-def grow(final, dest, patches, last):
+def take_unused(kernel, files):
+    """Headers of the kernel that nothing of is used, by a source or behind a header."""
+    used = {file: words('\n'.join(file.lines)) for file in files}
+    every = set().union(*used.values())
+    for file in files:
+        of = every if file.path.endswith('.h') else used[file]
+        for number in range(len(file.lines) - 1, -1, -1):
+            match = re.fullmatch(r'#include <((?:linux|kunit)/(.*))\.h>', file.lines[number])
+            if (match and match.group(2) not in SPREAD and
+                    not of & offers(kernel / 'include' / match.group(1))):
+                file.replace(number, number + 1)
+
+
+@functools.cache
+def offers(header):
+    """What a header defines or declares, and those in a directory of its name."""
+    text = '\n'.join(path.read_text() for path in (
+        header.with_suffix('.h'), *header.glob('*.h')))
+    return set(re.findall(r'#\s*define\s+(\w+)', text) +
+               re.findall(r'\b(?:struct|union|enum) (\w+) {', text) +
+               re.findall(r'(\w+)(?:\[\w*\])?;', '\n'.join(re.findall(
+                   r'^(?:typedef|extern) .*;$', text, re.M))) +
+               re.findall(r'^\t([A-Z]\w+)\b', text, re.M) +
+               re.findall(r'^\w[\w \t*\n]*?\b(\w+)\(', text, re.M))
+
+
+def grow(kernel, final, dest, patches, last):
     names = [p.name for p in patches]
     if last not in names:
         raise Misfit(f'no patch {last}')
@@ -309,6 +356,7 @@ def grow(final, dest, patches, last):
         sources = {p: file.lines for p, file in files.items() if p.endswith(('.c', '.h'))}
         for path in shake(sources, {p for patch in patches for p in patch.grows}):
             raise Misfit(f'{last}: nothing uses {path}')
+        take_unused(kernel, [files[p] for p in sources])
 
     texts = {p: file.text() for p, file in files.items()}
     if set(comes) > set(files):
@@ -318,14 +366,15 @@ def grow(final, dest, patches, last):
     for path, text in texts.items():
         (dest / path).parent.mkdir(parents=True, exist_ok=True)
         (dest / path).write_text(text)
+        shutil.copymode(final / path, dest / path)
 
 
 def main():
-    final, dest, *messages, dashes, last = sys.argv[1:]
+    kernel, final, dest, *messages, dashes, last = sys.argv[1:]
     if dashes != '--':
         sys.exit(__doc__)
     try:
-        grow(pathlib.Path(final), pathlib.Path(dest),
+        grow(pathlib.Path(kernel), pathlib.Path(final), pathlib.Path(dest),
              [Patch(pathlib.Path(m)) for m in messages], last)
     except Misfit as misfit:
         sys.exit(f'series: {misfit}')
