@@ -6,6 +6,7 @@
 #
 #	core	what it needs of the kernel: patches/linux-7.3, of all postings in order
 #	code	drivers/iommu/configfs, with what hangs it into Kconfig and Makefile
+#	tests	its selftest
 #	docs	ABI page, admin guide, MAINTAINERS
 #
 # -u: TREE has it already, bring the files that are copied up to date.
@@ -29,10 +30,10 @@ die()
 	exit 1
 }
 
-[ $# -ge 1 ] || die "usage: into-tree.sh [-u] TREE [core|code|docs...]"
+[ $# -ge 1 ] || die "usage: into-tree.sh [-u] TREE [core|code|tests|docs...]"
 tree=$1
 shift
-[ $# -gt 0 ] || set -- core code docs
+[ $# -gt 0 ] || set -- core code tests docs
 [ -f "$tree/drivers/iommu/iommu.c" ] || die "$tree is not a kernel source tree"
 command -v unifdef > /dev/null || die "please install: unifdef"
 
@@ -104,6 +105,16 @@ code()
 		'source "drivers/iommu/configfs/Kconfig"'
 }
 
+tests()
+{
+	install -D -t "$tree/tools/testing/selftests/iommu" \
+		"$here/tools/testing/selftests/iommu/iommu_configfs.sh"
+	insert tools/testing/selftests/iommu/Makefile before 'TEST_GEN_PROGS :=' \
+		'TEST_PROGS += iommu_configfs.sh'
+	insert tools/testing/selftests/iommu/config after 'CONFIG_IOMMUFD=y' \
+		'CONFIG_IOMMU_CONFIGFS=m'
+}
+
 docs()
 {
 	local name email
@@ -124,12 +135,13 @@ S:	Maintained
 F:	Documentation/ABI/testing/configfs-iommu
 F:	Documentation/admin-guide/iommu-configfs.rst
 F:	drivers/iommu/configfs/
+F:	tools/testing/selftests/iommu/iommu_configfs.sh
 "
 }
 
 for part; do
 	case $part in
-	core | code | docs)
+	core | code | tests | docs)
 		"$part" ;;
 	*)
 		die "no part \"$part\"" ;;
