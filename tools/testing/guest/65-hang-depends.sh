@@ -7,6 +7,7 @@
 # machines: vtd smmuv3
 # also: virtio-iommu amd
 # timeout: 240
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -8,6 +8,7 @@
 #
 # machines: mock
 # timeout: 600
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

@@ -6,6 +6,7 @@
 #
 # machines: mock
 # timeout: 120
+# klog-allow: waiting for over 10 s
 
 . /lab/lib.sh
 . /lab/tests/faults.sh

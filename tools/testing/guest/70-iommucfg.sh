@@ -97,7 +97,8 @@ run 0 "confirm" confirm again
 check_clean "confirm"
 run 0 "which the history knows then" confirm again
 check_as_before "all is as at first" "$before" "$disk" "$disk2"
-run 0 "set with a short timeout" set "$disk" identity --detach --confirm-timeout 1 --name late
+run 0 "set, to be confirmed" set "$disk" identity --detach --confirm-timeout 600 --name late
+run 0 "in a second" extend late 1
 wait_for 60 went_back late
 run 4 "a confirm after the timer" confirm late
 check_clean "the late confirm"
