@@ -14,7 +14,7 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-series results series bench vm \
+.PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-races check-series results series bench vm \
 	mutate simulate checkpatch sparse install uninstall clean
 
 help:
@@ -25,6 +25,8 @@ help:
 	@echo 'make check        all tests on VT-d; ends in "N passed, N failed, N skipped"'
 	@echo 'make check-kernel the guest tests on kernels built from source: with the sanitizers,'
 	@echo '                  with the module built in, and on arm64'
+	@echo 'make check-races  the tests of what runs side by side on a kernel that finds data races,'
+	@echo '                  and the main ones on one that binds each driver twice'
 	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'
 	@echo 'make mutate       breaks module and command in the ways of a list, and runs the tests'
 	@echo '                  that ought to notice (hours; ONLY="NAME..." for some); prints survivors'
@@ -92,6 +94,9 @@ check: setup tools
 
 check-kernel: setup tools
 	@scripts/check.sh guest-debug guest-arm64 guest-builtin
+
+check-races: setup
+	@scripts/check.sh kcsan remove
 
 check-debian: setup
 	@scripts/check.sh debian-all

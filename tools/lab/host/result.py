@@ -26,6 +26,19 @@ BAD = re.compile('|'.join((
 # A step of a commit that took unusually long; on a kernel that is slow on purpose any may.
 SLOW = re.compile(r'iommu_configfs: .*: waiting for over \d+ s for ')
 
+# A report of KCSAN: its title, then each of the accesses that it knows of, with the
+# function that makes it in the next line. Whose race it is depends on who made an access
+# that is not marked (READ_ONCE() and the like).
+RACE = re.compile(r'BUG: KCSAN: .*')
+ACCESS = re.compile(r'(?:read|write|assert no \w+)\b(.*) to 0x[0-9a-f]+ of \d+ bytes by ')
+FRAME = re.compile(r' (\S+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+)\])?$')
+# Our modules, and what our patches add to the core.
+OUR_MODULES = {'iommu_configfs', 'edu_lab', 'mock_iommu', 'inuse_lab', 'bare_calls'}
+OUR_FUNCTIONS = re.compile(
+    r'(__)?iommu_group_(set_(default|paused)_type|default_type|mappings|get_by_id|block)|'
+    r'iommu_dma_(init|stop)_fq|iommu_dma_(mappings|count_ranges)|iova_domain_count|'
+    r'fq_ring_free(_locked)?|fq_free_rings|queue_iova|\w+_dma_(pause|resume)')
+
 POINT = re.compile(r'(not )?ok\b *(\d+)? *(?:- )?(.*?)(?:\s*(?<!\\)# (SKIP|XFAIL|TODO)\b *(.*))?$',
                    re.IGNORECASE)
 PLAN = re.compile(r'1\.\.(\d+)(?:\s*# SKIP\b *(.*))?$', re.IGNORECASE)
@@ -64,7 +77,10 @@ class Result(Tally):
         self._bad = (BAD,) if slow else (BAD, SLOW)
         self._plan = None
         self._seen = 0
+        self._race = None           # the title of the KCSAN report that is being told
+        self._accessed = False      # in it: the next frame is that of an access not marked
         self.klog_hits = 0
+        self.races = []             # the titles of those in code that is not ours
 
     def tap(self, line):
         """A line that the test printed."""
@@ -104,8 +120,30 @@ class Result(Tally):
         if self._skips is not None and not any(s.fullmatch(what) for s in self._skips):
             self.problem(f'skipped, but not in the list of skips: {what}')
 
+    def _race_is_ours(self, line):
+        """Does this line of a KCSAN report show that the race is ours?"""
+        access = ACCESS.search(line)
+        if access:
+            self._accessed = 'marked' not in access[1]
+            return False
+        frame = FRAME.search(line) if self._accessed else None
+        if not frame:
+            return False
+        self._accessed = False
+        return (frame[2] in OUR_MODULES or
+                bool(OUR_FUNCTIONS.fullmatch(frame[1].split('.')[0])))
+
     def klog(self, line):
         """A line of the kernel log; True if it is a bad one."""
+        match = RACE.search(line)
+        if match:
+            # It counts as others' until an access shows whose it is.
+            self._race = match[0]
+            self.races.append(self._race)
+            return False
+        if self._race and self._race_is_ours(line):
+            self.races.remove(self._race)
+            line, self._race = self._race, None
         if not any(b.search(line) for b in self._bad) or self._allow and self._allow.search(line):
             return False
         self.klog_hits += 1

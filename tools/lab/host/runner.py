@@ -6,6 +6,7 @@ does by markers, "lab: begin TEST N" and "lab: end TEST STATUS N", written to bo
 tap wire and the kernel log, so that each line of the log has a test to answer for it.
 """
 
+import collections
 import fnmatch
 import json
 import os
@@ -188,6 +189,7 @@ class Runner:
         self.output = output or Output()
         self.tally = Tally()
         self.results = []
+        self.races = collections.Counter()  # data races in code that is not ours
         self.unsteady = []          # tests that were given a second try
         self.release = None
         self.suffix = ''            # more words for the guest
@@ -246,6 +248,8 @@ class Runner:
                 break
             elif self._boot.problems:
                 self._report(self._boot)
+        for title, count in sorted(self.races.items()):
+            self.say(f'# {self.machine.name}: not in our code, {count} times: {title}')
         if self.unsteady:
             self.say(f'# {self.machine.name}: second tries: {" ".join(self.unsteady)}')
         return self.tally
@@ -290,6 +294,7 @@ class Runner:
             guest.close(5 if self._off else 0)
         if self._now:
             self._finish(self._now, None)
+        self.races.update(self._boot.races)
         if self._leaks:
             if not self._leaks.passed and not self._leaks.problems:
                 self._leaks.problem('it did not come to a search for leaks')
@@ -395,6 +400,7 @@ class Runner:
     def _finish(self, result, status):
         result.end(status)
         self._now = self._ended = None
+        self.races.update(result.races)
         if (result.failed and status is not None and not result.klog_hits
                 and not self._test.races and self._try_again(result.name)):
             for problem in result.problems:

@@ -88,6 +88,35 @@ GOOD_LINES = (
 )
 
 
+# Reports of KCSAN: the functions that race, each with how it accesses; and is it ours?
+RACES = (
+    ('a plain read of ours', True, ('read', 'icfg_a+0x1/0x2 [iommu_configfs]'),
+     ('write (marked)', 'core+0x1/0x2')),
+    ('a plain write of ours', True, ('read (marked)', 'core+0x1/0x2'),
+     ('read-write', 'show_b.isra.0+0x1/0x2 [iommu_configfs]')),
+    ('a test module', True, ('race at unknown origin, with read', 'poll+0x1/0x2 [mock_iommu]')),
+    ('our patches', True, ('write', 'core+0x1/0x2'),
+     ('read', 'iommu_group_default_type+0x1/0x2')),
+    ('a marked read of ours', False, ('read (marked)', 'icfg_a+0x1/0x2 [iommu_configfs]'),
+     ('write', 'core+0x1/0x2')),
+    ('that of others', False, ('write', 'core+0x1/0x2'), ('read', 'nvme_x+0x1/0x2 [nvme]')),
+)
+
+
+def report(accesses):
+    """The lines of a report of KCSAN."""
+    names = [function.split('+')[0] for _, function in accesses]
+    yield f'BUG: KCSAN: data-race in {" / ".join(names)}'
+    for how, function in accesses:
+        yield from ('', f'{how} to 0xffff888001234567 of 4 bytes by task 7 on cpu 1:',
+                    # What another CPU has to say meanwhile.
+                    'e1000e 0000:01:00.1: up', f' {function}',
+                    # Whoever calls it is not who makes the access.
+                    ' icfg_step_work+0x1/0x2 [iommu_configfs]')
+    yield from ('', 'value changed: 0x00000001 -> 0x00000002', '',
+                'Reported by Kernel Concurrency Sanitizer on:')
+
+
 def main():
     """Prints TAP and a tally."""
     tally = Tally()
@@ -118,6 +147,11 @@ def main():
     point(Result('x').klog(line) and not Result('x', slow=True).klog(line)
           and not Result('x', SLOW.pattern).klog(line), 'fails on a step that takes long')
     skips = expected_skips('47-injected', 'vtd', 'stock')
+    for what, ours, *accesses in RACES:
+        result = Result('x')
+        bad = [line for line in report(accesses) if result.klog('[    1.0] ' + line)]
+        point(len(bad) == result.failed == ours and len(result.races) == (not ours),
+              f'{"fails on" if ours else "counts, and lets pass,"} a data race: {what}')
     for what, known in (('1..0 # SKIP why', True), ('ok 1 other # SKIP why', False)):
         result = Result('x', skips=skips)
         result.tap(what)
