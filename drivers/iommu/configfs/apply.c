@@ -643,12 +643,13 @@ static unsigned long step_end(const struct icfg_plan *plan,
 			      const struct icfg_step *step)
 {
 	unsigned long end = icfg_step_end(step, plan->step_limit);
-	unsigned long expired_end = plan->expired_at + EXPIRED_WAIT;
+	unsigned long expired_end;
 
-	if (READ_ONCE(plan->stop) == ICFG_STOP_NOW && !step->reverting &&
-	    time_before(expired_end, end))
-		return expired_end;
-	return end;
+	/* Pairs with icfg_plan_stop(): the timer notes first when that was. */
+	if (smp_load_acquire(&plan->stop) != ICFG_STOP_NOW || step->reverting)
+		return end;
+	expired_end = plan->expired_at + EXPIRED_WAIT;
+	return time_before(expired_end, end) ? expired_end : end;
 }
 
 /* Is it worth to wait for what was left out of a round? */

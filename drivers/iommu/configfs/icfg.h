@@ -601,7 +601,8 @@ struct icfg_plan_dev {
  * @expired_at: when the confirm timer came due, in jiffies
  * @wait: where the thread that drives the plan waits
  * @step_returned: called when a step that was left running has returned
- * @stop: a forward run begins no more steps; set once, by any thread
+ * @stop: a forward run begins no more steps; raised by any thread, see
+ *	icfg_plan_stop()
  * @confirm: the commit will wait to be confirmed
  * @reverting: this plan restores
  * @taking_back: it restores what was given up on and has returned; its steps do not

@@ -385,8 +385,14 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
  */
 void icfg_plan_stop(struct icfg_plan *plan, enum icfg_stop stop)
 {
-	if (READ_ONCE(plan->stop) < stop)
-		WRITE_ONCE(plan->stop, stop);
+	enum icfg_stop now = READ_ONCE(plan->stop);
+
+	/*
+	 * A step may fail while the timer comes due: the higher one counts, whichever is
+	 * written last. Pairs with step_end(): what was written before is seen with it.
+	 */
+	while (now < stop && !try_cmpxchg(&plan->stop, &now, stop))
+		;
 	wake_up(&plan->wait);
 }
 

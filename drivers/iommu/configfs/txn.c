@@ -817,7 +817,7 @@ int icfg_txn_set_confirm_timeout(struct icfg_txn *txn, unsigned int seconds)
 	case ICFG_COMMITTING:
 		/* Too late where it is due already. */
 		if (!seconds || !txn->confirm_timeout ||
-		    (txn->plan && txn->plan->stop == ICFG_STOP_NOW))
+		    (txn->plan && READ_ONCE(txn->plan->stop) == ICFG_STOP_NOW))
 			return -EBUSY;
 		break;
 	case ICFG_UNCONFIRMED:
