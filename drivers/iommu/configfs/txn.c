@@ -771,11 +771,17 @@ static void take_back(struct icfg_txn *txn)
 {
 	struct icfg_plan *plan, *next;
 	enum icfg_pm pm;
+	bool waits;
 
 	lockdep_assert_held(&txn->busy);
 
-	/* A rollback that is running looks again at its end. */
-	if (READ_ONCE(txn->state) != ICFG_FAILED || list_empty(&txn->waiting))
+	/*
+	 * A rollback that is running looks again at its end. A commit that ends has queued
+	 * this just before it is in ICFG_FAILED: the lock waits for that.
+	 */
+	scoped_guard(mutex, &txn->lock)
+		waits = txn->state == ICFG_FAILED && !list_empty(&txn->waiting);
+	if (!waits)
 		return;
 
 	pm = icfg_pm_enter();

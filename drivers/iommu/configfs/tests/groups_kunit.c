@@ -4,6 +4,8 @@
  * states.
  */
 #include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/workqueue.h>
 
 #include "../icfg.h"
 #include "fake.h"
@@ -202,6 +204,67 @@ static void changed_since_commit(struct kunit *test)
 static void changed_since_rollback(struct kunit *test)
 {
 	changed_since(test, true);
+}
+
+/* A take-back that runs beside the commit. */
+struct beside {
+	struct work_struct work;
+	struct workqueue_struct *wq;
+	struct completion done;
+	struct icfg_txn *txn;
+	struct kunit *test;
+};
+
+static void take_back_beside(struct work_struct *work)
+{
+	struct beside *beside = container_of(work, struct beside, work);
+	struct work_struct *take_back = &beside->txn->take_back.work;
+
+	current->kunit_test = beside->test;
+	take_back->func(take_back);
+	current->kunit_test = NULL;
+	complete(&beside->done);
+}
+
+/* What hung returns now, and its take-back has run, or waits, before the commit goes on. */
+static void queue_beside(struct icfg_txn *txn, unsigned long delay)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct fake *fake = test->priv;
+	struct beside *beside = fake->data;
+
+	if (beside->txn)
+		return;
+	beside->txn = txn;
+	fake_let_go(fake);
+	config_item_get(fake_dir(txn));
+	queue_work(beside->wq, &beside->work);
+	wait_for_completion_timeout(&beside->done, HZ / 5);
+}
+
+/* What hung returns in the last moment of the commit, and is taken back all the same. */
+static void returned_at_the_end(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct beside beside = { .test = test };
+
+	INIT_WORK_ONSTACK(&beside.work, take_back_beside);
+	init_completion(&beside.done);
+	beside.wq = alloc_workqueue("icfg-beside", WQ_UNBOUND, 0);
+	KUNIT_ASSERT_NOT_NULL(test, beside.wq);
+	fake->data = &beside;
+	kunit_activate_static_stub(test, icfg_txn_queue_take_back, queue_beside);
+	let_hang(fake, 1, 0);
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	destroy_workqueue(beside.wq);
+	destroy_work_on_stack(&beside.work);
+	fake->data = NULL;
+
+	KUNIT_EXPECT_TRUE(test, list_empty(&txn->waiting));
+	fake_expect_types(fake, ICFG_DMA, ICFG_DMA);
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	roll_back_rest(fake, txn);
 }
 
 /*
@@ -486,6 +549,7 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE(bound_and_taken),
 	KUNIT_CASE_SLOW(changed_since_commit),
 	KUNIT_CASE_SLOW(changed_since_rollback),
+	KUNIT_CASE_SLOW(returned_at_the_end),
 	KUNIT_CASE_SLOW(bound_since),
 	KUNIT_CASE_SLOW(waited_for_again),
 	KUNIT_CASE_SLOW(refused_while_waiting),
