@@ -3,8 +3,9 @@
  * Commits and rollbacks on the one side, suspend and reboot on the other: they
  * exclude each other.
  *
- * pm_lock protects all of the state, for moments only. The sleep lock is not
- * held across a commit: drivers' probes take it.
+ * pm_lock protects all of the state, for moments only; a reboot, which waits, looks at
+ * the counters without it. The sleep lock is not held across a commit: drivers'
+ * probes take it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -44,14 +45,14 @@ enum icfg_pm icfg_pm_enter(void)
 	guard(mutex)(&pm_lock);
 
 	if (pm == ICFG_PM_RUNNING)
-		active++;
+		WRITE_ONCE(active, active + 1);
 	return pm;
 }
 
 void icfg_pm_leave(void)
 {
 	scoped_guard(mutex, &pm_lock)
-		active--;
+		WRITE_ONCE(active, active - 1);
 	wake_up_all(&pm_idle);
 }
 
@@ -73,14 +74,14 @@ void icfg_pm_enter_hanging(void)
 {
 	guard(mutex)(&pm_lock);
 
-	hanging++;
+	WRITE_ONCE(hanging, hanging + 1);
 }
 
 void icfg_pm_leave_hanging(void)
 {
 	guard(mutex)(&pm_lock);
 
-	hanging--;
+	WRITE_ONCE(hanging, hanging - 1);
 }
 
 /**
