@@ -743,7 +743,7 @@ static void revert_groups(struct icfg_plan *plan)
 {
 	bool last = false;
 
-	plan->lock_until = jiffies + LOCK_WAIT;
+	WRITE_ONCE(plan->lock_until, jiffies + LOCK_WAIT);
 
 	for (;;) {
 		if (choose_round(plan))
@@ -776,7 +776,8 @@ int icfg_apply_rollback(struct icfg_plan *plan)
 	struct icfg_plan_group *pg;
 	int ret = 0;
 
-	plan->reverting = true;
+	/* Pairs with icfg_plan_is_reverting(). */
+	smp_store_release(&plan->reverting, true);
 	/* What was left of the commit is not done any more. */
 	settle_progress(plan);
 	revert_groups(plan);
@@ -802,7 +803,7 @@ int icfg_apply_commit(struct icfg_plan *plan)
 		return 0;
 
 	/* Restoring does not ask whether an interface is up. */
-	plan->allow |= ICFG_ALLOW_NET;
+	WRITE_ONCE(plan->allow, plan->allow | ICFG_ALLOW_NET);
 	return icfg_apply_rollback(plan) ?: -ECANCELED;
 }
 
@@ -816,7 +817,7 @@ int icfg_apply_commit(struct icfg_plan *plan)
 void icfg_apply_take_back(struct icfg_plan *plan)
 {
 	/* It is part of the commit, whose progress came to its end. */
-	plan->allow |= ICFG_ALLOW_NET;
-	plan->taking_back = true;
+	WRITE_ONCE(plan->allow, plan->allow | ICFG_ALLOW_NET);
+	WRITE_ONCE(plan->taking_back, true);
 	revert_groups(plan);
 }

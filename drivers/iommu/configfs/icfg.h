@@ -604,7 +604,8 @@ struct icfg_plan_dev {
  * @stop: a forward run begins no more steps; raised by any thread, see
  *	icfg_plan_stop()
  * @confirm: the commit will wait to be confirmed
- * @reverting: this plan restores
+ * @reverting: this plan restores; may change while a step runs that was left, see
+ *	icfg_plan_is_reverting(), and so may @allow, @lock_until and @taking_back
  * @taking_back: it restores what was given up on and has returned; its steps do not
  *	count in the progress of the transaction
  * @ordered: icfg_deps_order() has found an order
@@ -688,17 +689,28 @@ static inline bool icfg_dev_is_bound_again(const struct icfg_plan_dev *d)
 	return READ_ONCE(d->dev->driver) == d->drv;
 }
 
+/*
+ * Is the plan being reverted? A step of the commit that was left may still run then:
+ * it asks this first, and after that whether it was left.
+ */
+static inline bool icfg_plan_is_reverting(const struct icfg_plan *plan)
+{
+	/* Pairs with icfg_apply_rollback(): who sees it also sees which steps were left. */
+	return smp_load_acquire(&plan->reverting);
+}
+
 /* As what a step of a plan is reported. */
 static inline enum icfg_phase icfg_plan_phase(const struct icfg_plan *plan,
 					      enum icfg_phase forward)
 {
-	return plan->reverting ? ICFG_RESTORE : forward;
+	return icfg_plan_is_reverting(plan) ? ICFG_RESTORE : forward;
 }
 
 /* Has a commit stopped, so that no step of it may begin? */
 static inline bool icfg_plan_is_stopped(const struct icfg_plan *plan)
 {
-	return !plan->reverting && READ_ONCE(plan->stop) != ICFG_GO_ON;
+	return !icfg_plan_is_reverting(plan) &&
+	       READ_ONCE(plan->stop) != ICFG_GO_ON;
 }
 
 #define icfg_for_each_member(d, pg)				\
@@ -707,7 +719,7 @@ static inline bool icfg_plan_is_stopped(const struct icfg_plan *plan)
 /* So many more steps are to come. A take-back is part of a commit that is over. */
 static inline void icfg_plan_count_steps(struct icfg_plan *plan, int count)
 {
-	if (!plan->taking_back)
+	if (!READ_ONCE(plan->taking_back))
 		atomic_add(count, &plan->txn->total);
 }
 
@@ -729,8 +741,8 @@ static inline bool icfg_group_is_translated(const struct icfg_plan_group *pg)
 /* Is it switched with its drivers bound? */
 static inline bool icfg_group_is_in_place(const struct icfg_plan_group *pg)
 {
-	return pg->plan->reverting ? pg->back_in_place :
-				     pg->method == ICFG_METHOD_IN_PLACE;
+	return icfg_plan_is_reverting(pg->plan) ?
+	       pg->back_in_place : pg->method == ICFG_METHOD_IN_PLACE;
 }
 
 /* Does the commit change its type, in whatever way? */

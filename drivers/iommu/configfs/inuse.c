@@ -314,7 +314,7 @@ int icfg_inuse_enter(struct icfg_plan_dev *d, unsigned int allow, char *why)
 
 	if (!(allow & ICFG_ALLOW_BLOCK))
 		ret = icfg_inuse_claim(d->dev, d, why);
-	if (ret == -ENOMEM && d->group->plan->reverting)
+	if (ret == -ENOMEM && icfg_plan_is_reverting(d->group->plan))
 		ret = 0;
 
 	while (!ret) {

@@ -113,7 +113,7 @@ void fail(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	icfg_plan_report(pg, d, icfg_plan_phase(pg->plan, phase), err, "%pV",
 			 &vaf);
 	va_end(args);
-	if (!pg->plan->reverting)
+	if (!icfg_plan_is_reverting(pg->plan))
 		icfg_plan_stop(pg->plan, ICFG_STOP);
 }
 
@@ -282,7 +282,7 @@ static bool look_at_members(struct pause *p)
 		ret = is_left(pg) ? -EBUSY : icfg_plan_members(plan, pg);
 	}
 	/* A revert does without a member that is new: the core counts its driver. */
-	if (ret == -ENOMEM && plan->reverting)
+	if (ret == -ENOMEM && icfg_plan_is_reverting(plan))
 		ret = 0;
 	icfg_for_each_member(d, pg)
 		ret = ret ?: icfg_plan_get_driver(plan, d);
@@ -309,7 +309,7 @@ static bool look_at_members(struct pause *p)
 
 static void step_done(struct icfg_plan_group *pg)
 {
-	if (!pg->plan->taking_back && !is_left(pg))
+	if (!READ_ONCE(pg->plan->taking_back) && !is_left(pg))
 		atomic_inc(&pg->plan->txn->done);
 }
 
@@ -523,7 +523,8 @@ static void switch_paused(struct pause *p, enum icfg_type type)
 	/* Mapped since the proof: count again, and report which drivers it may be. */
 	if (ret == -ENOTEMPTY && !prove(p))
 		return;
-	if (ret == -EPERM || ret == -ENOTEMPTY || pg->plan->reverting)
+	if (ret == -EPERM || ret == -ENOTEMPTY ||
+	    icfg_plan_is_reverting(pg->plan))
 		fall_back(pg, NULL, ret,
 			  "the IOMMU core refused %s with its drivers paused",
 			  icfg_type_word(type));
@@ -571,11 +572,11 @@ static void pause_locked(struct pause *p, enum icfg_type type)
 
 static void pause_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 {
-	enum icfg_type type = plan->reverting ? pg->old : pg->new;
+	enum icfg_type type = icfg_plan_is_reverting(plan) ? pg->old : pg->new;
 	struct pause p = { .pg = pg };
 	struct device *busy;
 
-	if (icfg_plan_is_stopped(plan))
+	if (icfg_plan_is_stopped(plan) || is_left(pg))
 		return;
 
 	if (look_at_members(&p)) {

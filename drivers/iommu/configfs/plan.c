@@ -37,7 +37,8 @@
  */
 gfp_t icfg_plan_gfp(const struct icfg_plan *plan)
 {
-	return plan->reverting ? GFP_KERNEL | __GFP_RETRY_MAYFAIL : GFP_KERNEL;
+	return icfg_plan_is_reverting(plan) ? GFP_KERNEL | __GFP_RETRY_MAYFAIL :
+					      GFP_KERNEL;
 }
 
 /**
@@ -208,7 +209,7 @@ struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,
 	icfg_step_init(&d->step);
 	d->group = group;
 	d->dev = get_device(dev);
-	d->newcomer = group->plan->reverting;
+	d->newcomer = icfg_plan_is_reverting(group->plan);
 	return d;
 }
 
@@ -317,7 +318,8 @@ static bool lock_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	unsigned int ms = 1;
 
 	while (!device_trylock(d->dev)) {
-		if (plan->reverting || time_after(jiffies, plan->lock_until))
+		if (icfg_plan_is_reverting(plan) ||
+		    time_after(jiffies, READ_ONCE(plan->lock_until)))
 			return false;
 		msleep(ms);
 		ms = min(ms * 2, 50U);

@@ -51,6 +51,12 @@ static bool is_left(struct icfg_plan_group *pg, struct icfg_plan_dev *d)
 	return icfg_step_is_left(&pg->step) || (d && icfg_step_is_left(&d->step));
 }
 
+/* Nor may it begin anything. In this order: see icfg_plan_is_reverting(). */
+static bool is_over(struct icfg_plan_group *pg, struct icfg_plan_dev *d)
+{
+	return icfg_plan_is_stopped(pg->plan) || is_left(pg, d);
+}
+
 /*
  * Report a problem of a step. It stops a commit; a revert goes on with the other
  * groups.
@@ -70,7 +76,7 @@ void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 	icfg_plan_report(pg, d, icfg_plan_phase(pg->plan, phase), err, "%pV", &vaf);
 	va_end(args);
 
-	if (!pg->plan->reverting) {
+	if (!icfg_plan_is_reverting(pg->plan)) {
 		icfg_plan_stop(pg->plan, ICFG_STOP);
 		return;
 	}
@@ -316,7 +322,7 @@ static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	drv = READ_ONCE(d->dev->driver);
 	if (!drv || drv == d->drv)
 		return false;
-	return !plan->reverting || drv->suppress_bind_attrs ||
+	return !icfg_plan_is_reverting(plan) || drv->suppress_bind_attrs ||
 	       icfg_driver_manages_dma(drv);
 }
 
@@ -342,15 +348,15 @@ static bool enter_unused(struct icfg_plan *plan, struct icfg_plan_dev *d)
 
 	ret = icfg_inuse_driver(d, why);
 	if (!ret && !d->port)
-		ret = icfg_inuse_enter(d, plan->allow, why);
+		ret = icfg_inuse_enter(d, READ_ONCE(plan->allow), why);
 	if (ret) {
 		step_failed(d->group, d, ICFG_RELEASE, ret, "%s", why);
-		if (plan->reverting)
+		if (icfg_plan_is_reverting(plan))
 			pin_dev(d);
 		return false;
 	}
 
-	if (icfg_plan_is_stopped(plan) || is_left(d->group, d)) {
+	if (is_over(d->group, d)) {
 		icfg_inuse_leave(d);
 		return false;
 	}
@@ -361,7 +367,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
 	struct icfg_plan_group *pg = d->group;
 
-	if (icfg_plan_is_stopped(plan))
+	if (is_over(pg, d))
 		return;
 	if (READ_ONCE(pg->pinned) && !d->dependent) {
 		pin_dev(d);
@@ -383,7 +389,7 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	if (has_foreign_driver(plan, d)) {
 		step_failed(pg, d, ICFG_RELEASE, -EBUSY,
 			    "got another driver than %s meanwhile", d->drv_name);
-		if (plan->reverting)
+		if (icfg_plan_is_reverting(plan))
 			pin_dev(d);
 		return;
 	}
@@ -391,8 +397,8 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	if (!enter_unused(plan, d))
 		return;
 	/* A group whose member is only a dependent is not modified by that. */
-	if (plan->reverting ? pg->switched_back :
-			      pg->method == ICFG_METHOD_REBIND)
+	if (icfg_plan_is_reverting(plan) ? pg->switched_back :
+					   pg->method == ICFG_METHOD_REBIND)
 		WRITE_ONCE(pg->modified, true);
 	keep_port_enabled(d);
 	icfg_rebind_release_driver(d);
@@ -511,14 +517,15 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 			if (pg->dma_setup_failed)
 				ret = -ENOMEM;
 		}
-		if (is_left(pg, NULL) || icfg_plan_is_stopped(plan))
+		if (is_over(pg, NULL))
 			return ret;
 		/*
 		 * A PCI reset passes. So does a lack of memory, which in place
 		 * would unbind drivers without having asked for what is in use.
 		 */
 		if ((ret == -EBUSY ||
-		     (ret == -ENOMEM && (plan->reverting || in_place))) &&
+		     (ret == -ENOMEM &&
+		      (in_place || icfg_plan_is_reverting(plan)))) &&
 		    time_before(jiffies, end)) {
 			msleep(RETRY_MS);
 			continue;
@@ -541,10 +548,10 @@ static void switch_step(struct icfg_step *step)
 {
 	struct icfg_plan_group *pg = to_plan_group(step);
 	struct icfg_plan *plan = pg->plan;
-	enum icfg_type type = plan->reverting ? pg->old : pg->new;
+	enum icfg_type type = icfg_plan_is_reverting(plan) ? pg->old : pg->new;
 	int ret;
 
-	if (icfg_plan_is_stopped(plan))
+	if (is_over(pg, NULL))
 		return;
 
 	WRITE_ONCE(pg->modified, true);
@@ -562,7 +569,7 @@ static void switch_step(struct icfg_step *step)
 		break;
 	case -ENODEV:
 		/* There is no device left to restore anything for. */
-		if (!plan->reverting)
+		if (!icfg_plan_is_reverting(plan))
 			step_failed(pg, NULL, ICFG_SWITCH, ret,
 				    "every device of the group is gone");
 		break;
@@ -652,7 +659,8 @@ static int probe_once(struct icfg_plan_dev *d)
 /* Is a probe that answered this worth another try, a little later? */
 static bool is_transient(const struct icfg_plan *plan, int err)
 {
-	return err == -EAGAIN || (err == -ENOMEM && plan->reverting);
+	return err == -EAGAIN ||
+	       (err == -ENOMEM && icfg_plan_is_reverting(plan));
 }
 
 /* Returns 0, -ECANCELED where the plan stopped meanwhile, or why not. */
@@ -666,7 +674,7 @@ static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		ret = probe_once(d);
 		if (!is_transient(plan, ret))
 			return ret;
-		if (icfg_plan_is_stopped(plan) || is_left(d->group, d))
+		if (is_over(d->group, d))
 			return -ECANCELED;
 		if (time_after(jiffies, end))
 			break;
@@ -677,7 +685,7 @@ static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	if (ret == -ENOMEM)
 		return ret;
 	/* From here on the driver core tries again, for as long as it takes. */
-	if (plan->reverting && device_attach(d->dev) == 1 &&
+	if (icfg_plan_is_reverting(plan) && device_attach(d->dev) == 1 &&
 	    READ_ONCE(d->dev->driver) == d->drv)
 		return 0;
 	return -EPROBE_DEFER;
@@ -708,7 +716,7 @@ static void probe_step(struct icfg_step *step)
 	int ret;
 
 	/* The revert probes it, with the domain that it had. */
-	if (icfg_plan_is_stopped(plan))
+	if (is_over(pg, d))
 		return;
 	/* Its parent or supplier hangs, or waits: it could only be deferred. */
 	if (icfg_deps_wait(d, false)) {
@@ -736,7 +744,7 @@ static void probe_step(struct icfg_step *step)
 		 */
 		if (d->below)
 			return;
-		if (d->member && !plan->reverting)
+		if (d->member && !icfg_plan_is_reverting(plan))
 			step_failed(pg, d, ICFG_PROBE, -ENODEV,
 				    "was unplugged meanwhile");
 		else if (d->member && !is_left(pg, d))
@@ -834,7 +842,7 @@ static void verify_step(struct icfg_step *step)
 		if (!d->member || !d->drv_name || d->newcomer)
 			return;
 		while (!is_made_anew(plan, d)) {
-			if (icfg_plan_is_stopped(plan) || is_left(pg, d))
+			if (is_over(pg, d))
 				return;
 			if (time_after(jiffies, end)) {
 				step_failed(pg, d, ICFG_VERIFY, -ENODEV,

@@ -44,6 +44,15 @@ struct icfg_edge {
 static struct workqueue_struct *sched_wq;
 static DEFINE_SPINLOCK(sched_lock);
 
+/* For who asks without the lock: what was written before is seen with it. */
+static void set_state(struct icfg_step *step, enum icfg_step_state state)
+{
+	lockdep_assert_held(&sched_lock);
+
+	/* Pairs with icfg_step_is_left() and is_running(). */
+	smp_store_release(&step->state, state);
+}
+
 int icfg_sched_init(void)
 {
 	sched_wq = alloc_workqueue("iommu-configfs", WQ_UNBOUND, WQ_MAX_ACTIVE);
@@ -68,7 +77,7 @@ static void make_ready(struct icfg_step *step)
 {
 	lockdep_assert_held(&sched_lock);
 
-	step->state = ICFG_STEP_READY;
+	set_state(step, ICFG_STEP_READY);
 	step->sched->waiting--;
 	list_add_tail(&step->ready, &step->sched->ready);
 }
@@ -86,8 +95,7 @@ static void begin_ready(struct icfg_sched *sched, struct list_head *begin)
 			break;
 		step->since = jiffies;
 		step->limit = 0;
-		/* Pairs with is_running(). */
-		smp_store_release(&step->state, ICFG_STEP_RUNNING);
+		set_state(step, ICFG_STEP_RUNNING);
 		sched->running++;
 		list_move_tail(&step->ready, begin);
 	}
@@ -159,7 +167,7 @@ static void step_work(struct work_struct *work)
 			returned = step->returned;
 		else
 			end_step(step->sched, step, &begin);
-		step->state = ICFG_STEP_IDLE;
+		set_state(step, ICFG_STEP_IDLE);
 	}
 
 	/* Nothing may touch @step after this, but for the others in @ready. */
@@ -237,10 +245,14 @@ bool icfg_step_has_dependent(const struct icfg_step *step,
 	return false;
 }
 
-/* Is it still running, though its run no longer waits for it? */
+/*
+ * Is it still running, though its run no longer waits for it? Where it is not any more,
+ * all that it has written can be read.
+ */
 bool icfg_step_is_left(const struct icfg_step *step)
 {
-	return READ_ONCE(step->state) == ICFG_STEP_LEFT;
+	/* Pairs with set_state(). */
+	return smp_load_acquire(&step->state) == ICFG_STEP_LEFT;
 }
 
 /**
@@ -337,8 +349,8 @@ static bool leave_step(struct icfg_sched *sched, struct icfg_step *step,
 	if (step->state != ICFG_STEP_RUNNING)
 		return false;
 
-	step->state = ICFG_STEP_LEFT;
 	step->returned = sched->returned;
+	set_state(step, ICFG_STEP_LEFT);
 	sched->leave(step);
 	end_step(sched, step, begin);
 	return true;
@@ -348,7 +360,7 @@ static bool is_running(struct icfg_step *step)
 {
 	if (!step->selected)
 		return false;
-	/* Pairs with begin_ready(): the limit counts from this run's start. */
+	/* Pairs with set_state(): the limit counts from this run's start. */
 	return smp_load_acquire(&step->state) == ICFG_STEP_RUNNING;
 }
 
@@ -387,7 +399,7 @@ static void stop_steps(struct icfg_sched *sched, struct list_head *list,
 			list_del_init(&step->ready);
 		else
 			continue;
-		step->state = ICFG_STEP_IDLE;
+		set_state(step, ICFG_STEP_IDLE);
 	}
 	/* When none waits any more, so that none begins. */
 	list_for_each_entry(step, list, node)
@@ -458,7 +470,7 @@ void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 			if (!step->selected)
 				continue;
 			step->sched = sched;
-			step->state = ICFG_STEP_WAITING;
+			set_state(step, ICFG_STEP_WAITING);
 			step->reverting = sched->reverting;
 			step->slow = false;
 			step->late = false;
