@@ -297,7 +297,7 @@ static bool is_group_unbound(const struct icfg_plan_group *pg)
 /* Is a device unbound in this round of a revert? */
 static bool is_reverted(const struct icfg_plan_dev *d)
 {
-	if (d->state == ICFG_DEV_PINNED)
+	if (READ_ONCE(d->state) == ICFG_DEV_PINNED)
 		return false;
 	if (icfg_dev_is_dependent(d))
 		return !icfg_dev_is_left_out(d);
@@ -373,7 +373,9 @@ static void forget_last_round(struct icfg_plan *plan)
 	icfg_for_each_group(pg, plan)
 		pg->step.late &= icfg_step_is_left(&pg->step);
 	icfg_for_each_dev(d, plan) {
-		d->step.late &= icfg_step_is_left(&d->step);
+		if (icfg_step_is_left(&d->step))
+			continue;
+		d->step.late = false;
 		if (d->state == ICFG_DEV_PINNED &&
 		    d->group->revert == ICFG_REVERT_ACTIVE)
 			d->state = ICFG_DEV_IDLE;
@@ -510,7 +512,7 @@ static bool any_pinned(struct icfg_plan *plan)
 	struct icfg_plan_dev *d;
 
 	icfg_for_each_dev(d, plan)
-		if (d->state == ICFG_DEV_PINNED || d->group->pinned)
+		if (READ_ONCE(d->state) == ICFG_DEV_PINNED || d->group->pinned)
 			return true;
 	return false;
 }
@@ -544,8 +546,9 @@ static bool choose_round(struct icfg_plan *plan)
 			continue;
 		pg->revert = ICFG_REVERT_ACTIVE;
 		pg->failed = false;
-		pg->fell_back = false;
 		pg->pinned = false;
+		if (!icfg_step_is_left(&pg->step))
+			pg->fell_back = false;
 	}
 	forget_last_round(plan);
 
@@ -598,8 +601,8 @@ static bool any_fell_back(struct icfg_plan *plan)
 	struct icfg_plan_group *pg;
 
 	icfg_for_each_group(pg, plan)
-		if (pg->fell_back && pg->revert == ICFG_REVERT_WAITING &&
-		    !icfg_step_is_left(&pg->step))
+		if (!icfg_step_is_left(&pg->step) && pg->fell_back &&
+		    pg->revert == ICFG_REVERT_WAITING)
 			return true;
 	return false;
 }

@@ -498,7 +498,8 @@ static bool is_unbound_and_left_out(const struct icfg_step *step)
 		container_of(step, struct icfg_plan_dev, step);
 
 	return icfg_step_is_left(step) ||
-	       (d->state == ICFG_DEV_UNBOUND && icfg_group_is_waiting(d->group));
+	       (READ_ONCE(d->state) == ICFG_DEV_UNBOUND &&
+		icfg_group_is_waiting(d->group));
 }
 
 /**

@@ -38,7 +38,7 @@ static inline void icfg_dev_leave_out(struct icfg_plan_dev *d)
 	enum icfg_revert revert = READ_ONCE(d->group->revert);
 	bool done = revert == ICFG_REVERT_DONE || revert == ICFG_REVERT_NOTED;
 
-	if (done && d->state != ICFG_DEV_UNBOUND && !icfg_step_is_left(&d->step))
+	if (done && !icfg_step_is_left(&d->step) && d->state != ICFG_DEV_UNBOUND)
 		WRITE_ONCE(d->left_out, true);
 	else
 		WRITE_ONCE(d->group->revert, ICFG_REVERT_WAITING);

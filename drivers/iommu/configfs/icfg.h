@@ -460,7 +460,7 @@ enum icfg_revert {
  * @members: how many devices it has, as of the last look
  * @new: the type to go to
  * @old: the type at the start of the commit, which a revert restores
- * @cur: the type as last read by us
+ * @cur: the type as last read by us; its step writes it, also one that was left
  * @method: how it gets its type
  * @phase: what its step does: ICFG_PAUSE, ICFG_SWITCH, ICFG_RESUME, or ICFG_RELEASE
  *	of a driver that could not be resumed
@@ -531,7 +531,8 @@ enum icfg_dev_state {
  * @supplier: in plan->unasked: the device with which it was unbound
  * @drv: the driver that it had at the start, its module pinned; or NULL
  * @drv_name: the name of that driver, which outlives @drv; or NULL
- * @state: where it is between the driver that it had and none
+ * @state: where it is between the driver that it had and none; its step writes it,
+ *	also one that was left, while others look at all devices
  * @member: a member of the group; else a managed consumer of what is released
  * @managed: its driver manages DMA itself, and stays
  * @can_pause: its driver can be paused
@@ -660,19 +661,19 @@ static inline struct icfg_plan_group *to_plan_group(struct icfg_step *step)
 /* Will its driver have to go before the group can be switched? */
 static inline bool icfg_dev_is_bound(const struct icfg_plan_dev *d)
 {
-	return d->drv && !d->managed && d->state != ICFG_DEV_UNBOUND;
+	return d->drv && !d->managed && READ_ONCE(d->state) != ICFG_DEV_UNBOUND;
 }
 
 /* Will its driver be unbound because that of a supplier is? */
 static inline bool icfg_dev_is_dependent(const struct icfg_plan_dev *d)
 {
-	return d->dependent && d->drv && d->state != ICFG_DEV_UNBOUND;
+	return d->dependent && d->drv && READ_ONCE(d->state) != ICFG_DEV_UNBOUND;
 }
 
 /* Is its driver to be bound again? */
 static inline bool icfg_dev_is_unbound(const struct icfg_plan_dev *d)
 {
-	return d->state == ICFG_DEV_UNBOUND && d->drv;
+	return READ_ONCE(d->state) == ICFG_DEV_UNBOUND && d->drv;
 }
 
 /* Does the commit unbind its driver? */
@@ -756,7 +757,7 @@ static inline bool icfg_group_is_to_change(const struct icfg_plan_group *pg)
 /* Has it another type than it had, or a domain that a member is not set up for? */
 static inline bool icfg_group_needs_revert(const struct icfg_plan_group *pg)
 {
-	return pg->cur != pg->old || pg->dma_setup_failed;
+	return READ_ONCE(pg->cur) != pg->old || READ_ONCE(pg->dma_setup_failed);
 }
 
 struct icfg_plan *icfg_plan_new(struct icfg_txn *txn);

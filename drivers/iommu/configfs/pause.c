@@ -484,12 +484,13 @@ static int set_type(struct pause *p, enum icfg_type type)
 {
 	struct icfg_plan_group *pg = p->pg;
 	unsigned long end = jiffies + BUSY_WAIT;
+	enum icfg_type now;
 	int ret;
 
 	for (;;) {
 		ret = icfg_should_fail() ? -ENOMEM :
 		      icfg_core_set_paused_type(pg->staged->group, type,
-						p->nr_devs, &pg->cur);
+						p->nr_devs, &now);
 		if ((ret != -EBUSY && ret != -ENOMEM) ||
 		    time_after(jiffies, end))
 			break;
@@ -497,7 +498,8 @@ static int set_type(struct pause *p, enum icfg_type type)
 	}
 	/* A new domain, though perhaps one of the same type as before. */
 	if (!ret) {
-		pg->dma_setup_failed = icfg_rebind_setup_fails(pg);
+		WRITE_ONCE(pg->cur, now);
+		WRITE_ONCE(pg->dma_setup_failed, icfg_rebind_setup_fails(pg));
 		if (pg->dma_setup_failed)
 			ret = -ENOMEM;
 	}

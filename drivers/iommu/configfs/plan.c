@@ -446,10 +446,10 @@ void icfg_plan_copy_group(struct icfg_plan_group *to,
 			  const struct icfg_plan_group *from)
 {
 	to->old = from->old;
-	to->cur = from->cur;
+	to->cur = READ_ONCE(from->cur);
 	to->modified = from->modified;
 	to->failed = from->failed;
-	to->dma_setup_failed = from->dma_setup_failed;
+	to->dma_setup_failed = READ_ONCE(from->dma_setup_failed);
 }
 
 /**

@@ -89,14 +89,15 @@ void step_failed(struct icfg_plan_group *pg, struct icfg_plan_dev *d,
 
 static const char *dev_action(const struct icfg_plan_dev *d)
 {
-	return d->state == ICFG_DEV_UNBOUND ? "probe" : "remove";
+	return READ_ONCE(d->state) == ICFG_DEV_UNBOUND ? "probe" : "remove";
 }
 
 static enum icfg_phase dev_phase(const struct icfg_plan_dev *d)
 {
 	if (d->step.reverting)
 		return ICFG_RESTORE;
-	return d->state == ICFG_DEV_UNBOUND ? ICFG_PROBE : ICFG_RELEASE;
+	return READ_ONCE(d->state) == ICFG_DEV_UNBOUND ? ICFG_PROBE :
+							 ICFG_RELEASE;
 }
 
 static void slow_dev(struct icfg_step *step)
@@ -510,10 +511,11 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	for (;;) {
 		ret = icfg_should_fail() ?
 		      -ENOMEM : icfg_core_set_type(pg->staged->group, type);
-		pg->cur = icfg_core_type(pg->staged->group);
+		WRITE_ONCE(pg->cur, icfg_core_type(pg->staged->group));
 		/* A new domain, though perhaps one of the same type as before. */
 		if (!ret && !in_place) {
-			pg->dma_setup_failed = icfg_rebind_setup_fails(pg);
+			WRITE_ONCE(pg->dma_setup_failed,
+				   icfg_rebind_setup_fails(pg));
 			if (pg->dma_setup_failed)
 				ret = -ENOMEM;
 		}
