@@ -57,7 +57,7 @@ int edu_link_supplier(struct device *consumer, const char *name)
 	struct device *supplier __free(put_device) = edu_find(name);
 
 	/* As a driver would say whose clock or regulator is not there yet. */
-	if (!supplier || supplier->links.status != DL_DEV_DRIVER_BOUND)
+	if (!supplier || READ_ONCE(supplier->links.status) != DL_DEV_DRIVER_BOUND)
 		return -EPROBE_DEFER;
 	if (!device_link_add(consumer, supplier, DL_FLAG_AUTOREMOVE_CONSUMER))
 		return -EINVAL;

@@ -140,9 +140,9 @@ static int edu_reach_start(const char *name)
 		if (!edu_reach.page[i])
 			return -ENOMEM;
 	}
-	edu_reach.mapped = -1;
-	edu_reach.unmapped = -1;
-	edu_reach.later = -1;
+	WRITE_ONCE(edu_reach.mapped, -1);
+	WRITE_ONCE(edu_reach.unmapped, -1);
+	WRITE_ONCE(edu_reach.later, -1);
 	edu_reach.go_on = false;
 	pci_set_master(edu_reach.pdev);
 

@@ -217,7 +217,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova, 
 		__xa_set_mark(&mock->table, frame + i, MOCK_STALE);
 	}
 	if (iommu_iotlb_gather_queued(gather))
-		mock->queued++;
+		WRITE_ONCE(mock->queued, mock->queued + 1);
 	xa_unlock_irqrestore(&mock->table, flags);
 
 	mock_add(MOCK_PAGES, -(int)i);

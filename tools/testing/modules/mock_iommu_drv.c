@@ -85,11 +85,11 @@ static int check_streaming(struct mock_dev *mdev)
 	dma_unmap_page(dev, addr, PAGE_SIZE, DMA_BIDIRECTIONAL);
 
 	if (addr == page_to_phys(page))
-		mdev->dma = "identity";
+		WRITE_ONCE(mdev->dma, "identity");
 	else if (is_lazy(mdev, addr + MOCK_OFFSET, queued))
-		mdev->dma = "DMA-FQ";
+		WRITE_ONCE(mdev->dma, "DMA-FQ");
 	else
-		mdev->dma = "DMA";
+		WRITE_ONCE(mdev->dma, "DMA");
 	__free_page(page);
 	return ret;
 }
@@ -159,7 +159,7 @@ static int link_supplier(struct mock_dev *mdev)
 		if (other)
 			supplier = get_device(&other->pdev->dev);
 	}
-	if (!supplier || supplier->links.status != DL_DEV_DRIVER_BOUND)
+	if (!supplier || READ_ONCE(supplier->links.status) != DL_DEV_DRIVER_BOUND)
 		return -EPROBE_DEFER;
 	return device_link_add(&mdev->pdev->dev, supplier, mock_read(mdev, MOCK_LINK_FLAGS)) ?
 	       0 : -EINVAL;
@@ -192,7 +192,7 @@ static int mock_probe(struct platform_device *pdev)
 	struct mock_dev *mdev = to_mock_dev(&pdev->dev);
 	int ret;
 
-	mdev->dma = "-";
+	WRITE_ONCE(mdev->dma, "-");
 	mock_enter(MOCK_PROBING, MOCK_PROBING_MAX);
 	mock_note(mdev, MOCK_PROBE_AT);
 	ret = start(pdev, mdev);

@@ -162,16 +162,18 @@ int mock_fwspec_init(struct device *dev, enum mock_unit unit)
 /* What the hardware does with the address; 0 is a fault. */
 static phys_addr_t translate(struct mock_dev *mdev, dma_addr_t addr)
 {
-	struct iommu_domain *domain;
+	unsigned int type = IOMMU_DOMAIN_BLOCKED;
 	phys_addr_t phys = 0;
 	unsigned long flags;
 
 	spin_lock_irqsave(&mock_hw_lock, flags);
-	domain = mdev->domain;
-	if (domain && domain->type == IOMMU_DOMAIN_IDENTITY)
+	/* The core may change it in place. */
+	if (mdev->domain)
+		type = READ_ONCE(mdev->domain->type);
+	if (type == IOMMU_DOMAIN_IDENTITY)
 		phys = addr;
-	else if (domain && domain->type != IOMMU_DOMAIN_BLOCKED)
-		phys = mock_paging_translate(domain, addr);
+	else if (type != IOMMU_DOMAIN_BLOCKED)
+		phys = mock_paging_translate(mdev->domain, addr);
 	spin_unlock_irqrestore(&mock_hw_lock, flags);
 	return phys;
 }
@@ -213,7 +215,8 @@ unsigned int mock_hw_queued(struct mock_dev *mdev)
 	unsigned long flags;
 
 	spin_lock_irqsave(&mock_hw_lock, flags);
-	if (mdev->domain && mdev->domain->type & __IOMMU_DOMAIN_PAGING)
+	if (mdev->domain &&
+	    READ_ONCE(mdev->domain->type) & __IOMMU_DOMAIN_PAGING)
 		queued = mock_paging_queued(mdev->domain);
 	spin_unlock_irqrestore(&mock_hw_lock, flags);
 	return queued;
@@ -227,7 +230,7 @@ const char *mock_hw_type(struct mock_dev *mdev)
 
 	spin_lock_irqsave(&mock_hw_lock, flags);
 	if (mdev->domain)
-		type = mdev->domain->type;
+		type = READ_ONCE(mdev->domain->type);
 	spin_unlock_irqrestore(&mock_hw_lock, flags);
 
 	switch (type) {

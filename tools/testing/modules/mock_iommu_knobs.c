@@ -156,7 +156,7 @@ static bool is_hung(struct mock_dev *mdev, enum mock_knob hold)
 	guard(mutex)(&mock_hang_lock);
 	if (!mock_hang_in || --mock_hang_in)
 		return false;
-	mock_hung = mdev;
+	WRITE_ONCE(mock_hung, mdev);
 	mock_hung_what = pause_name(hold);
 	return true;
 }
@@ -169,7 +169,7 @@ void mock_hang(unsigned int nth)
 {
 	scoped_guard(mutex, &mock_hang_lock) {
 		mock_hang_in = nth;
-		mock_hung = NULL;
+		WRITE_ONCE(mock_hung, NULL);
 	}
 	wake_up_all(&mock_turned);
 }
