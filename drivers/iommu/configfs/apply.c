@@ -349,7 +349,7 @@ static void rebind_lost(struct icfg_plan_dev *d)
 	if (!icfg_dev_is_bound(d) || icfg_dev_is_bound_again(d))
 		return;
 
-	if (!device_is_registered(d->dev)) {
+	if (!icfg_dev_is_registered(d->dev)) {
 		d->state = ICFG_DEV_GONE;
 	} else if (!READ_ONCE(d->dev->driver)) {
 		d->state = ICFG_DEV_UNBOUND;

@@ -120,7 +120,7 @@ static struct icfg_plan_dev *merge_unasked(struct icfg_plan *plan,
 	struct icfg_plan_dev *d = icfg_plan_find(plan, unasked->dev);
 
 	/* A child is deleted by the remove of its parent. */
-	if (!device_is_registered(unasked->dev) || READ_ONCE(unasked->dev->driver)) {
+	if (!icfg_dev_is_registered(unasked->dev) || READ_ONCE(unasked->dev->driver)) {
 		icfg_plan_free_dev(unasked);
 		return NULL;
 	}
@@ -422,7 +422,7 @@ int icfg_deps_order(struct icfg_plan *plan,
 	icfg_for_each_dev(d, plan) {
 		d->dependent = false;
 		/* One that was deleted is not found below its parent any more. */
-		d->below &= !device_is_registered(d->dev);
+		d->below &= !icfg_dev_is_registered(d->dev);
 	}
 	do {
 		order.more = false;

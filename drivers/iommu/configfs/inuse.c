@@ -128,7 +128,7 @@ static int test_locked(const struct row *row, struct device *dev, char *why)
 			 dev_name(bound));
 		return -EAGAIN;
 	}
-	if (device_is_registered(dev))
+	if (icfg_dev_is_registered(dev))
 		ret = row->test(dev, why);
 	device_unlock(bound);
 	return ret;

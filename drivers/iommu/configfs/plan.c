@@ -524,7 +524,7 @@ bool icfg_dev_has_dma_ops(const struct icfg_plan_dev *d)
 /* It is not going to answer any more. */
 static bool pci_dev_is_lost(struct pci_dev *pdev)
 {
-	return !device_is_registered(&pdev->dev) ||
+	return !icfg_dev_is_registered(&pdev->dev) ||
 	       READ_ONCE(pdev->error_state) == pci_channel_io_perm_failure;
 }
 
@@ -563,7 +563,7 @@ bool icfg_dev_is_gone(struct icfg_plan_dev *d)
 	struct iommu_group *group;
 	bool gone;
 
-	gone = !device_is_registered(d->dev);
+	gone = !icfg_dev_is_registered(d->dev);
 	if (!gone && d->member) {
 		group = iommu_group_get(d->dev);
 		gone = group != d->group->staged->group;

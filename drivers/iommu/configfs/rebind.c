@@ -647,7 +647,7 @@ static int probe_once(struct icfg_plan_dev *d)
 {
 	int ret;
 
-	if (!device_is_registered(d->dev))
+	if (!icfg_dev_is_registered(d->dev))
 		return -ENODEV;
 	if (!driver_matches(d))
 		return -EINVAL;
@@ -840,7 +840,7 @@ static void verify_step(struct icfg_step *step)
 	struct icfg_plan *plan = pg->plan;
 	unsigned long end = jiffies + ANEW_WAIT;
 
-	if (d->below && !device_is_registered(d->dev)) {
+	if (d->below && !icfg_dev_is_registered(d->dev)) {
 		if (!d->member || !d->drv_name || d->newcomer)
 			return;
 		while (!is_made_anew(plan, d)) {

@@ -485,7 +485,7 @@ static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		kfree(name);
 		return 0;
 	}
-	if (!device_is_registered(old->dev))
+	if (!icfg_dev_is_registered(old->dev))
 		return 0;
 	if (old->state != ICFG_DEV_UNBOUND) {
 		icfg_plan_report(pg, old, ICFG_RESTORE, -ENOENT,
