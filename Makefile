@@ -96,7 +96,7 @@ check-kernel: setup tools
 	@scripts/check.sh guest-debug guest-arm64 guest-builtin
 
 check-races: setup
-	@scripts/check.sh kcsan remove
+	@scripts/check.sh races-mock races-vtd remove
 
 check-debian: setup
 	@scripts/check.sh debian-all

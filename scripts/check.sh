@@ -23,6 +23,14 @@ quick="guards-owner"
 sanitized="boot commit identity-shared pause pause-fails"
 inside="boot kunit commit in-place-reach mock-unmap"
 
+# What runs side by side, comes in between, or hangs.
+races="kunit mount-meanwhile drivers-go rmmod-meanwhile vfio-races guards-again side-by-side"
+races+=" concurrent timer-races history stress hang-release hang-probe hang-timer device-lock"
+races+=" hang-depends countdown disruption pause"
+
+# What real drivers do, where each probe is done twice; no test that counts probes.
+twice="boot commit rollback in-place identity-shared file-transfer pause"
+
 declare -A command=(
 	[amd]="tools/lab/lab run --keep amd $short"
 	[bench]="make --no-print-directory -C tools/iommucfg bench"
@@ -47,6 +55,9 @@ declare -A command=(
 	[mails]="make --no-print-directory series"
 	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
 	[mutations]="tools/testing/mutate/mutate --check"
+	[races-mock]="env LAB_KERNEL=kcsan tools/lab/lab run mock"
+	[races-vtd]="env LAB_KERNEL=kcsan tools/lab/lab run vtd $races"
+	[remove]="env LAB_KERNEL=remove tools/lab/lab run vtd $twice"
 	[series]="make --no-print-directory check-series"
 	[smmuv3]="env LAB_KERNEL=arm64 tools/lab/lab run --keep smmuv3 $short $quick"
 	[sparse]="make --no-print-directory sparse"
