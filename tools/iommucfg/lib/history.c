@@ -13,8 +13,8 @@
  * An entry is there before the kernel is asked for anything, in a file begun.N of its
  * own, N being its number. It says that the command was killed; when the command ends
  * the line with what came of it takes its place. Whose file nobody holds locked any
- * more was killed, and the next command that changes something finds out what came
- * of it.
+ * more, and has no line, was killed, and the next command that changes something finds
+ * out what came of it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -286,6 +286,37 @@ int history_begin(struct iommucfg *ctx, struct json_object *entry)
 	return ret;
 }
 
+static bool text_has(const char *text, long id)
+{
+	struct json_object *o;
+	bool has = false;
+	size_t length;
+
+	for (; *text && !has; text += length + (text[length] == '\n')) {
+		length = strcspn(text, "\n");
+		o = parse(text, length);
+		has = o && history_id(o) == id;
+		json_object_put(o);
+	}
+	return has;
+}
+
+/* Has a line taken the place of what was begun? A power cut can leave both. */
+static bool has_line(int dirfd, long id)
+{
+	char name[32], *text;
+	bool has = false;
+	int age, error;
+
+	for (age = 0; age <= HISTORY_OLD && !has; age++) {
+		file_name(name, sizeof(name), age);
+		text = state_read(dirfd, name, &error);
+		has = text && text_has(text, id);
+		free(text);
+	}
+	return has;
+}
+
 /* An entry that was begun, if nobody holds it, or @held is not asked for. */
 static struct json_object *read_begun(int dirfd, const char *name, bool held)
 {
@@ -305,7 +336,11 @@ static struct json_object *read_begun(int dirfd, const char *name, bool held)
 	}
 	text = state_read(dirfd, name, &error);
 	o = text ? parse(text, strlen(text)) : NULL;
-	/* A power cut has left it empty, or torn. */
+	if (o && has_line(dirfd, history_id(o))) {
+		json_object_put(o);
+		o = NULL;
+	}
+	/* A power cut has left it empty, or torn, or though it has ended. */
 	if (!held && text && !o)
 		unlinkat(dirfd, name, 0);
 	free(text);

@@ -5,6 +5,7 @@
 	test_robust.py IOMMUCFG STANDIN [NAME...]
 """
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -282,6 +283,21 @@ def begun_and_torn():
             assert os.listdir(f"{h.root}/var/lib/iommucfg") == ["history"]
         ids = [x["id"] for x in entries(h)]
         assert ids == sorted(set(ids)), ids
+
+
+@test
+def begun_and_written():
+    """A power cut keeps the line from before it and the file that the line took the place of."""
+    with Host(True) as h:
+        h.run("set", "1", "DMA", code=0)
+        entry = entries(h)[0]
+        with open(f"{h.root}/var/lib/iommucfg/begun.1", "w") as f:
+            json.dump({**entry, "result": "left", "exit": 137}, f)
+        assert [x["result"] for x in entries(h)] == ["committed"], entries(h)
+        h.run("set", "1", "identity", code=0)
+        assert [(x["id"], x["result"]) for x in entries(h)] == [
+            (1, "committed"), (2, "committed")], entries(h)
+        assert os.listdir(f"{h.root}/var/lib/iommucfg") == ["history"]
 
 
 @test
