@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import time
 
+from gdbstub import Stub
 from guest import GuestError, Qemu
 from qemu import threads
 
@@ -50,6 +51,15 @@ def tool(args, check=True):
     if check and done.returncode:
         raise GuestError(f'{args[0]} ended with {done.returncode}: {done.stdout.strip()}')
     return done.stdout
+
+
+def recover(path):
+    """The file system of a disk gets what its journal has."""
+    done = subprocess.run(['e2fsck', '-p', path], check=False, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=600)
+    if done.returncode > 1:
+        raise GuestError(f'e2fsck: {done.stdout.strip()}')
 
 
 def image():
@@ -99,10 +109,12 @@ def unpacked(source, directory):
 
 
 class Running(Qemu):
-    """One boot."""
+    """One boot. With stops, the machine stands still at each of stops.functions, as
+    Stub.watch() takes them, for as long as stops.here(stop) takes."""
 
-    def __init__(self, disk, append, logs):
+    def __init__(self, disk, append, logs, stops=None):
         super().__init__()
+        self._stops, self._stub = stops, None
         self.boot_id = None
         self.console = []
         self._number = random.randrange(1 << 30)
@@ -138,7 +150,12 @@ class Running(Qemu):
         args += ['-netdev', 'hubport,id=nic0,hubid=0', '-netdev', 'hubport,id=nic1,hubid=0']
         for device in DEVICES:
             args += ['-device', device]
+        if self._stops:
+            args += [*self._wire('gdb', logs), '-gdb', 'chardev:gdb', '-S']
         self._launch(args, logs)
+        if self._stops:
+            self._stub = Stub(self.wires['gdb'])
+            self._stub.watch(self._stops.functions)
 
     def _dispatch(self, name, line):
         if name == 'console':
@@ -150,6 +167,24 @@ class Running(Qemu):
                 self._answer.append(line[1:])
             elif self._answer is not None and line.startswith(f'end {self._number} '):
                 self._ended = int(line.split()[2])
+
+    def _rest(self, name, wire):
+        if name == 'gdb' and self._stub:
+            stop = self._stub.stop()
+            if stop:
+                self._stops.here(stop)
+                self._stub.go_on(stop)
+
+    def watch(self):
+        """The stops have functions now."""
+        self._stub.halt()
+        self._stub.watch(self._stops.functions)
+
+    def writes(self):
+        """How often the guest has written to its disk."""
+        return next(node['stats']['wr_operations']
+                    for node in self._qmp('query-blockstats')['return']
+                    if node.get('node-name') == 'root')
 
     def wait(self, condition, seconds, what):
         """Until that is so, in bounded time."""
@@ -218,15 +253,11 @@ class Disk:
         """Makes the disk what was kept."""
         tool(['cp', '--sparse=always', '--reflink=auto', path, self.path])
 
-    def boot(self, append=''):
+    def boot(self, append='', stops=None):
         """Starts a machine from the disk; its file system gets what its journal has."""
-        done = subprocess.run(['e2fsck', '-p', self.path], check=False, text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=600)
-        if done.returncode > 1:
-            raise GuestError(f'e2fsck: {done.stdout.strip()}')
+        recover(self.path)
         self.boots += 1
         logs = self._logs / f'boot{self.boots}'
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True)
-        return Running(self, append, logs)
+        return Running(self, append, logs, stops)

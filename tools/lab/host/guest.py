@@ -69,6 +69,11 @@ class Wire:
         """What is there of a line that has no end yet, up to a whole character."""
         return self._rest.decode(errors='ignore')
 
+    def take(self):
+        """The same, and it is read."""
+        data, self._rest = self._rest, b''
+        return data
+
     def send(self, text):
         """Sends text as it is."""
         self.conn.sendall(text.encode())
