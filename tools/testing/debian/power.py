@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """What has to be so after the power has gone."""
 
+# What failed, is open, or was begun: transactions, entries of the history, a trial, an image.
+LEFT = '''systemctl --failed --no-legend
+    ls /sys/kernel/config/iommu | grep -vx standing
+    ls /var/lib/iommucfg | grep -E '^(begun|boot$)'
+    ls -A /boot | grep iommucfg-new
+    iommucfg history --json | grep -oE '"id": *[0-9]+' | sort | uniq -d
+    :'''
+
 
 def settled(lane, what):
     """The types are of one policy, and everything of its state can be read."""
@@ -30,3 +38,4 @@ def boots_again(lane, name):
     wants = lane.run('cat /etc/iommucfg.conf')
     lane.equal(types, lane.NEW_TYPES if wants.strip() == lane.NEW.strip() else lane.OLD_TYPES,
                f'{name}: what /etc has is what is in force in the end')
+    lane.equal(lane.run(LEFT), '', f'{name}: and nothing is left for a person to see to')
