@@ -17,8 +17,9 @@ static const char *const states[] = {
 	"planned", "running", "soaking", "paused", "halted", "complete", "superseded", NULL,
 };
 
+/* The last one was written between confirm and install, when these were two steps. */
 static const char *const journals[] = {
-	"idle", "plan", "begin", "apply", "confirm", "end", NULL,
+	"idle", "plan", "begin", "apply", "confirm", "end", "install", NULL,
 };
 
 bool doc_is_host(const char *name)
@@ -362,10 +363,12 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 {
 	struct reader r;
 	bool needed;
+	int phase;
 
 	*journal = (struct doc_journal){ 0 };
 	if (open_document(&r, text, size, why)) {
-		journal->phase = take_word(&r, "phase", journals, true);
+		phase = take_word(&r, "phase", journals, true);
+		journal->phase = phase > JOURNAL_END ? JOURNAL_CONFIRM : phase;
 		needed = journal->phase != JOURNAL_IDLE;
 		take_text(&r, "rollout", journal->rollout, DOC_ID_MAX, needed);
 		take_text(&r, "policy", journal->policy, DOC_HASH_MAX, needed);

@@ -75,7 +75,8 @@ def until(what, patience=PATIENCE, message="it does not happen"):
 
 
 class Agent(harness.Host):
-    """A host with iommucfgd on it."""
+    """A host with iommucfgd on it, of the build at @programs."""
+    programs = AGENTS
 
     def __init__(self, name, limits="", more="", machine=None, user="pool-default"):
         super().__init__(True)
@@ -102,14 +103,18 @@ class Agent(harness.Host):
         # A call of --run is in a separate session; it ends when the stand-in does.
         super().__exit__()
 
+    def iommucfg(self):
+        """The command that came with the agent."""
+        return IOMMUCFG if self.programs == BUILD else f"{self.programs}/../iommucfg/iommucfg"
+
     def start(self, bare=False, **env):
         """With @bare as in its unit: root, but without a capability."""
         out = open(f"{self.dir}/agent.out", "ab")
         without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
         self.agent = subprocess.Popen(
-            [*(without if bare else []), f"{AGENTS}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
+            [*(without if bare else []), f"{self.programs}/iommucfgd", "-v", "-c", f"{self.dir}/agent.conf", "--root", self.root],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            env=dict(os.environ, IOMMUCFG=IOMMUCFG, **env))
+            env=dict(os.environ, IOMMUCFG=self.iommucfg(), **env))
         out.close()
 
     def preload(self, **env):

@@ -76,6 +76,19 @@ static void test_broken(void **state)
 	assert_int_equal(journal_load(path, &read, why), -EBADMSG);
 }
 
+/* Of an agent that installed in a step after the confirm; what there is to do now is the same. */
+static void test_older(void **state)
+{
+	char why[DOC_REASON_MAX];
+	struct doc_journal read;
+
+	(void)state;
+	write_file("{\"phase\":\"install\",\"rollout\":\"r\",\"policy\":\"p\",\"boot\":\"b\","
+		   "\"attempt\":1,\"confirm_timeout\":90}");
+	assert_int_equal(journal_load(path, &read, why), 0);
+	assert_int_equal(read.phase, JOURNAL_CONFIRM);
+}
+
 /* One that cannot be written leaves the one that is there. */
 static void test_no_room(void **state)
 {
@@ -118,6 +131,7 @@ int main(void)
 		cmocka_unit_test(test_first),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_no_room),
 	};
 
