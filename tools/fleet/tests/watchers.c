@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For bench-watchers.
+ * For bench_watchers.py.
  *
  *	watchers watch CONF KEY COUNT	COUNT watches of KEY, each over a connection of its own.
  *		Prints "open SECONDS" when all of them are; then for each value, which is a
  *		time of CLOCK_MONOTONIC in milliseconds and more, "event FIRST LAST": how long
  *		after that time the first and the last of them had it.
+ *	watchers host CONF KEY COUNT	The same, where each reads KEY before, which is a second
+ *		connection.
+ *	watchers tell CONF KEY SIZE	Puts such a value for each byte on standard input.
  *	watchers put CONF KEY SECONDS	Puts of 400 bytes, one after the other. Prints how many.
  */
 #include <stdio.h>
@@ -79,12 +82,13 @@ static size_t wait_open(struct watcher *all, size_t *waiting, size_t count, size
 	}
 }
 
-static void __attribute__((noreturn)) watch(const char *file, const char *key, size_t count)
+static void __attribute__((noreturn)) watch(const char *file, const char *key, size_t count,
+					     bool reads)
 {
 	struct watcher *all = calloc(count, sizeof(*all));
 	size_t *waiting = calloc(count, sizeof(*waiting)), still = 0;
 	double begun = now_ms(), first, last, at;
-	struct store_item item;
+	struct store_item item, own;
 	struct conf conf;
 	size_t i, n;
 
@@ -92,6 +96,10 @@ static void __attribute__((noreturn)) watch(const char *file, const char *key, s
 	must(conf_open(&conf, file) && !store_get(conf.store, key, &item), key);
 	for (i = 0; i < count; i++) {
 		must(conf_open(&all[i].conf, file), file);
+		if (reads) {
+			must(!store_get(all[i].conf.store, key, &own), key);
+			store_item_clear(&own);
+		}
 		must(!store_watch(all[i].conf.store, key, true, item.rev + 1, &all[i].watch), key);
 		/* Some at a time, so that none waits for longer than its limit. */
 		waiting[still++] = i;
@@ -120,6 +128,22 @@ static void __attribute__((noreturn)) watch(const char *file, const char *key, s
 	}
 }
 
+static int tell(const char *file, const char *key, size_t size)
+{
+	char value[4096];
+	struct store_put put = { .key = key, .value = value, .size = size, .rev = STORE_ANY };
+	struct conf conf;
+
+	must(size < sizeof(value) && conf_open(&conf, file), file);
+	while (getchar() != EOF) {
+		memset(value, 'x', size);
+		value[snprintf(value, sizeof(value), "%.1f", now_ms())] = ' ';
+		must(!store_put(conf.store, &put, NULL), key);
+	}
+	conf_close(&conf);
+	return 0;
+}
+
 static int put(const char *file, const char *key, double seconds)
 {
 	char value[401];
@@ -140,8 +164,10 @@ static int put(const char *file, const char *key, double seconds)
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && !strcmp(argv[1], "watch"))
-		watch(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+	if (argc == 5 && (!strcmp(argv[1], "watch") || !strcmp(argv[1], "host")))
+		watch(argv[2], argv[3], strtoul(argv[4], NULL, 10), *argv[1] == 'h');
+	if (argc == 5 && !strcmp(argv[1], "tell"))
+		return tell(argv[2], argv[3], strtoul(argv[4], NULL, 10));
 	if (argc == 5 && !strcmp(argv[1], "put"))
 		return put(argv[2], argv[3], strtod(argv[4], NULL));
 	return 1;
