@@ -12,6 +12,7 @@
 
 #include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/hash.h>
 #include <linux/iommu-dma.h>
 #include <linux/jiffies.h>
