@@ -14,8 +14,9 @@ ifeq ($(KDIR),$(CACHE)/kernels/stock/kdir)
 need-kdir := setup
 endif
 
-.PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel check-races check-series results series bench vm \
-	mutate simulate checkpatch sparse install uninstall clean
+.PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel \
+	check-races check-series check-suites results series bench vm mutate simulate checkpatch sparse \
+	install uninstall clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
@@ -28,6 +29,8 @@ help:
 	@echo 'make check-races  the tests of what runs side by side on a kernel that finds data races,'
 	@echo '                  and the main ones on one that binds each driver twice'
 	@echo 'make check-debian the packages in an installed Debian that boots: upgrades, power cuts, ...'
+	@echo 'make check-suites tests of others before and after changes: selftests of iommufd and VFIO,'
+	@echo '                  fio, steps of AMD for this (LAB_LONG=25 LAB_PATIENCE=8: a thousand changes)'
 	@echo 'make mutate       breaks module and command in the ways of a list, and runs the tests'
 	@echo '                  that ought to notice (hours; ONLY="NAME..." for some); prints survivors'
 	@echo 'make simulate     random machines, transactions and failures from seeds (SEEDS=2000 SEED=1),'
@@ -100,6 +103,9 @@ check-races: setup
 
 check-debian: setup
 	@scripts/check.sh debian-all
+
+check-suites: setup tools
+	@tools/testing/suites/run
 
 series: setup
 	@scripts/series.sh $(OUTPUT)

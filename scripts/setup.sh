@@ -8,7 +8,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 
-# Building: module, tools, guest helpers.
+# Building: module, tools, guest helpers, the kernel's selftests.
 build=(
 	bc
 	bison
@@ -18,6 +18,7 @@ build=(
 	gcc-aarch64-linux-gnu
 	libc6-dev
 	libc6-dev-arm64-cross
+	libcap-dev
 	libcmocka-dev
 	libconfig-dev
 	libcurl4-openssl-dev
@@ -37,6 +38,7 @@ build=(
 	protobuf-c-compiler
 	sparse
 	unifdef
+	uuid-dev
 	xz-utils
 )
 
