@@ -16,6 +16,7 @@
 #include "core.h"
 #include "icfg.h"
 #include "rules/rules.h"
+#include "trace.h"
 
 static struct icfg_txn *to_txn(struct config_item *item)
 {
@@ -445,6 +446,7 @@ static struct config_group *icfg_root_make_group(struct config_group *root,
 static void icfg_root_drop_item(struct config_group *root,
 				struct config_item *item)
 {
+	trace_icfg_rmdir(to_txn(item));
 	icfg_txn_forget(to_txn(item));
 	config_item_put(item);
 }

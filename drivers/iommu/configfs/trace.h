@@ -9,6 +9,33 @@
 
 #include "icfg.h"
 
+/* @txn has just left the state @old, or is checked in it. */
+TRACE_EVENT(icfg_state,
+	    TP_PROTO(struct icfg_txn *txn, enum icfg_state old),
+	    TP_ARGS(txn, old),
+	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(txn))
+			     __string(old, icfg_state_word(old))
+			     __string(state, icfg_state_word(txn->state))),
+	    TP_fast_assign(__assign_str(transaction);
+			   __assign_str(old);
+			   __assign_str(state);),
+	    TP_printk("transaction=%s old=%s state=%s",
+		      __get_str(transaction), __get_str(old),
+		      __get_str(state))
+);
+
+/* The directory of @txn is being removed. */
+TRACE_EVENT(icfg_rmdir,
+	    TP_PROTO(struct icfg_txn *txn),
+	    TP_ARGS(txn),
+	    TP_STRUCT__entry(__string(transaction, icfg_txn_name(txn))
+			     __string(state, icfg_state_word(txn->state))),
+	    TP_fast_assign(__assign_str(transaction);
+			   __assign_str(state);),
+	    TP_printk("transaction=%s state=%s",
+		      __get_str(transaction), __get_str(state))
+);
+
 /* One event a group. */
 DECLARE_EVENT_CLASS(icfg_group,
 		    TP_PROTO(const struct icfg_plan_group *pg, enum icfg_type type,

@@ -27,6 +27,7 @@
 
 #include "core.h"
 #include "icfg.h"
+#include "trace.h"
 
 static struct workqueue_struct *timer_wq;
 
@@ -54,10 +55,13 @@ bool icfg_capable(void)
 
 static void set_state(struct icfg_txn *txn, enum icfg_state state)
 {
+	enum icfg_state old = txn->state;
+
 	lockdep_assert_held(&txn->lock);
 
 	/* Shown without the lock. */
 	WRITE_ONCE(txn->state, state);
+	trace_icfg_state(txn, old);
 }
 
 static void begin_report(struct icfg_txn *txn)
