@@ -15,8 +15,8 @@ need-kdir := setup
 endif
 
 .PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel \
-	check-races check-series check-suites results series bench vm mutate simulate checkpatch sparse \
-	install uninstall clean
+	check-races check-series check-suites results series bench vm mutate simulate monitor checkpatch \
+	sparse install uninstall clean
 
 help:
 	@echo 'make demo         watch groups change type on a virtual VT-d machine'
@@ -53,6 +53,7 @@ help:
 	@echo '                  (OUTPUT=dir)'
 	@echo 'make check-series each of them applied, built, and read by checkpatch; or those of'
 	@echo '                  POSTING="a-fixes ..." alone'
+	@echo 'make monitor      the automaton of the runtime monitor, anew from the state diagram of the guide'
 	@echo 'make results      bring the table in README.md up to date with the last runs'
 	@echo 'make clean        remove what was built here'
 	@echo
@@ -96,7 +97,7 @@ check: setup tools
 	@scripts/check.sh lab unit guest mutations
 
 check-kernel: setup tools
-	@scripts/check.sh guest-debug guest-arm64 guest-builtin
+	@scripts/check.sh monitor guest-debug guest-arm64 guest-builtin
 
 check-races: setup
 	@scripts/check.sh races-mock races-vtd remove
@@ -112,6 +113,9 @@ series: setup
 
 check-series: setup
 	@scripts/series.sh --check $(POSTING)
+
+monitor: setup
+	@scripts/monitor.py
 
 results:
 	@scripts/results.py README.md
@@ -129,7 +133,7 @@ vm: setup tools
 	@tools/lab/lab shell $(MACHINE)
 
 checkpatch: setup
-	@scripts/checkpatch.sh drivers tools/testing/modules
+	@scripts/checkpatch.sh drivers kernel tools/testing/modules
 
 sparse: setup
 	@scripts/sparse.sh $(KDIR)

@@ -53,6 +53,7 @@ declare -A command=(
 	[guest-debug]="env LAB_KERNEL=debug tools/lab/lab run -j2"
 	[lab]="tools/lab/host/selftest.py"
 	[mails]="make --no-print-directory series"
+	[monitor]="scripts/monitor.py --check"
 	[modules]="make --no-print-directory modules W=1 KCFLAGS=-Werror"
 	[mutations]="tools/testing/mutate/mutate --check"
 	[races-mock]="env LAB_KERNEL=kcsan tools/lab/lab run mock"
@@ -68,7 +69,7 @@ declare -A command=(
 	[virtio]="tools/lab/lab run --keep virtio-iommu $short"
 )
 # These either work or not.
-by_status=" bench demo fuzz fuzz-fleet mails modules table "
+by_status=" bench demo fuzz fuzz-fleet mails modules monitor table "
 # What is said of a failure, or of what got a second try.
 telling='^ *(# *)?not ok|^# kernel: \[|once more after|second (time|try).* after'
 one_tally='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'

@@ -7,6 +7,7 @@
 #	core	what it needs of the kernel: patches/linux-7.3, of all postings in order
 #	code	drivers/iommu/configfs, with what hangs it into Kconfig and Makefile
 #	tests	its selftest
+#	monitor	kernel/trace/rv/monitors/iommu_txn, with what hangs it into RV
 #	docs	ABI page, admin guide, MAINTAINERS
 #
 # -u: TREE has it already, bring the files that are copied up to date.
@@ -30,10 +31,10 @@ die()
 	exit 1
 }
 
-[ $# -ge 1 ] || die "usage: into-tree.sh [-u] TREE [core|code|tests|docs...]"
+[ $# -ge 1 ] || die "usage: into-tree.sh [-u] TREE [core|code|tests|monitor|docs...]"
 tree=$1
 shift
-[ $# -gt 0 ] || set -- core code tests docs
+[ $# -gt 0 ] || set -- core code tests monitor docs
 [ -f "$tree/drivers/iommu/iommu.c" ] || die "$tree is not a kernel source tree"
 command -v unifdef > /dev/null || die "please install: unifdef"
 
@@ -115,6 +116,20 @@ tests()
 		'CONFIG_IOMMU_CONFIGFS=m'
 }
 
+monitor()
+{
+	local dir=kernel/trace/rv
+	mkdir -p "$tree/$dir/monitors"
+	cp -r "$here/$dir/monitors/iommu_txn" "$tree/$dir/monitors"
+	insert $dir/Kconfig before '# Add new monitors here' \
+		'source "kernel/trace/rv/monitors/iommu_txn/Kconfig"'
+	# shellcheck disable=SC2016 # the dollars are make's
+	insert $dir/Makefile before '# Add new monitors here' \
+		'obj-$(CONFIG_RV_MON_IOMMU_TXN) += monitors/iommu_txn/iommu_txn.o'
+	insert $dir/rv_trace.h before '// Add new monitors based on CONFIG_DA_MON_EVENTS_ID here' \
+		'#include <monitors/iommu_txn/iommu_txn_trace.h>'
+}
+
 docs()
 {
 	local name email
@@ -124,6 +139,7 @@ docs()
 	sed '/^\.\. Not in the kernel tree: from here$/,/^\.\. to here\.$/d' \
 		"$here/Documentation/admin-guide/iommu-configfs.rst" | cat -s | sed '${ /^$/d; }' \
 		> "$tree/Documentation/admin-guide/iommu-configfs.rst"
+	cp "$here/Documentation/admin-guide/iommu_txn.dot" "$tree/Documentation/admin-guide/"
 	insert Documentation/admin-guide/index.rst after '   cpu-load' '   iommu-configfs'
 	# Whoever sends the series is whom to ask about it.
 	name=$(git -C "$here" config user.name || echo "Your Name")
@@ -134,14 +150,16 @@ L:	iommu@lists.linux.dev
 S:	Maintained
 F:	Documentation/ABI/testing/configfs-iommu
 F:	Documentation/admin-guide/iommu-configfs.rst
+F:	Documentation/admin-guide/iommu_txn.dot
 F:	drivers/iommu/configfs/
+F:	kernel/trace/rv/monitors/iommu_txn/
 F:	tools/testing/selftests/iommu/iommu_configfs.sh
 "
 }
 
 for part; do
 	case $part in
-	core | code | tests | docs)
+	core | code | tests | monitor | docs)
 		"$part" ;;
 	*)
 		die "no part \"$part\"" ;;

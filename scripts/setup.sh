@@ -88,6 +88,7 @@ tests=(
 	patch
 	python3-docutils
 	python3-jsonschema
+	python3-lark
 	spin
 	systemd
 	valgrind

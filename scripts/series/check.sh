@@ -103,7 +103,7 @@ configure()
 		-e VIRTIO_PCI -e VIRTIO_BLK -e VIRTIO_NET -e SCSI_VIRTIO -e BLK_DEV_NVME \
 		-e E1000E -m DRM_AMDGPU -e COMPILE_TEST -m TEGRA_HOST1X \
 		--set-val CONFIGFS_FS y --set-val KUNIT "${2-y}" -e KUNIT_ALL_TESTS \
-		--set-val IOMMU_CONFIGFS "$1"
+		--set-val IOMMU_CONFIGFS "$1" -e RV -e RV_MON_IOMMU_TXN
 	kmake olddefconfig || return 1
 	[ ! -d "$src/$module" ] || grep -x "CONFIG_IOMMU_CONFIGFS=$1" "$obj/.config"
 }
@@ -175,11 +175,13 @@ rst()
 		import sys
 		import docutils.core
 		import docutils.nodes
-		from docutils.parsers.rst import roles
+		from docutils.parsers.rst import directives, roles
+		from docutils.parsers.rst.directives.images import Figure
 
-		# Those of Sphinx, which reach out of the page.
+		# Those of Sphinx, which reach out of the page, and of the kernel.
 		for role in 'doc', 'ref', 'c:func':
 		    roles.register_generic_role(role, docutils.nodes.literal)
+		directives.register_directive('kernel-figure', Figure)
 		with open(sys.argv[1]) as page:
 		    docutils.core.publish_doctree(page.read(), source_path=sys.argv[1],
 		        settings_overrides={'report_level': 2, 'halt_level': 2})

@@ -26,8 +26,8 @@ text of a commit and, below a line "---", what the patch adds:
     was FILE NAME                   lines below that begin with "|"
 
 FILE is relative to drivers/iommu/configfs, or to the tree where it begins with drivers/,
-tools/ or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around it. The
-patches are undone, the last one first: what a patch brings has to be there exactly once
+kernel/, tools/ or Documentation/ or is MAINTAINERS. TEXT is compared without the blanks around
+it. The patches are undone, the last one first: what a patch brings has to be there exactly once
 when those after it are undone. What need not be said: an object is left out of the
 Makefile until its source is there, and the line that includes a header until that is,
 or, in what grows, until something of a header of the kernel is used.
@@ -59,7 +59,7 @@ class Misfit(Exception):
 
 def path_of(name):
     of_tree = name == 'MAINTAINERS' or name.startswith((
-        'drivers/', 'tools/', 'Documentation/'))
+        'drivers/', 'kernel/', 'tools/', 'Documentation/'))
     return name if of_tree else f'{MODULE}/{name}'
 
 
