@@ -21,6 +21,7 @@ BAD = re.compile('|'.join((
     r'DMAR: .*[Ff]ault', r'DMAR: QI', r'AMD-Vi: Event logged', r'virtio_iommu.*fault',
     r'arm-smmu.*event 0x', r'[Uu]nhandled context fault',
     r'EXT4-fs error', r'I/O error, dev',
+    r'\brv: monitor ', r'\brv: .* retries reached',
 )))
 
 # A step of a commit that took unusually long; on a kernel that is slow on purpose any may.

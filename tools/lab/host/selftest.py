@@ -71,6 +71,7 @@ BAD_LINES = (
     '[    1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)',
     '[    1.0] DMA-API: nvme 0000:01:00.0: device driver frees DMA memory with different size',
     '[    1.0] BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 30s!',
+    '[    1.0] rv: monitor iommu_txn does not allow event commit on state committed',
 )
 
 GOOD_LINES = (

@@ -9,6 +9,10 @@
 
 . /lab/lib.sh
 
+# It reports to the kernel log, which must have nothing of it in any test.
+check "the runtime monitor of transactions is on" \
+	grep -qs '^iommu_txn\>' /sys/kernel/tracing/rv/enabled_monitors /proc/modules
+
 machine=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^lab.machine=//p')
 
 if [ "$machine" = noiommu ]; then
