@@ -684,12 +684,10 @@ static inline bool icfg_dev_is_selected(const struct icfg_plan_dev *d)
 		d->group->method == ICFG_METHOD_REBIND);
 }
 
-/*
- * Is it not deleted, nor about to be? Without its lock, and it shares its place with bits
- * that others write: what follows copes with a device that goes a moment later.
- */
+/* Is it not deleted, nor about to be? What follows copes with one that goes a moment later. */
 static inline bool icfg_dev_is_registered(struct device *dev)
 {
+	/* Without its lock, and it shares its place with bits that others write. */
 	return data_race(device_is_registered(dev));
 }
 
