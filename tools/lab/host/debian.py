@@ -110,7 +110,7 @@ def unpacked(source, directory):
 
 class Running(Qemu):
     """One boot. With stops, the machine stands still at each of stops.functions, as
-    Stub.watch() takes them, for as long as stops.here(stop) takes."""
+    Stub.only() takes them, for as long as stops.here(stop) takes."""
 
     def __init__(self, disk, append, logs, stops=None):
         super().__init__()
@@ -155,7 +155,8 @@ class Running(Qemu):
         self._launch(args, logs)
         if self._stops:
             self._stub = Stub(self.wires['gdb'])
-            self._stub.watch(self._stops.functions)
+            self._stub.only(self._stops.functions)
+            self._stub.run()
 
     def _dispatch(self, name, line):
         if name == 'console':
@@ -176,9 +177,10 @@ class Running(Qemu):
                 self._stub.go_on(stop)
 
     def watch(self):
-        """The stops have functions now."""
+        """The stops have other functions now."""
         self._stub.halt()
-        self._stub.watch(self._stops.functions)
+        self._stub.only(self._stops.functions)
+        self._stub.run()
 
     def writes(self):
         """How often the guest has written to its disk."""

@@ -38,6 +38,10 @@ class Stop:
         where = int.from_bytes(self._stub.memory(self.register(GS_BASE) + current, 8), 'little')
         return self._stub.name_of(where, names)
 
+    def only(self, functions):
+        """From here on the machine stands still at these."""
+        self._stub.only(functions)
+
 
 class Stub:
     """What is said to it and by it. The machine has one CPU, and was started stopped."""
@@ -93,11 +97,17 @@ class Stub:
                 return name
         return None
 
-    def watch(self, functions):
-        """The machine, which stands still, goes on to these: a map from addresses to names."""
-        for address in functions:
+    def only(self, functions):
+        """The machine, which stands still now, does so at these: a map from addresses to names.
+        All that is on a page with one of them is slow."""
+        for address in self._functions.keys() - functions.keys():
+            self._ask(f'z0,{address:x},1')
+        for address in functions.keys() - self._functions.keys():
             self._ask(f'Z0,{address:x},1')
-        self._functions.update(functions)
+        self._functions = dict(functions)
+
+    def run(self):
+        """The machine, which stands still, goes on."""
         self._send('c')
 
     def halt(self):
@@ -120,8 +130,8 @@ class Stub:
         code = self.memory(address, 8)
         skipped = next((len(nothing) for nothing in NOTHING if code.startswith(nothing)), 0)
         to = (address + skipped).to_bytes(8, 'little').hex()
-        if not skipped or self._ask(f'P10={to}') != 'OK':
+        if (not skipped or self._ask(f'P10={to}') != 'OK') and address in self._functions:
             self._ask(f'z0,{address:x},1')
             self._ask('s')
             self._ask(f'Z0,{address:x},1')
-        self._send('c')
+        self.run()

@@ -20,17 +20,18 @@ import gdbstub
 import power
 from guest import GuestError
 
-SHORT = True
 BEGINS = '02-early'
 
 # Addresses that stay; no writing of data because of a rename, none of the journal by the clock.
 APPEND = 'nokaslr rootflags=noauto_da_alloc,commit=900'
 WHO = ('iommucfg', 'update-image')
+# The call that all that is kept needs, and that hardly anybody else makes.
+SYNC, END = '__x64_sys_fsync', '__x64_sys_exit_group'
 # What one of them is about to do, and which register has the name.
 CALLS = {
     'do_mkdirat': ('makes', gdbstub.RSI), 'do_rmdir': ('removes', gdbstub.RSI),
     'do_renameat2': ('renames to', gdbstub.RCX), 'do_unlinkat': ('unlinks', gdbstub.RSI),
-    '__x64_sys_fsync': ('syncs', None), '__x64_sys_exit_group': ('ends', None),
+    SYNC: ('syncs', None), END: ('ends', None),
 }
 # What the kernel is about to do, for whomever.
 CHANGES = {
@@ -147,9 +148,11 @@ class Places:
         self.lane = lane
         self.functions = {}
         self.what = ''              # is going on
+        self.wide = True            # always every call; else only from a sync to the end
         self.all = []               # (what was about to be done, what was found)
         self.disks = []             # (the same, the disk): one of each kind
         self._current = 0
+        self._every = {}
         self._known = set()
         self._last = None           # (machine, writes, what was found)
 
@@ -165,11 +168,13 @@ class Places:
         if missing or not current:
             raise GuestError(f'the kernel has no {missing or CURRENT}')
         self._current = current[0]
-        self.functions = {address: name for name, address in symbols.items()}
+        self._every = self.functions = {address: name for name, address in symbols.items()}
 
-    def forget(self, names):
-        """No stops there any more."""
-        self.functions = {a: name for a, name in self.functions.items() if name not in names}
+    def narrow(self):
+        """The machine would be too slow for what comes with stops at calls that many make."""
+        self.wide = False
+        self._every = {a: name for a, name in self._every.items() if name in CALLS}
+        self.functions = {a: name for a, name in self._every.items() if name == SYNC}
 
     def _say(self, stop):
         """What is about to be done, or None."""
@@ -185,8 +190,11 @@ class Places:
     def here(self, stop):
         """The machine stands still."""
         text = self._say(stop)
-        if text:
-            self.all.append((text, self._look(text)))
+        if not text:
+            return
+        self.all.append((text, self._look(text)))
+        if not self.wide and stop.function in (SYNC, END):
+            stop.only(self._every if stop.function == SYNC else self.functions)
 
     def _look(self, text):
         machine, writes = self.lane.machine, self.lane.machine.writes()
@@ -218,8 +226,9 @@ def live(lane, places):
         status, out = lane.fails(command, 300)
         lane.check(status == 2, f'steps: {places.what}, and only the disk in use is left', out)
     places.what = 'image'
+    places.narrow()
+    lane.machine.watch()
     lane.equal(lane.image_idle(), 'success', 'steps: an image with the new policy')
-    places.forget(CHANGES)
     places.what = 'down'
     lane.shut_down('poweroff')
     places.what = 'boot'
