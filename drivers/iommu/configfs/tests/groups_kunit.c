@@ -472,10 +472,10 @@ static void failed_hangs(struct kunit *test)
 }
 
 /*
- * Three devices, each in a group of its own: the first is a consumer of the second, which is
- * a consumer of the third. The remove of the first one hangs in the rollback, or the probe of
- * the third one. The other two wait, are named in the report, and are restored when the hang
- * is over.
+ * Device links in a chain over three groups of one device each: device 0 is a consumer of
+ * device 1, and device 1 is a consumer of device 2. One step hangs: the remove of device 0
+ * in the rollback, or the probe of device 2. The other two groups wait for it and are in the
+ * report. They are restored when that step has returned.
  */
 static void chain_hangs(struct kunit *test, int step, bool released)
 {
