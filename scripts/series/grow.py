@@ -333,6 +333,13 @@ def offers(header):
                re.findall(r'^\w[\w \t*\n]*?\b(\w+)\(', text, re.M))
 
 
+def is_whole(final, file):
+    """Does nothing of a source come later, but for headers?"""
+    code, all_of_it = ([line for line in tidy(lines) if not line.startswith('#include ')]
+                       for lines in (file.lines, (final / file.path).read_text().splitlines()))
+    return code == all_of_it
+
+
 def grow(kernel, final, dest, patches, last):
     names = [p.name for p in patches]
     if last not in names:
@@ -351,12 +358,12 @@ def grow(kernel, final, dest, patches, last):
             except Misfit as misfit:
                 raise Misfit(f'{patch.name}: {misfit}') from None
     files = {p: file for p, file in files.items() if comes[p] <= upto}
-    if upto < len(patches) - 1:
+    if any(path.startswith(MODULE) for patch in patches[upto + 1:] for path in patch.adds):
         take_includes(files)
         sources = {p: file.lines for p, file in files.items() if p.endswith(('.c', '.h'))}
         for path in shake(sources, {p for patch in patches for p in patch.grows}):
             raise Misfit(f'{last}: nothing uses {path}')
-        take_unused(kernel, [files[p] for p in sources])
+        take_unused(kernel, [files[p] for p in sources if not is_whole(final, files[p])])
 
     texts = {p: file.text() for p, file in files.items()}
     if set(comes) > set(files):
