@@ -286,37 +286,6 @@ int history_begin(struct iommucfg *ctx, struct json_object *entry)
 	return ret;
 }
 
-static bool text_has(const char *text, long id)
-{
-	struct json_object *o;
-	bool has = false;
-	size_t length;
-
-	for (; *text && !has; text += length + (text[length] == '\n')) {
-		length = strcspn(text, "\n");
-		o = parse(text, length);
-		has = o && history_id(o) == id;
-		json_object_put(o);
-	}
-	return has;
-}
-
-/* Has a line taken the place of what was begun? A power cut can leave both. */
-static bool has_line(int dirfd, long id)
-{
-	char name[32], *text;
-	bool has = false;
-	int age, error;
-
-	for (age = 0; age <= HISTORY_OLD && !has; age++) {
-		file_name(name, sizeof(name), age);
-		text = state_read(dirfd, name, &error);
-		has = text && text_has(text, id);
-		free(text);
-	}
-	return has;
-}
-
 /* An entry that was begun, if nobody holds it, or @held is not asked for. */
 static struct json_object *read_begun(int dirfd, const char *name, bool held)
 {
@@ -336,22 +305,18 @@ static struct json_object *read_begun(int dirfd, const char *name, bool held)
 	}
 	text = state_read(dirfd, name, &error);
 	o = text ? parse(text, strlen(text)) : NULL;
-	if (o && has_line(dirfd, history_id(o))) {
-		json_object_put(o);
-		o = NULL;
-	}
-	/* A power cut has left it empty, or torn, or though it has ended. */
+	/* A power cut has left it empty, or torn. */
 	if (!held && text && !o)
 		unlinkat(dirfd, name, 0);
 	free(text);
 	return o;
 }
 
-/* Adds the entries that were begun and have not ended; those alone of killed commands. */
-static void add_begun(int dirfd, struct json_object *entries, bool held)
+/* The entries that were begun and have not ended; those alone of killed commands. */
+static struct json_object *read_all_begun(int dirfd, bool held)
 {
+	struct json_object *entries = json_object_new_array(), *o;
 	struct dirent **names = NULL;
-	struct json_object *o;
 	int n, i;
 
 	n = scandirat(dirfd, ".", &names, is_begun, by_begun_id);
@@ -362,22 +327,110 @@ static void add_begun(int dirfd, struct json_object *entries, bool held)
 		free(names[i]);
 	}
 	free(names);
+	return entries;
+}
+
+/* The entry of the first line of a text, NULL for what is none; @text goes on to the next. */
+static struct json_object *take_line(const char **text)
+{
+	const char *line = *text;
+	size_t length = strcspn(line, "\n");
+
+	*text += length + (line[length] == '\n');
+	return parse(line, length);
+}
+
+static void bad_line(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
+		     unsigned int line, bool torn)
+{
+	iommucfg_problems_add(problems, IOMMUCFG_WARNING, "history", EINVAL,
+			      "%s/var/lib/iommucfg/%s:%u: %s: left out", iommucfg_root(ctx),
+			      name, line,
+			      torn ? "the last line is torn, as a power cut leaves it" :
+				     "this line is no entry");
+}
+
+static void read_text(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
+		      const char *text, struct json_object *entries)
+{
+	const char *rest = text;
+	struct json_object *o;
+	unsigned int line;
+
+	for (line = 1; *rest; line++, text = rest) {
+		o = take_line(&rest);
+		if (o)
+			json_object_array_add(entries, o);
+		else if (*text != '\n')
+			bad_line(ctx, problems, name, line, rest[-1] != '\n');
+	}
+}
+
+/* The entries that have ended. NULL after a problem; empty is none. */
+static struct json_object *read_ended(struct iommucfg *ctx, int dirfd,
+				      struct iommucfg_problems *problems)
+{
+	struct json_object *entries = json_object_new_array();
+	char name[32], *text;
+	int age, error;
+
+	for (age = HISTORY_OLD; age >= 0; age--) {
+		file_name(name, sizeof(name), age);
+		error = dirfd;
+		text = dirfd < 0 ? NULL : state_read(dirfd, name, &error);
+		if (text) {
+			read_text(ctx, problems, name, text, entries);
+			free(text);
+		} else if (error != -ENOENT) {
+			iommucfg_problems_add(problems, IOMMUCFG_ERROR, "history", -error,
+					      "%s/var/lib/iommucfg/%s: %s",
+					      iommucfg_root(ctx), name, strerror(-error));
+			json_object_put(entries);
+			return NULL;
+		}
+	}
+	return entries;
+}
+
+static bool has_entry(struct json_object *entries, long id)
+{
+	size_t i = entries ? json_object_array_length(entries) : 0;
+
+	while (i--)
+		if (history_id(json_object_array_get_idx(entries, i)) == id)
+			return true;
+	return false;
 }
 
 /* The entries of commands that were killed; NULL where there is none. */
 struct json_object *history_killed(struct iommucfg *ctx)
 {
-	struct json_object *entries = NULL;
+	struct json_object *begun, *ended, *killed, *o;
 	int dirfd = state_open(ctx, false);
+	char name[32];
+	size_t i;
 
 	if (dirfd < 0)
 		return NULL;
-	entries = json_object_new_array();
-	add_begun(dirfd, entries, false);
+	begun = read_all_begun(dirfd, false);
+	killed = json_object_new_array();
+	ended = json_object_array_length(begun) ? read_ended(ctx, dirfd, NULL) : NULL;
+	for (i = 0; i < json_object_array_length(begun); i++) {
+		o = json_object_array_get_idx(begun, i);
+		if (has_entry(ended, history_id(o))) {
+			/* A power cut has left it, although its line has taken its place. */
+			snprintf(name, sizeof(name), BEGUN "%ld", history_id(o));
+			unlinkat(dirfd, name, 0);
+		} else {
+			json_object_array_add(killed, json_object_get(o));
+		}
+	}
+	json_object_put(ended);
+	json_object_put(begun);
 	close(dirfd);
-	if (json_object_array_length(entries))
-		return entries;
-	json_object_put(entries);
+	if (json_object_array_length(killed))
+		return killed;
+	json_object_put(killed);
 	return NULL;
 }
 
@@ -477,17 +530,16 @@ int history_import(struct iommucfg *ctx, const struct history_end *end)
 	char *text = NULL;
 	struct json_object *o;
 	int fd, ret = 0;
-	size_t length;
-	const char *p;
+	const char *rest;
 
 	fd = state_open_run(ctx);
 	if (fd < 0)
 		return 0;
 	text = state_read(fd, HISTORY, &ret);
 	ret = 0;
-	for (p = text; p && *p && !ret; p += length + (p[length] == '\n')) {
-		length = strcspn(p, "\n");
-		o = parse(p, length);
+	rest = text;
+	while (rest && *rest && !ret) {
+		o = take_line(&rest);
 		/* Its number was another history's. */
 		if (o) {
 			json_object_object_add(o, "id", NULL);
@@ -503,34 +555,6 @@ int history_import(struct iommucfg *ctx, const struct history_end *end)
 	return ret ? ret : known;
 }
 
-static void bad_line(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
-		     unsigned int line, bool torn)
-{
-	iommucfg_problems_add(problems, IOMMUCFG_WARNING, "history", EINVAL,
-			      "%s/var/lib/iommucfg/%s:%u: %s: left out", iommucfg_root(ctx),
-			      name, line,
-			      torn ? "the last line is torn, as a power cut leaves it" :
-				     "this line is no entry");
-}
-
-static void read_text(struct iommucfg *ctx, struct iommucfg_problems *problems, const char *name,
-		      const char *text, struct json_object *entries)
-{
-	struct json_object *o;
-	unsigned int line;
-	size_t length;
-
-	for (line = 1; *text; line++) {
-		length = strcspn(text, "\n");
-		o = parse(text, length);
-		if (o)
-			json_object_array_add(entries, o);
-		else if (length)
-			bad_line(ctx, problems, name, line, !text[length]);
-		text += length + (text[length] == '\n');
-	}
-}
-
 static int by_id(const void *a, const void *b)
 {
 	struct json_object *const *x = a, *const *y = b;
@@ -542,34 +566,23 @@ static int by_id(const void *a, const void *b)
 /* Every entry, the oldest first. NULL after a problem; empty is none. */
 struct json_object *history_read(struct iommucfg *ctx, struct iommucfg_problems *problems)
 {
-	struct json_object *entries = json_object_new_array();
-	char name[32], *text;
-	int dirfd, age, error;
+	int dirfd = state_open(ctx, false);
+	struct json_object *begun, *entries, *o;
+	size_t i;
 
-	dirfd = state_open(ctx, false);
 	if (dirfd == -ENOENT)
-		return entries;
-	for (age = HISTORY_OLD; age >= 0; age--) {
-		file_name(name, sizeof(name), age);
-		error = dirfd;
-		text = dirfd < 0 ? NULL : state_read(dirfd, name, &error);
-		if (text) {
-			read_text(ctx, problems, name, text, entries);
-			free(text);
-		} else if (error != -ENOENT) {
-			iommucfg_problems_add(problems, IOMMUCFG_ERROR, "history", -error,
-					      "%s/var/lib/iommucfg/%s: %s",
-					      iommucfg_root(ctx), name, strerror(-error));
-			json_object_put(entries);
-			entries = NULL;
-			break;
-		}
+		return json_object_new_array();
+	/* What ends meanwhile is in one of both, or in both. */
+	begun = read_all_begun(dirfd, true);
+	entries = read_ended(ctx, dirfd, problems);
+	for (i = 0; entries && i < json_object_array_length(begun); i++) {
+		o = json_object_array_get_idx(begun, i);
+		if (!has_entry(entries, history_id(o)))
+			json_object_array_add(entries, json_object_get(o));
 	}
-	if (dirfd >= 0) {
-		if (entries)
-			add_begun(dirfd, entries, true);
+	json_object_put(begun);
+	if (dirfd >= 0)
 		close(dirfd);
-	}
 	if (entries)
 		json_object_array_sort(entries, by_id);
 	return entries;
