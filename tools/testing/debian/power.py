@@ -3,7 +3,7 @@
 
 # What failed, is open, or was begun: transactions, entries of the history, a trial, an image.
 LEFT = '''systemctl --failed --no-legend
-    ls /sys/kernel/config/iommu | grep -vx standing
+    find /sys/kernel/config/iommu -mindepth 1 -maxdepth 1 -type d ! -name standing 2> /dev/null
     ls /var/lib/iommucfg | grep -E '^(begun|boot$)'
     ls -A /boot | grep iommucfg-new
     iommucfg history --json | grep -oE '"id": *[0-9]+' | sort | uniq -d
