@@ -143,6 +143,8 @@ static int consider(struct device *dev, void *data)
 	icfg_types_add(&v->allowed, dev);
 	note_driver(v, dev);
 
+	guard(mutex)(&icfg_rules_lock);
+
 	rule = icfg_rules_match(dev, v->env);
 	if (!rule || (v->rule && rule->priority < v->rule->priority))
 		return 0;
@@ -320,8 +322,7 @@ static bool has_rule(struct device *dev, struct verdict *v)
 static void apply_rules(struct iommu_group *group, struct verdict *v)
 {
 	v->claim = icfg_own_for_rule(iommu_group_id(group), v->owner);
-	scoped_guard(mutex, &icfg_rules_lock)
-		iommu_group_for_each_dev(group, v, consider);
+	iommu_group_for_each_dev(group, v, consider);
 	if (v->rule && fulfil(group, v)) {
 		scoped_guard(mutex, &icfg_rules_lock)
 			v->rule->hits++;

@@ -46,7 +46,7 @@ struct icfg_rule {
 	unsigned long hits;
 };
 
-/* Protects the rules and their list; taken outside of every group's mutex. */
+/* Protects the rules and their list; taken inside of a group's mutex, never around it. */
 extern struct mutex icfg_rules_lock;
 
 struct icfg_rule *icfg_rule_new(void);
