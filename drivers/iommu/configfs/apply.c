@@ -625,6 +625,7 @@ static void run_round(struct icfg_plan *plan)
 	leave_out_running(plan);
 	spread(plan);
 	icfg_rebind_probe(plan, is_probed);
+	leave_out_running(plan);
 	icfg_rebind_verify(plan, is_made_anew);
 	leave_out_running(plan);
 

@@ -89,11 +89,11 @@ static void begin_ready(struct icfg_sched *sched, struct list_head *begin)
 
 	lockdep_assert_held(&sched_lock);
 
-	/* Its time counts from here: no more than the workqueue runs at a time. */
+	/* Its time counts from here, and anew once it has a worker. */
 	list_for_each_entry_safe(step, next, &sched->ready, ready) {
 		if (sched->running >= (sched->width ?: WQ_MAX_ACTIVE))
 			break;
-		step->since = jiffies;
+		WRITE_ONCE(step->since, jiffies);
 		step->limit = 0;
 		set_state(step, ICFG_STEP_RUNNING);
 		sched->running++;
@@ -156,6 +156,8 @@ static void step_work(struct work_struct *work)
 			fn = step->sched->fn;
 
 	if (fn) {
+		/* A workqueue divides its workers among the nodes of a large machine. */
+		WRITE_ONCE(step->since, jiffies);
 		/* Memory must not be reclaimed through a disk that is released. */
 		noio = memalloc_noio_save();
 		fn(step);
@@ -466,6 +468,10 @@ void icfg_sched_run(struct icfg_sched *sched, struct list_head *list)
 	INIT_LIST_HEAD(&sched->ready);
 
 	scoped_guard(spinlock, &sched_lock) {
+		/* One that was left runs still, whatever it may have done already. */
+		list_for_each_entry(step, list, node)
+			if (step->state == ICFG_STEP_LEFT)
+				step->selected = false;
 		list_for_each_entry(step, list, node) {
 			if (!step->selected)
 				continue;

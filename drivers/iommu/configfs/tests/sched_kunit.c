@@ -490,6 +490,27 @@ static void outlasts_one_at_a_time(struct kunit *test)
 	let_go(test, &s[0]);
 }
 
+/* One that was left is none of a later run, whatever it may have done already. */
+static void left_before(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct test_step *s = use(test, 2);
+
+	f->limit = HZ / 4;
+	s[0].hangs = true;
+	start_run(test, false);
+	KUNIT_EXPECT_TRUE(test, s[0].left);
+
+	start_run(test, false);
+	KUNIT_EXPECT_EQ(test, s[0].began, 0);
+	KUNIT_EXPECT_FALSE(test, s[0].left);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s[1].runs), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->done), 1);
+	/* By the run before. */
+	s[0].left = true;
+	let_go(test, &s[0]);
+}
+
 /* One that is ready and may not run yet does not begin when the run is stopped. */
 static void stopped_one_at_a_time(struct kunit *test)
 {
@@ -556,6 +577,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(three_at_a_time),
 	KUNIT_CASE(outlasts),
 	KUNIT_CASE(outlasts_one_at_a_time),
+	KUNIT_CASE(left_before),
 	KUNIT_CASE(stopped),
 	KUNIT_CASE(stopped_now),
 	KUNIT_CASE(stopped_one_at_a_time),
