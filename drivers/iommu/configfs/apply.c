@@ -208,13 +208,16 @@ static void ask_guards(struct icfg_plan *plan)
 	char why[ICFG_WHY];
 
 	icfg_for_each_dev(d, plan) {
-		if (!icfg_dev_is_selected(d))
-			continue;
-		if (d->locked)
+		/* Whose lock could not be had, its driver is not known. */
+		if (d->group->fell_back && d->locked)
 			snprintf(why, sizeof(why),
 				 "a probe or remove of it is under way");
-		else if (!icfg_inuse_driver(d, why) &&
-			 (d->port || !is_inuse(d, why)))
+		else if (d->group->fell_back && d->driver_leaving)
+			snprintf(why, sizeof(why),
+				 "the module of its driver is being removed");
+		else if (!icfg_dev_is_selected(d) ||
+			 (!icfg_inuse_driver(d, why) &&
+			  (d->port || !is_inuse(d, why))))
 			continue;
 		icfg_plan_report(d->group, d, ICFG_RELEASE, -EBUSY, "%s", why);
 		icfg_plan_stop(plan, ICFG_STOP);

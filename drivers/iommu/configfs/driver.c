@@ -47,29 +47,27 @@ bool icfg_driver_manages_dma(const struct device_driver *drv)
 	return false;
 }
 
+/* Has it message signaled interrupts at present? Its lock is held. */
+bool icfg_has_msi(struct device *dev)
+{
+	return dev_is_pci(dev) && pci_dev_msi_enabled(to_pci_dev(dev));
+}
+
 /**
- * icfg_keeps_msi - does a device have interrupts in its group's domain?
- * @dev: a device whose lock is held
+ * icfg_translates_msi - are interrupts of a group's devices mapped in its domain?
+ * @group: the group
  *
  * Where the IOMMU translates the writes that are a device's interrupts, as on
  * Arm, their address was mapped in the domain of the time when the driver
  * asked for them. In another domain such a write goes nowhere, or into a buffer
- * of the device next to it. PCIe ports have such interrupts; they come back in the
- * new domain when their driver is probed again.
+ * of the device next to it. Waits for who works on the group.
  */
-bool icfg_keeps_msi(struct device *dev)
+bool icfg_translates_msi(struct iommu_group *group)
 {
 	struct iommu_resv_region *region, *next;
-	struct iommu_group *group;
 	bool translated = false;
 	LIST_HEAD(regions);
 
-	if (!dev_is_pci(dev) || !pci_dev_msi_enabled(to_pci_dev(dev)))
-		return false;
-
-	group = iommu_group_get(dev);
-	if (!group)
-		return false;
 	/* Better once too often than once too few. */
 	if (iommu_get_group_resv_regions(group, &regions))
 		translated = true;
@@ -78,8 +76,23 @@ bool icfg_keeps_msi(struct device *dev)
 			translated = true;
 		kfree(region);
 	}
-	iommu_group_put(group);
 	return translated;
+}
+
+/**
+ * icfg_keeps_msi - does a device have interrupts in its group's domain?
+ * @dev: a device whose lock is held
+ *
+ * PCIe ports have such interrupts; they come back in the new domain when their
+ * driver is probed again. Waits for who works on the group.
+ */
+bool icfg_keeps_msi(struct device *dev)
+{
+	struct iommu_group *group = icfg_has_msi(dev) ? iommu_group_get(dev) : NULL;
+	bool keeps = group && icfg_translates_msi(group);
+
+	iommu_group_put(group);
+	return keeps;
 }
 
 /* Is it bound to a driver of this name? */

@@ -605,6 +605,7 @@ struct icfg_plan_dev {
  * @stop: a forward run begins no more steps; raised by any thread, see
  *	icfg_plan_stop()
  * @confirm: the commit will wait to be confirmed
+ * @rollback: it is of a rollback; its steps revert once @reverting says so
  * @reverting: this plan restores; may change while a step runs that was left, see
  *	icfg_plan_is_reverting(), and so may @allow, @lock_until and @taking_back
  * @taking_back: it restores what was given up on and has returned; its steps do not
@@ -635,6 +636,7 @@ struct icfg_plan {
 	void (*step_returned)(struct icfg_plan *plan);
 	enum icfg_stop stop;
 	bool confirm;
+	bool rollback;
 	bool reverting;
 	bool taking_back;
 	bool ordered;
@@ -877,6 +879,8 @@ struct icfg_visit {
 };
 
 bool icfg_driver_manages_dma(const struct device_driver *drv);
+bool icfg_has_msi(struct device *dev);
+bool icfg_translates_msi(struct iommu_group *group);
 bool icfg_keeps_msi(struct device *dev);
 bool icfg_has_driver(const struct device *dev, const char *name);
 struct device_driver *icfg_driver_get(const struct bus_type *bus,

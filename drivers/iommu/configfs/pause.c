@@ -62,6 +62,7 @@
  * @locks: devices whose locks are to be held, each with a reference
  * @nr_locks: how many they are
  * @too_many: there are more than that
+ * @translates_msi: interrupts are mapped in the group's domain
  */
 struct pause {
 	struct icfg_plan_group *pg;
@@ -72,6 +73,7 @@ struct pause {
 	struct device *locks[LOCKS_MAX];
 	unsigned int nr_locks;
 	bool too_many;
+	bool translates_msi;
 };
 
 /* Show in the files of a group how it is changed, where that was not planned. */
@@ -275,6 +277,7 @@ static bool look_at_members(struct pause *p)
 	struct icfg_plan_group *pg = p->pg;
 	struct icfg_plan *plan = pg->plan;
 	struct icfg_plan_dev *d;
+	bool pci = false;
 	int ret;
 
 	scoped_guard(mutex, &plan->lock) {
@@ -297,8 +300,11 @@ static bool look_at_members(struct pause *p)
 		if (!icfg_has_to_pause(d))
 			continue;
 		add_dev(p, d);
+		pci |= dev_is_pci(d->dev);
 		icfg_walk_below(d->dev, &visit);
 	}
+	/* Before the pause: who has the group's mutex may wait for a disk of it. */
+	p->translates_msi = pci && icfg_translates_msi(pg->staged->group);
 	if (p->too_many) {
 		fall_back(pg, NULL, -E2BIG,
 			  "it has more than %u devices to keep still", LOCKS_MAX);
@@ -455,7 +461,7 @@ static bool prove(struct pause *p)
 	begin_phase(pg, ICFG_SWITCH, NULL);
 	for (i = 0; i < p->nr_devs; i++) {
 		d = p->devs[i];
-		if (!icfg_keeps_msi(d->dev))
+		if (!p->translates_msi || !icfg_has_msi(d->dev))
 			continue;
 		fall_back(pg, d, -EBUSY,
 			  "driver %s is paused and keeps its interrupts, whose address is the old domain's",
@@ -589,9 +595,15 @@ static void pause_group(struct icfg_plan *plan, struct icfg_plan_group *pg)
 			release_failed(&p);
 			break;
 		case -EBUSY:
-			fall_back(pg, NULL, -EBUSY,
-				  "a probe or remove of %s is under way",
-				  dev_name(busy));
+			/* Nor could it be unbound; what reverts has to try. */
+			if (icfg_plan_is_reverting(plan))
+				fall_back(pg, NULL, -EBUSY,
+					  "a probe or remove of %s is under way",
+					  dev_name(busy));
+			else
+				fail(pg, NULL, ICFG_PAUSE, -EBUSY,
+				     "a probe or remove of %s is under way",
+				     dev_name(busy));
 		}
 	}
 	put_devs(&p);
