@@ -177,6 +177,9 @@ static void late_group(struct icfg_step *step)
 	icfg_plan_warn(pg, d, "given up on waiting for %s%s", group_action(pg),
 		       !d ? "" :
 		       "; an orderly reboot may hang on it (sysrq-b or a hardware watchdog does not)");
+	/* A mount that waits for the remove goes on. */
+	if (d)
+		icfg_inuse_leave(d);
 	give_up(pg);
 }
 
@@ -327,6 +330,19 @@ static bool has_foreign_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	       icfg_driver_manages_dma(drv);
 }
 
+/* The same, and then it is reported, and left as it is. */
+static bool is_foreign(struct icfg_plan *plan, struct icfg_plan_dev *d)
+{
+	if (!has_foreign_driver(plan, d))
+		return false;
+
+	step_failed(d->group, d, ICFG_RELEASE, -EBUSY,
+		    "got another driver than %s meanwhile", d->drv_name);
+	if (icfg_plan_is_reverting(plan))
+		pin_dev(d);
+	return true;
+}
+
 /*
  * The remove of pcieport disables the port, and with it the DMA of all devices
  * below that stay bound. One more enable keeps it as it is.
@@ -387,16 +403,13 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 
-	if (has_foreign_driver(plan, d)) {
-		step_failed(pg, d, ICFG_RELEASE, -EBUSY,
-			    "got another driver than %s meanwhile", d->drv_name);
-		if (icfg_plan_is_reverting(plan))
-			pin_dev(d);
+	/* Again after that, which may wait for whoever looks at the device. */
+	if (is_foreign(plan, d) || !enter_unused(plan, d))
+		return;
+	if (is_foreign(plan, d)) {
+		icfg_inuse_leave(d);
 		return;
 	}
-
-	if (!enter_unused(plan, d))
-		return;
 	/* A group whose member is only a dependent is not modified by that. */
 	if (icfg_plan_is_reverting(plan) ? pg->switched_back :
 					   pg->method == ICFG_METHOD_REBIND)
@@ -468,7 +481,12 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 				    "was bound meanwhile, and has consumers by now");
 			return -EBUSY;
 		}
+		/* What this step is doing, should it not return. */
+		WRITE_ONCE(pg->busy, d);
+		WRITE_ONCE(pg->phase, ICFG_RELEASE);
 		release_dev(plan, d);
+		WRITE_ONCE(pg->phase, ICFG_SWITCH);
+		WRITE_ONCE(pg->busy, NULL);
 		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
