@@ -450,7 +450,7 @@ static struct icfg_plan_dev *copy_dev(struct icfg_plan *plan, struct icfg_plan_g
 
 	if (old->member)
 		icfg_plan_join(d, pg);
-	d->drv_name = kstrdup_const(old->drv_name, GFP_KERNEL);
+	d->drv_name = kstrdup_const(old->drv_name, icfg_plan_gfp(plan));
 	return d->drv_name || !old->drv_name ? d : NULL;
 }
 
@@ -467,7 +467,8 @@ static int revert_dev(struct icfg_plan *plan, struct icfg_plan_group *pg,
 	struct icfg_plan_dev *d;
 	bool same = false;
 
-	if (!old->drv_name || old->managed)
+	/* One that manages DMA itself is unbound as another's consumer alone. */
+	if (!old->drv_name || (old->managed && old->state != ICFG_DEV_UNBOUND))
 		return 0;
 
 	scoped_guard(rcu) {

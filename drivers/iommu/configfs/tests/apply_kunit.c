@@ -824,6 +824,36 @@ static void returns_in_round(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/*
+ * A PCIe port that is unbound as the consumer of another device, and cannot be bound
+ * again at first: the next rollback tries again.
+ */
+static void port_comes_back(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_txn(fake);
+	struct fake_dev *devs[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		fake_group_add(fake, ICFG_DMA);
+		devs[i] = fake_dev_add(fake, &fake->groups[i], &fake_driver, NULL);
+		fake_stage(fake, txn, &fake->groups[i], "identity");
+	}
+	fake_link(devs[0], devs[1]);
+	devs[1]->broken = true;
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", -EIO);
+	fake_expect_state(fake, txn, "failed");
+
+	/* No driver of this machine is one that manages DMA itself. */
+	icfg_plan_find(txn->undo, &devs[1]->dev)->managed = true;
+	devs[1]->broken = false;
+	fake_expect_write(fake, fake_dir(txn), "rollback", "1", 0);
+	fake_expect_state(fake, txn, "rolled-back");
+	KUNIT_EXPECT_TRUE(test, fake_all_bound(fake));
+	fake_txn_end(fake, txn);
+}
+
 static void paused_hangs(struct kunit *test)
 {
 	struct world w = { .pause = true };
@@ -874,6 +904,7 @@ static struct kunit_case apply_cases[] = {
 	KUNIT_CASE_SLOW(returns_in_round),
 	KUNIT_CASE_SLOW(paused_hangs),
 	KUNIT_CASE_SLOW(supplier_away),
+	KUNIT_CASE(port_comes_back),
 	{}
 };
 
