@@ -36,10 +36,14 @@
  * -ENOMEM refuses a check and aborts a commit, but should not fail a revert. What
  * that needs is some bytes for a device: try hard, but not for ever.
  */
+static gfp_t revert_gfp(bool revert)
+{
+	return revert ? GFP_KERNEL | __GFP_RETRY_MAYFAIL : GFP_KERNEL;
+}
+
 gfp_t icfg_plan_gfp(const struct icfg_plan *plan)
 {
-	return icfg_plan_is_reverting(plan) ? GFP_KERNEL | __GFP_RETRY_MAYFAIL :
-					      GFP_KERNEL;
+	return revert_gfp(plan->rollback || icfg_plan_is_reverting(plan));
 }
 
 /**
@@ -50,6 +54,9 @@ gfp_t icfg_plan_gfp(const struct icfg_plan *plan)
  */
 struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 {
+	/* A check or a commit begins in no other state. */
+	bool rollback = txn->state != ICFG_STAGED;
+	gfp_t gfp = revert_gfp(rollback);
 	struct icfg_staged *group;
 	struct icfg_plan_group *pg;
 	struct icfg_plan *plan;
@@ -58,12 +65,13 @@ struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 
 	lockdep_assert_held(&txn->lock);
 
-	plan = kzalloc(sizeof(*plan), GFP_KERNEL);
+	plan = kzalloc(sizeof(*plan), gfp);
 	if (!plan)
 		return NULL;
 
 	kref_init(&plan->ref);
 	plan->txn = txn;
+	plan->rollback = rollback;
 	plan->expected = txn->expected_generation;
 	plan->allow = txn->allow;
 	plan->disruption = txn->disruption;
@@ -79,15 +87,14 @@ struct icfg_plan *icfg_plan_new(struct icfg_txn *txn)
 
 	list_for_each_entry(group, &txn->groups, node)
 		plan->nr_groups++;
-	plan->groups = kvcalloc(plan->nr_groups, sizeof(*plan->groups),
-				GFP_KERNEL);
+	plan->groups = kvcalloc(plan->nr_groups, sizeof(*plan->groups), gfp);
 	if (!plan->groups && plan->nr_groups)
 		goto err_free;
 
 	/* A group has some devices; a plan of many groups has many. */
 	plan->by_dev_bits = order_base_2(plan->nr_groups) + 2;
 	plan->by_dev = kvcalloc(1UL << plan->by_dev_bits, sizeof(*plan->by_dev),
-				GFP_KERNEL);
+				gfp);
 	if (!plan->by_dev)
 		goto err_free;
 

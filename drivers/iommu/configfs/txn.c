@@ -464,14 +464,13 @@ int icfg_txn_commit(struct icfg_txn *txn)
 	}
 
 	ret = prepare_commit(plan);
+	/* Memory must not be reclaimed through a device that is unbound, or stays so. */
+	noio = memalloc_noio_save();
 	if (!ret) {
 		reset_statuses(plan);
 		if (icfg_apply_has_work(plan)) {
 			begin_countdown(txn, plan);
-			/* Memory must not be reclaimed through a device that is unbound. */
-			noio = memalloc_noio_save();
 			ret = icfg_apply_commit(plan);
-			memalloc_noio_restore(noio);
 		}
 		set_statuses(plan);
 	}
@@ -483,6 +482,7 @@ int icfg_txn_commit(struct icfg_txn *txn)
 		icfg_disown(plan);
 	}
 	end_commit(txn, plan, ret);
+	memalloc_noio_restore(noio);
 	icfg_pm_leave();
 
 	if (!ret)
@@ -512,9 +512,13 @@ int icfg_txn_confirm(struct icfg_txn *txn)
 	return 0;
 }
 
-/* The rollback is over, or refused: @from is the state that it began in. */
+/*
+ * The rollback is over, or refused: @from is the state that it began in. Of one by the
+ * timer, the timer's work has a reference to the directory still.
+ */
 static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
-			 bool refused, enum icfg_state from)
+			 bool refused, enum icfg_state from,
+			 enum icfg_trigger trigger)
 {
 	bool keeps_dir = refused && from == ICFG_UNCONFIRMED;
 
@@ -522,9 +526,15 @@ static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
 
 	if (refused) {
 		set_state(txn, from);
+		/* It came due in vain while the rollback was being refused. */
+		if (from == ICFG_UNCONFIRMED && trigger != ICFG_BY_TIMER &&
+		    !delayed_work_pending(&txn->timer)) {
+			config_item_get(&txn->dir.cg_item);
+			timer_again(txn, 0);
+		}
 	} else {
 		keeps_dir = keep_waiting(txn, plan);
-		txn->deadline = 0;
+		disarm_timer(txn);
 		icfg_txn_keep_undo(txn, plan);
 		set_state(txn, ret ? ICFG_FAILED : ICFG_ROLLED_BACK);
 	}
@@ -542,8 +552,6 @@ static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
 static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 		     enum icfg_trigger trigger, enum icfg_state from)
 {
-	/* Nor through one whose new domain is what the rollback is for. */
-	unsigned int noio = memalloc_noio_save();
 	bool refused;
 	int ret;
 
@@ -566,13 +574,12 @@ static int roll_back(struct icfg_txn *txn, struct icfg_plan *plan,
 		icfg_disown_new(plan);
 	else
 		icfg_disown(plan);
-	end_rollback(txn, plan, ret, refused, from);
+	end_rollback(txn, plan, ret, refused, from, trigger);
 	icfg_pm_leave();
 
 	if (!ret)
 		send_uevents(plan);
 	icfg_plan_put(plan);
-	memalloc_noio_restore(noio);
 	return ret;
 }
 
@@ -593,20 +600,6 @@ static int begin_rollback(struct icfg_txn *txn, struct icfg_plan **plan,
 	return ret;
 }
 
-/* A rollback by hand is over: what is left for the timer to do? */
-static void settle_timer(struct icfg_txn *txn)
-{
-	guard(mutex)(&txn->lock);
-
-	if (txn->state != ICFG_UNCONFIRMED) {
-		disarm_timer(txn);
-	} else if (!delayed_work_pending(&txn->timer)) {
-		/* It came due in vain while the rollback was being refused. */
-		config_item_get(&txn->dir.cg_item);
-		timer_again(txn, 0);
-	}
-}
-
 /**
  * icfg_txn_rollback - undo the commit, by hand
  * @txn: the transaction
@@ -619,12 +612,15 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 {
 	struct icfg_plan *plan;
 	enum icfg_state from;
+	unsigned int noio;
 	int ret;
 
 	ret = icfg_txn_depend(txn);
 	if (ret)
 		return ret;
 
+	/* Not through a device whose new domain is what the rollback is for. */
+	noio = memalloc_noio_save();
 	ret = -EBUSY;
 	if (lock_busy(txn, can_roll_back)) {
 		ret = begin_rollback(txn, &plan, &from);
@@ -633,13 +629,10 @@ int icfg_txn_rollback(struct icfg_txn *txn)
 	/* An unconfirmed commit is depended upon already: once is enough. */
 	if (ret || from == ICFG_UNCONFIRMED)
 		icfg_txn_undepend(txn);
-	if (ret)
-		return ret;
-
-	ret = roll_back(txn, plan, from == ICFG_FAILED ? ICFG_BY_HAND_AGAIN :
-							ICFG_BY_HAND, from);
-	if (from == ICFG_UNCONFIRMED)
-		settle_timer(txn);
+	if (!ret)
+		ret = roll_back(txn, plan, from == ICFG_FAILED ?
+				ICFG_BY_HAND_AGAIN : ICFG_BY_HAND, from);
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
@@ -698,16 +691,18 @@ static void timer_work(struct work_struct *work)
 	struct icfg_txn *txn = container_of(to_delayed_work(work),
 					    struct icfg_txn, timer);
 	struct icfg_plan *plan = NULL;
+	unsigned int noio;
 	bool waits;
 
+	/* Not through a device whose new domain is what the rollback is for. */
+	noio = memalloc_noio_save();
 	scoped_guard(mutex, &txn->lock) {
-		waits = txn->state == ICFG_UNCONFIRMED ||
-			(txn->state == ICFG_COMMITTING && txn->plan);
+		/* Of a commit that ended while this was on its way there is no deadline. */
+		waits = txn->deadline && (txn->state == ICFG_UNCONFIRMED ||
+			(txn->state == ICFG_COMMITTING && txn->plan));
 		if (waits)
 			plan = begin_timer(txn);
 	}
-	if (waits && !plan)
-		return;
 
 	if (plan && roll_back(txn, plan, ICFG_BY_TIMER, ICFG_UNCONFIRMED)) {
 		scoped_guard(mutex, &txn->lock) {
@@ -716,10 +711,13 @@ static void timer_work(struct work_struct *work)
 			if (waits)
 				timer_again(txn, HZ);
 		}
-		if (waits)
-			return;
+	} else if (plan) {
+		waits = false;
 	}
-	config_item_put(&txn->dir.cg_item);
+	memalloc_noio_restore(noio);
+	/* Else begin_timer() has put it, or the work is queued again. */
+	if (!waits)
+		config_item_put(&txn->dir.cg_item);
 }
 
 /* Note what a take-back did to the groups that waited until then. */

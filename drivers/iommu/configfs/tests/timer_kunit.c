@@ -44,6 +44,28 @@ static void confirmed_in_time(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/* The work of an earlier commit's timer, which was on its way when that ended. */
+static void timer_comes(struct fake *fake)
+{
+	config_item_get(&fake->txn->dir.cg_item);
+	fake->txn->timer.work.func(&fake->txn->timer.work);
+}
+
+/* A commit without confirm_timeout is none of its business. */
+static void of_another_commit(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+
+	fake->txn = txn;
+	fake->during = timer_comes;
+	fake_expect_write(fake, fake_dir(txn), "commit", "1", 0);
+	fake->during = NULL;
+	fake_expect_state(fake, txn, "committed");
+	fake_expect_types(fake, ICFG_IDENTITY, ICFG_IDENTITY);
+	fake_txn_end(fake, txn);
+}
+
 /* Refused for lack of memory, and while suspended: the timer comes again. */
 static void timer_insists(struct kunit *test)
 {
@@ -129,6 +151,7 @@ static void timer_passes_over(struct kunit *test)
 static struct kunit_case timer_cases[] = {
 	KUNIT_CASE(set_anew),
 	KUNIT_CASE(confirmed_in_time),
+	KUNIT_CASE(of_another_commit),
 	KUNIT_CASE(timer_insists),
 	KUNIT_CASE(timer_asks_less),
 	KUNIT_CASE(timer_spares_disks),
