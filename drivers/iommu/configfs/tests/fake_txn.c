@@ -132,7 +132,8 @@ void fake_expire(struct fake *fake, struct icfg_txn *txn)
 	/* The reference that the pending work had is that of this call. */
 	KUNIT_ASSERT_TRUE(fake->test, cancel_delayed_work_sync(&txn->timer));
 	mutex_lock(&txn->lock);
-	txn->deadline = 0;
+	/* Long ago; 0 is that nothing counts down. */
+	txn->deadline = 1;
 	mutex_unlock(&txn->lock);
 	txn->timer.work.func(&txn->timer.work);
 }
