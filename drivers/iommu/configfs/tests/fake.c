@@ -653,9 +653,15 @@ static int plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	return ret;
 }
 
+/* Of a rollback before its first touch, and of what is not one, each may fail. */
+static bool is_revert(gfp_t gfp)
+{
+	return gfp & __GFP_RETRY_MAYFAIL && atomic_read(&this_fake()->modified);
+}
+
 static int links_list(struct icfg_links *links, gfp_t gfp)
 {
-	if (starves(gfp & __GFP_RETRY_MAYFAIL, FAKE_LINKS)) {
+	if (starves(is_revert(gfp), FAKE_LINKS)) {
 		*links = (struct icfg_links){};
 		return -ENOMEM;
 	}
@@ -664,7 +670,7 @@ static int links_list(struct icfg_links *links, gfp_t gfp)
 
 static struct icfg_edge *edge_alloc(gfp_t gfp)
 {
-	if (starves(gfp & __GFP_RETRY_MAYFAIL, FAKE_ORDER))
+	if (starves(is_revert(gfp), FAKE_ORDER))
 		return NULL;
 	return real(icfg_edge_alloc(gfp));
 }
