@@ -158,10 +158,11 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 			printf(" %ld %s%s", r->ended[i], doc_end_name(i),
 			       i + 1 < DOC_ENDS ? "," : "\n");
 		for (i = 0; i < r->changing_count; i++)
-			printf("changing %s, attempt %lld%s%s%s\n", r->changing[i].host,
+			printf("changing %s, attempt %lld%s%s%s%s\n", r->changing[i].host,
 			       (long long)r->changing[i].attempt,
 			       *r->changing[i].since ? ", since " : "", r->changing[i].since,
-			       r->changing[i].lost ? ", silent" : "");
+			       r->changing[i].lost ? ", silent" : "",
+			       r->changing[i].forgotten ? ", forgotten" : "");
 		for (i = 0; i < r->hook_count; i++)
 			printf("hook     %s, %s\n", r->hooks[i].host,
 			       r->hooks[i].after ? "after" : "before");
@@ -233,9 +234,29 @@ int cmd_status(struct conf *conf, const struct fleet_options *options)
 	}
 }
 
-/* What @verb makes of the rollout; false: it does not go, the reason was printed. */
+/* The number of what @host has written last; 0: nothing that can be read. */
+static int read_seq(struct conf *conf, const char *pool, const char *host, int64_t *seq)
+{
+	char key[STEP_KEY_MAX], why[DOC_REASON_MAX];
+	enum store_result result;
+	struct doc_status status;
+	struct store_item item;
+
+	cli_key(conf, key, "status", pool, host);
+	result = store_get(conf->store, key, &item);
+	if (result)
+		return cli_failed(conf, key, result);
+	*seq = item.value && doc_status_parse(&status, item.value, item.size, why) ? status.seq : 0;
+	store_item_clear(&item);
+	return EXIT_DONE;
+}
+
+/*
+ * What @verb makes of the rollout; @host and @seq: of forget. False: it does not go, the reason
+ * was printed.
+ */
 static bool change(struct doc_rollout *r, const struct fleet_options *options, const char *verb,
-		   const char *host, bool *changed)
+		   const char *host, int64_t seq, bool *changed)
 {
 	enum doc_state to = !strcmp(verb, "pause") ? STATE_PAUSED :
 			    !strcmp(verb, "halt") ? STATE_HALTED : STATE_RUNNING;
@@ -247,7 +268,8 @@ static bool change(struct doc_rollout *r, const struct fleet_options *options, c
 			cli_say("%s has no slot", host);
 			return false;
 		}
-		return doc_rollout_forget(r, host);
+		*changed = doc_rollout_forget(r, host, seq);
+		return true;
 	}
 	if (r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED ||
 	    (to == STATE_PAUSED && r->state == STATE_HALTED)) {
@@ -281,10 +303,15 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 	struct fleet_pool pool;
 	bool changed, ok;
 	char *text;
+	int64_t seq = 0;
 	int tries, code;
 
 	if (host) {
 		snprintf(question, sizeof(question), "Is %s off, or its change over?", host);
+		/* As it was before the answer: what the host writes after it says that it is on. */
+		code = read_seq(conf, options->pool, host, &seq);
+		if (code)
+			return code;
 		if (!cli_ask(options, question))
 			return EXIT_REFUSED;
 	}
@@ -299,7 +326,7 @@ int cmd_change(struct conf *conf, const struct fleet_options *options, const cha
 		}
 		act = (struct doc_act){ 0 };
 		snprintf(act.from, sizeof(act.from), "%s", doc_state_name(pool.rollout.state));
-		ok = change(&pool.rollout, options, verb, host, &changed);
+		ok = change(&pool.rollout, options, verb, host, seq, &changed);
 		memcpy(id, pool.rollout.id, sizeof(id));
 		if (!ok || !changed) {
 			doc_rollout_clear(&pool.rollout);

@@ -8,7 +8,8 @@
  * else a coordinator that stood still in between could wake an old one. A slot comes back
  * when the host has reported its end, or by way of a revoked grant: revoked means that
  * grant and status were both as seen, and that the host had not begun. In a grant that is
- * no longer live without being revoked, the host may have.
+ * no longer live without being revoked, the host may have. That is enough where a person
+ * says that the host is off: it does not begin with such a grant when it comes back.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,20 @@ static bool is_revoked(const struct doc_slot *slot, const struct host *host)
 	return granted(slot, host) && host->grant.revoked;
 }
 
+/* It has written of this attempt after a person said that it is off. */
+static bool is_on(const struct coordinator *c, const struct doc_slot *slot,
+		  const struct host *host)
+{
+	return same_attempt(c, slot, host) && host->status.seq != slot->seq;
+}
+
+/* The host cannot begin the attempt of its slot any more. */
+static bool cannot_begin(const struct doc_slot *slot, const struct host *host)
+{
+	return !host->grant_bad && (host->grant.attempt > slot->attempt ||
+				    (granted(slot, host) && !host->grant.live));
+}
+
 static bool is_canary(const struct doc_rollout *rollout)
 {
 	return rollout->wave == 0 && rollout->wave_count > 1;
@@ -175,7 +190,7 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 {
 	const struct doc_slot *slot;
 	const struct host *host;
-	bool lost, ended, ok;
+	bool lost, ended, forgotten, on, ok;
 	int64_t since;
 	size_t i;
 
@@ -189,7 +204,9 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 		ended = has_ended(c, slot, host);
 		since = host->changed > host->slot_since ? host->changed : host->slot_since;
 		lost = now - since >= c->lost_after_ms;
-		if (!ended && !is_revoked(slot, host) && lost == slot->lost)
+		on = slot->forgotten && is_on(c, slot, host);
+		forgotten = slot->forgotten && !on && cannot_begin(slot, host);
+		if (!ended && !on && !forgotten && !is_revoked(slot, host) && lost == slot->lost)
 			continue;
 		/* Mostly there is nothing; a long list is not copied for that. */
 		if (!*changed && !doc_rollout_copy(next, &c->rollout))
@@ -198,11 +215,16 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 		if (ended) {
 			ok = count_end(slot, &host->status, next) &&
 			     give_back(slot, host->status.end, next);
+		} else if (forgotten) {
+			next->ended[END_LOST]++;
+			ok = doc_failure_add(next, slot->host, END_LOST, "");
+			doc_slot_remove(next, slot->host);
 		} else if (is_revoked(slot, host)) {
 			ok = give_back(slot, END_NONE, next);
 		} else {
+			doc_slot_of(next, slot->host)->forgotten &= !on;
 			doc_slot_of(next, slot->host)->lost = lost;
-			next->leg_lost += lost;
+			next->leg_lost += lost && !slot->lost;
 			ok = true;
 		}
 		if (!ok)
@@ -220,7 +242,13 @@ static bool serve_slot(struct coordinator *c, const struct doc_slot *slot, struc
 	bool stopped = r->state == STATE_PAUSED || r->state == STATE_HALTED;
 	struct host *host = host_find(c, slot->host, NULL);
 
-	if (!host || host->grant_bad)
+	if (!host)
+		return true;
+	/* A grant that cannot be read is written over: no host acts on it. */
+	if (slot->forgotten)
+		return is_on(c, slot, host) || cannot_begin(slot, host) ||
+		       put_grant(c, slot, host, false, not_begun(slot, host), "forget", step);
+	if (host->grant_bad)
 		return true;
 	if (host->grant.attempt < slot->attempt) {
 		/* Its writer has not come to it, or died. */

@@ -168,6 +168,10 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 			add_bool(each, "lost", true);
 		if (rollout->changing[i].hooked)
 			add_bool(each, "hooked", true);
+		if (rollout->changing[i].forgotten) {
+			add_bool(each, "forgotten", true);
+			add_number(each, "seq", rollout->changing[i].seq);
+		}
 		json_object_array_add(list, each);
 	}
 	add(o, "changing", list);

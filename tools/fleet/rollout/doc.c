@@ -487,6 +487,8 @@ static void take_slots(struct reader *r, struct doc_rollout *rollout)
 		slot.attempt = take_number(&each, "attempt", 1, DOC_ATTEMPT_MAX, true, 0);
 		slot.lost = take_bool(&each, "lost", false);
 		slot.hooked = take_bool(&each, "hooked", false);
+		slot.forgotten = take_bool(&each, "forgotten", false);
+		slot.seq = take_number(&each, "seq", 0, DOC_ATTEMPT_MAX, false, 0);
 		take_line(&each, "since", slot.since, sizeof(slot.since));
 		r->wrong = each.wrong;
 		if (r->wrong)

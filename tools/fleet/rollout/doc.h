@@ -123,13 +123,16 @@ struct doc_journal {
 	bool hooked;			/* the host's hooks may have been called for a change */
 };
 
-/* A slot that is taken. @hooked: its end is followed by the hook "after". */
+/*
+ * A slot that is taken. @hooked: its end is followed by the hook "after". @forgotten: a person
+ * gave it back, when the host's status had the number @seq; it is free once the grant is not live.
+ */
 struct doc_slot {
 	char host[DOC_HOST_MAX + 1];
 	char machine[DOC_MACHINE_MAX + 1];
 	char since[DOC_AT_MAX];
-	int64_t attempt;
-	bool lost, hooked;
+	int64_t attempt, seq;
+	bool lost, hooked, forgotten;
 };
 
 /* @earlier: before the rollout was resumed last, so that it is tried again. */
@@ -250,10 +253,10 @@ struct doc_hook *doc_hook_add(struct doc_rollout *rollout, const char *host, con
 			      bool after, enum doc_end end);
 void doc_hook_remove(struct doc_rollout *rollout, const char *host);
 /*
- * Gives back the slot of a host that is known to be off, or drops its hook. False without
- * memory.
+ * Marks the slot of a host that is known to be off, or drops its hook. @seq: of its status as it
+ * is read now; 0: none. False: there is nothing to do.
  */
-bool doc_rollout_forget(struct doc_rollout *rollout, const char *host);
+bool doc_rollout_forget(struct doc_rollout *rollout, const char *host, int64_t seq);
 /* Goes on after a pause or a halt. */
 void doc_rollout_resume(struct doc_rollout *rollout);
 

@@ -139,15 +139,20 @@ void doc_hook_remove(struct doc_rollout *rollout, const char *host)
 		*hook = rollout->hooks[--rollout->hook_count];
 }
 
-bool doc_rollout_forget(struct doc_rollout *rollout, const char *host)
+bool doc_rollout_forget(struct doc_rollout *rollout, const char *host, int64_t seq)
 {
-	doc_hook_remove(rollout, host);
-	if (!doc_slot_of(rollout, host))
+	struct doc_slot *slot = doc_slot_of(rollout, host);
+
+	if (slot) {
+		if (slot->forgotten && slot->seq == seq)
+			return false;
+		slot->forgotten = true;
+		slot->seq = seq;
 		return true;
-	if (!doc_failure_add(rollout, host, END_LOST, ""))
+	}
+	if (!doc_hook_of(rollout, host))
 		return false;
-	rollout->ended[END_LOST]++;
-	doc_slot_remove(rollout, host);
+	doc_hook_remove(rollout, host);
 	return true;
 }
 

@@ -236,6 +236,11 @@ void host_step(struct sim_host *host)
 {
 	if (host->liar && fault(20))
 		lie(host);
+	if (host->dead && fault(50)) {
+		say("%s: comes back", host->name);
+		host->dead = host->changing = false;
+		boot(host);
+	}
 	if (host->dead || host->liar)
 		return;
 	if (fault(400)) {

@@ -69,6 +69,8 @@ static void observe_status(struct sim_host *host, const struct store_item *item)
 		changing += sim.hosts[i].changing;
 	if (changing > sim.rollout.max_changing)
 		violated("1: %ld hosts are changing", changing);
+	if (host->changing && !host->dead && !doc_slot_of(&sim.rollout, host->name))
+		violated("1: %s changes without a slot", host->name);
 	if (host->changing && !was &&
 	    (!host->grant.live || host->grant.attempt != status.attempt ||
 	     strcmp(host->grant.machine, status.machine)))

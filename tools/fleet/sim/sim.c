@@ -5,9 +5,9 @@
  *
  * Two coordinators and HOSTS agents, the real state machines, over the store in memory.
  * What surrounds them is made up: kernels, disks, networks, a person who pauses, halts,
- * resumes and forgets dead hosts. Between any two steps answers are lost, writes come
- * late, programs crash, hosts reboot, die or lie. An observer, which sees each write to the
- * store and each step of a kernel, checks at every one:
+ * resumes and forgets dead hosts, some of which come back later. Between any two steps answers
+ * are lost, writes come late, programs crash, hosts reboot, die or lie. An observer, which
+ * sees each write to the store and each step of a kernel, checks at every one:
  *
  *   1 at most max_changing hosts between begin and end
  *   2 confirmed only after a proof through a connection from after the commit
@@ -33,6 +33,7 @@
 static const char *const variants[] = {
 	"none", "blind-grant", "blind-take", "blind-revoke", "blind-begin", "slot-lease",
 	"old-connection", "no-journal", "confirm-unproven", "hook-later",
+	"forget-at-once",
 };
 #define VARIANTS (sizeof(variants) / sizeof(*variants))
 
@@ -187,6 +188,20 @@ static void write_rollout(struct doc_rollout *rollout, int64_t rev)
 	free(text);
 }
 
+/* Of the status of a host; 0: it cannot be read. */
+static int64_t read_seq(const struct sim_host *host)
+{
+	struct doc_status status;
+	struct store_item item;
+	char key[64], why[DOC_REASON_MAX];
+
+	snprintf(key, sizeof(key), PREFIX "/status/" POOL "/%s", host->name);
+	must(!store_get(sim.store, key, &item));
+	doc_status_parse(&status, item.value, item.size, why);
+	store_item_clear(&item);
+	return status.seq;
+}
+
 static bool is_over(const struct doc_rollout *rollout)
 {
 	return rollout->state == STATE_COMPLETE;
@@ -196,25 +211,31 @@ static bool is_over(const struct doc_rollout *rollout)
 static void person(bool quiet)
 {
 	struct doc_rollout rollout;
+	struct sim_host *host;
 	bool changed = false;
 	int64_t rev;
-	size_t i, j;
+	size_t i;
 
 	read_rollout(&rollout, &rev);
-	/* Hosts that are known to be off. */
-	for (i = 0; i < rollout.changing_count; i++) {
-		for (j = 0; j < sim.count; j++) {
-			if (strcmp(sim.hosts[j].name, rollout.changing[i].host))
-				continue;
-			if (sim.variant == SLOT_LEASE ? !roll(20) :
-			    (sim.hosts[j].dead || sim.hosts[j].liar) && (quiet || !roll(10))) {
-				say("person: forget %s", sim.hosts[j].name);
-				sim.hosts[j].changing &= !sim.hosts[j].dead;
-				must(doc_rollout_forget(&rollout, sim.hosts[j].name));
-				changed = true;
-				i--;
-				break;
+	for (i = 0; i < sim.count; i++) {
+		host = &sim.hosts[i];
+		if (!doc_slot_of(&rollout, host->name))
+			continue;
+		if (sim.variant == SLOT_LEASE && !roll(20)) {
+			doc_slot_remove(&rollout, host->name);
+			changed = true;
+		}
+		/* They are known to be off. */
+		if ((host->dead || host->liar) && (quiet || !roll(10)) &&
+		    doc_rollout_forget(&rollout, host->name, read_seq(host))) {
+			say("person: forget %s", host->name);
+			host->changing &= !host->dead;
+			host->forgotten = true;
+			if (sim.variant == FORGET_AT_ONCE) {
+				must(doc_failure_add(&rollout, host->name, END_LOST, ""));
+				doc_slot_remove(&rollout, host->name);
 			}
+			changed = true;
 		}
 	}
 	if ((rollout.state == STATE_HALTED || rollout.state == STATE_PAUSED) &&
@@ -333,7 +354,7 @@ static void finish(void)
 	sim.rollout = (struct doc_rollout){ 0 };
 }
 
-/* It has booted again and again, or the hook before its change did not go. */
+/* It has booted again and again, was forgotten, or the hook before its change did not go. */
 static bool was_left_out(const struct sim_host *host)
 {
 	size_t i;
@@ -343,7 +364,7 @@ static bool was_left_out(const struct sim_host *host)
 		    sim.rollout.failures[i].end == END_REFUSED)
 			return true;
 	}
-	return host->boots >= BOOTS_MAX;	/* the first status was of another boot */
+	return host->forgotten || host->boots >= BOOTS_MAX;	/* the first status was of another boot */
 }
 
 /* Invariant 4, and that what was reported is so. */
@@ -373,7 +394,7 @@ static void check_end(void)
 		store_item_clear(&item);
 		if (host->ready)
 			violated("7: %s is not put back by its own hook", host->name);
-		if (host->prepared && status.end != END_FAILED)
+		if (host->prepared && status.end != END_FAILED && !host->forgotten)
 			violated("7: %s is not back in service", host->name);
 		if (status.phase != PHASE_ENDED &&
 		    (status.phase != PHASE_IDLE || !was_left_out(host)))

@@ -19,7 +19,7 @@
 
 enum variant {
 	NOT_BROKEN, BLIND_GRANT, BLIND_TAKE, BLIND_REVOKE, BLIND_BEGIN, SLOT_LEASE,
-	OLD_CONNECTION, NO_JOURNAL, CONFIRM_UNPROVEN, HOOK_LATER,
+	OLD_CONNECTION, NO_JOURNAL, CONFIRM_UNPROVEN, HOOK_LATER, FORGET_AT_ONCE,
 };
 
 struct sim_host {
@@ -29,6 +29,7 @@ struct sim_host {
 	struct doc_journal disk;
 	struct agent_action action;
 	bool acting, applying, dead, liar;
+	bool forgotten;			/* while it was dead */
 	int64_t wake;
 	int64_t grant_seen;		/* revision at which it began to wait */
 

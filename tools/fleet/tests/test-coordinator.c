@@ -267,6 +267,107 @@ static void test_no_module(void **state)
 	assert_true(grant.live);
 }
 
+/* The rollout as it is in the store; for doc_rollout_clear(). */
+static void read_rollout(struct doc_rollout *rollout)
+{
+	char why[DOC_REASON_MAX];
+	struct store_item item;
+
+	assert_int_equal(store_get(store, "/f/rollout/p/r1", &item), STORE_OK);
+	assert_true(doc_rollout_parse(rollout, item.value, item.size, why));
+	store_item_clear(&item);
+}
+
+/* A host that was off when its slot was given back does not begin when it is on again. */
+static void test_forgotten_host(void **state)
+{
+	struct doc_rollout rollout;
+	struct doc_grant grant;
+
+	(void)state;
+	put_host("a", "");
+	put_host("b", "");
+	follow();
+	work();
+	read_rollout(&rollout);
+	assert_int_equal(rollout.changing_count, 1);
+	assert_true(doc_rollout_forget(&rollout, rollout.changing[0].host, 0));
+	assert_false(doc_rollout_forget(&rollout, rollout.changing[0].host, 0));
+	put_rollout(&rollout);
+	follow();
+	work();
+	grant_of(rollout.changing[0].host, &grant);
+	assert_int_equal(grant.attempt, 1);
+	assert_false(grant.live);
+	/* Only then the slot is another one's. */
+	grant_of(*rollout.changing[0].host == 'a' ? "b" : "a", &grant);
+	assert_true(grant.live);
+	doc_rollout_clear(&rollout);
+	read_rollout(&rollout);
+	assert_int_equal(rollout.changing_count, 1);
+	assert_int_equal(rollout.ended[END_LOST], 1);
+	doc_rollout_clear(&rollout);
+	rollout_is(STATE_RUNNING, 1);
+}
+
+/* Its grant was not written yet, and another coordinator may be about to. */
+static void test_forgotten_before_its_grant(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	struct doc_grant grant;
+
+	(void)state;
+	put_host("a", "");
+	assert_non_null(doc_slot_add(&rollout, "a", "m-a", 1));
+	assert_true(doc_rollout_forget(&rollout, "a", 0));
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_int_equal(grant.attempt, 1);
+	assert_false(grant.live);
+	rollout_is(STATE_COMPLETE, 0);
+}
+
+/* It came back, and began, before its grant was ended: the slot stays until its end. */
+static void test_forgotten_host_is_on(void **state)
+{
+	static const char begun[] = "{\"machine\":\"m-a\",\"boot\":\"b\",\"rollout\":\"r1\","
+		"\"attempt\":1,\"phase\":\"changing\",\"seq\":5}";
+	struct doc_rollout rollout;
+	struct doc_grant grant;
+
+	(void)state;
+	put_host("a", ",\"seq\":4");
+	follow();
+	work();
+	read_rollout(&rollout);
+	assert_true(doc_rollout_forget(&rollout, "a", 4));
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	follow();
+	put("/f/status/p/a", begun);
+	/* The watch has not said so: the grant is ended only with the status as it was. */
+	work();
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+	rollout_is(STATE_RUNNING, 1);
+	assert_false(coordinator_rollout(coordinator)->changing[0].forgotten);
+	/* Asked again, with what it has written last. */
+	read_rollout(&rollout);
+	assert_true(doc_rollout_forget(&rollout, "a", 5));
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	follow();
+	work();
+	grant_of("a", &grant);
+	assert_false(grant.live);
+	rollout_is(STATE_COMPLETE, 0);
+}
+
 /* The machine that has the slot is silent, and another one of its name reports. */
 static void test_replaced_host(void **state)
 {
@@ -355,6 +456,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted_rollout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deleted_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forgotten_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forgotten_before_its_grant, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forgotten_host_is_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),

@@ -167,7 +167,10 @@ def states():
     assert "a, attempt 1, silent" in f.run("status", code=5).stdout
     assert f.json("forget", "b", code=3)["result"] == "refused"
     f.json("forget", "a")
-    assert f.json("status", code=5)["rollout"]["ended"] == {"lost": 1}
+    assert f.json("forget", "a")["result"] == "unchanged"
+    (slot,) = f.json("status", code=5)["rollout"]["changing"]
+    assert slot["forgotten"] is True and "silent, forgotten" in f.run("status", code=5).stdout, slot
+    f.change(changing=[], ended={"lost": 1}, failures=[{"host": "a", "end": "lost"}])
     # A host that waits for a hook: nothing begins before it is back, or is given up.
     f.change(state="halted", hook_serial=1,
              hooks=[{"host": "b", "machine": "machine-b", "hook": "after", "serial": 1}])
