@@ -35,6 +35,12 @@ static void hosts(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 		      coordinator_hosts(pool->coordinator, phase));
 }
 
+static void silent(FILE *f, const struct pool *pool, const struct doc_rollout *r)
+{
+	(void)r;
+	value(f, pool, "silent", NULL, NULL, coordinator_silent(pool->coordinator, now_ms()));
+}
+
 static void generation(FILE *f, const struct pool *pool, const struct doc_rollout *r)
 {
 	value(f, pool, "generation", NULL, NULL, r ? r->generation : 0);
@@ -73,6 +79,7 @@ static const struct {
 } gauges[] = {
 	{ "lead", "Whether this instance leads the pool.", lead },
 	{ "hosts", "Hosts that have reported, by what they are at.", hosts },
+	{ "silent", "Hosts among these whose reports have ceased.", silent },
 	{ "generation", "Of the pool's policy.", generation },
 	{ "slots", "Hosts that are changing, are silent meanwhile, or wait for a hook.", slots },
 	{ "rollout_state", "1 for the state that the rollout is in.", rollout_state },

@@ -43,7 +43,7 @@ static void on_signal(int number)
 	stop = 1;
 }
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now;
 

@@ -34,6 +34,9 @@ struct pool {
 	char said[256];
 };
 
+/* Of a clock that goes on while the machine sleeps. */
+int64_t now_ms(void);
+
 /* fleet-hooks.c: calls of hooks */
 struct hook_run;
 

@@ -91,6 +91,8 @@ bool report(struct daemon *d)
 	add_problem(problems, d->problem);
 	add_problem(problems, agent_message(d->agent));
 	json_object_object_add(o, "problems", problems);
+	json_object_object_add(o, "report_interval",
+			       json_object_new_int(d->settings.report_interval));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
 						 JSON_C_TO_STRING_NOSLASHESCAPE);
 	ok = text && agent_report(d->agent, text);

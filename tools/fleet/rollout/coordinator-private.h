@@ -11,6 +11,8 @@
 /* A host that has booted so often within so long is not taken. */
 #define BOOTS_MAX	4
 #define BOOTS_MS	(60 * 60 * 1000LL)
+/* Besides two reports, each of which may take half as long again as the host says. */
+#define SILENT_MS	(2 * 60 * 1000LL)
 
 enum hook_state { HOOK_IDLE, HOOK_RUNS, HOOK_OK, HOOK_NO };
 
@@ -24,6 +26,7 @@ struct host {
 	bool grant_dirty, status_dirty;	/* to be read before anything is decided on it */
 	bool grant_read, status_read;	/* read for the slot that is about to be taken */
 	int64_t changed;		/* when the status changed last, as far as seen */
+	int64_t reported;		/* the same, whatever machine has written it */
 	int64_t slot_attempt, slot_since;	/* the slot that was seen last, and when first */
 	/* What the rollout as it was seen last has of it, so that it need not be looked for. */
 	bool has_slot;			/* or a hook that is due */
@@ -66,6 +69,8 @@ void coordinator_rollout_key(const struct coordinator *c, char *key);
 struct host *coordinator_host(const struct coordinator *c, const char *kind, const char *key);
 /* The host of this name, or NULL; @place (or NULL): where it would be. */
 struct host *host_find(const struct coordinator *c, const char *name, size_t *place);
+/* Whether its reports have ceased; one that was there at the start counts as of then. */
+bool host_silent(const struct host *host, int64_t now);
 /* Whether it has booted too often of late. */
 bool host_flaps(const struct host *host, int64_t now);
 /* A key is to be read again before anything is decided on it. */

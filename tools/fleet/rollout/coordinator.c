@@ -278,7 +278,7 @@ static bool is_candidate(const struct coordinator *c, const struct host *host, i
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)
 		return false;
-	if (host_flaps(host, now))
+	if (host_flaps(host, now) || host_silent(host, now))
 		return false;
 	if (host->has_slot || host->given_up || host->failures >= c->rollout.attempts)
 		return false;

@@ -67,6 +67,8 @@ void coordinator_at(struct coordinator *c, const char *at);
 const struct doc_rollout *coordinator_rollout(const struct coordinator *c);
 /* Hosts of the pool that have reported to be in this phase. */
 size_t coordinator_hosts(const struct coordinator *c, enum doc_phase phase);
+/* Hosts of the pool whose reports have ceased. */
+size_t coordinator_silent(const struct coordinator *c, int64_t now);
 
 /* What is wrong with the documents, one line, or "". */
 const char *coordinator_message(const struct coordinator *c);

@@ -350,6 +350,8 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		take_text(&r, "policy_in_force", status->policy_in_force, DOC_HASH_MAX, false);
 		take_labels(&r, status->labels);
 		take_problem(&r, status->problem);
+		status->report_interval = take_number(&r, "report_interval", 1, 86400, false,
+						      DOC_REPORT_SECONDS);
 		status->too_old = is_too_old(&r);
 		status->no_module = lacks_module(&r);
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||

@@ -30,6 +30,7 @@
 #define DOC_AT_MAX	24	/* a time, for people alone */
 #define DOC_WHO_MAX	64
 #define DOC_WORDS_MAX	64	/* "WORD,WORD" */
+#define DOC_REPORT_SECONDS 600	/* between two reports of a host that does not say */
 /* In the place of a policy: what the fleet has installed is taken back. */
 #define DOC_NO_POLICY	"none"
 #define DOC_ATTEMPT_MAX	(1LL << 53)	/* what a JSON number holds exactly */
@@ -77,6 +78,7 @@ struct doc_status {
 	/* What the host says of itself; read, never written. */
 	char labels[DOC_LABELS_MAX];
 	char problem[DOC_WHY_MAX];	/* the first one */
+	long report_interval;		/* seconds; it may take half as much again */
 	bool too_old;			/* its agent lacks DOC_GRANT_SCHEMA */
 	bool no_module;			/* its agent says that there is no module */
 };

@@ -96,7 +96,7 @@ static bool withdraw(struct coordinator *c, const struct host *host, bool refuse
 }
 
 static bool before(struct coordinator *c, const struct doc_hook *hook, struct host *host,
-		   struct step *step)
+		   int64_t now, struct step *step)
 {
 	bool running = c->rollout.state == STATE_RUNNING && !c->doc.paused;
 
@@ -105,7 +105,7 @@ static bool before(struct coordinator *c, const struct doc_hook *hook, struct ho
 		return true;
 	if (host->hook == HOOK_NO)
 		return withdraw(c, host, true, step);
-	if (!running || host->status_bad || host->grant_bad ||
+	if (!running || host->status_bad || host->grant_bad || host_silent(host, now) ||
 	    strcmp(host->status.machine, hook->machine) ||
 	    host->status.phase == PHASE_CHANGING || host->status.phase == PHASE_UNCONFIRMED)
 		return withdraw(c, host, false, step);
@@ -152,7 +152,8 @@ bool coordinator_hooks(struct coordinator *c, int64_t now, struct step *step)
 		/* Nothing is known of it yet. */
 		if (!host)
 			continue;
-		ok = hook->after ? after(c, hook, host, now, step) : before(c, hook, host, step);
+		ok = hook->after ? after(c, hook, host, now, step) :
+				   before(c, hook, host, now, step);
 		if (!ok)
 			return false;
 	}

@@ -54,6 +54,16 @@ size_t coordinator_hosts(const struct coordinator *c, enum doc_phase phase)
 	return n;
 }
 
+size_t coordinator_silent(const struct coordinator *c, int64_t now)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < c->count; i++)
+		n += c->hosts[i]->status_rev && !c->hosts[i]->status_bad &&
+		     host_silent(c->hosts[i], now);
+	return n;
+}
+
 const char *coordinator_message(const struct coordinator *c)
 {
 	return c->message;
@@ -166,6 +176,11 @@ bool host_flaps(const struct host *host, int64_t now)
 	int64_t first = host->boots[BOOTS_MAX - 1];
 
 	return first && now - first < BOOTS_MS;
+}
+
+bool host_silent(const struct host *host, int64_t now)
+{
+	return now - host->reported > 3000LL * host->status.report_interval + SILENT_MS;
 }
 
 /* What came of a call counts for the hook that it was of. */
@@ -312,6 +327,8 @@ static void see_status(struct coordinator *c, struct host *host, const struct st
 			   !doc_status_parse(&host->status, item->value, item->size, why);
 	if (host->status_bad)
 		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+	if (rev != host->status_rev)
+		host->reported = now;
 	/* Another machine of this name says nothing of the one that has the slot. */
 	if (rev != host->status_rev && (!slot || !strcmp(slot->machine, host->status.machine)))
 		host->changed = now;

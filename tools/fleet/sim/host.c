@@ -2,6 +2,22 @@
 /* The hosts of the simulator: kernels and disks that are made up, and real agents. */
 #include "sim.h"
 
+/* Each turn is one of all hosts: with more of them a report takes longer. */
+static int interval(void)
+{
+	return sim.count < 700 ? 600 + 120 * sim.count : 86400;
+}
+
+static void report(struct sim_host *host, int attempt)
+{
+	char facts[96];
+
+	snprintf(facts, sizeof(facts), "{\"attempt\":%d,\"labels\":{},\"report_interval\":%d}",
+		 attempt, interval());
+	must(agent_report(host->agent, facts));
+	host->report_at = sim.now + interval() * 1000;
+}
+
 static void start_agent(struct sim_host *host)
 {
 	const struct agent_options options = {
@@ -15,7 +31,8 @@ static void start_agent(struct sim_host *host)
 	host->wake = 0;
 	agent_free(host->agent);
 	host->agent = agent_new(&options, &host->disk);
-	must(host->agent && agent_report(host->agent, "{\"labels\":{}}"));
+	must(host->agent);
+	report(host, 0);
 }
 
 void boot(struct sim_host *host)
@@ -258,8 +275,9 @@ void host_step(struct sim_host *host)
 		start_agent(host);
 		return;
 	}
-	if (fault(60))
-		must(agent_report(host->agent, "{\"attempt\":7,\"labels\":{}}"));
+	/* No member of it may replace one of the agent's. */
+	if (fault(60) || sim.now >= host->report_at)
+		report(host, 7);
 	if (host->acting) {
 		host_act(host);
 		return;

@@ -30,7 +30,7 @@ struct sim_host {
 	struct agent_action action;
 	bool acting, applying, dead, liar;
 	bool forgotten;			/* while it was dead */
-	int64_t wake;
+	int64_t wake, report_at;
 	int64_t grant_seen;		/* revision at which it began to wait */
 
 	/* What kind of host it is. */

@@ -278,6 +278,34 @@ static void read_rollout(struct doc_rollout *rollout)
 	store_item_clear(&item);
 }
 
+/* How the attempt of the first slot ends, and what its host says of that. */
+static void end_first(const char *end, const char *problem)
+{
+	const struct doc_slot *slot = coordinator_rollout(coordinator)->changing;
+	char key[DOC_HOST_MAX + 64], value[1024];
+
+	snprintf(key, sizeof(key), "/f/status/p/%s", slot->host);
+	snprintf(value, sizeof(value), "{\"machine\":\"m-%s\",\"boot\":\"b\",\"rollout\":\"r1\","
+		 "\"attempt\":%d,\"phase\":\"ended\",\"end\":\"%s\",\"problems\":[\"%s\"]}",
+		 slot->host, (int)slot->attempt, end, problem);
+	put(key, value);
+}
+
+/* Each host that gets a slot ends so, until none gets one. */
+static void all_end(const char *end)
+{
+	int i;
+
+	for (i = 0; i < STEPS_MAX; i++) {
+		follow();
+		work();
+		if (!coordinator_rollout(coordinator)->changing_count)
+			return;
+		end_first(end, "");
+	}
+	fail_msg("still at work after %d hosts", STEPS_MAX);
+}
+
 /* A host that was off when its slot was given back does not begin when it is on again. */
 static void test_forgotten_host(void **state)
 {
@@ -365,6 +393,31 @@ static void test_forgotten_host_is_on(void **state)
 	work();
 	grant_of("a", &grant);
 	assert_false(grant.live);
+	rollout_is(STATE_COMPLETE, 0);
+}
+
+/* One that is off, or has another name or pool by now; its status stays for ever. */
+static void test_silent_host(void **state)
+{
+	struct doc_grant grant;
+
+	(void)state;
+	put("/f/pool/p", "{\"rollout\":\"r1\",\"policy\":\"new\",\"generation\":1,"
+	    "\"paused\":true}");
+	put_host("off", "");
+	put_host("slow", ",\"report_interval\":3600");
+	put_host("on", ",\"seq\":1");
+	follow();
+	work();
+	now += 1800000;
+	put_host("on", ",\"seq\":2");
+	follow();
+	now += 121000;
+	assert_int_equal(coordinator_silent(coordinator, now), 1);
+	put("/f/pool/p", "{\"rollout\":\"r1\",\"policy\":\"new\",\"generation\":1}");
+	all_end("done");
+	grant_of("off", &grant);
+	assert_int_equal(grant.attempt, 0);
 	rollout_is(STATE_COMPLETE, 0);
 }
 
@@ -459,6 +512,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_forgotten_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten_before_its_grant, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten_host_is_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_silent_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
