@@ -165,11 +165,13 @@ static void judge(const struct coordinator *c, struct doc_rollout *rollout)
 static bool count_end(const struct doc_slot *slot, const struct doc_status *status,
 		      struct doc_rollout *next)
 {
+	const struct doc_failure *before = doc_failure_of(next, slot->host);
 	enum doc_end end = status->end;
 	bool bad = end == END_REVERTED || end == END_FAILED;
 
 	next->ended[end]++;
-	next->leg_failures += bad;
+	/* Its second attempt says no more of the policy. */
+	next->leg_failures += bad && (!before || before->earlier);
 	return (!bad && end != END_REFUSED) ||
 	       doc_failure_add(next, slot->host, end, status->problem);
 }
@@ -289,6 +291,14 @@ static bool is_candidate(const struct coordinator *c, const struct host *host, i
 	       s->end == END_REVERTED || s->end == END_REFUSED;
 }
 
+static bool is_before(const struct host *one, const struct host *other)
+{
+	/* Second attempts come last. */
+	if (one->failures != other->failures)
+		return one->failures < other->failures;
+	return memcmp(one->order, other->order, sizeof(one->order)) < 0;
+}
+
 /* The first in the order of the rollout; linear in the number of hosts. */
 static struct host *pick(const struct coordinator *c, int64_t now)
 {
@@ -296,8 +306,7 @@ static struct host *pick(const struct coordinator *c, int64_t now)
 	size_t i;
 
 	for (i = 0; i < c->count; i++) {
-		if (is_candidate(c, c->hosts[i], now) &&
-		    (!best || memcmp(c->hosts[i]->order, best->order, sizeof(best->order)) < 0))
+		if (is_candidate(c, c->hosts[i], now) && (!best || is_before(c->hosts[i], best)))
 			best = c->hosts[i];
 	}
 	return best;

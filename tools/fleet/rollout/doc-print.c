@@ -183,6 +183,8 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 		/* A key holds so much, and each write has all of it. */
 		if (rollout->failure_count - i <= WHY_MAX)
 			add_text(each, "why", rollout->failures[i].why);
+		if (rollout->failures[i].attempts > 1)
+			add_number(each, "attempts", rollout->failures[i].attempts);
 		if (rollout->failures[i].earlier)
 			add_bool(each, "earlier", true);
 		json_object_array_add(list, each);

@@ -517,10 +517,11 @@ static void take_failures(struct reader *r, struct doc_rollout *rollout)
 	for (i = 0; next_entry(r, array, i, &each); i++) {
 		take_host(&each, failure.host);
 		failure.end = take_word(&each, "end", ends, true);
+		failure.attempts = take_number(&each, "attempts", 1, 1000, false, 1);
 		failure.earlier = take_bool(&each, "earlier", false);
 		take_line(&each, "why", failure.why, sizeof(failure.why));
 		r->wrong = each.wrong;
-		to = r->wrong ? NULL : doc_failure_add(rollout, failure.host, failure.end, "");
+		to = r->wrong ? NULL : doc_failure_append(rollout);
 		if (to)
 			*to = failure;
 		else

@@ -137,11 +137,15 @@ struct doc_slot {
 	bool lost, hooked, forgotten;
 };
 
-/* @earlier: before the rollout was resumed last, so that it is tried again. */
+/*
+ * A host of which @attempts ended badly, the last one in @end. @earlier: before the rollout was
+ * resumed last, so that it is tried again.
+ */
 struct doc_failure {
 	char host[DOC_HOST_MAX + 1];
 	char why[DOC_WHY_MAX];
 	enum doc_end end;
+	long attempts;
 	bool earlier;
 };
 
@@ -170,7 +174,7 @@ enum doc_state {
  * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
- * @leg_failures, @leg_lost: since the rollout began or was resumed last
+ * @leg_failures, @leg_lost: hosts, since the rollout began or was resumed last
  * @settle, @allow_in_use: of its grants
  * @hooks: hosts that are prepared for a change, or are not back in service yet
  * @fingerprint: of the plan that it was started with
@@ -248,6 +252,11 @@ struct doc_slot *doc_slot_of(const struct doc_rollout *rollout, const char *host
 struct doc_slot *doc_slot_add(struct doc_rollout *rollout, const char *host, const char *machine,
 			      int64_t attempt);
 void doc_slot_remove(struct doc_rollout *rollout, const char *host);
+/* The last one in the list comes first. */
+struct doc_failure *doc_failure_of(const struct doc_rollout *rollout, const char *host);
+/* One more entry, all zero. */
+struct doc_failure *doc_failure_append(struct doc_rollout *rollout);
+/* One more attempt of @host, whose entry is the last one then. */
 struct doc_failure *doc_failure_add(struct doc_rollout *rollout, const char *host,
 				    enum doc_end end, const char *why);
 struct doc_hook *doc_hook_of(const struct doc_rollout *rollout, const char *host);

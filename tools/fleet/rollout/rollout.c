@@ -91,15 +91,38 @@ void doc_slot_remove(struct doc_rollout *rollout, const char *host)
 		*slot = rollout->changing[--rollout->changing_count];
 }
 
+struct doc_failure *doc_failure_of(const struct doc_rollout *rollout, const char *host)
+{
+	size_t i = rollout->failure_count;
+
+	while (i--) {
+		if (!strcmp(rollout->failures[i].host, host))
+			return &rollout->failures[i];
+	}
+	return NULL;
+}
+
+struct doc_failure *doc_failure_append(struct doc_rollout *rollout)
+{
+	return one_more(&rollout->failures, &rollout->failure_count, sizeof(*rollout->failures));
+}
+
 struct doc_failure *doc_failure_add(struct doc_rollout *rollout, const char *host,
 				    enum doc_end end, const char *why)
 {
-	struct doc_failure *failure = one_more(&rollout->failures, &rollout->failure_count,
-					       sizeof(*failure));
+	struct doc_failure *failure = doc_failure_append(rollout), *before;
 
 	if (!failure)
 		return NULL;
+	before = doc_failure_of(rollout, host);
+	failure->attempts = 1;
+	if (before) {
+		failure->attempts += before->attempts;
+		memmove(before, before + 1, (failure - before) * sizeof(*failure));
+		failure = &rollout->failures[--rollout->failure_count - 1];
+	}
 	failure->end = end;
+	failure->earlier = false;
 	snprintf(failure->host, sizeof(failure->host), "%s", host);
 	snprintf(failure->why, sizeof(failure->why), "%s", why);
 	return failure;

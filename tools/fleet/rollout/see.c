@@ -264,7 +264,7 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 		host = host_get(c, doc.failures[i].host);
 		if (!host)
 			return false;
-		host->failures++;
+		host->failures += doc.failures[i].attempts;
 		host->given_up |= doc.failures[i].end == END_LOST ||
 				  (doc.failures[i].end == END_REFUSED && !doc.failures[i].earlier);
 	}

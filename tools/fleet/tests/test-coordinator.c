@@ -421,6 +421,58 @@ static void test_silent_host(void **state)
 	rollout_is(STATE_COMPLETE, 0);
 }
 
+/* A host that fails again and again is one host, and the others come first. */
+static void test_one_bad_host(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	char bad[DOC_HOST_MAX + 1];
+
+	(void)state;
+	rollout.max_failures = 2;
+	put_rollout(&rollout);
+	put_host("a", "");
+	put_host("b", "");
+	follow();
+	work();
+	snprintf(bad, sizeof(bad), "%s", coordinator_rollout(coordinator)->changing[0].host);
+	end_first("reverted", "first");
+	follow();
+	work();
+	rollout_is(STATE_RUNNING, 1);
+	assert_string_not_equal(coordinator_rollout(coordinator)->changing[0].host, bad);
+	end_first("done", "");
+	follow();
+	work();
+	assert_string_equal(coordinator_rollout(coordinator)->changing[0].host, bad);
+	end_first("reverted", "second");
+	follow();
+	work();
+	read_rollout(&rollout);
+	assert_int_equal(rollout.leg_failures, 1);
+	assert_int_equal(rollout.ended[END_REVERTED], 2);
+	assert_int_equal(rollout.failure_count, 1);
+	assert_int_equal(rollout.failures[0].attempts, 2);
+	assert_string_equal(rollout.failures[0].why, "second");
+	doc_rollout_clear(&rollout);
+	rollout_is(STATE_COMPLETE, 0);
+}
+
+/* Different ones are more than one. */
+static void test_two_bad_hosts(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	rollout.max_failures = 2;
+	put_rollout(&rollout);
+	put_host("a", "");
+	put_host("b", "");
+	put_host("c", "");
+	all_end("reverted");
+	rollout_is(STATE_HALTED, 0);
+	assert_int_equal(coordinator_rollout(coordinator)->ended[END_REVERTED], 2);
+}
+
 /* The machine that has the slot is silent, and another one of its name reports. */
 static void test_replaced_host(void **state)
 {
@@ -513,6 +565,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_forgotten_before_its_grant, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten_host_is_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_silent_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_bad_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_bad_hosts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),

@@ -26,7 +26,7 @@
 	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2," \
 	"\"since\":\"noon\",\"hooked\":true},{\"host\":\"h2\"," \
 	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true,\"forgotten\":true,\"seq\":4}],\"failures\":[{\"host\":\"h3\"," \
-	"\"end\":\"reverted\",\"why\":\"a probe\",\"earlier\":true}],\"hook_serial\":5,\"hooks\":[{\"host\":\"h4\"," \
+	"\"end\":\"reverted\",\"why\":\"a probe\",\"attempts\":2,\"earlier\":true}],\"hook_serial\":5,\"hooks\":[{\"host\":\"h4\"," \
 	"\"machine\":\"m4\",\"hook\":\"after\",\"serial\":4,\"end\":\"done\"},{\"host\":\"h5\",\"machine\":\"m5\"," \
 	"\"hook\":\"before\",\"serial\":5}],\"by\":\"me\",\"fingerprint\":\"f\",\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
 	"\"why\":\"x y\",\"from\":\"running\",\"to\":\"halted\"}]}"
