@@ -25,9 +25,10 @@ struct host {
 	bool grant_bad, status_bad;	/* there, and not to be read */
 	bool grant_dirty, status_dirty;	/* to be read before anything is decided on it */
 	bool grant_read, status_read;	/* read for the slot that is about to be taken */
-	int64_t changed;		/* when the status changed last, as far as seen */
-	int64_t reported;		/* the same, whatever machine has written it */
-	int64_t slot_attempt, slot_since;	/* the slot that was seen last, and when first */
+	int64_t reported;		/* when the status changed last, as far as seen */
+	/* The slot that was seen last, and since when its machine is silent. */
+	int64_t slot_attempt, slot_since;
+	bool slot_lost;
 	/* What the rollout as it was seen last has of it, so that it need not be looked for. */
 	bool has_slot;			/* or a hook that is due */
 	bool given_up;

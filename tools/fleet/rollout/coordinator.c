@@ -193,7 +193,6 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 	const struct doc_slot *slot;
 	const struct host *host;
 	bool lost, ended, forgotten, on, ok;
-	int64_t since;
 	size_t i;
 
 	*changed = false;
@@ -204,8 +203,7 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 		if (!host)
 			continue;
 		ended = has_ended(c, slot, host);
-		since = host->changed > host->slot_since ? host->changed : host->slot_since;
-		lost = now - since >= c->lost_after_ms;
+		lost = now - host->slot_since >= c->lost_after_ms;
 		on = slot->forgotten && is_on(c, slot, host);
 		forgotten = slot->forgotten && !on && cannot_begin(slot, host);
 		if (!ended && !on && !forgotten && !is_revoked(slot, host) && lost == slot->lost)

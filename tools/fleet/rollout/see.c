@@ -223,6 +223,21 @@ static void see_pool(struct coordinator *c, const struct store_item *item)
 	c->pool_known = true;
 }
 
+static void see_slot(const struct coordinator *c, struct host *host, const struct doc_slot *slot,
+		     int64_t now)
+{
+	bool another = host->slot_attempt != slot->attempt;
+
+	host->has_slot = true;
+	host->slot_attempt = slot->attempt;
+	if (slot->lost && (another || !host->slot_lost))
+		/* It is, until it writes again, whatever the clock says here. */
+		host->slot_since = now - c->lost_after_ms;
+	else if (another)
+		host->slot_since = now;
+	host->slot_lost = slot->lost;
+}
+
 static bool see_rollout(struct coordinator *c, const struct store_item *item, int64_t now)
 {
 	struct doc_rollout doc;
@@ -278,11 +293,7 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 		host = host_get(c, doc.changing[i].host);
 		if (!host)
 			return false;
-		host->has_slot = true;
-		if (host->slot_attempt == doc.changing[i].attempt)
-			continue;
-		host->slot_attempt = doc.changing[i].attempt;
-		host->slot_since = now;
+		see_slot(c, host, &doc.changing[i], now);
 	}
 	return true;
 }
@@ -318,6 +329,7 @@ static void see_status(struct coordinator *c, struct host *host, const struct st
 	struct doc_status was = host->status;
 	const struct doc_slot *slot;
 	char why[DOC_REASON_MAX];
+	bool first = !host->status_seen;
 
 	if (is_old(item, &host->status_seen))
 		return;
@@ -329,9 +341,13 @@ static void see_status(struct coordinator *c, struct host *host, const struct st
 		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
 	if (rev != host->status_rev)
 		host->reported = now;
-	/* Another machine of this name says nothing of the one that has the slot. */
-	if (rev != host->status_rev && (!slot || !strcmp(slot->machine, host->status.machine)))
-		host->changed = now;
+	/*
+	 * Another machine of this name says nothing of the one that has the slot; nor does what was
+	 * there when this coordinator began.
+	 */
+	if (rev != host->status_rev && !first && slot &&
+	    !strcmp(slot->machine, host->status.machine))
+		host->slot_since = now;
 	host->status_rev = rev;
 	if (strcmp(was.machine, host->status.machine))
 		host_order(c, host);

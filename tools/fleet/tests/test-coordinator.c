@@ -500,6 +500,47 @@ static void test_replaced_host(void **state)
 	assert_false(coordinator_rollout(coordinator)->changing[0].lost);
 }
 
+/* A coordinator that takes over has heard nothing of the host either. */
+static void test_lost_stays_lost(void **state)
+{
+	const struct coordinator_options options = {
+		.prefix = "/f", .pool = "p", .lost_after_ms = 900000,
+	};
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	rollout.max_lost = 2;
+	put_rollout(&rollout);
+	put_host("a", "");
+	follow();
+	work();
+	now += 900000;
+	work();
+	assert_true(coordinator_rollout(coordinator)->changing[0].lost);
+	coordinator_free(coordinator);
+	coordinator = coordinator_new(&options);
+	assert_non_null(coordinator);
+	store_watch_free(watch);
+	now += 1000;
+	assert_int_equal(store_watch(store, "/f/", false, 1, &watch), STORE_OK);
+	work();
+	follow();
+	work();
+	assert_true(coordinator_rollout(coordinator)->changing[0].lost);
+	now += 900000;
+	work();
+	assert_int_equal(coordinator_rollout(coordinator)->leg_lost, 1);
+	put_host("a", "");
+	follow();
+	work();
+	assert_false(coordinator_rollout(coordinator)->changing[0].lost);
+	/* Then it is so once more. */
+	now += 900000;
+	work();
+	assert_int_equal(coordinator_rollout(coordinator)->leg_lost, 2);
+	rollout_is(STATE_HALTED, 1);
+}
+
 /* Nothing of it counts. */
 static void test_pool_of_a_later_version(void **state)
 {
@@ -567,6 +608,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silent_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_bad_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_bad_hosts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lost_stays_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
