@@ -13,6 +13,8 @@
 #define BOOTS_MS	(60 * 60 * 1000LL)
 /* Besides two reports, each of which may take half as long again as the host says. */
 #define SILENT_MS	(2 * 60 * 1000LL)
+/* For a host to reach the store and to report when its kernel has gone back. */
+#define BACK_MS		(2 * 60 * 1000LL)
 
 enum hook_state { HOOK_IDLE, HOOK_RUNS, HOOK_OK, HOOK_NO };
 
@@ -70,6 +72,8 @@ void coordinator_rollout_key(const struct coordinator *c, char *key);
 struct host *coordinator_host(const struct coordinator *c, const char *kind, const char *key);
 /* The host of this name, or NULL; @place (or NULL): where it would be. */
 struct host *host_find(const struct coordinator *c, const char *name, size_t *place);
+/* For how long a host that has a slot may be silent. */
+int64_t coordinator_lost_after(const struct coordinator *c);
 /* Whether its reports have ceased; one that was there at the start counts as of then. */
 bool host_silent(const struct host *host, int64_t now);
 /* Whether it has booted too often of late. */

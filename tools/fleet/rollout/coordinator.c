@@ -192,6 +192,7 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 {
 	const struct doc_slot *slot;
 	const struct host *host;
+	int64_t lost_after = coordinator_lost_after(c);
 	bool lost, ended, forgotten, on, ok;
 	size_t i;
 
@@ -203,7 +204,7 @@ static bool collect(struct coordinator *c, int64_t now, struct doc_rollout *next
 		if (!host)
 			continue;
 		ended = has_ended(c, slot, host);
-		lost = now - host->slot_since >= c->lost_after_ms;
+		lost = now - host->slot_since >= lost_after;
 		on = slot->forgotten && is_on(c, slot, host);
 		forgotten = slot->forgotten && !on && cannot_begin(slot, host);
 		if (!ended && !on && !forgotten && !is_revoked(slot, host) && lost == slot->lost)
@@ -433,6 +434,7 @@ static bool read_first(struct coordinator *c, struct step *step)
 
 bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 {
+	int64_t lost_after = coordinator_lost_after(c);
 	struct doc_rollout next;
 	bool changed;
 	size_t i;
@@ -462,7 +464,7 @@ bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 		return true;
 	/* Until the first of them may be lost. */
 	if (c->rollout.changing_count)
-		step->wait_ms = c->lost_after_ms < 60000 ? c->lost_after_ms : 60000;
+		step->wait_ms = lost_after < 60000 ? lost_after : 60000;
 	if (c->rollout.state == STATE_PLANNED) {
 		if (!doc_rollout_copy(&next, &c->rollout))
 			return false;

@@ -23,7 +23,8 @@ struct coordinator;
  * struct coordinator_options
  * @prefix: of all keys, without a "/" at its end
  * @pool: its name
- * @lost_after_ms: a host that changes and is silent for so long counts as lost
+ * @lost_after_ms: a host that changes and is silent for so long counts as lost; longer where
+ *	the rollout gives hosts more time to go back by themselves
  * @has_before, @has_after: there is such a hook, for STEP_HOOK
  */
 struct coordinator_options {

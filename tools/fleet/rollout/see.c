@@ -178,6 +178,14 @@ bool host_flaps(const struct host *host, int64_t now)
 	return first && now - first < BOOTS_MS;
 }
 
+int64_t coordinator_lost_after(const struct coordinator *c)
+{
+	/* One that is cut off cannot be heard before. */
+	int64_t back = (c->rollout.settle + c->rollout.confirm_timeout) * 1000LL + BACK_MS;
+
+	return back > c->lost_after_ms ? back : c->lost_after_ms;
+}
+
 bool host_silent(const struct host *host, int64_t now)
 {
 	return now - host->reported > 3000LL * host->status.report_interval + SILENT_MS;
@@ -232,7 +240,7 @@ static void see_slot(const struct coordinator *c, struct host *host, const struc
 	host->slot_attempt = slot->attempt;
 	if (slot->lost && (another || !host->slot_lost))
 		/* It is, until it writes again, whatever the clock says here. */
-		host->slot_since = now - c->lost_after_ms;
+		host->slot_since = now - coordinator_lost_after(c);
 	else if (another)
 		host->slot_since = now;
 	host->slot_lost = slot->lost;

@@ -541,6 +541,26 @@ static void test_lost_stays_lost(void **state)
 	rollout_is(STATE_HALTED, 1);
 }
 
+/* Cut off by its change, it is back when the kernel's timer has run off. */
+static void test_long_confirm_timeout(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	rollout.confirm_timeout = 3600;
+	rollout.settle = 30;
+	put_rollout(&rollout);
+	put_host("a", "");
+	follow();
+	work();
+	now += 3630000;
+	work();
+	rollout_is(STATE_RUNNING, 1);
+	now += 120000;
+	work();
+	rollout_is(STATE_HALTED, 1);
+}
+
 /* Nothing of it counts. */
 static void test_pool_of_a_later_version(void **state)
 {
@@ -609,6 +629,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_bad_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_bad_hosts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost_stays_lost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_confirm_timeout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
