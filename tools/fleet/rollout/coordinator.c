@@ -141,24 +141,30 @@ static const char *last_why(const struct doc_rollout *rollout)
 	return "";
 }
 
-/* The rules, in the same write as what they are about. */
-static void judge(const struct coordinator *c, struct doc_rollout *rollout)
+/* Whether a rule says that the rollout has to halt, and why. */
+static bool must_halt(const struct doc_rollout *rollout, char reason[DOC_REASON_MAX])
 {
 	long limit = is_canary(rollout) ? 1 : rollout->max_failures;
 	const char *why = last_why(rollout);
-	char reason[DOC_REASON_MAX];
 
 	if (rollout->state != STATE_RUNNING && rollout->state != STATE_SOAKING)
-		return;
+		return false;
 	if (rollout->leg_failures >= limit) {
-		snprintf(reason, sizeof(reason), "%ld of the hosts failed%s%s",
+		snprintf(reason, DOC_REASON_MAX, "%ld of the hosts failed%s%s",
 			 rollout->leg_failures, *why ? ": " : "", why);
-		halt(c, rollout, reason);
-	} else if (rollout->leg_lost >= rollout->max_lost) {
-		snprintf(reason, sizeof(reason), "%ld of the hosts became silent",
-			 rollout->leg_lost);
-		halt(c, rollout, reason);
+		return true;
 	}
+	snprintf(reason, DOC_REASON_MAX, "%ld of the hosts became silent", rollout->leg_lost);
+	return rollout->leg_lost >= rollout->max_lost;
+}
+
+/* The rules, in the same write as what they are about. */
+static void judge(const struct coordinator *c, struct doc_rollout *rollout)
+{
+	char reason[DOC_REASON_MAX];
+
+	if (must_halt(rollout, reason))
+		halt(c, rollout, reason);
 }
 
 /* An attempt that has ended, in the rollout that is written next. */
@@ -435,6 +441,7 @@ static bool read_first(struct coordinator *c, struct step *step)
 bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 {
 	int64_t lost_after = coordinator_lost_after(c);
+	char reason[DOC_REASON_MAX];
 	struct doc_rollout next;
 	bool changed;
 	size_t i;
@@ -452,6 +459,13 @@ bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 	if (changed)
 		return coordinator_put(c, &next, "collect", step);
 	doc_rollout_clear(&next);
+	/* What came while it was paused; before any grant. */
+	if (must_halt(&c->rollout, reason)) {
+		if (!doc_rollout_copy(&next, &c->rollout))
+			return false;
+		halt(c, &next, reason);
+		return coordinator_put(c, &next, "halt", step);
+	}
 	for (i = 0; i < c->rollout.changing_count; i++) {
 		if (!serve_slot(c, &c->rollout.changing[i], step))
 			return false;

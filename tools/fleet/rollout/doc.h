@@ -139,7 +139,7 @@ struct doc_slot {
 
 /*
  * A host of which @attempts ended badly, the last one in @end. @earlier: before the rollout was
- * resumed last, so that it is tried again.
+ * resumed from a halt, so that it is tried again.
  */
 struct doc_failure {
 	char host[DOC_HOST_MAX + 1];
@@ -174,7 +174,7 @@ enum doc_state {
  * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
- * @leg_failures, @leg_lost: hosts, since the rollout began or was resumed last
+ * @leg_failures, @leg_lost: hosts, since the rollout began or was resumed from a halt
  * @settle, @allow_in_use: of its grants
  * @hooks: hosts that are prepared for a change, or are not back in service yet
  * @fingerprint: of the plan that it was started with
@@ -268,7 +268,7 @@ void doc_hook_remove(struct doc_rollout *rollout, const char *host);
  * is read now; 0: none. False: there is nothing to do.
  */
 bool doc_rollout_forget(struct doc_rollout *rollout, const char *host, int64_t seq);
-/* Goes on after a pause or a halt. */
+/* Goes on after a pause or a halt. After a halt nothing that has failed counts any more. */
 void doc_rollout_resume(struct doc_rollout *rollout);
 
 #endif

@@ -181,11 +181,14 @@ bool doc_rollout_forget(struct doc_rollout *rollout, const char *host, int64_t s
 
 void doc_rollout_resume(struct doc_rollout *rollout)
 {
+	bool was_halted = rollout->state == STATE_HALTED;
 	size_t i;
 
 	rollout->state = STATE_RUNNING;
 	rollout->now = false;
 	rollout->reason[0] = '\0';
+	if (!was_halted)
+		return;
 	rollout->leg_failures = rollout->leg_lost = 0;
 	for (i = 0; i < rollout->failure_count; i++)
 		rollout->failures[i].earlier = true;

@@ -561,6 +561,41 @@ static void test_long_confirm_timeout(void **state)
 	rollout_is(STATE_HALTED, 1);
 }
 
+static void person(enum doc_state state)
+{
+	struct doc_rollout rollout;
+
+	read_rollout(&rollout);
+	if (state == STATE_RUNNING)
+		doc_rollout_resume(&rollout);
+	rollout.state = state;
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	follow();
+	work();
+}
+
+/* What failed during a pause counts when it is over; after a halt nothing does. */
+static void test_failed_while_paused(void **state)
+{
+	(void)state;
+	put_host("a", "");
+	put_host("b", "");
+	follow();
+	work();
+	person(STATE_PAUSED);
+	end_first("failed", "");
+	follow();
+	work();
+	rollout_is(STATE_PAUSED, 0);
+	person(STATE_RUNNING);
+	rollout_is(STATE_HALTED, 0);
+	assert_int_equal(coordinator_rollout(coordinator)->leg_failures, 1);
+	person(STATE_RUNNING);
+	rollout_is(STATE_RUNNING, 1);
+	assert_int_equal(coordinator_rollout(coordinator)->leg_failures, 0);
+}
+
 /* Nothing of it counts. */
 static void test_pool_of_a_later_version(void **state)
 {
@@ -630,6 +665,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_bad_hosts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost_stays_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_confirm_timeout, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failed_while_paused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
