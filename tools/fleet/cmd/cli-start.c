@@ -194,6 +194,8 @@ static void defaults(struct doc_rollout *r, size_t hosts)
 		r->max_failures = hosts / 100 > 2 ? hosts / 100 : 2;
 	if (!r->max_lost)
 		r->max_lost = r->max_changing;
+	if (!r->max_refused)
+		r->max_refused = hosts / 100 > 10 ? hosts / 100 : 10;
 	if (!r->attempts)
 		r->attempts = 2;
 	if (!r->confirm_timeout)

@@ -170,6 +170,8 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 			printf("%-8s %s%s%s\n", doc_end_name(r->failures[i].end),
 			       r->failures[i].host, *r->failures[i].why ? ": " : "",
 			       r->failures[i].why);
+		if (r->unlisted)
+			printf("and %ld more that are not listed\n", r->unlisted);
 	} else {
 		puts("no rollout yet");
 	}

@@ -49,6 +49,7 @@ static const char usage[] =
 	"      --max-changing N  at most so many at once (1)\n"
 	"      --max-failures N  halt at so many (2, or a hundredth of the hosts)\n"
 	"      --max-lost N      halt when so many are silent (--max-changing)\n"
+	"      --max-refused N   halt when so many refuse (10, or a hundredth of the hosts)\n"
 	"      --attempts N      for each host (2)\n"
 	"      --soak SECONDS    between waves (0)\n"
 	"      --confirm-timeout SECONDS  after which a host that is cut off goes back (180)\n"
@@ -251,7 +252,7 @@ static bool take_words(const char *text, struct doc_rollout *rollout)
 }
 
 enum {
-	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST,
+	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST, OPT_REFUSED,
 	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
 	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO, OPT_SETTLE, OPT_IN_USE,
 };
@@ -305,11 +306,13 @@ static bool take_option(int option, struct fleet_options *o)
 	case OPT_WAVES:
 		return take_waves(optarg, &o->rollout);
 	case OPT_CHANGING:
-		return take_number(optarg, 1, 100000, &o->rollout.max_changing);
+		return take_number(optarg, 1, DOC_SLOTS_MAX, &o->rollout.max_changing);
 	case OPT_FAILURES:
 		return take_number(optarg, 1, 100000, &o->rollout.max_failures);
 	case OPT_LOST:
 		return take_number(optarg, 1, 100000, &o->rollout.max_lost);
+	case OPT_REFUSED:
+		return take_number(optarg, 1, 100000, &o->rollout.max_refused);
 	case OPT_ATTEMPTS:
 		return take_number(optarg, 1, 10, &o->rollout.attempts);
 	case OPT_SOAK:
@@ -386,6 +389,7 @@ int main(int argc, char **argv)
 		{ "max-changing", required_argument, NULL, OPT_CHANGING },
 		{ "max-failures", required_argument, NULL, OPT_FAILURES },
 		{ "max-lost", required_argument, NULL, OPT_LOST },
+		{ "max-refused", required_argument, NULL, OPT_REFUSED },
 		{ "now", no_argument, NULL, OPT_NOW },
 		{ "output", required_argument, NULL, 'o' },
 		{ "pool", required_argument, NULL, 'p' },

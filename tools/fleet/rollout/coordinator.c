@@ -128,15 +128,22 @@ static void halt(const struct coordinator *c, struct doc_rollout *rollout, const
 	snprintf(rollout->reason, sizeof(rollout->reason), "%s", reason);
 }
 
-/* What the last of them said, if it did. */
-static const char *last_why(const struct doc_rollout *rollout)
+/* Whether the host has changed and is not as it is to be. */
+static bool is_bad(enum doc_end end)
 {
+	return end == END_REVERTED || end == END_FAILED;
+}
+
+/* What the last of those that @failed, or refused, said, if it did. */
+static const char *last_why(const struct doc_rollout *rollout, bool failed)
+{
+	const struct doc_failure *failure;
 	size_t i = rollout->failure_count;
 
 	while (i-- && !rollout->failures[i].earlier) {
-		if (rollout->failures[i].end == END_REVERTED ||
-		    rollout->failures[i].end == END_FAILED)
-			return rollout->failures[i].why;
+		failure = &rollout->failures[i];
+		if (failed ? is_bad(failure->end) : failure->end == END_REFUSED)
+			return failure->why;
 	}
 	return "";
 }
@@ -145,13 +152,21 @@ static const char *last_why(const struct doc_rollout *rollout)
 static bool must_halt(const struct doc_rollout *rollout, char reason[DOC_REASON_MAX])
 {
 	long limit = is_canary(rollout) ? 1 : rollout->max_failures;
-	const char *why = last_why(rollout);
+	const char *why;
 
 	if (rollout->state != STATE_RUNNING && rollout->state != STATE_SOAKING)
 		return false;
 	if (rollout->leg_failures >= limit) {
+		why = last_why(rollout, true);
 		snprintf(reason, DOC_REASON_MAX, "%ld of the hosts failed%s%s",
 			 rollout->leg_failures, *why ? ": " : "", why);
+		return true;
+	}
+	/* They are as they were; but it is the policy, or a hook, when so many do. */
+	if (rollout->max_refused && rollout->leg_refused >= rollout->max_refused) {
+		why = last_why(rollout, false);
+		snprintf(reason, DOC_REASON_MAX, "%ld of the hosts refused%s%s",
+			 rollout->leg_refused, *why ? ": " : "", why);
 		return true;
 	}
 	snprintf(reason, DOC_REASON_MAX, "%ld of the hosts became silent", rollout->leg_lost);
@@ -173,9 +188,10 @@ static bool count_end(const struct doc_slot *slot, const struct doc_status *stat
 {
 	const struct doc_failure *before = doc_failure_of(next, slot->host);
 	enum doc_end end = status->end;
-	bool bad = end == END_REVERTED || end == END_FAILED;
+	bool bad = is_bad(end);
 
 	next->ended[end]++;
+	next->leg_refused += end == END_REFUSED;
 	/* Its second attempt says no more of the policy. */
 	next->leg_failures += bad && (!before || before->earlier);
 	return (!bad && end != END_REFUSED) ||
@@ -292,8 +308,10 @@ static bool is_candidate(const struct coordinator *c, const struct host *host, i
 	/* It is at an attempt that has no slot here: of a rollout before this one. */
 	if (s->phase == PHASE_CHANGING || s->phase == PHASE_UNCONFIRMED)
 		return false;
-	return strcmp(s->rollout, c->rollout.id) || s->phase != PHASE_ENDED ||
-	       s->end == END_REVERTED || s->end == END_REFUSED;
+	if (strcmp(s->rollout, c->rollout.id) || s->phase != PHASE_ENDED)
+		return true;
+	/* How often is not known of one that was not listed. */
+	return (s->end == END_REVERTED || s->end == END_REFUSED) && host->failures;
 }
 
 static bool is_before(const struct host *one, const struct host *other)
@@ -398,7 +416,7 @@ static bool run(struct coordinator *c, int64_t now, struct step *step)
 	if (r->ended[END_DONE] >= target && !last)
 		return busy || end_wave(c, false, step);
 	if (host) {
-		if (busy >= r->max_changing || (r->ended[END_DONE] + coming >= target && !last))
+		if (busy >= r->max_changing || busy >= DOC_SLOTS_MAX || (r->ended[END_DONE] + coming >= target && !last))
 			return true;
 		return c->has_before ? coordinator_begin_hook(c, host, step) :
 				       coordinator_take(c, host, step);

@@ -190,6 +190,8 @@ static void add_lists(struct json_object *o, const struct doc_rollout *rollout)
 		json_object_array_add(list, each);
 	}
 	add(o, "failures", list);
+	if (rollout->unlisted)
+		add_number(o, "unlisted", rollout->unlisted);
 	if (rollout->hook_serial)
 		add_number(o, "hook_serial", rollout->hook_serial);
 	if (!rollout->hook_count)
@@ -230,6 +232,8 @@ char *doc_rollout_print(const struct doc_rollout *rollout)
 	add_number(o, "max_changing", rollout->max_changing);
 	add_number(o, "max_failures", rollout->max_failures);
 	add_number(o, "max_lost", rollout->max_lost);
+	if (rollout->max_refused)
+		add_number(o, "max_refused", rollout->max_refused);
 	add_number(o, "attempts", rollout->attempts);
 	add_number(o, "confirm_timeout", rollout->confirm_timeout);
 	if (rollout->settle)
@@ -244,6 +248,8 @@ char *doc_rollout_print(const struct doc_rollout *rollout)
 	add_text(o, "reason", rollout->reason);
 	add_number(o, "leg_failures", rollout->leg_failures);
 	add_number(o, "leg_lost", rollout->leg_lost);
+	if (rollout->leg_refused)
+		add_number(o, "leg_refused", rollout->leg_refused);
 	each = json_object_new_object();
 	for (i = 1; i < DOC_ENDS; i++) {
 		if (rollout->ended[i])

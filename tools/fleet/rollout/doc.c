@@ -591,6 +591,7 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		rollout->max_changing = take_number(&r, "max_changing", 1, 100000, true, 1);
 		rollout->max_failures = take_number(&r, "max_failures", 1, 100000, true, 1);
 		rollout->max_lost = take_number(&r, "max_lost", 1, 100000, true, 1);
+		rollout->max_refused = take_number(&r, "max_refused", 0, 100000, false, 0);
 		rollout->attempts = take_number(&r, "attempts", 1, 10, true, 1);
 		rollout->confirm_timeout = take_number(&r, "confirm_timeout", 90, 604800, true,
 						       90);
@@ -603,6 +604,8 @@ bool doc_rollout_parse(struct doc_rollout *rollout, const char *text, size_t siz
 		take_line(&r, "reason", rollout->reason, sizeof(rollout->reason));
 		rollout->leg_failures = take_number(&r, "leg_failures", 0, LONG_MAX, true, 0);
 		rollout->leg_lost = take_number(&r, "leg_lost", 0, LONG_MAX, true, 0);
+		rollout->leg_refused = take_number(&r, "leg_refused", 0, LONG_MAX, false, 0);
+		rollout->unlisted = take_number(&r, "unlisted", 0, LONG_MAX, false, 0);
 		take_ended(&r, rollout);
 		take_slots(&r, rollout);
 		take_failures(&r, rollout);

@@ -167,6 +167,12 @@ enum doc_state {
 };
 
 #define DOC_WAVES_MAX 16
+/*
+ * What is in the lists of a rollout has to leave room for what a person or the coordinator
+ * writes into it besides: together they stay below STORE_VALUE_MAX.
+ */
+#define DOC_SLOTS_MAX 1000	/* and hooks */
+#define DOC_FAILURES_MAX (500 * 1024)	/* bytes, about */
 
 /**
  * struct doc_rollout
@@ -174,8 +180,10 @@ enum doc_state {
  * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
  *	percentage (negative)
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
- * @leg_failures, @leg_lost: hosts, since the rollout began or was resumed from a halt
+ * @max_refused: 0: any number
+ * @leg_failures, @leg_lost, @leg_refused: hosts, since the rollout began or was resumed from a halt
  * @settle, @allow_in_use: of its grants
+ * @unlisted: entries that @failures had no room for
  * @hooks: hosts that are prepared for a change, or are not back in service yet
  * @fingerprint: of the plan that it was started with
  * @ended: attempts that came to each end
@@ -187,13 +195,14 @@ struct doc_rollout {
 	char selector[DOC_SELECT_MAX];
 	int waves[DOC_WAVES_MAX];
 	size_t wave_count, wave;
-	long max_changing, max_failures, max_lost, attempts, confirm_timeout, settle, soak;
+	long max_changing, max_failures, max_lost, max_refused;
+	long attempts, confirm_timeout, settle, soak;
 	char allow_in_use[DOC_WORDS_MAX];
 	bool allow_empty_canary;
 	enum doc_state state;
 	bool now;
 	char reason[DOC_REASON_MAX];
-	long leg_failures, leg_lost;
+	long leg_failures, leg_lost, leg_refused, unlisted;
 	long ended[DOC_ENDS];
 	struct doc_slot *changing;
 	size_t changing_count;
@@ -256,9 +265,12 @@ void doc_slot_remove(struct doc_rollout *rollout, const char *host);
 struct doc_failure *doc_failure_of(const struct doc_rollout *rollout, const char *host);
 /* One more entry, all zero. */
 struct doc_failure *doc_failure_append(struct doc_rollout *rollout);
-/* One more attempt of @host, whose entry is the last one then. */
-struct doc_failure *doc_failure_add(struct doc_rollout *rollout, const char *host,
-				    enum doc_end end, const char *why);
+/*
+ * One more attempt of @host, whose entry is the last one then; where there is no room for a new
+ * one it is only counted. False without memory.
+ */
+bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end,
+		     const char *why);
 struct doc_hook *doc_hook_of(const struct doc_rollout *rollout, const char *host);
 struct doc_hook *doc_hook_add(struct doc_rollout *rollout, const char *host, const char *machine,
 			      bool after, enum doc_end end);

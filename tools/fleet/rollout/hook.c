@@ -84,6 +84,7 @@ static bool withdraw(struct coordinator *c, const struct host *host, bool refuse
 	doc_hook_remove(&next, host->name);
 	if (refused) {
 		next.ended[END_REFUSED]++;
+		next.leg_refused++;
 		ok = doc_failure_add(&next, host->name, END_REFUSED, host->hook_why);
 	}
 	if (ok && c->has_after)

@@ -107,24 +107,38 @@ struct doc_failure *doc_failure_append(struct doc_rollout *rollout)
 	return one_more(&rollout->failures, &rollout->failure_count, sizeof(*rollout->failures));
 }
 
-struct doc_failure *doc_failure_add(struct doc_rollout *rollout, const char *host,
-				    enum doc_end end, const char *why)
+/* Whether there is room for one more. */
+static bool has_room(const struct doc_rollout *rollout)
 {
-	struct doc_failure *failure = doc_failure_append(rollout), *before;
+	size_t i, size = 0;
 
-	if (!failure)
-		return NULL;
-	before = doc_failure_of(rollout, host);
-	failure->attempts = 1;
+	for (i = 0; i < rollout->failure_count; i++)
+		size += strlen(rollout->failures[i].host) + 64;
+	return size < DOC_FAILURES_MAX;
+}
+
+bool doc_failure_add(struct doc_rollout *rollout, const char *host, enum doc_end end,
+		     const char *why)
+{
+	struct doc_failure *before = doc_failure_of(rollout, host), *failure;
+	struct doc_failure entry = { .end = end, .attempts = 1 };
+
+	snprintf(entry.host, sizeof(entry.host), "%s", host);
+	snprintf(entry.why, sizeof(entry.why), "%s", why);
 	if (before) {
-		failure->attempts += before->attempts;
+		entry.attempts += before->attempts;
+		failure = &rollout->failures[rollout->failure_count - 1];
 		memmove(before, before + 1, (failure - before) * sizeof(*failure));
-		failure = &rollout->failures[--rollout->failure_count - 1];
+		*failure = entry;
+		return true;
 	}
-	failure->end = end;
-	failure->earlier = false;
-	snprintf(failure->host, sizeof(failure->host), "%s", host);
-	snprintf(failure->why, sizeof(failure->why), "%s", why);
+	if (!has_room(rollout)) {
+		rollout->unlisted++;
+		return true;
+	}
+	failure = doc_failure_append(rollout);
+	if (failure)
+		*failure = entry;
 	return failure;
 }
 
@@ -189,7 +203,7 @@ void doc_rollout_resume(struct doc_rollout *rollout)
 	rollout->reason[0] = '\0';
 	if (!was_halted)
 		return;
-	rollout->leg_failures = rollout->leg_lost = 0;
+	rollout->leg_failures = rollout->leg_lost = rollout->leg_refused = 0;
 	for (i = 0; i < rollout->failure_count; i++)
 		rollout->failures[i].earlier = true;
 }

@@ -30,6 +30,9 @@ static void observe_rollout(const struct store_item *item)
 	}
 	for (i = 0; i < next.changing_count; i++)
 		taken += !doc_slot_of(&sim.rollout, next.changing[i].host);
+	if (taken && sim.rollout.max_refused &&
+	    sim.rollout.leg_refused >= sim.rollout.max_refused)
+		violated("3: a slot was taken after %ld refusals", sim.rollout.leg_refused);
 	limit = next.wave == 0 && next.wave_count > 1 ? 1 : next.max_failures;
 	if (taken && (next.state != STATE_RUNNING || sim.rollout.state != STATE_RUNNING ||
 		      sim.rollout.leg_failures >= limit))

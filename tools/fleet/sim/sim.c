@@ -293,6 +293,7 @@ static void begin(uint64_t seed)
 	rollout.max_changing = 1 + roll(sim.count / 4 + 1);
 	rollout.max_failures = 1 + roll(sim.count);
 	rollout.max_lost = 1 + roll(sim.count);
+	rollout.max_refused = roll(sim.count);
 	rollout.soak = roll(2) * 60;
 	put_first(PREFIX "/rollout/" POOL "/r1", doc_rollout_print(&rollout));
 	put_first(PREFIX "/pool/" POOL, doc_pool_print(&pool));

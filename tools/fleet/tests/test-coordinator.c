@@ -596,6 +596,68 @@ static void test_failed_while_paused(void **state)
 	assert_int_equal(coordinator_rollout(coordinator)->leg_failures, 0);
 }
 
+/* A policy that no host takes does not ask each of them. */
+static void test_refused(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	char name[16];
+	int i;
+
+	(void)state;
+	rollout.waves[0] = 1;
+	rollout.waves[1] = -100;
+	rollout.wave_count = 2;
+	rollout.max_refused = 3;
+	put_rollout(&rollout);
+	for (i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "host-%d", i);
+		put_host(name, "");
+	}
+	for (i = 0; i < 3; i++) {
+		follow();
+		work();
+		rollout_is(STATE_RUNNING, 1);
+		end_first("refused", "outside of the limits");
+	}
+	follow();
+	work();
+	rollout_is(STATE_HALTED, 0);
+	assert_string_equal(coordinator_rollout(coordinator)->reason,
+			    "3 of the hosts refused: outside of the limits");
+	/* Those are tried again, after the others. */
+	person(STATE_RUNNING);
+	rollout_is(STATE_RUNNING, 1);
+	assert_int_equal(coordinator_rollout(coordinator)->leg_refused, 0);
+	all_end("done");
+	rollout_is(STATE_COMPLETE, 0);
+	assert_int_equal(coordinator_rollout(coordinator)->ended[END_DONE], 8);
+	assert_int_equal(coordinator_rollout(coordinator)->ended[END_REFUSED], 3);
+}
+
+/* One that was not listed would be tried for ever. */
+static void test_refused_and_not_listed(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+	struct doc_failure *failure;
+	int i;
+
+	(void)state;
+	for (i = 0; i < DOC_FAILURES_MAX / 64; i++) {
+		failure = doc_failure_append(&rollout);
+		assert_non_null(failure);
+		snprintf(failure->host, sizeof(failure->host), "other-%d", i);
+		failure->end = END_REFUSED;
+		failure->attempts = 1;
+	}
+	put_rollout(&rollout);
+	doc_rollout_clear(&rollout);
+	put_host("a", "");
+	all_end("refused");
+	rollout_is(STATE_COMPLETE, 0);
+	assert_int_equal(coordinator_rollout(coordinator)->ended[END_REFUSED], 1);
+	assert_int_equal(coordinator_rollout(coordinator)->unlisted, 1);
+}
+
 /* Nothing of it counts. */
 static void test_pool_of_a_later_version(void **state)
 {
@@ -666,6 +728,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost_stays_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_confirm_timeout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failed_while_paused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_and_not_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),

@@ -19,14 +19,14 @@
 	"\"generation\":7,\"attempt\":3,\"phase\":\"ended\",\"end\":\"done\"," \
 	"\"policy_in_force\":\"abc\",\"seq\":9}"
 #define ROLLOUT "{\"id\":\"r1\",\"policy\":\"abc\",\"generation\":7,\"selector\":\"a=1,b!=2\",\"waves\":[1,\"10%\"]," \
-	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"attempts\":2," \
+	"\"wave\":1,\"max_changing\":5,\"max_failures\":2,\"max_lost\":5,\"max_refused\":9,\"attempts\":2," \
 	"\"confirm_timeout\":180,\"settle\":30,\"allow_in_use\":\"net\",\"soak\":60,\"allow_empty_canary\":true," \
 	"\"state\":\"halted\",\"now\":true,\"reason\":\"2 of the hosts failed\"," \
-	"\"leg_failures\":2,\"leg_lost\":1,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
+	"\"leg_failures\":2,\"leg_lost\":1,\"leg_refused\":3,\"ended\":{\"done\":4,\"reverted\":1,\"lost\":1}," \
 	"\"changing\":[{\"host\":\"h1\",\"machine\":\"m1\",\"attempt\":2," \
 	"\"since\":\"noon\",\"hooked\":true},{\"host\":\"h2\"," \
 	"\"machine\":\"m2\",\"attempt\":1,\"lost\":true,\"forgotten\":true,\"seq\":4}],\"failures\":[{\"host\":\"h3\"," \
-	"\"end\":\"reverted\",\"why\":\"a probe\",\"attempts\":2,\"earlier\":true}],\"hook_serial\":5,\"hooks\":[{\"host\":\"h4\"," \
+	"\"end\":\"reverted\",\"why\":\"a probe\",\"attempts\":2,\"earlier\":true}],\"unlisted\":6,\"hook_serial\":5,\"hooks\":[{\"host\":\"h4\"," \
 	"\"machine\":\"m4\",\"hook\":\"after\",\"serial\":4,\"end\":\"done\"},{\"host\":\"h5\",\"machine\":\"m5\"," \
 	"\"hook\":\"before\",\"serial\":5}],\"by\":\"me\",\"fingerprint\":\"f\",\"audit\":[{\"at\":\"today\",\"who\":\"me\",\"what\":\"halt\"," \
 	"\"why\":\"x y\",\"from\":\"running\",\"to\":\"halted\"}]}"
@@ -81,7 +81,7 @@ static void test_what_programs_say(void **state)
 
 	(void)state;
 	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
-	assert_non_null(doc_failure_add(&rollout, "h9", END_REFUSED, "exit 1; caf\xc3"));
+	assert_true(doc_failure_add(&rollout, "h9", END_REFUSED, "exit 1; caf\xc3"));
 	doc_audit_add(&rollout.audit, &act);
 	text = doc_rollout_print(&rollout);
 	doc_rollout_clear(&rollout);
@@ -210,8 +210,9 @@ static void test_rollout_refused(void **state)
 static void test_many_failures(void **state)
 {
 	struct doc_rollout rollout, read;
-	char why[DOC_REASON_MAX], host[64], *text;
-	int i;
+	char why[DOC_REASON_MAX], host[DOC_HOST_MAX + 1], *text;
+	struct doc_slot *slot;
+	int i, listed;
 
 	(void)state;
 	assert_true(doc_rollout_parse(&rollout, ROLLOUT, strlen(ROLLOUT), why));
@@ -219,15 +220,38 @@ static void test_many_failures(void **state)
 	why[DOC_WHY_MAX - 1] = '\0';
 	for (i = 0; i < 10000; i++) {
 		snprintf(host, sizeof(host), "node-%05d.row-12.cluster.example.com", i);
-		assert_non_null(doc_failure_add(&rollout, host, END_REFUSED, why));
+		assert_true(doc_failure_add(&rollout, host, END_REFUSED, why));
+	}
+	/* They have all been resumed, and as many have slots as can have. */
+	for (i = 0; i < (int)rollout.failure_count; i++) {
+		rollout.failures[i].earlier = true;
+		rollout.failures[i].attempts = 10;
+	}
+	for (i = rollout.changing_count; i < DOC_SLOTS_MAX; i++) {
+		snprintf(host, sizeof(host), "%0*d", DOC_HOST_MAX, i);
+		slot = doc_slot_add(&rollout, host, "0123456789abcdef0123456789abcdef",
+				    DOC_ATTEMPT_MAX);
+		assert_non_null(slot);
+		slot->lost = slot->hooked = true;
+		assert_true(doc_rollout_forget(&rollout, host, DOC_ATTEMPT_MAX));
+		snprintf(slot->since, sizeof(slot->since), "2026-12-01T00:00:00Z");
 	}
 	text = doc_rollout_print(&rollout);
 	assert_non_null(text);
-	assert_true(strlen(text) < STORE_VALUE_MAX);
+	/* With an audit that has much to say. */
+	assert_true(strlen(text) + 20 * 1024 < STORE_VALUE_MAX);
 	assert_true(doc_rollout_parse(&read, text, strlen(text), why));
-	assert_int_equal(read.failure_count, 10001);
-	assert_string_equal(read.failures[10000].why, rollout.failures[10000].why);
-	assert_string_equal(read.failures[9900].why, "");
+	listed = read.failure_count;
+	assert_int_equal(listed + read.unlisted, 10001 + 6);
+	assert_true(listed > 4000);
+	assert_string_equal(read.failures[listed - 1].why, rollout.failures[listed - 1].why);
+	assert_string_equal(read.failures[listed - 101].why, "");
+	/* One that is listed stays so. */
+	assert_true(doc_failure_add(&read, "h3", END_REFUSED, "once more"));
+	assert_int_equal(read.failure_count, listed);
+	assert_string_equal(read.failures[listed - 1].why, "once more");
+	assert_int_equal(read.failures[listed - 1].attempts, 11);
+	assert_ptr_equal(doc_failure_of(&read, "h3"), &read.failures[listed - 1]);
 	free(text);
 	doc_rollout_clear(&read);
 	doc_rollout_clear(&rollout);
