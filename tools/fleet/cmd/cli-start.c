@@ -298,7 +298,9 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 		return cli_failed(conf, rollout_key, result);
 
 	/* From here on it counts. */
-	memcpy(pool.previous, old->pool.policy, sizeof(pool.previous));
+	/* Another rollback is not to bring back what this one has withdrawn. */
+	if (!options->back)
+		memcpy(pool.previous, old->pool.policy, sizeof(pool.previous));
 	snprintf(pool.policy, sizeof(pool.policy), "%s", policy);
 	memcpy(pool.rollout, next.id, sizeof(pool.rollout));
 	pool.generation = next.generation;

@@ -218,6 +218,10 @@ def states():
     assert "no rollout yet" in f.json("rollback", "other", code=3)["message"]
     d = f.json("rollback")
     assert f.rollout()[1]["policy"] == first and f.rollout()[1]["waves"] == ["100%"]
+    # Once more: not forward to what was withdrawn.
+    f.change(state="complete")
+    f.json("rollback")
+    assert f.rollout()[1]["policy"] == first and json.loads(get("pool/states"))["previous"] == first
     # To a generation, to before the first one, and to none that there was.
     f.change(state="complete")
     f.json("rollback", "--to", "3")
@@ -230,10 +234,10 @@ def states():
     pool = json.loads(get("pool/states"))
     assert (pool["audit"][-1]["from"], pool["audit"][-1]["to"]) == (second, "none"), pool
     d = f.json("history")
-    assert [r["generation"] for r in d["rollouts"]] == [1, 3, 4, 5, 6], d
+    assert [r["generation"] for r in d["rollouts"]] == [1, 3, 4, 5, 6, 7], d
     assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
     text = f.run("history", "states").stdout
-    assert text.count("generation ") == 5 and "lunch" in text, text
+    assert text.count("generation ") == 6 and "lunch" in text, text
 
 
 def watched():
