@@ -148,8 +148,7 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 		printf("policy   %.16s\n", r->policy);
 		printf("rollout  %s is %s%s%s%s\n", r->id, doc_state_name(r->state),
 		       r->now ? " now" : "",
-		       *r->reason && r->state == STATE_HALTED ? ": " : "",
-		       r->state == STATE_HALTED ? r->reason : "");
+		       *r->reason ? ": " : "", r->reason);
 		printf("wave     %zu of %zu, %zu changing of at most %ld\n", r->wave + 1,
 		       r->wave_count, r->changing_count, r->max_changing);
 		print_progress(r, hosts->count);

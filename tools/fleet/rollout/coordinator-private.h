@@ -61,6 +61,7 @@ struct coordinator {
 	struct host **hosts;		/* by name */
 	size_t count;
 	int64_t soak_since;		/* -1: not soaking, as far as seen */
+	int64_t waits_since;		/* for hosts that have booted too often; -1: it does not */
 	char message[DOC_REASON_MAX + 64];
 };
 

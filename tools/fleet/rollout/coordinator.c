@@ -290,28 +290,45 @@ static bool serve_slot(struct coordinator *c, const struct doc_slot *slot, struc
 	return true;
 }
 
-static bool is_candidate(const struct coordinator *c, const struct host *host, int64_t now)
+/* Whether a host can be taken; of those that cannot, only some are missed in the end. */
+enum fit {
+	FIT, FIT_NOT,	/* not meant, at it, or over */
+	FIT_UNREADABLE, FIT_OLD, FIT_MODULE, FIT_BUSY, FIT_SILENT, FIT_FLAPS,
+	FITS
+};
+
+static const char *const fit_words[FITS] = {
+	[FIT_UNREADABLE] = "unreadable", [FIT_OLD] = "with too old an agent",
+	[FIT_MODULE] = "without the module", [FIT_BUSY] = "in the middle of another change",
+	[FIT_SILENT] = "silent", [FIT_FLAPS] = "booted too often",
+};
+
+static enum fit fit_of(const struct coordinator *c, const struct host *host, int64_t now)
 {
 	const struct doc_status *s = &host->status;
 
-	if (!host->status_rev || !*s->machine || host->status_bad || host->grant_bad)
-		return false;
-	if (s->too_old || s->no_module || !doc_selects(c->rollout.selector, s->labels))
-		return false;
+	if (!host->status_rev || !doc_selects(c->rollout.selector, s->labels) ||
+	    host->has_slot || host->given_up || host->failures >= c->rollout.attempts)
+		return FIT_NOT;
+	if (host->status_bad || host->grant_bad || !*s->machine)
+		return FIT_UNREADABLE;
+	/* How often is not known of one that has failed and was not listed. */
+	if (!strcmp(s->rollout, c->rollout.id) && s->phase == PHASE_ENDED &&
+	    ((s->end != END_REVERTED && s->end != END_REFUSED) || !host->failures))
+		return FIT_NOT;
 	/* It says so itself, and there would be no number for the next one. */
 	if (s->attempt >= DOC_ATTEMPT_MAX || host->grant.attempt >= DOC_ATTEMPT_MAX)
-		return false;
-	if (host_flaps(host, now) || host_silent(host, now))
-		return false;
-	if (host->has_slot || host->given_up || host->failures >= c->rollout.attempts)
-		return false;
+		return FIT_UNREADABLE;
+	if (host_silent(host, now))
+		return FIT_SILENT;
+	if (s->too_old)
+		return FIT_OLD;
+	if (s->no_module)
+		return FIT_MODULE;
 	/* It is at an attempt that has no slot here: of a rollout before this one. */
 	if (s->phase == PHASE_CHANGING || s->phase == PHASE_UNCONFIRMED)
-		return false;
-	if (strcmp(s->rollout, c->rollout.id) || s->phase != PHASE_ENDED)
-		return true;
-	/* How often is not known of one that was not listed. */
-	return (s->end == END_REVERTED || s->end == END_REFUSED) && host->failures;
+		return FIT_BUSY;
+	return host_flaps(host, now) ? FIT_FLAPS : FIT;
 }
 
 static bool is_before(const struct host *one, const struct host *other)
@@ -322,17 +339,38 @@ static bool is_before(const struct host *one, const struct host *other)
 	return memcmp(one->order, other->order, sizeof(one->order)) < 0;
 }
 
-/* The first in the order of the rollout; linear in the number of hosts. */
-static struct host *pick(const struct coordinator *c, int64_t now)
+/* The first in the order of the rollout, and how many there are of each kind. */
+static struct host *pick(const struct coordinator *c, int64_t now, size_t fits[FITS])
 {
 	struct host *best = NULL;
+	enum fit fit;
 	size_t i;
 
+	memset(fits, 0, FITS * sizeof(*fits));
 	for (i = 0; i < c->count; i++) {
-		if (is_candidate(c, c->hosts[i], now) && (!best || is_before(c->hosts[i], best)))
+		fit = fit_of(c, c->hosts[i], now);
+		fits[fit]++;
+		if (fit == FIT && (!best || is_before(c->hosts[i], best)))
 			best = c->hosts[i];
 	}
 	return best;
+}
+
+/* Those that were never asked, at the end of @reason. */
+static void add_left_out(const size_t fits[FITS], char reason[DOC_REASON_MAX])
+{
+	const char *before = *reason ? "; left out: " : "left out: ";
+	size_t length;
+	enum fit fit;
+
+	for (fit = FIT_UNREADABLE; fit < FITS; fit++) {
+		if (!fits[fit])
+			continue;
+		length = strlen(reason);
+		snprintf(reason + length, DOC_REASON_MAX - length, "%s%zu %s", before, fits[fit],
+			 fit_words[fit]);
+		before = ", ";
+	}
 }
 
 /* How many hosts are done when the wave is over. */
@@ -350,14 +388,17 @@ static long wave_target(const struct coordinator *c)
 	return (hosts * -wave + 99) / 100;
 }
 
-static bool end_wave(struct coordinator *c, bool soaked, struct step *step)
+static bool end_wave(struct coordinator *c, bool soaked, int64_t now, struct step *step)
 {
 	struct doc_rollout next;
+	size_t fits[FITS];
 
 	if (!doc_rollout_copy(&next, &c->rollout))
 		return false;
 	if (next.wave + 1 == next.wave_count) {
 		next.state = STATE_COMPLETE;
+		pick(c, now, fits);
+		add_left_out(fits, next.reason);
 		return coordinator_put(c, &next, "complete", step);
 	}
 	if (next.soak && !soaked) {
@@ -399,6 +440,19 @@ bool coordinator_take(struct coordinator *c, struct host *host, struct step *ste
 	return coordinator_put(c, &next, "take", step);
 }
 
+/* For hosts that are only not taken just now; for ever would be too long. */
+static bool waits(struct coordinator *c, int64_t now, struct step *step)
+{
+	int64_t left;
+
+	if (c->waits_since < 0)
+		c->waits_since = now;
+	left = c->waits_since + BOOTS_MS - now;
+	if (left > 0 && left < step->wait_ms)
+		step->wait_ms = left;
+	return left > 0;
+}
+
 static bool run(struct coordinator *c, int64_t now, struct step *step)
 {
 	const struct doc_rollout *r = &c->rollout;
@@ -407,29 +461,36 @@ static bool run(struct coordinator *c, int64_t now, struct step *step)
 	long target = wave_target(c);
 	bool last = r->wave + 1 == r->wave_count;
 	struct doc_rollout next;
+	size_t i, fits[FITS];
 	struct host *host;
-	size_t i;
+	char reason[DOC_REASON_MAX];
 
 	for (i = 0; i < r->hook_count; i++)
 		coming += !r->hooks[i].after;
-	host = pick(c, now);
+	host = pick(c, now, fits);
 	if (r->ended[END_DONE] >= target && !last)
-		return busy || end_wave(c, false, step);
+		return busy || end_wave(c, false, now, step);
+	if (host || busy)
+		c->waits_since = -1;
 	if (host) {
-		if (busy >= r->max_changing || busy >= DOC_SLOTS_MAX || (r->ended[END_DONE] + coming >= target && !last))
+		if (busy >= r->max_changing || busy >= DOC_SLOTS_MAX ||
+		    (r->ended[END_DONE] + coming >= target && !last))
 			return true;
 		return c->has_before ? coordinator_begin_hook(c, host, step) :
 				       coordinator_take(c, host, step);
 	}
-	if (busy)
+	if (busy || (fits[FIT_FLAPS] && waits(c, now, step)))
 		return true;
 	if (is_canary(r) && !r->ended[END_DONE] && !r->allow_empty_canary) {
 		if (!doc_rollout_copy(&next, r))
 			return false;
-		halt(c, &next, "no canary had anything to change");
+		snprintf(reason, sizeof(reason), "no canary had anything to change%s%.80s",
+			 r->leg_refused ? ": " : "", last_why(r, false));
+		add_left_out(fits, reason);
+		halt(c, &next, reason);
 		return coordinator_put(c, &next, "halt", step);
 	}
-	return end_wave(c, false, step);
+	return end_wave(c, false, now, step);
 }
 
 /* Reads what is not known, or was written with an answer that is not known. */
@@ -511,7 +572,7 @@ bool coordinator_next(struct coordinator *c, int64_t now, struct step *step)
 		int64_t left = c->soak_since + c->rollout.soak * 1000 - now;
 
 		if (left <= 0)
-			return end_wave(c, true, step);
+			return end_wave(c, true, now, step);
 		if (left < step->wait_ms)
 			step->wait_ms = left;
 	}

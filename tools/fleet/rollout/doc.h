@@ -179,6 +179,7 @@ enum doc_state {
  * @selector: hosts that it is for, see doc_selects(); "": all of the pool
  * @waves: how many hosts are done when a wave is over: a number, or of all hosts the
  *	percentage (negative)
+ * @reason: why it is halted, or who was left out of what is complete
  * @now: what has not begun is revoked (paused, halted), what has begun rolls back (halted)
  * @max_refused: 0: any number
  * @leg_failures, @leg_lost, @leg_refused: hosts, since the rollout began or was resumed from a halt

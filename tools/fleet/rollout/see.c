@@ -17,7 +17,7 @@ struct coordinator *coordinator_new(const struct coordinator_options *options)
 	c->lost_after_ms = options->lost_after_ms;
 	c->has_before = options->has_before;
 	c->has_after = options->has_after;
-	c->soak_since = -1;
+	c->soak_since = c->waits_since = -1;
 	return c;
 }
 
@@ -272,6 +272,8 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	else if (c->soak_since < 0 || doc.wave != c->rollout.wave)
 		c->soak_since = now;
 	another = strcmp(doc.id, c->rollout.id);
+	if (another)
+		c->waits_since = -1;
 	doc_rollout_clear(&c->rollout);
 	c->rollout = doc;
 	see_hooks(c);

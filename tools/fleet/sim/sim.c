@@ -355,7 +355,7 @@ static void finish(void)
 	sim.rollout = (struct doc_rollout){ 0 };
 }
 
-/* It has booted again and again, was forgotten, or the hook before its change did not go. */
+/* It was forgotten, or the hook before its change did not go. */
 static bool was_left_out(const struct sim_host *host)
 {
 	size_t i;
@@ -365,7 +365,7 @@ static bool was_left_out(const struct sim_host *host)
 		    sim.rollout.failures[i].end == END_REFUSED)
 			return true;
 	}
-	return host->forgotten || host->boots >= BOOTS_MAX;	/* the first status was of another boot */
+	return host->forgotten;
 }
 
 /* Invariant 4, and that what was reported is so. */

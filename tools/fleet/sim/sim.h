@@ -15,7 +15,6 @@
 #define PREFIX "/fleet"
 #define POOL "pool"
 #define COORDINATORS 2
-#define BOOTS_MAX 4	/* within an hour, and the coordinator does not take it */
 
 enum variant {
 	NOT_BROKEN, BLIND_GRANT, BLIND_TAKE, BLIND_REVOKE, BLIND_BEGIN, SLOT_LEASE,

@@ -258,6 +258,8 @@ static void test_no_module(void **state)
 	grant_of("a", &grant);
 	assert_int_equal(grant.attempt, 0);
 	rollout_is(STATE_COMPLETE, 0);
+	assert_string_equal(coordinator_rollout(coordinator)->reason,
+			    "left out: 1 without the module");
 	put_rollout(&rollout);
 	snprintf(more, sizeof(more), "%s,\"module\":\"1\"", agent);
 	put_host("a", more);
@@ -419,6 +421,7 @@ static void test_silent_host(void **state)
 	grant_of("off", &grant);
 	assert_int_equal(grant.attempt, 0);
 	rollout_is(STATE_COMPLETE, 0);
+	assert_string_equal(coordinator_rollout(coordinator)->reason, "left out: 1 silent");
 }
 
 /* A host that fails again and again is one host, and the others come first. */
@@ -658,6 +661,59 @@ static void test_refused_and_not_listed(void **state)
 	assert_int_equal(coordinator_rollout(coordinator)->unlisted, 1);
 }
 
+static void boot_often(const char *name)
+{
+	static int boots;
+	char key[64], value[128];
+	int i;
+
+	snprintf(key, sizeof(key), "/f/status/p/%s", name);
+	for (i = 0; i < 5; i++) {
+		snprintf(value, sizeof(value), "{\"machine\":\"m-%s\",\"boot\":\"b%d\",\"attempt\":0,"
+			 "\"phase\":\"idle\"}", name, boots++);
+		put(key, value);
+	}
+	follow();
+	work();
+}
+
+/* It is taken when that is over. */
+static void test_flapping_host(void **state)
+{
+	struct doc_grant grant;
+
+	(void)state;
+	boot_often("a");
+	rollout_is(STATE_RUNNING, 0);
+	now += 1800000;
+	put_host("a", "");
+	follow();
+	work();
+	rollout_is(STATE_RUNNING, 0);
+	now += 1800000;
+	work();
+	grant_of("a", &grant);
+	assert_true(grant.live);
+	rollout_is(STATE_RUNNING, 1);
+}
+
+/* And not waited for for ever. */
+static void test_flapping_for_ever(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		boot_often("a");
+		rollout_is(STATE_RUNNING, 0);
+		now += 900000;
+	}
+	boot_often("a");
+	rollout_is(STATE_COMPLETE, 0);
+	assert_string_equal(coordinator_rollout(coordinator)->reason,
+			    "left out: 1 booted too often");
+}
+
 /* Nothing of it counts. */
 static void test_pool_of_a_later_version(void **state)
 {
@@ -730,6 +786,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failed_while_paused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_and_not_listed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_flapping_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_flapping_for_ever, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),
