@@ -153,23 +153,40 @@ static const char *since_of(const struct doc_rollout *r)
 	return r->audit.count ? r->audit.acts[0].at : "";
 }
 
+static bool is_over(const struct fleet_pool *old)
+{
+	return !old->has_rollout || old->rollout.state == STATE_COMPLETE ||
+	       old->rollout.state == STATE_SUPERSEDED;
+}
+
 /* A rollout that is under way must be over, or halted with no host in the middle of it. */
+static int may_replace(const struct fleet_pool *old)
+{
+	const struct doc_rollout *r = &old->rollout;
+	size_t busy = r->changing_count + r->hook_count;
+	char hosts[COUNT_MAX];
+
+	if (is_over(old) || (r->state == STATE_HALTED && !busy))
+		return EXIT_DONE;
+	cli_say("rollout %s, begun%s%s, is %s, %s with a slot or a hook to come; "
+		"halt it, and wait for these, or forget them", r->id,
+		*since_of(r) ? " at " : " earlier", since_of(r), doc_state_name(r->state),
+		cli_count(hosts, busy, "host"));
+	return EXIT_REFUSED;
+}
+
+/*
+ * From here on nobody resumes it. That has to be before the pool names the next one: what a
+ * rollout that was resumed in between has granted, no coordinator would look after.
+ */
 static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old)
 {
 	struct doc_rollout *r = &old->rollout;
-	char key[STEP_KEY_MAX], hosts[COUNT_MAX];
-	size_t busy = r->changing_count + r->hook_count;
+	char key[STEP_KEY_MAX];
 	enum store_result result;
 
-	if (!old->has_rollout || r->state == STATE_COMPLETE || r->state == STATE_SUPERSEDED)
+	if (is_over(old))
 		return EXIT_DONE;
-	if (r->state != STATE_HALTED || busy) {
-		cli_say("rollout %s, begun%s%s, is %s, %s with a slot or a hook to come; "
-			"halt it, and wait for these, or forget them", r->id,
-			*since_of(r) ? " at " : " earlier", since_of(r), doc_state_name(r->state),
-			cli_count(hosts, busy, "host"));
-		return EXIT_REFUSED;
-	}
 	r->state = STATE_SUPERSEDED;
 	cli_key(conf, key, "rollout", pool, r->id);
 	result = put_document(conf, key, doc_rollout_print(r), old->rollout_rev, NULL);
@@ -289,13 +306,19 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	memcpy(act.from, pool.policy, sizeof(act.from));
 	snprintf(act.to, sizeof(act.to), "%s", policy);
 	doc_audit_add(&pool.audit, &act);
-	code = supersede(conf, options->pool, old);
+	code = may_replace(old);
 	if (code)
 		return code;
+	/* What may go wrong goes wrong while the one before can still be resumed. */
 	cli_key(conf, rollout_key, "rollout", options->pool, next.id);
 	result = put_document(conf, rollout_key, doc_rollout_print(&next), 0, &rev);
 	if (result)
 		return cli_failed(conf, rollout_key, result);
+	code = supersede(conf, options->pool, old);
+	if (code) {
+		store_delete(conf->store, rollout_key, rev);
+		return code;
+	}
 
 	/* From here on it counts. */
 	/* Another rollback is not to bring back what this one has withdrawn. */
@@ -312,8 +335,17 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 			"see \"iommucfg fleet status\"", options->pool);
 		return EXIT_REFUSED;
 	}
-	if (result)
-		return cli_failed(conf, pool_key, result);
+	if (result) {
+		code = cli_failed(conf, pool_key, result);
+		if (result == STORE_UNKNOWN)
+			return code;
+		store_delete(conf->store, rollout_key, rev);
+		if (old->has_rollout && old->rollout.state == STATE_SUPERSEDED)
+			cli_say("%s; rollout %s is superseded, and nothing has taken its place: "
+				"start or roll back again", store_result_name(result),
+				old->rollout.id);
+		return code;
+	}
 	if (options->json)
 		cli_done(options, next.id, "started");
 	else

@@ -269,6 +269,39 @@ def watched():
     assert p.returncode == 3 and "progress [" in out and "is halted: 1 of" in out, out
 
 
+def half_way():
+    """The store fails in the middle of a start."""
+    f = Fleet("half-way")
+    f.host("a")
+    f.json("start", f.policy(policy("DMA")))
+    f.change(state="halted", reason="by a person")
+    key, rollout = f.rollout()
+
+    def may(verb, *words):
+        etcdctl("role", verb, "operator", *words)
+    path = f.policy(policy("identity"))
+    may("revoke-permission", "--prefix=true", f"{PREFIX}/rollout/")
+    may("grant-permission", "readwrite", f"{PREFIX}/{key}")
+    try:
+        f.json("start", path, code=1)
+    finally:
+        may("revoke-permission", f"{PREFIX}/{key}")
+        may("grant-permission", "--prefix=true", "readwrite", f"{PREFIX}/rollout/")
+    # It is as it was, and can go on.
+    assert f.rollout() == (key, rollout), f.rollout()
+    f.json("resume")
+    f.json("halt")
+    may("revoke-permission", "--prefix=true", f"{PREFIX}/pool/")
+    try:
+        message = f.json("start", path, code=1)["message"]
+    finally:
+        may("grant-permission", "--prefix=true", "readwrite", f"{PREFIX}/pool/")
+    assert "nothing has taken its place" in message and f.rollout()[1]["state"] == "superseded", message
+    assert len(f.json("history")["rollouts"]) == 1
+    f.json("start", path)
+    assert f.rollout()[1]["state"] == "planned" and f.rollout()[0] != key
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -313,7 +346,7 @@ def report():
     assert [a["title"] for a in fields if a["class"] == "changing"] == ["host-5: changing"]
 
 
-TESTS = [plan_and_start, states, watched, report]
+TESTS = [plan_and_start, states, watched, half_way, report]
 
 
 if __name__ == "__main__":
