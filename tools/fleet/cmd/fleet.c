@@ -290,21 +290,23 @@ static void halt_all(struct fleet *fleet, const char *message)
 		    "halted" : "cannot halt", why);
 }
 
-/* Whether it makes sense to go on. */
-static bool is_fatal(struct fleet *fleet, enum store_result result)
+/* The status to end with; 0: it makes sense to go on. After a 5 systemd does not start it anew. */
+static int fatal(struct fleet *fleet, enum store_result result)
 {
-	char message[256] = "out of memory";
+	char message[256];
 
-	if (result != STORE_FOREIGN && result != STORE_NOMEM)
-		return false;
-	if (result == STORE_FOREIGN)
-		snprintf(message, sizeof(message), "%s",
-			 fleet->watch && *store_watch_message(fleet->watch) ?
-			 store_watch_message(fleet->watch) : store_message(fleet->conf.store));
+	if (result == STORE_NOMEM) {
+		fprintf(stderr, SD_ERR "out of memory\n");
+		return 1;
+	}
+	if (result != STORE_FOREIGN)
+		return 0;
+	snprintf(message, sizeof(message), "%s",
+		 fleet->watch && *store_watch_message(fleet->watch) ?
+		 store_watch_message(fleet->watch) : store_message(fleet->conf.store));
 	fprintf(stderr, SD_ERR "%s\n", message);
-	if (result == STORE_FOREIGN)
-		halt_all(fleet, message);
-	return true;
+	halt_all(fleet, message);
+	return 5;
 }
 
 static int run(struct fleet *fleet)
@@ -312,13 +314,15 @@ static int run(struct fleet *fleet)
 	enum store_result result;
 	struct pool *pool;
 	size_t i;
+	int code;
 
 	while (!stop) {
 		sd_notify(0, "WATCHDOG=1");
 		if (!fleet->watch) {
 			result = look(fleet);
-			if (is_fatal(fleet, result))
-				return 5;
+			code = fatal(fleet, result);
+			if (code)
+				return code;
 			if (result) {
 				say(&fleet->pools[0], SD_WARNING, "cannot read the store",
 				    store_message(fleet->conf.store));
@@ -335,8 +339,9 @@ static int run(struct fleet *fleet)
 			if (!fleet->watch || !pool->lead || now_ms() < pool->step_at)
 				continue;
 			result = steps(fleet, pool);
-			if (is_fatal(fleet, result))
-				return 5;
+			code = fatal(fleet, result);
+			if (code)
+				return code;
 			if (result)
 				pool->step_at = now_ms() + 1000;
 		}
@@ -350,8 +355,9 @@ static int run(struct fleet *fleet)
 			continue;
 		}
 		result = follow(fleet, 500);
-		if (is_fatal(fleet, result))
-			return 5;
+		code = fatal(fleet, result);
+		if (code)
+			return code;
 		if (result) {
 			/* Compacted: what was missed is read. */
 			store_watch_free(fleet->watch);

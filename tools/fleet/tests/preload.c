@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loaded into the agent by LD_PRELOAD, for tests.
+ * Loaded into the agent or the coordinator by LD_PRELOAD, for tests.
  *
  *	CRASH_AT=Nb or Na	kill -9 right before, or after, the Nth time that the journal
  *				is replaced
  *	CLOCK_SHIFT=SECONDS	the wall clock is off by so much
+ *	NO_MEMORY=BYTES		there is none for one that is larger
  */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -35,6 +37,17 @@ int renameat(int old_dir, const char *old, int new_dir, const char *new)
 	if (now)
 		raise(SIGKILL);
 	return result;
+}
+
+/* Without that of the library, which dlsym() itself may want. */
+void *calloc(size_t count, size_t size)
+{
+	long most = number_of("NO_MEMORY");
+	void *memory = NULL;
+
+	if ((!most || count > 1 || size <= (size_t)most) && !(size && count > SIZE_MAX / size))
+		memory = malloc(count * size);
+	return memory ? memset(memory, 0, count * size) : NULL;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """
 test_restore.py DIR (below with-etcd): what becomes of a coordinator and an agent whose store is
-another one than it was, as after a restore from a backup.
+another one than it was, as after a restore from a backup. And of a coordinator that lacks memory.
 """
 import json
 import os
@@ -89,6 +89,27 @@ def the_coordinator_halts():
     assert a["audit"][-1]["from"] == "paused" and rollout("b")["state"] == "complete", said
 
 
+def configuration(where, *pools):
+    users = os.environ["FLEET_ETCD_DIR"]
+    endpoints = ", ".join(f'"{e}"' for e in os.environ["FLEET_ETCD"].split(","))
+    with open(f"{where}/conf", "w", encoding="ascii") as f:
+        f.write(f'store = {{ kind = "etcd"; endpoints = [ {endpoints} ]; ca = "{users}/ca.crt"; '
+                f'cert = "{users}/coordinator.crt"; key = "{users}/coordinator.key"; }};\n'
+                f'pools = [ {", ".join(json.dumps(pool) for pool in pools)} ];\n')
+    return f"{where}/conf"
+
+
+def without_memory():
+    """It is started again: nobody has to look at the store for that."""
+    with tempfile.TemporaryDirectory(prefix="fleet-memory.") as where:
+        env = dict(os.environ, LD_PRELOAD=f"{BUILD}/tests/preload.so", NO_MEMORY="16000",
+                   ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+        done = subprocess.run([f"{BUILD}/iommucfg-fleet", "-c", configuration(where, "a")], env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=120, check=False)
+    assert done.returncode == 1 and done.stdout.endswith("out of memory\n"), done
+
+
 def the_agent_goes_on():
     """It keeps what is in force, says which numbers are used up, and takes the next one."""
     other = os.environ["FLEET_ETCD_FOREIGN"]
@@ -126,4 +147,4 @@ def open_text(path):
 
 
 if __name__ == "__main__":
-    run([the_coordinator_halts, the_agent_goes_on], "restore")
+    run([the_coordinator_halts, without_memory, the_agent_goes_on], "restore")
