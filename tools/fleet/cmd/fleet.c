@@ -51,16 +51,34 @@ int64_t now_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Once for each new state; the prefixes are what systemd's journal takes for priorities. */
-static void say(struct pool *pool, const char *priority, const char *what, const char *detail)
+/* The prefixes are what systemd's journal takes for priorities. */
+static void say_once(char said[SAID_MAX], const struct pool *pool, const char *priority,
+		     const char *what, const char *detail)
 {
-	char line[256];
+	char line[SAID_MAX];
 
 	snprintf(line, sizeof(line), "%s%s: %s%s%s", priority, pool->name, what,
 		 *detail ? ": " : "", detail);
-	if (strcmp(line, pool->said))
+	if (strcmp(line, said))
 		fprintf(stderr, "%s\n", line);
-	memcpy(pool->said, line, sizeof(line));
+	memcpy(said, line, sizeof(line));
+}
+
+/* Once for each new state. */
+static void say(struct pool *pool, const char *priority, const char *what, const char *detail)
+{
+	say_once(pool->said, pool, priority, what, detail);
+}
+
+/* What is wrong with a document goes on beside whatever else happens. */
+static void say_document(struct pool *pool)
+{
+	const char *message = coordinator_message(pool->coordinator);
+
+	if (*message)
+		say_once(pool->said_document, pool, SD_WARNING, "a document", message);
+	else
+		pool->said_document[0] = '\0';
 }
 
 static bool see_all(struct fleet *fleet, const struct store_item *item)
@@ -207,8 +225,7 @@ static enum store_result steps(struct fleet *fleet, struct pool *pool)
 		if (result == STORE_CONFLICT)
 			result = STORE_OK;
 	}
-	if (*coordinator_message(pool->coordinator))
-		say(pool, SD_WARNING, "a document", coordinator_message(pool->coordinator));
+	say_document(pool);
 	return result;
 }
 

@@ -17,6 +17,7 @@
 #include "coordinator.h"
 
 #define HOOK_SECONDS	600
+#define SAID_MAX	256
 
 struct hook_config {
 	char *before, *after;
@@ -31,7 +32,7 @@ struct pool {
 	int64_t keep_at;	/* when to keep the lead, or to try to lead */
 	int64_t kept_at;	/* when the lead was kept last */
 	int64_t step_at;	/* no step before */
-	char said[256];
+	char said[SAID_MAX], said_document[SAID_MAX];
 };
 
 /* Of a clock that goes on while the machine sleeps. */

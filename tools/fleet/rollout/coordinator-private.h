@@ -63,8 +63,11 @@ struct coordinator {
 	int64_t soak_since;		/* -1: not soaking, as far as seen */
 	int64_t waits_since;		/* for hosts that have booted too often; -1: it does not */
 	char message[DOC_REASON_MAX + 64];
+	char about[STEP_KEY_MAX];	/* the key of which the next revision may end it */
 };
 
+/* What is wrong with the document at @key, or with what follows from it. */
+void coordinator_say(struct coordinator *c, const char *key, const char *what, const char *why);
 /* see.c: what is known */
 void coordinator_key(const struct coordinator *c, const char *kind, const char *host, char *key);
 void coordinator_pool_key(const struct coordinator *c, char *key);

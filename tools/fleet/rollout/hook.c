@@ -119,10 +119,11 @@ static bool after(struct coordinator *c, const struct doc_hook *hook, struct hos
 		  int64_t now, struct step *step)
 {
 	struct doc_rollout next;
+	char key[STEP_KEY_MAX];
 
 	if (!c->has_after) {
-		snprintf(c->message, sizeof(c->message),
-			 "%.60s waits for a hook \"after\", and there is none here", host->name);
+		coordinator_rollout_key(c, key);
+		coordinator_say(c, key, host->name, "it waits for a hook \"after\", and there is none here");
 		return true;
 	}
 	if (host->hook == HOOK_RUNS)
@@ -178,6 +179,7 @@ void coordinator_hooked(struct coordinator *c, const char *name, int64_t serial,
 {
 	const struct doc_hook *hook = doc_hook_of(&c->rollout, name);
 	struct host *host = host_find(c, name, NULL);
+	char key[STEP_KEY_MAX];
 	int64_t wait = AGAIN_MS;
 	int i;
 
@@ -193,7 +195,8 @@ void coordinator_hooked(struct coordinator *c, const char *name, int64_t serial,
 		wait *= 2;
 	host->hook_tries++;
 	host->hook_at = now + (wait < AGAIN_MAX_MS ? wait : AGAIN_MAX_MS);
-	snprintf(c->message, sizeof(c->message), "%.60s: %s", name, host->hook_why);
+	coordinator_rollout_key(c, key);
+	coordinator_say(c, key, name, host->hook_why);
 }
 
 void coordinator_unhook(struct coordinator *c)

@@ -69,6 +69,19 @@ const char *coordinator_message(const struct coordinator *c)
 	return c->message;
 }
 
+void coordinator_say(struct coordinator *c, const char *key, const char *what, const char *why)
+{
+	snprintf(c->about, sizeof(c->about), "%s", key);
+	snprintf(c->message, sizeof(c->message), "%.60s: %s", what, why);
+}
+
+/* There is another revision of it. */
+static void say_no_more(struct coordinator *c, const char *key)
+{
+	if (!strcmp(key, c->about))
+		c->message[0] = c->about[0] = '\0';
+}
+
 /* Keys */
 
 void coordinator_pool_key(const struct coordinator *c, char *key)
@@ -214,14 +227,17 @@ static void see_hooks(struct coordinator *c)
 
 static void see_pool(struct coordinator *c, const struct store_item *item)
 {
+	char why[DOC_REASON_MAX], key[STEP_KEY_MAX];
 	struct doc_pool doc = { 0 };
-	char why[DOC_REASON_MAX];
 
 	if (c->pool_known && item->rev < c->pool_rev)
 		return;
+	say_no_more(c, item->key);
 	if (item->value && !doc_pool_parse(&doc, item->value, item->size, why))
-		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+		coordinator_say(c, item->key, item->key, why);
 	if (strcmp(doc.rollout, c->doc.rollout)) {
+		coordinator_rollout_key(c, key);
+		say_no_more(c, key);
 		doc_rollout_clear(&c->rollout);
 		c->rollout_known = c->rollout_bad = false;
 		c->rollout_rev = 0;
@@ -259,11 +275,12 @@ static bool see_rollout(struct coordinator *c, const struct store_item *item, in
 	c->rollout_known = true;
 	if (item->rev == c->rollout_rev && !c->rollout_bad && item->rev)
 		return true;
+	say_no_more(c, item->key);
 	c->rollout_rev = item->rev;
 	c->rollout_bad = true;
 	snprintf(why, sizeof(why), "it does not exist");
 	if (!item->value || !doc_rollout_parse(&doc, item->value, item->size, why)) {
-		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+		coordinator_say(c, item->key, item->key, why);
 		return true;
 	}
 	c->rollout_bad = false;
@@ -324,12 +341,13 @@ static void see_grant(struct coordinator *c, struct host *host, const struct sto
 
 	if (is_old(item, &host->grant_seen))
 		return;
+	say_no_more(c, item->key);
 	host->grant_rev = item->value ? item->rev : 0;
 	host->grant = (struct doc_grant){ 0 };
 	host->grant_bad = item->value &&
 			  !doc_grant_parse(&host->grant, item->value, item->size, why);
 	if (host->grant_bad)
-		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+		coordinator_say(c, item->key, item->key, why);
 }
 
 static void see_status(struct coordinator *c, struct host *host, const struct store_item *item,
@@ -343,12 +361,13 @@ static void see_status(struct coordinator *c, struct host *host, const struct st
 
 	if (is_old(item, &host->status_seen))
 		return;
+	say_no_more(c, item->key);
 	slot = host->has_slot ? doc_slot_of(&c->rollout, host->name) : NULL;
 	host->status = (struct doc_status){ 0 };
 	host->status_bad = item->value &&
 			   !doc_status_parse(&host->status, item->value, item->size, why);
 	if (host->status_bad)
-		snprintf(c->message, sizeof(c->message), "%.60s: %s", item->key, why);
+		coordinator_say(c, item->key, item->key, why);
 	if (rev != host->status_rev)
 		host->reported = now;
 	/*

@@ -564,6 +564,34 @@ static void test_long_confirm_timeout(void **state)
 	rollout_is(STATE_HALTED, 1);
 }
 
+/* What was wrong with a document goes with it; that of another one does not. */
+static void test_message_ends(void **state)
+{
+	(void)state;
+	put("/f/status/p/a", "{");
+	follow();
+	assert_non_null(strstr(coordinator_message(coordinator), "/f/status/p/a: "));
+	put_host("b", "");
+	follow();
+	work();
+	assert_non_null(strstr(coordinator_message(coordinator), "/f/status/p/a: "));
+	put_host("a", "");
+	follow();
+	assert_string_equal(coordinator_message(coordinator), "");
+	put("/f/grant/p/a", "{");
+	follow();
+	assert_non_null(strstr(coordinator_message(coordinator), "/f/grant/p/a: "));
+	delete("/f/grant/p/a");
+	follow();
+	assert_string_equal(coordinator_message(coordinator), "");
+	put("/f/rollout/p/r1", "{");
+	follow();
+	assert_non_null(strstr(coordinator_message(coordinator), "/f/rollout/p/r1: "));
+	put("/f/pool/p", "{\"rollout\":\"r2\",\"policy\":\"new\",\"generation\":2}");
+	follow();
+	assert_string_equal(coordinator_message(coordinator), "");
+}
+
 static void person(enum doc_state state)
 {
 	struct doc_rollout rollout;
@@ -788,6 +816,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused_and_not_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flapping_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flapping_for_ever, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_message_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_later_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_a_grant_has, set_up, tear_down),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """
 test_restore.py DIR (below with-etcd): what becomes of a coordinator and an agent whose store is
-another one than it was, as after a restore from a backup. And of a coordinator that lacks memory.
+another one than it was, as after a restore from a backup. And of a coordinator that lacks
+memory, or rights.
 """
 import json
 import os
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 
-from fleet import BUILD, POOL, PREFIX, Agent, etcdctl, get, policy, put_policy, run, until
+from fleet import BUILD, POOL, PREFIX, Agent, etcdctl, get, policy, put, put_policy, run, until
 
 ROLLOUT = {"id": "r1", "policy": "p", "generation": 1, "waves": ["100%"], "wave": 0,
            "max_changing": 1, "max_failures": 1, "max_lost": 1, "attempts": 1,
@@ -110,6 +111,28 @@ def without_memory():
     assert done.returncode == 1 and done.stdout.endswith("out of memory\n"), done
 
 
+def nothing_is_said_twice():
+    """A document that is wrong, and a step that fails again and again."""
+    put("status/said/odd", "{")
+    put("status/said/a", {"machine": "m", "boot": "b", "attempt": 0, "phase": "idle"})
+    put("rollout/said/r1", {**ROLLOUT, "state": "running"})
+    put("pool/said", {"rollout": "r1", "policy": "p", "generation": 1})
+    etcdctl("role", "revoke-permission", "--prefix=true", "coordinator", f"{PREFIX}/grant/")
+    with tempfile.TemporaryDirectory(prefix="fleet-said.") as where, \
+            open(f"{where}/out", "w", encoding="utf-8") as out:
+        p = subprocess.Popen([f"{BUILD}/iommucfg-fleet", "-c", configuration(where, "said"), "-v"],
+                             stdout=out, stderr=out)
+        try:
+            until(lambda: open_text(f"{where}/out").count("<7>said: grant ") > 4,
+                  message=lambda: open_text(f"{where}/out"))
+        finally:
+            p.kill()
+            p.wait()
+            etcdctl("role", "grant-permission", "--prefix=true", "coordinator", "readwrite", f"{PREFIX}/grant/")
+        said = open_text(f"{where}/out")
+    assert said.count("said: a document: ") == said.count("<4>said: grant: ") == 1, said
+
+
 def the_agent_goes_on():
     """It keeps what is in force, says which numbers are used up, and takes the next one."""
     other = os.environ["FLEET_ETCD_FOREIGN"]
@@ -147,4 +170,4 @@ def open_text(path):
 
 
 if __name__ == "__main__":
-    run([the_coordinator_halts, without_memory, the_agent_goes_on], "restore")
+    run([the_coordinator_halts, without_memory, nothing_is_said_twice, the_agent_goes_on], "restore")
