@@ -95,6 +95,12 @@ const struct doc_journal *agent_journal(const struct agent *a)
 	return &a->journal;
 }
 
+void agent_explain(struct agent *a, const char *why)
+{
+	snprintf(a->journal.why, sizeof(a->journal.why), "%s", why);
+	doc_line(a->journal.why);
+}
+
 const struct doc_grant *agent_grant(const struct agent *a)
 {
 	return &a->grant;
@@ -277,6 +283,7 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		memcpy(a->journal.boot, a->boot, sizeof(a->boot));
 		a->journal.generation = a->grant.generation;
 		a->journal.confirm_timeout = a->grant.confirm_timeout;
+		a->journal.why[0] = '\0';
 		if (!again)
 			a->journal.phase = JOURNAL_PLAN;
 		a->state = PLAN;

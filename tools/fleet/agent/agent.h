@@ -83,6 +83,9 @@ void agent_free(struct agent *a);
 /* What AGENT_SAVE is to save. */
 const struct doc_journal *agent_journal(const struct agent *a);
 
+/* Before an end is saved: the reason, which is in the journal with it. */
+void agent_explain(struct agent *a, const char *why);
+
 /* @now: milliseconds of a clock that only grows. @action is for step_clear(). */
 bool agent_next(struct agent *a, int64_t now, struct agent_action *action);
 void agent_done(struct agent *a, const struct agent_action *action,

@@ -127,6 +127,20 @@ static void act_store(struct daemon *d, struct agent_action *action,
 		d->proof_at = time(NULL);
 }
 
+/* Why it ended so, where nothing that was done for it has left a reason. */
+static void explain_end(struct daemon *d, const struct doc_journal *journal)
+{
+	if (*d->problem)
+		return;
+	if (journal->end == END_REVERTED)
+		snprintf(d->problem, sizeof(d->problem), strcmp(journal->boot, d->host.boot) ?
+			 "rebooted before it was confirmed" :
+			 "it was not confirmed in time");
+	if (journal->end == END_FAILED)
+		snprintf(d->problem, sizeof(d->problem),
+			 "the types are not as before, and this agent has not confirmed them");
+}
+
 static void act_save(struct daemon *d)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
@@ -137,6 +151,10 @@ static void act_save(struct daemon *d)
 	while (!stop && journal->phase == JOURNAL_END && journal->end == END_DONE &&
 	       !before_keep(&d->host, journal))
 		nap(1000);
+	if (journal->phase == JOURNAL_END) {
+		explain_end(d, journal);
+		agent_explain(d->agent, d->problem);
+	}
 	host_state(&d->host, path, "journal");
 	/* Without it nothing may be done: what comes next would not be known after a crash. */
 	while (!stop && (error = journal_save(path, journal))) {
@@ -147,13 +165,6 @@ static void act_save(struct daemon *d)
 	if (stop || journal->phase != JOURNAL_END || journal->hooked)
 		return;
 	d->ended[journal->end]++;
-	if (journal->end == END_REVERTED && !*d->problem)
-		snprintf(d->problem, sizeof(d->problem), strcmp(journal->boot, d->host.boot) ?
-			 "rebooted before it was confirmed" :
-			 "it was not confirmed in time");
-	if (journal->end == END_FAILED && !*d->problem)
-		snprintf(d->problem, sizeof(d->problem),
-			 "the types are not as before, and this agent has not confirmed them");
 	note(journal->end == END_DONE || journal->end == END_NOTHING ? "<5>" : "<3>",
 	     "rollout %s, attempt %lld: %s%s%s", journal->rollout, (long long)journal->attempt,
 	     doc_end_name(journal->end), *d->problem ? ": " : "", d->problem);
@@ -469,6 +480,9 @@ static bool begin(struct daemon *d, const char *root)
 	options.machine = d->host.machine;
 	options.boot = d->host.boot;
 	d->connected = true;
+	/* It is reported with the end, and as long as nothing else is begun. */
+	if (journal.phase == JOURNAL_END || journal.phase == JOURNAL_IDLE)
+		memcpy(d->problem, journal.why, sizeof(d->problem));
 	d->agent = agent_new(&options, &journal);
 	return d->agent;
 }

@@ -113,6 +113,7 @@ char *doc_journal_print(const struct doc_journal *journal)
 	if (journal->end)
 		add_text(o, "end", doc_end_name(journal->end));
 	add_number(o, "confirm_timeout", journal->confirm_timeout);
+	add_text(o, "why", journal->why);
 	if (journal->hooked)
 		add_bool(o, "hooked", true);
 	return print(o);

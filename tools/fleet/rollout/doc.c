@@ -379,6 +379,7 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 		journal->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		journal->end = take_word(&r, "end", ends, false);
 		journal->confirm_timeout = take_number(&r, "confirm_timeout", 0, 604800, true, 0);
+		take_line(&r, "why", journal->why, sizeof(journal->why));
 		journal->hooked = take_bool(&r, "hooked", false);
 		if (journal->phase == JOURNAL_END &&
 		    (journal->end == END_NONE || journal->end == END_LOST))

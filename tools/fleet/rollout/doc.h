@@ -122,6 +122,7 @@ struct doc_journal {
 	enum doc_end end;		/* in JOURNAL_END */
 	char boot[DOC_MACHINE_MAX + 1];
 	long confirm_timeout;
+	char why[DOC_REASON_MAX];	/* of the end, one line; "" where there is no reason */
 	bool hooked;			/* the host's hooks may have been called for a change */
 };
 

@@ -18,7 +18,7 @@ static char path[64], new[64];
 
 static const struct doc_journal journal = {
 	.phase = JOURNAL_APPLY, .rollout = "r1", .policy = "abc", .attempt = 7, .boot = "b",
-	.confirm_timeout = 180,
+	.confirm_timeout = 180, .why = "a probe says no",
 };
 
 static void write_file(const char *text)
@@ -56,6 +56,7 @@ static void test_again(void **state)
 	assert_int_equal(read.phase, JOURNAL_APPLY);
 	assert_int_equal(read.attempt, 7);
 	assert_string_equal(read.rollout, "r1");
+	assert_string_equal(read.why, "a probe says no");
 	assert_int_equal(access(new, F_OK), -1);
 }
 

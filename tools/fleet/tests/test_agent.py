@@ -174,6 +174,19 @@ def killed_at_each_step():
             assert not h.transactions() and commits(h) == (end == "done"), when
 
 
+def killed_before_the_end_is_reported():
+    """The reason is reported with the end, though another agent does that."""
+    with Agent("reason") as h:
+        h.probe("exit 1")
+        h.preload(CRASH_AT="3a")
+        h.grant(put_policy(policy("identity")))
+        until(lambda: h.agent.poll() is not None, message=h.output)
+        assert h.journal()["end"] == "reverted", h.journal()
+        h.start()
+        s = h.ended("reverted")
+        assert s["problems"] and "a probe in" in s["problems"][0], s
+
+
 def commits(h):
     return h.read("var/lib/iommucfg/history").count('"result":"committed"') \
         if h.read("var/lib/iommucfg/history") else 0
@@ -669,7 +682,7 @@ def what_it_cannot_start_with():
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, confirmed_by_a_person,
          a_probe_says_no,
-         killed_at_each_step, rebooted_in_between, killed_between_confirm_and_file,
+         killed_at_each_step, killed_before_the_end_is_reported, rebooted_in_between, killed_between_confirm_and_file,
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
          proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
