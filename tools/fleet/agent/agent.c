@@ -263,6 +263,36 @@ static bool take_grant(struct agent *a, const struct agent_result *result)
 	return true;
 }
 
+/* The status says that this host is in the middle of an attempt that its journal does not have. */
+static bool is_journal_lost(const struct agent *a)
+{
+	return !strcmp(a->status.machine, a->machine) && a->status.attempt > a->journal.attempt &&
+	       (a->status.phase == PHASE_CHANGING || a->status.phase == PHASE_UNCONFIRMED);
+}
+
+/*
+ * A journal as it may have been. Its attempt has begun, so that it needs an end: the kernel
+ * has its transaction, or after a reboot the files decide. Without its grant the policy is not
+ * known, and a change that is not confirmed goes back.
+ */
+static void take_up_lost(struct agent *a)
+{
+	struct doc_journal *j = &a->journal;
+
+	*j = (struct doc_journal){
+		.attempt = a->status.attempt, .generation = a->status.generation, .hooked = true,
+	};
+	memcpy(j->rollout, a->status.rollout, sizeof(j->rollout));
+	memcpy(j->boot, a->status.boot, sizeof(j->boot));
+	agent_explain(a, "the agent's journal was lost in the middle of it");
+	if (a->grant_known && a->grant.attempt == j->attempt &&
+	    !strcmp(a->grant.rollout, j->rollout) && !strcmp(a->grant.machine, a->machine)) {
+		memcpy(j->policy, a->grant.policy, sizeof(j->policy));
+		j->confirm_timeout = a->grant.confirm_timeout;
+	}
+	save(a, JOURNAL_APPLY, LOOK_APPLIED);
+}
+
 /* Whether there is something to do. */
 static void look_at_grant(struct agent *a, const struct agent_result *result)
 {
@@ -270,6 +300,10 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 
 	if (!take_grant(a, result)) {
 		pause_for(a, RETRY_MS, RESUME);
+		return;
+	}
+	if (is_journal_lost(a)) {
+		take_up_lost(a);
 		return;
 	}
 	/* Taken, and not begun as far as is known: the attempt may still be used. */

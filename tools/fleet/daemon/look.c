@@ -86,6 +86,8 @@ bool look_installed(const struct daemon *d)
 	char path[PATH_MAX], *candidate, *file;
 	bool same;
 
+	if (!*agent_journal(d->agent)->policy)
+		return false;
 	if (!strcmp(agent_journal(d->agent)->policy, DOC_NO_POLICY))
 		return !before_exists(&d->host);
 	host_state(&d->host, path, "candidate.conf");

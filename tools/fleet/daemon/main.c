@@ -130,6 +130,8 @@ static void act_store(struct daemon *d, struct agent_action *action,
 /* Why it ended so, where nothing that was done for it has left a reason. */
 static void explain_end(struct daemon *d, const struct doc_journal *journal)
 {
+	if (*journal->why && journal->end != END_DONE)
+		memcpy(d->problem, journal->why, sizeof(d->problem));
 	if (*d->problem)
 		return;
 	if (journal->end == END_REVERTED)

@@ -413,7 +413,8 @@ int run_action(const char *action, const char *name)
 	host_state(&host, path, "change");
 	change = json_object_from_file(path);
 	is = json_object_get_string(member(change, "name"));
-	if (!is || strcmp(is, name)) {
+	/* Without one, as the state was lost, there is still the way back. */
+	if (is ? strcmp(is, name) : actions[i].run != rollback && actions[i].run != post) {
 		fprintf(stderr, "iommucfgd: \"%s\" is not the attempt that is under way\n", name);
 		json_object_put(change);
 		return 1;

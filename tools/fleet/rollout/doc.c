@@ -373,7 +373,7 @@ bool doc_journal_parse(struct doc_journal *journal, const char *text, size_t siz
 		journal->phase = phase > JOURNAL_END ? JOURNAL_CONFIRM : phase;
 		needed = journal->phase != JOURNAL_IDLE;
 		take_text(&r, "rollout", journal->rollout, DOC_ID_MAX, needed);
-		take_text(&r, "policy", journal->policy, DOC_HASH_MAX, needed);
+		take_text(&r, "policy", journal->policy, DOC_HASH_MAX, false);
 		take_text(&r, "boot", journal->boot, DOC_MACHINE_MAX, needed);
 		journal->attempt = take_number(&r, "attempt", needed, DOC_ATTEMPT_MAX, true, 0);
 		journal->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);

@@ -117,7 +117,7 @@ enum doc_journal_phase {
 struct doc_journal {
 	enum doc_journal_phase phase;
 	char rollout[DOC_ID_MAX + 1];
-	char policy[DOC_HASH_MAX + 1];
+	char policy[DOC_HASH_MAX + 1];	/* "": not known, a journal before this one was lost */
 	int64_t attempt, generation;
 	enum doc_end end;		/* in JOURNAL_END */
 	char boot[DOC_MACHINE_MAX + 1];

@@ -5,6 +5,7 @@
 
 #define IDLE "{\"machine\":\"m\",\"boot\":\"b\",\"attempt\":0,\"phase\":\"idle\"}"
 #define BEGUN "{\"machine\":\"m\",\"boot\":\"b\",\"rollout\":\"r1\",\"attempt\":1,\"phase\":\"changing\"}"
+#define BEGUN_BEFORE "{\"machine\":\"m\",\"boot\":\"a\",\"rollout\":\"r1\",\"attempt\":1,\"phase\":\"changing\"}"
 #define GRANT(live) "{\"rollout\":\"r1\",\"policy\":\"p\",\"machine\":\"m\",\"attempt\":1,\"live\":" live \
 	",\"confirm_timeout\":180}"
 
@@ -98,11 +99,79 @@ static void test_begin_comes_late(void **state)
 	step(AGENT_STORE, "report the end", (struct agent_result){ .store = STORE_UNREACHABLE });
 }
 
+/* The host has begun, and its journal does not know of it. */
+static void loses_journal(const char *status, enum agent_txn txn, enum doc_end end)
+{
+	const struct doc_journal *journal = agent_journal(agent);
+
+	assert_true(agent_report(agent, "{}"));
+	reads("read the own status", status, 1);
+	reads("read the grant", GRANT("true"), 2);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(journal->phase, JOURNAL_APPLY);
+	assert_string_equal(journal->policy, "p");
+	does(AGENT_LOOK, txn);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(journal->phase, JOURNAL_END);
+	assert_int_equal(journal->end, end);
+	assert_int_equal(journal->attempt, 1);
+	assert_non_null(strstr(journal->why, "journal was lost"));
+	does(AGENT_POST, 0);
+	does(AGENT_SAVE, 0);
+	step(AGENT_STORE, "report the end", (struct agent_result){ .store = STORE_UNREACHABLE });
+}
+
+static void test_journal_lost(void **state)
+{
+	(void)state;
+	loses_journal(BEGUN, TXN_ODD, END_FAILED);
+}
+
+static void test_journal_lost_and_rebooted(void **state)
+{
+	(void)state;
+	loses_journal(BEGUN_BEFORE, TXN_NONE, END_REVERTED);
+}
+
+/* It is not confirmed: it goes on where its grant is still there. */
+static void test_journal_lost_unconfirmed(void **state)
+{
+	const struct agent_result unconfirmed = {
+		.code = TXN_UNCONFIRMED, .remaining_ms = 100000,
+	};
+
+	(void)state;
+	reads("read the own status", BEGUN, 1);
+	reads("read the grant", GRANT("false"), 2);
+	does(AGENT_SAVE, 0);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	does(AGENT_PROBE, 1);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	does(AGENT_ROLLBACK, 1);
+	does(AGENT_LOOK, TXN_NONE);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(agent_journal(agent)->end, END_REVERTED);
+}
+
+/* Another machine of this name is in the middle of it. */
+static void test_status_of_another(void **state)
+{
+	(void)state;
+	reads("read the own status", "{\"machine\":\"n\",\"boot\":\"b\",\"rollout\":\"r1\","
+	      "\"attempt\":1,\"phase\":\"changing\"}", 1);
+	reads("read the grant", GRANT("true"), 2);
+	does(AGENT_WAIT, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_policy_comes_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_begin_comes_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_journal_lost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_journal_lost_and_rebooted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_journal_lost_unconfirmed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_status_of_another, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

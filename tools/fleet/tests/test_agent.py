@@ -187,6 +187,39 @@ def killed_before_the_end_is_reported():
         assert s["problems"] and "a probe in" in s["problems"][0], s
 
 
+def a_journal_that_is_lost():
+    """The attempt ends, and the next one goes through; more than the journal may be gone."""
+    cases = {"journal": "done", "state": "failed", "boot": "reverted"}
+    with hosts([f"lost-{what}" for what in cases]) as all_hosts:
+        name = put_policy(policy("identity"))
+        for h in all_hosts:
+            h.probe("touch $0.at; while [ ! -e $0.go ]; do sleep 0.1; done")
+            os.makedirs(f"{h.root}/etc/iommucfg/fleet-post.d")
+            h.write("etc/iommucfg/fleet-post.d/hook", f"#!/bin/sh\necho $1 >>{h.dir}/calls\n")
+            os.chmod(f"{h.root}/etc/iommucfg/fleet-post.d/hook", 0o755)
+            h.start()
+            h.grant(name)
+        for what, h in zip(cases, all_hosts):
+            probe = f"{h.root}/etc/iommucfg/fleet.d/probe"
+            until(lambda p=probe: os.path.exists(f"{p}.at"), message=h.output)
+            h.kill()
+            with open(f"{probe}.go", "w"):
+                pass
+            state = f"{h.root}/var/lib/iommucfg/fleet"
+            for file in ["journal"] if what == "journal" else os.listdir(state):
+                os.unlink(f"{state}/{file}")
+            if what == "boot":
+                h.reboot("DMA-FQ")
+            h.start()
+        for (what, end), h in zip(cases.items(), all_hosts):
+            s = h.ended(end)
+            assert end == "done" or "journal was lost" in s["problems"][0], s
+            assert h.type(1) == ("identity" if end == "done" else "DMA-FQ"), s
+            assert not h.transactions() and os.path.exists(f"{h.dir}/calls"), h.output()
+            h.grant(name)
+            h.ended("nothing" if end == "done" else "done")
+
+
 def commits(h):
     return h.read("var/lib/iommucfg/history").count('"result":"committed"') \
         if h.read("var/lib/iommucfg/history") else 0
@@ -682,7 +715,7 @@ def what_it_cannot_start_with():
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, confirmed_by_a_person,
          a_probe_says_no,
-         killed_at_each_step, killed_before_the_end_is_reported, rebooted_in_between, killed_between_confirm_and_file,
+         killed_at_each_step, killed_before_the_end_is_reported, a_journal_that_is_lost, rebooted_in_between, killed_between_confirm_and_file,
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
          proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
