@@ -17,6 +17,10 @@
 #define PROOF_GOOD_MS	5000
 #define POLL_MS		60000
 #define RETRY_MS	1000
+/* What goes on failing is tried after 2, 4, ... 32 s. */
+#define RETRY_SHIFT_MAX	5
+/* So long a plan may be blocked; well below the time after which a host counts as lost. */
+#define BLOCKED_MS	300000
 
 enum state {
 	RESUME,			/* find out where the attempt is */
@@ -49,6 +53,8 @@ struct agent {
 
 	char *facts;
 	bool want_report, just_applied;
+	int tries;			/* of a plan, or of an installation, that have failed */
+	int64_t blocked_at;		/* when a plan was blocked first; -1: none was */
 	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
 	const char *rolls_back;		/* why */
@@ -67,7 +73,7 @@ struct agent *agent_new(const struct agent_options *options, const struct doc_jo
 	snprintf(a->machine, sizeof(a->machine), "%s", options->machine);
 	snprintf(a->boot, sizeof(a->boot), "%s", options->boot);
 	a->journal = *journal;
-	a->proven_at = -1;
+	a->proven_at = a->blocked_at = -1;
 	return a;
 }
 
@@ -127,6 +133,21 @@ static void pause_for(struct agent *a, int64_t ms, enum state after)
 	a->pause_ms = ms;
 	a->after_pause = after;
 	a->paused = false;
+}
+
+static int64_t retry_ms(const struct agent *a)
+{
+	return RETRY_MS << (a->tries < RETRY_SHIFT_MAX ? a->tries : RETRY_SHIFT_MAX);
+}
+
+/* Later and later; what is wrong is reported in between. */
+static void retry(struct agent *a)
+{
+	a->tries++;
+	if (a->want_report)
+		a->state = a->status_known ? REPORT : READ_STATUS;
+	else
+		pause_for(a, retry_ms(a), RESUME);
 }
 
 static void save(struct agent *a, enum doc_journal_phase phase, enum state after)
@@ -318,8 +339,11 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		a->journal.generation = a->grant.generation;
 		a->journal.confirm_timeout = a->grant.confirm_timeout;
 		a->journal.why[0] = '\0';
-		if (!again)
+		if (!again) {
 			a->journal.phase = JOURNAL_PLAN;
+			a->tries = 0;
+			a->blocked_at = -1;
+		}
 		a->state = PLAN;
 		return;
 	}
@@ -328,20 +352,34 @@ static void look_at_grant(struct agent *a, const struct agent_result *result)
 		a->state = POST;
 		return;
 	}
+	a->tries = 0;
 	if (a->want_report)
 		a->state = REPORT;
 	else
 		pause_for(a, POLL_MS, RESUME);
 }
 
-static void planned(struct agent *a, const struct agent_result *result)
+static void planned(struct agent *a, const struct agent_result *result, int64_t now)
 {
-	if (result->code == PLAN_CHANGES) {
+	switch (result->code) {
+	case PLAN_CHANGES:
+		a->tries = 0;
 		a->journal.hooked = true;
 		save(a, JOURNAL_BEGIN, PRE);
-	} else if (result->code == PLAN_AGAIN) {
-		pause_for(a, RETRY_MS, RESUME);
-	} else {
+		break;
+	case PLAN_BLOCKED:
+		if (a->blocked_at < 0)
+			a->blocked_at = now;
+		if (now - a->blocked_at >= BLOCKED_MS) {
+			end(a, END_REFUSED);
+			break;
+		}
+		retry(a);
+		break;
+	case PLAN_AGAIN:
+		retry(a);
+		break;
+	default:
 		end(a, result->code == PLAN_NOTHING ? END_NOTHING : END_REFUSED);
 	}
 }
@@ -395,7 +433,7 @@ static void reported(struct agent *a, const struct agent_result *result)
 {
 	wrote(a, result);
 	a->want_report = result->store;
-	pause_for(a, result->store ? RETRY_MS : POLL_MS, RESUME);
+	pause_for(a, result->store ? RETRY_MS : a->tries ? retry_ms(a) : POLL_MS, RESUME);
 }
 
 static void began(struct agent *a, const struct agent_result *result)
@@ -423,6 +461,8 @@ static void confirmed(struct agent *a, const struct agent_result *result)
 {
 	if (result->code == CONFIRM_KEPT)
 		end(a, END_DONE);
+	else if (a->state == INSTALL)
+		retry(a);
 	else
 		pause_for(a, RETRY_MS, result->code == CONFIRM_AGAIN ? LOOK_TIME : LOOK_APPLIED);
 }
@@ -451,7 +491,7 @@ void agent_done(struct agent *a, const struct agent_action *action,
 		reported(a, result);
 		break;
 	case PLAN:
-		planned(a, result);
+		planned(a, result, now);
 		break;
 	case SAVE:
 		a->state = a->after_save;

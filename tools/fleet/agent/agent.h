@@ -32,7 +32,8 @@ enum agent_do {
 
 enum agent_plan {
 	PLAN_CHANGES, PLAN_NOTHING, PLAN_REFUSED,
-	PLAN_AGAIN,	/* the policy cannot be had at present */
+	PLAN_AGAIN,	/* the store is away, and the policy with it */
+	PLAN_BLOCKED,	/* something of this host is in the way; refused if that lasts */
 };
 
 enum agent_applied {

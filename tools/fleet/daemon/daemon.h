@@ -66,7 +66,7 @@ void host_state(const struct host *host, char *path, const char *file);
 char *host_read(const char *path, size_t max);
 bool host_write(const char *path, const char *text, size_t size);
 
-/* fetch.c: the text of a policy of the store, to be freed; NULL with PLAN_AGAIN or PLAN_REFUSED */
+/* fetch.c: the text of a policy of the store, to be freed; NULL with the @code in its place */
 char *policy_fetch(struct daemon *d, const char *name, int *code);
 /* The fleet's file is to go. */
 bool policy_is_way_back(const struct daemon *d);

@@ -71,7 +71,7 @@ char *policy_fetch(struct daemon *d, const char *name, int *code)
 	if (result) {
 		snprintf(d->problem, sizeof(d->problem), "%.50s: %.100s", key,
 			 store_message(d->conf.store));
-		*code = PLAN_AGAIN;
+		*code = result == STORE_DENIED ? PLAN_BLOCKED : PLAN_AGAIN;
 	} else if (!item.value) {
 		snprintf(d->problem, sizeof(d->problem), "there is no policy %.20s", name);
 	} else if (item.size > DOCUMENT_MAX) {

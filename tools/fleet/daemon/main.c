@@ -384,6 +384,9 @@ static void act_wait(struct daemon *d, struct pace *pace, int64_t ms)
 static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *action,
 		      struct agent_result *result, struct store_item *item)
 {
+	char before[DOC_REASON_MAX];
+
+	memcpy(before, d->problem, sizeof(before));
 	switch (action->what) {
 	case AGENT_WAIT:
 		act_wait(d, pace, action->wait_ms);
@@ -397,8 +400,11 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 	case AGENT_PLAN:
 		nap(jitter(BEGIN_JITTER_MS));
 		result->code = plan_attempt(d);
-		if (result->code == PLAN_AGAIN)
+		if ((result->code == PLAN_AGAIN || result->code == PLAN_BLOCKED) &&
+		    strcmp(before, d->problem)) {
 			note("<4>", "no plan yet: %s", d->problem);
+			report(d);
+		}
 		break;
 	case AGENT_PRE:
 		result->code = act_hook(d, "pre", PRE_DIR);
@@ -417,6 +423,9 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 		break;
 	case AGENT_CONFIRM:
 		result->code = act_confirm(d);
+		/* It may be tried for long, and a person has to know of it. */
+		if (result->code != CONFIRM_KEPT && strcmp(before, d->problem))
+			report(d);
 		break;
 	case AGENT_ROLLBACK:
 		result->code = act_rollback(d);

@@ -275,7 +275,7 @@ static int keep_nothing(struct daemon *d, struct json_object *files, const struc
 		return PLAN_NOTHING;
 	if (!*d->problem)
 		snprintf(d->problem, sizeof(d->problem), POLICY_FILE " cannot be written");
-	return PLAN_AGAIN;
+	return PLAN_BLOCKED;
 }
 
 static int plan_candidate(struct daemon *d)
@@ -294,7 +294,7 @@ static int plan_candidate(struct daemon *d)
 	} else if (!iommucfg_plan_num_changes(p.plan)) {
 		code = keep_nothing(d, files, &p);
 	} else {
-		code = write_change(d, files, &p) ? PLAN_CHANGES : PLAN_AGAIN;
+		code = write_change(d, files, &p) ? PLAN_CHANGES : PLAN_BLOCKED;
 	}
 	planned_clear(&p);
 	json_object_put(files);
@@ -336,7 +336,9 @@ int plan_attempt(struct daemon *d)
 	if (!text)
 		return code;
 	host_state(&d->host, path, "candidate.conf");
-	code = host_write(path, text, strlen(text)) ? plan_candidate(d) : PLAN_AGAIN;
+	code = host_write(path, text, strlen(text)) ? plan_candidate(d) : PLAN_BLOCKED;
+	if (code == PLAN_BLOCKED && !*d->problem)
+		snprintf(d->problem, sizeof(d->problem), STATE_DIR " cannot be written");
 	free(text);
 	return code;
 }

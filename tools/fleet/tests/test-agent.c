@@ -10,18 +10,32 @@
 	",\"confirm_timeout\":180}"
 
 static struct agent *agent;
+static int64_t now, waits;
 
-static int set_up(void **state)
+static int set_up_with(const struct doc_journal *journal)
 {
 	const struct agent_options options = {
 		.prefix = "/f", .pool = "p", .host = "h", .machine = "m", .boot = "b",
 	};
-	const struct doc_journal journal = { 0 };
 
-	(void)state;
-	agent = agent_new(&options, &journal);
+	now = 0;
+	agent = agent_new(&options, journal);
 	assert_non_null(agent);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return set_up_with(&(struct doc_journal){ 0 });
+}
+
+static int set_up_confirmed(void **state)
+{
+	(void)state;
+	return set_up_with(&(struct doc_journal){
+		.phase = JOURNAL_CONFIRM, .rollout = "r1", .policy = "p", .boot = "b", .attempt = 1,
+	});
 }
 
 static int tear_down(void **state)
@@ -36,11 +50,13 @@ static void step(enum agent_do what, const char *name, struct agent_result resul
 {
 	struct agent_action action;
 
-	assert_true(agent_next(agent, 0, &action));
+	assert_true(agent_next(agent, now, &action));
 	assert_int_equal(action.what, what);
 	if (name)
 		assert_string_equal(action.step.what, name);
-	agent_done(agent, &action, &result, 0);
+	if (what == AGENT_WAIT)
+		waits = action.wait_ms;
+	agent_done(agent, &action, &result, now);
 	step_clear(&action.step);
 }
 
@@ -71,6 +87,60 @@ static void test_policy_comes_later(void **state)
 	/* It was taken back meanwhile. */
 	reads("read the grant", GRANT("false"), 3);
 	does(AGENT_WAIT, 0);
+}
+
+/* It is said, tried later and later, and given up. */
+static void test_plan_blocked(void **state)
+{
+	int64_t waited = 0;
+	int reports = 0;
+
+	(void)state;
+	reads("read the own status", IDLE, 1);
+	reads("read the grant", GRANT("true"), 2);
+	for (now = 0; now < 300000; now += waits) {
+		/* What the host says of itself has changed. */
+		if (reports < 2)
+			assert_true(agent_report(agent, "{}"));
+		does(AGENT_PLAN, PLAN_BLOCKED);
+		if (reports++ < 2)
+			reads("report", IDLE, 3);
+		does(AGENT_WAIT, 0);
+		assert_true(waits >= waited && waits <= 60000);
+		waited = waits;
+		reads("read the grant", GRANT("true"), 2);
+	}
+	assert_true(reports < 20);
+	does(AGENT_PLAN, PLAN_BLOCKED);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(agent_journal(agent)->end, END_REFUSED);
+	step(AGENT_STORE, "report the end", (struct agent_result){ .store = STORE_UNREACHABLE });
+}
+
+/* Kept by the kernel, and the file cannot be written: that is said as well. */
+static void test_install_fails(void **state)
+{
+	int i;
+
+	(void)state;
+	assert_true(agent_report(agent, "{}"));
+	for (i = 0; i < 3; i++) {
+		does(AGENT_LOOK, TXN_KEPT);
+		does(AGENT_CONFIRM, CONFIRM_UNKNOWN);
+		if (!i) {
+			/* After a restart the status has to be read first. */
+			reads("read the own status", BEGUN, 1);
+			continue;
+		}
+		if (i == 1)
+			reads("report", BEGUN, 2);
+		does(AGENT_WAIT, 0);
+		assert_int_equal(waits, 2000 << i);
+	}
+	does(AGENT_LOOK, TXN_KEPT);
+	does(AGENT_CONFIRM, CONFIRM_KEPT);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(agent_journal(agent)->end, END_DONE);
 }
 
 /* The answer to "begin" is lost, and it is done when the host is back in service. */
@@ -167,6 +237,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_policy_comes_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_plan_blocked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_install_fails, set_up_confirmed, tear_down),
 		cmocka_unit_test_setup_teardown(test_begin_comes_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost_and_rebooted, set_up, tear_down),

@@ -258,6 +258,8 @@ def killed_between_confirm_and_file():
         for (what, end), h in zip(ends.items(), all_hosts):
             until(lambda h=h: "<7>confirm fleet-r1-1: 1" in h.output(), message=h.output)
             assert h.type(1) == "identity" and h.journal()["phase"] == "confirm", h.output()
+            until(lambda h=h: h.status()["problems"], message=h.output)
+            assert h.status()["phase"] == "unconfirmed", h.status()
             h.kill()
             os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf")
             if what == "boot":
@@ -298,6 +300,21 @@ def what_cannot_be_installed_is_not_confirmed():
         s = h.ended("reverted")
         assert s["problems"] == ["confirm: no result"] and h.type(1) == "DMA-FQ", s
         assert h.installed() is None and not commits(h)
+
+
+def what_cannot_be_installed_is_said():
+    """No group changes, and the file cannot be written: it is tried again, and then it can."""
+    with Agent("blocked") as h:
+        os.makedirs(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new/full")
+        h.start()
+        h.grant(put_policy(policy("DMA-FQ")))
+        until(lambda: h.status().get("problems"), message=h.output)
+        s = h.status()
+        assert (s["problems"], s["phase"]) == (["confirm: no result"], "idle"), s
+        os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new/full")
+        os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new")
+        s = h.ended("nothing")
+        assert s["problems"] == [] and h.installed() == policy("DMA-FQ"), s
 
 
 def proven_over_the_changed_interface():
@@ -717,6 +734,7 @@ TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, confirmed_by_a_
          a_probe_says_no,
          killed_at_each_step, killed_before_the_end_is_reported, a_journal_that_is_lost, rebooted_in_between, killed_between_confirm_and_file,
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
+         what_cannot_be_installed_is_said,
          proven_over_the_changed_interface,
          proven_over_what_stands_on_the_changed_interface, the_command_outlives_its_runner,
          the_first_policy_is_taken_back, taken_back_while_in_use, what_the_grant_allows,
