@@ -57,7 +57,7 @@ struct agent {
 	int64_t blocked_at;		/* when a plan was blocked first; -1: none was */
 	int64_t limit_ms;		/* for what a proof takes at the store */
 	int64_t proven_at;		/* when the proof was answered; -1: never */
-	const char *rolls_back;		/* why */
+	const char *rolls_back;		/* why, until the transaction is gone; or NULL */
 	char message[DOC_REASON_MAX + 64];
 };
 
@@ -159,6 +159,7 @@ static void save(struct agent *a, enum doc_journal_phase phase, enum state after
 
 static void end(struct agent *a, enum doc_end end)
 {
+	a->rolls_back = NULL;
 	a->journal.end = end;
 	save(a, JOURNAL_END, a->journal.hooked ? POST : PUBLISH);
 }
@@ -219,6 +220,11 @@ static void looked(struct agent *a, const struct agent_result *result)
 		pause_for(a, RETRY_MS, LOOK_APPLIED);
 		break;
 	case TXN_UNCONFIRMED:
+		/* It could not be run, and a host that seems well by now has not been so. */
+		if (a->rolls_back) {
+			pause_for(a, RETRY_MS, ROLLBACK);
+			break;
+		}
 		/* Whatever was proven before a restart counts no more. */
 		a->proven_at = -1;
 		a->state = PROBE;

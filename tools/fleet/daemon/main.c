@@ -257,8 +257,6 @@ static int act_rollback(struct daemon *d)
 	else if (!*d->problem)
 		snprintf(d->problem, sizeof(d->problem), "%s", agent_rolls_back(d->agent));
 	json_object_put(document);
-	if (code == 3 || code < 0)
-		nap(1000);
 	/* What is not known is looked at. */
 	return code != 5;
 }

@@ -143,6 +143,28 @@ static void test_install_fails(void **state)
 	assert_int_equal(agent_journal(agent)->end, END_DONE);
 }
 
+/* A rollback that could not be run is run again, whatever the probes would say by then. */
+static void test_rollback_is_kept(void **state)
+{
+	const struct agent_result unconfirmed = {
+		.code = TXN_UNCONFIRMED, .remaining_ms = 100000,
+	};
+
+	(void)state;
+	step(AGENT_LOOK, NULL, unconfirmed);
+	does(AGENT_PROBE, 0);
+	does(AGENT_ROLLBACK, 1);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	does(AGENT_WAIT, 0);
+	does(AGENT_ROLLBACK, 1);
+	assert_string_equal(agent_rolls_back(agent), "a probe says no");
+	does(AGENT_LOOK, TXN_RUNNING);
+	does(AGENT_WAIT, 0);
+	does(AGENT_LOOK, TXN_NONE);
+	does(AGENT_SAVE, 0);
+	assert_int_equal(agent_journal(agent)->end, END_REVERTED);
+}
+
 /* The answer to "begin" is lost, and it is done when the host is back in service. */
 static void test_begin_comes_late(void **state)
 {
@@ -239,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_policy_comes_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_plan_blocked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_install_fails, set_up_confirmed, tear_down),
+		cmocka_unit_test_setup_teardown(test_rollback_is_kept, set_up_confirmed, tear_down),
 		cmocka_unit_test_setup_teardown(test_begin_comes_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost_and_rebooted, set_up, tear_down),
