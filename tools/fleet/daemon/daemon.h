@@ -12,7 +12,7 @@
  *	change		the attempt: files, groups with their types before and after, links
  *	result		what the last call of --run came to
  *	lock		held while a call of --run, or a command that it has started, is at
- *			work
+ *			work, and while the agent judges what they have left
  *	in-force	the policy that was installed last, by its name in the store; and what
  *			the groups were that the fleet has changed, before that
  */
@@ -48,6 +48,7 @@ struct daemon {
 	struct store_watch *watch;
 	const char *config, *runner;	/* runner: a program instead of ourselves */
 	char problem[DOC_REASON_MAX];	/* of the attempt; "" where there is none */
+	int lock;			/* see look(); -1: not held */
 	/* for the report and the metrics */
 	long planned_groups, planned_devices, planned_in_use;
 	long drift;			/* groups; -1: not known */
@@ -92,8 +93,13 @@ bool before_keep(const struct host *host, const struct doc_journal *journal);
 /* Whether what was installed last has this name in the store. */
 bool before_is(const struct host *host, const char *policy);
 
-/* look.c: where the kernel is with the attempt */
+/*
+ * look.c: where the kernel is with the attempt. No call of --run begins before look_over(): one
+ * that is started late would find a journal that says that it is to be applied, until the end
+ * that follows from the look is saved.
+ */
 void look(struct daemon *d, struct agent_result *result);
+void look_over(struct daemon *d);
 /* Whether the fleet's file is the one of the attempt. */
 bool look_installed(const struct daemon *d);
 /* Whether a call of --run, or its command, is at work. */

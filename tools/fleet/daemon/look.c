@@ -157,6 +157,29 @@ static void look_at(struct daemon *d, struct iommucfg_txn *txn, struct agent_res
 	}
 }
 
+/* False: a call of --run is at work, or that cannot be told. */
+static bool take_lock(struct daemon *d)
+{
+	char path[PATH_MAX];
+
+	look_over(d);
+	host_state(&d->host, path, "lock");
+	d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock >= 0 && !flock(d->lock, LOCK_EX | LOCK_NB))
+		return true;
+	if (d->lock < 0 || errno != EWOULDBLOCK)
+		note("<4>", "%s: %m", path);
+	look_over(d);
+	return false;
+}
+
+void look_over(struct daemon *d)
+{
+	if (d->lock >= 0)
+		close(d->lock);
+	d->lock = -1;
+}
+
 void look(struct daemon *d, struct agent_result *result)
 {
 	const struct doc_journal *journal = agent_journal(d->agent);
@@ -166,7 +189,7 @@ void look(struct daemon *d, struct agent_result *result)
 
 	attempt_name(journal, name);
 	result->code = TXN_RUNNING;
-	if (look_running(&d->host))
+	if (!take_lock(d))
 		return;
 	if (strcmp(journal->boot, d->host.boot)) {
 		/* What this boot has is what the files say, and those before the attempt. */

@@ -385,6 +385,8 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 	char before[DOC_REASON_MAX];
 
 	memcpy(before, d->problem, sizeof(before));
+	if (action->what != AGENT_SAVE)
+		look_over(d);
 	switch (action->what) {
 	case AGENT_WAIT:
 		act_wait(d, pace, action->wait_ms);
@@ -394,6 +396,7 @@ static void carry_out(struct daemon *d, struct pace *pace, struct agent_action *
 		break;
 	case AGENT_SAVE:
 		act_save(d);
+		look_over(d);
 		break;
 	case AGENT_PLAN:
 		nap(jitter(BEGIN_JITTER_MS));
@@ -526,7 +529,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	struct sigaction action = { .sa_handler = on_signal };
-	struct daemon d = { .config = SETTINGS_DEFAULT, .drift = -1 };
+	struct daemon d = { .config = SETTINGS_DEFAULT, .drift = -1, .lock = -1 };
 	const char *root = getenv("IOMMUCFG_ROOT");
 	bool check = false, act = false;
 	int option, code = 1;

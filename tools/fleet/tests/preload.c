@@ -4,6 +4,7 @@
  *
  *	CRASH_AT=Nb or Na	kill -9 right before, or after, the Nth time that the journal
  *				is replaced
+ *	STOP_AT=N		SIGSTOP right before it
  *	CLOCK_SHIFT=SECONDS	the wall clock is off by so much
  *	NO_MEMORY=BYTES		there is none for one that is larger
  */
@@ -28,8 +29,12 @@ int renameat(int old_dir, const char *old, int new_dir, const char *new)
 	static long count;
 	int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat");
 	const char *when = getenv("CRASH_AT");
-	bool now = when && !strcmp(new, "journal") && ++count == number_of("CRASH_AT");
+	bool journal = !strcmp(new, "journal") && ++count;
+	bool now = when && journal && count == number_of("CRASH_AT");
 	int result;
+
+	if (journal && count == number_of("STOP_AT"))
+		raise(SIGSTOP);
 
 	if (now && when[strlen(when) - 1] == 'b')
 		raise(SIGKILL);

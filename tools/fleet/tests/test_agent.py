@@ -187,6 +187,28 @@ def killed_before_the_end_is_reported():
         assert s["problems"] and "a probe in" in s["problems"][0], s
 
 
+def applied_while_it_is_judged():
+    """What is started late does not begin between the look and the end in the journal."""
+    with Agent("late") as h:
+        h.preload(CRASH_AT="2a")
+        h.grant(put_policy(policy("identity")))
+        until(lambda: h.agent.poll() is not None, message=h.output)
+        h.preload(STOP_AT="1")
+
+        def stopped():
+            with open(f"/proc/{h.agent.pid}/stat", encoding="ascii") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "T"
+        until(stopped, message=h.output)
+        assert h.journal()["phase"] == "apply", h.journal()
+        late = subprocess.run([f"{BUILD}/iommucfgd", "--root", h.root, "--run", "apply", "fleet-r1-1"],
+                              env=dict(os.environ, IOMMUCFG=IOMMUCFG), check=False,
+                              stderr=subprocess.PIPE, text=True)
+        assert late.returncode == 75 and "lock" in late.stderr and h.type(1) == "DMA-FQ", late
+        h.agent.send_signal(signal.SIGCONT)
+        h.ended("reverted")
+        assert h.type(1) == "DMA-FQ" and not h.transactions() and not commits(h), h.output()
+
+
 def a_journal_that_is_lost():
     """The attempt ends, and the next one goes through; more than the journal may be gone."""
     cases = {"journal": "done", "state": "failed", "boot": "reverted"}
@@ -732,7 +754,7 @@ def what_it_cannot_start_with():
 
 TESTS = [no_proof_no_change, goes_through, the_kernel_was_first, confirmed_by_a_person,
          a_probe_says_no,
-         killed_at_each_step, killed_before_the_end_is_reported, a_journal_that_is_lost, rebooted_in_between, killed_between_confirm_and_file,
+         killed_at_each_step, killed_before_the_end_is_reported, applied_while_it_is_judged, a_journal_that_is_lost, rebooted_in_between, killed_between_confirm_and_file,
          installed_while_the_agent_is_away, what_cannot_be_installed_is_not_confirmed,
          what_cannot_be_installed_is_said,
          proven_over_the_changed_interface,
