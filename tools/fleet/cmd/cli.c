@@ -37,7 +37,7 @@ static const char usage[] =
 	"report:\n"
 	"  -o, --output FILE     write FILE, as a whole or not at all\n"
 	"rollback:\n"
-	"      --to GENERATION   instead of the policy before this one\n"
+	"      --to GENERATION   instead of the policy before this one; and as for start\n"
 	"status:\n"
 	"      --hosts           each host\n"
 	"      --watch           until the rollout is over; with --json a document a line\n"
@@ -254,8 +254,88 @@ static bool take_words(const char *text, struct doc_rollout *rollout)
 enum {
 	OPT_JSON = 256, OPT_NOW, OPT_YES, OPT_WAVES, OPT_CHANGING, OPT_FAILURES, OPT_LOST, OPT_REFUSED,
 	OPT_ATTEMPTS, OPT_SOAK, OPT_TIMEOUT, OPT_EMPTY, OPT_SELECT, OPT_WHY, OPT_HOSTS, OPT_WATCH,
-	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO, OPT_SETTLE, OPT_IN_USE,
+	OPT_FINGERPRINT, OPT_WAIT, OPT_INCAPABLE, OPT_TO, OPT_SETTLE, OPT_IN_USE, OPT_OUTPUT,
 };
+
+static const struct option known[] = {
+	{ "allow-empty-canary", no_argument, NULL, OPT_EMPTY },
+	{ "allow-in-use", required_argument, NULL, OPT_IN_USE },
+	{ "attempts", required_argument, NULL, OPT_ATTEMPTS },
+	{ "config", required_argument, NULL, 'c' },
+	{ "confirm-timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "fingerprint", required_argument, NULL, OPT_FINGERPRINT },
+	{ "help", no_argument, NULL, 'h' },
+	{ "hosts", no_argument, NULL, OPT_HOSTS },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "max-changing", required_argument, NULL, OPT_CHANGING },
+	{ "max-failures", required_argument, NULL, OPT_FAILURES },
+	{ "max-lost", required_argument, NULL, OPT_LOST },
+	{ "max-refused", required_argument, NULL, OPT_REFUSED },
+	{ "now", no_argument, NULL, OPT_NOW },
+	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "pool", required_argument, NULL, 'p' },
+	{ "select", required_argument, NULL, OPT_SELECT },
+	{ "settle", required_argument, NULL, OPT_SETTLE },
+	{ "skip-incapable", no_argument, NULL, OPT_INCAPABLE },
+	{ "soak", required_argument, NULL, OPT_SOAK },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "wait", no_argument, NULL, OPT_WAIT },
+	{ "watch", no_argument, NULL, OPT_WATCH },
+	{ "waves", required_argument, NULL, OPT_WAVES },
+	{ "why", required_argument, NULL, OPT_WHY },
+	{ "yes", no_argument, NULL, OPT_YES },
+	{ NULL, 0, NULL, 0 }
+};
+
+/* Options of all commands, and those of other commands than start and rollback. */
+static const struct {
+	int option;
+	const char *verbs;
+} fits[] = {
+	{ OPT_JSON, NULL }, { OPT_YES, NULL },
+	{ OPT_EMPTY, "start rollback resume" },
+	{ OPT_HOSTS, "status" }, { OPT_WATCH, "status" },
+	{ OPT_NOW, "pause halt" },
+	{ OPT_OUTPUT, "report" },
+	{ OPT_SELECT, "status plan start rollback drift report" },
+	{ OPT_TO, "rollback" },
+	{ OPT_WHY, "start rollback pause halt resume forget" },
+};
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t length = strlen(word);
+	const char *at = words;
+
+	while ((at = strstr(at, word))) {
+		if ((at == words || at[-1] == ' ') && (!at[length] || at[length] == ' '))
+			return true;
+		at += length;
+	}
+	return false;
+}
+
+/* What is ignored would be missed too late. */
+static bool options_fit(const struct fleet_options *o, const char *verb)
+{
+	const char *verbs;
+	size_t i, j;
+
+	for (i = 0; known[i].name; i++) {
+		if (known[i].val < OPT_JSON || !(o->given & 1ULL << (known[i].val - OPT_JSON)))
+			continue;
+		verbs = "start rollback";
+		for (j = 0; j < sizeof(fits) / sizeof(*fits); j++) {
+			if (fits[j].option == known[i].val)
+				verbs = fits[j].verbs;
+		}
+		if (verbs && !has_word(verbs, verb)) {
+			cli_say("\"%s\" does not take --%s", verb, known[i].name);
+			return false;
+		}
+	}
+	return true;
+}
 
 static bool take_option(int option, struct fleet_options *o)
 {
@@ -263,7 +343,7 @@ static bool take_option(int option, struct fleet_options *o)
 	case 'p':
 		o->pool = optarg;
 		return true;
-	case 'o':
+	case OPT_OUTPUT:
 		o->output = optarg;
 		return true;
 	case OPT_SELECT:
@@ -334,10 +414,10 @@ static bool take_option(int option, struct fleet_options *o)
 	}
 }
 
-static int start(struct conf *conf, const struct fleet_options *options, const char *file)
+/* What was begun, until it is over. */
+static int follow(struct conf *conf, const struct fleet_options *options, int code)
 {
 	struct fleet_options show = { .pool = options->pool, .json = options->json, .watch = true };
-	int code = cmd_start(conf, options, file);
 
 	return code || !options->watch ? code : cmd_status(conf, &show);
 }
@@ -347,10 +427,12 @@ static int run(struct conf *conf, struct fleet_options *options, int count, char
 	const char *verb = words[0];
 
 	options->command = verb;
+	if (!options_fit(options, verb))
+		return EXIT_ERROR;
 	if (count == 2 && !strcmp(verb, "plan"))
 		return cmd_plan(conf, options, words[1]);
 	if (count == 2 && !strcmp(verb, "start"))
-		return start(conf, options, words[1]);
+		return follow(conf, options, cmd_start(conf, options, words[1]));
 	if (count == 2 && !strcmp(verb, "forget"))
 		return cmd_change(conf, options, verb, words[1]);
 	/* For the others it is the pool. */
@@ -367,7 +449,7 @@ static int run(struct conf *conf, struct fleet_options *options, int count, char
 	if (!strcmp(verb, "report"))
 		return cmd_report(conf, options);
 	if (!strcmp(verb, "rollback"))
-		return cmd_rollback(conf, options);
+		return follow(conf, options, cmd_rollback(conf, options));
 	if (!strcmp(verb, "pause") || !strcmp(verb, "halt") || !strcmp(verb, "resume"))
 		return cmd_change(conf, options, verb, NULL);
 	fputs(usage, stderr);
@@ -376,35 +458,6 @@ static int run(struct conf *conf, struct fleet_options *options, int count, char
 
 int main(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{ "allow-empty-canary", no_argument, NULL, OPT_EMPTY },
-		{ "allow-in-use", required_argument, NULL, OPT_IN_USE },
-		{ "attempts", required_argument, NULL, OPT_ATTEMPTS },
-		{ "config", required_argument, NULL, 'c' },
-		{ "confirm-timeout", required_argument, NULL, OPT_TIMEOUT },
-		{ "fingerprint", required_argument, NULL, OPT_FINGERPRINT },
-		{ "help", no_argument, NULL, 'h' },
-		{ "hosts", no_argument, NULL, OPT_HOSTS },
-		{ "json", no_argument, NULL, OPT_JSON },
-		{ "max-changing", required_argument, NULL, OPT_CHANGING },
-		{ "max-failures", required_argument, NULL, OPT_FAILURES },
-		{ "max-lost", required_argument, NULL, OPT_LOST },
-		{ "max-refused", required_argument, NULL, OPT_REFUSED },
-		{ "now", no_argument, NULL, OPT_NOW },
-		{ "output", required_argument, NULL, 'o' },
-		{ "pool", required_argument, NULL, 'p' },
-		{ "select", required_argument, NULL, OPT_SELECT },
-		{ "settle", required_argument, NULL, OPT_SETTLE },
-		{ "skip-incapable", no_argument, NULL, OPT_INCAPABLE },
-		{ "soak", required_argument, NULL, OPT_SOAK },
-		{ "to", required_argument, NULL, OPT_TO },
-		{ "wait", no_argument, NULL, OPT_WAIT },
-		{ "watch", no_argument, NULL, OPT_WATCH },
-		{ "waves", required_argument, NULL, OPT_WAVES },
-		{ "why", required_argument, NULL, OPT_WHY },
-		{ "yes", no_argument, NULL, OPT_YES },
-		{ NULL, 0, NULL, 0 }
-	};
 	struct fleet_options options = { .to = -1 };
 	const char *file = CONF_DEFAULT;
 	struct conf conf;
@@ -415,6 +468,10 @@ int main(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		}
+		if (option == 'o')
+			option = OPT_OUTPUT;
+		if (option >= OPT_JSON)
+			options.given |= 1ULL << (option - OPT_JSON);
 		if (option == 'c')
 			file = optarg;
 		else if (!take_option(option, &options))

@@ -25,6 +25,7 @@ struct fleet_options {
 	const char *fingerprint, *output, *why;
 	long to;			/* generation; -1: not given */
 	bool json, now, yes, watch, hosts, back, skip_incapable;
+	uint64_t given;			/* options, see cli.c */
 };
 
 struct fleet_pool {

@@ -133,6 +133,10 @@ def plan_and_start():
     f.run("plan", path, "--fingerprint", "x", code=1)
     assert "--yes" in f.run("start", path, "--skip-incapable", code=3).stderr
     f.run("nonsense", code=1)
+    for words in (("pause", "--max-changing", "2"), ("status", "--wait"), ("resume", "--now"),
+                  ("plan", path, "-o", "x"), ("history", "--select", "a=b"), ("drift", "--hosts")):
+        message = f.json(*words, code=1)["message"]
+        assert f'"{words[0]}" does not take --' in message, message
     # What is no configuration.
     done = subprocess.run([f"{BUILD}/iommucfg-fleet-cli", "-c", path, "--json", "status"],
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
@@ -267,6 +271,11 @@ def watched():
              failures=[{"host": "a", "end": "reverted"}])
     out = p.communicate(timeout=60)[0]
     assert p.returncode == 3 and "progress [" in out and "is halted: 1 of" in out, out
+    p = subprocess.Popen(f.command("--yes", "rollback", "--wait"), stdout=subprocess.PIPE, text=True)
+    until(lambda: json.loads(get("pool/watched"))["generation"] == 4)
+    f.change(ended={"nothing": 1}, state="complete")
+    out = p.communicate(timeout=60)[0]
+    assert "progress [" in out and "is complete" in out, out
 
 
 def half_way():
