@@ -90,6 +90,32 @@ int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fle
 	return hosts->hosts ? EXIT_DONE : EXIT_ERROR;
 }
 
+int cli_pool_exists(struct conf *conf, const struct fleet_options *options,
+		    const struct fleet_hosts *hosts)
+{
+	bool exists = hosts->count || *options->rollout.selector;
+	char key[STEP_KEY_MAX];
+	enum store_result result;
+	struct store_item item;
+	size_t i;
+
+	for (i = 0; i < conf->pool_count; i++)
+		exists |= !strcmp(conf->pools[i], options->pool);
+	if (exists)
+		return EXIT_DONE;
+	cli_key(conf, key, "pool", options->pool, NULL);
+	result = store_get(conf->store, key, &item);
+	if (result)
+		return cli_failed(conf, key, result);
+	exists = item.value;
+	store_item_clear(&item);
+	if (exists)
+		return EXIT_DONE;
+	cli_say("there is no pool %s: no host of it has reported, and it had no rollout",
+		options->pool);
+	return EXIT_ERROR;
+}
+
 void cli_hosts_clear(struct fleet_hosts *hosts)
 {
 	size_t i;

@@ -170,6 +170,8 @@ int cmd_drift(struct conf *conf, const struct fleet_options *options)
 	int code;
 
 	code = cli_hosts(conf, options, &hosts);
+	if (!code)
+		code = cli_pool_exists(conf, options, &hosts);
 	if (code)
 		return code;
 	rules = drift_rules(&hosts);

@@ -53,7 +53,7 @@ static int exit_of(const struct fleet_pool *pool, const struct counts *counts)
 	size_t i;
 
 	if (!pool->has_rollout)
-		return EXIT_DONE;
+		return counts->drift ? EXIT_DIFFERS : EXIT_DONE;
 	if (r->ended[END_FAILED] || r->ended[END_LOST])
 		return EXIT_PERSON;
 	for (i = 0; i < r->changing_count; i++) {
@@ -205,6 +205,8 @@ static int show(struct conf *conf, const struct fleet_options *options, bool *ov
 	code = cli_read(conf, options->pool, &pool);
 	if (!code)
 		code = cli_hosts(conf, options, &hosts);
+	if (!code)
+		code = cli_pool_exists(conf, options, &hosts);
 	if (!code) {
 		count(&pool, &hosts, &counts);
 		if (options->json)

@@ -75,6 +75,9 @@ bool cli_ask(const struct fleet_options *options, const char *question);
 
 /* Those that the selector of @options takes. EXIT_DONE or what cli_failed() says. */
 int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fleet_hosts *hosts);
+/* EXIT_ERROR, with a message, for a pool of which there is neither a setting nor a document. */
+int cli_pool_exists(struct conf *conf, const struct fleet_options *options,
+		    const struct fleet_hosts *hosts);
 void cli_hosts_clear(struct fleet_hosts *hosts);
 /* What a rollout of this policy would be to a host: "change", "nothing", "cannot". */
 const char *cli_would(const struct fleet_host *host, const char *policy, const char **why);

@@ -152,6 +152,10 @@ def states():
     d = f.json("status")
     assert d["rollout"] is None and d["hosts"] == 0, d
     assert "no rollout" in f.json("pause", code=1)["message"]
+    for command in ("status", "drift"):
+        assert "no pool sttaes" in f.json(command, "sttaes", code=1)["message"]
+    f.host("a", drift={"groups": 1, "rules": {"gpu": 1}})
+    assert f.json("status", code=2)["rollout"] is None
     f.host("a")
     f.host("b", problems=["\033[31mred"])
     first = f.json("plan", f.policy(policy("DMA")), code=2)["policy"]
