@@ -107,7 +107,7 @@ struct doc_pool {
 /* Where an agent is in its attempt; written before the step that it names. */
 enum doc_journal_phase {
 	JOURNAL_IDLE,		/* nothing is under way */
-	JOURNAL_PLAN,		/* a grant is taken, and there is no plan yet */
+	JOURNAL_PLAN,		/* a grant is taken, and there is no plan yet; never saved */
 	JOURNAL_BEGIN,		/* the store may have been told that the host changes */
 	JOURNAL_APPLY,		/* it has been told; the commit may have been started */
 	JOURNAL_CONFIRM,	/* proven; it may be confirmed, and the file be written */
