@@ -190,10 +190,18 @@ static int plan_back(struct search *search, struct json_object *entries)
 	return run_plan_targets(run, search->targets, search->n);
 }
 
+/* Of a transaction that nobody waited for, and that was not confirmed in time. */
+static bool ran_out(struct json_object *entry)
+{
+	return !strcmp(text(entry, "action"), "rollback") &&
+	       !strcmp(text(entry, "result"), "restored");
+}
+
 /* A change that takes back another one. */
 static bool is_reverse(struct json_object *entry)
 {
-	return number(entry, "undoes") > 0 || !strcmp(text(entry, "result"), "rolled-back");
+	return number(entry, "undoes") > 0 || !strcmp(text(entry, "result"), "rolled-back") ||
+	       ran_out(entry);
 }
 
 static size_t index_of(struct json_object *entries, long id)
@@ -211,7 +219,7 @@ struct fate {
 	size_t takes_back;	/* index of the entry, or the number of entries */
 };
 
-/* A rollback by name takes back the last change that had it. */
+/* A rollback by name takes back the last change that had it, which may be an undo. */
 static size_t index_of_same(struct json_object *entries, size_t i)
 {
 	const char *name = text(json_object_array_get_idx(entries, i), "transaction");
@@ -219,7 +227,8 @@ static size_t index_of_same(struct json_object *entries, size_t i)
 
 	while (i--) {
 		e = json_object_array_get_idx(entries, i);
-		if (changed(e) && !is_reverse(e) && !strcmp(text(e, "transaction"), name))
+		if (changed(e) && (!is_reverse(e) || number(e, "undoes") > 0) &&
+		    !strcmp(text(e, "transaction"), name))
 			return i;
 	}
 	return length(entries);
@@ -234,7 +243,7 @@ static void find_fates(struct json_object *entries, struct fate *fates)
 	for (i = 0; i < n; i++) {
 		e = json_object_array_get_idx(entries, i);
 		fates[i].takes_back = n;
-		if (!is_reverse(e) || !changed(e))
+		if (!is_reverse(e) || !(changed(e) || ran_out(e)))
 			continue;
 		j = number(e, "undoes") > 0 ? index_of(entries, number(e, "undoes")) :
 					      index_of_same(entries, i);

@@ -87,6 +87,34 @@ def rolled_back_by_a_command():
 
 
 @test
+def undo_that_went_back():
+    """What it took back is in force again, and can be undone."""
+    for ends, results in (("rollback", ["committed", "unconfirmed", "rolled-back"]),
+                          ("timer", ["committed", "unconfirmed", "restored"]),
+                          ("no answer", ["committed", "restored"])):
+        with Watched() as h:
+            h.run("set", "1", "DMA", code=0)
+            if ends == "no answer":
+                h.run("undo", "--confirm-timeout", "1", "--name", "a", code=4)
+            else:
+                h.run("undo", "--detach", "--confirm-timeout", "900", "--name", "a", code=0)
+                assert h.type(1) == "DMA-FQ"
+                if ends == "timer":
+                    h.expire("a")
+                else:
+                    h.run("rollback", "a", code=0)
+            h.until(lambda: not h.watchers())
+            assert h.type(1) == "DMA" and [e["result"] for e in h.entries()] == results, h.entries()
+            d = h.json("undo", "1", code=0)
+            assert d["result"] == "committed" and h.type(1) == "DMA-FQ", (ends, d)
+            h.run("undo", len(results) + 1, code=0)
+            assert h.type(1) == "DMA"
+            d = h.json("undo", code=0)
+            assert d["result"] == "committed" and h.type(1) == "DMA-FQ", (ends, d)
+            assert h.json("undo", code=0)["result"] == "nothing-to-do", ends
+
+
+@test
 def written_by_another():
     # The next command has the lock first, and completes the entry of one that was killed.
     with Watched() as h:
