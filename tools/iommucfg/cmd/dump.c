@@ -37,7 +37,7 @@ static const char *const attributes[] = {
 	"carrier", "class",
 	"consistent_dma_mask_bits", "degraded", "dev", "dev_port", "device", "device_path",
 	"dma_mask_bits", "driver_override", "enable", "external-facing", "flags", "hidden",
-	"ifindex", "info", "level", "location", "metadata_version", "mii_status", "modalias",
+	"ifindex", "iflink", "info", "level", "location", "metadata_version", "mii_status", "modalias",
 	"mtd_num", "name", "nowayout", "operstate", "partition", "proc_name", "raid_disks", "region", "removable",
 	"reserved_regions", "size", "slaves", "slot", "sriov_numvfs", "state", "status",
 	"subsystem_device", "subsystem_vendor", "sync_action", "timeout", "transport", "type",
@@ -384,7 +384,7 @@ static int put_all(struct dump *d)
 	};
 	static const char *const files[] = {
 		"proc/1/exe", "proc/self/mountinfo", "proc/swaps", "proc/mdstat", "proc/consoles",
-		"proc/cmdline", "proc/net/route", "proc/net/ipv6_route",
+		"proc/cmdline", "proc/net/route", "proc/net/ipv6_route", "proc/net/pppoe",
 		"proc/sys/kernel/osrelease", NULL
 	};
 	/* They are made of addresses. */

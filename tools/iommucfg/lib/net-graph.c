@@ -123,6 +123,67 @@ static int read_links(struct ic_netinfo *info, struct ic_interface *interface)
 	return ret;
 }
 
+static int number_of(const struct ic_netinfo *info, const struct ic_interface *interface,
+		     const char *file)
+{
+	unsigned long number = 0;
+	char path[PATH_MAX], buf[32];
+
+	snprintf(path, sizeof(path), "class/net/%s/%s", interface->name, file);
+	if (ic_read_attr(info->topology->ctx->sysfd, path, buf, sizeof(buf)) <= 0 ||
+	    ic_parse_number(buf, 10, INT_MAX, &number))
+		return 0;
+	return number;
+}
+
+/*
+ * What a tunnel was told to leave by, in a saved tree. The number that one of a pair of
+ * virtual interfaces has there is that of the other one, maybe in another namespace.
+ */
+static int join_by_number(struct ic_netinfo *info)
+{
+	struct ic_interface *upper;
+	int *numbers, link, ret = 0;
+	size_t i, j;
+
+	numbers = calloc(info->num_interfaces + 1, sizeof(*numbers));
+	if (!numbers)
+		return -ENOMEM;
+	for (i = 0; i < info->num_interfaces; i++)
+		numbers[i] = number_of(info, &info->interfaces[i], "ifindex");
+	for (i = 0; i < info->num_interfaces; i++) {
+		upper = &info->interfaces[i];
+		if (!upper->is_virtual || upper->num_lower || !strncmp(upper->name, "veth", 4))
+			continue;
+		link = number_of(info, upper, "iflink");
+		for (j = 0; j < info->num_interfaces && link && link != numbers[i] && !ret; j++)
+			if (numbers[j] == link)
+				ret = ic_netgraph_add_lower(info, upper, &info->interfaces[j]);
+	}
+	free(numbers);
+	return ret;
+}
+
+/* "000000BA 00:11:22:33:44:55 eth1": which ppp interface is whose is in no file. */
+static int join_pppoe(struct ic_netinfo *info)
+{
+	char *text, *p, *save, name[IFNAMSIZ];
+	int ret = 0;
+	size_t i;
+
+	text = ic_read_text(info->topology->ctx->rootfd, "proc/net/pppoe", NULL);
+	for (p = text ? strtok_r(text, "\n", &save) : NULL; p; p = strtok_r(NULL, "\n", &save)) {
+		if (sscanf(p, "%*x %*s %15s", name) != 1)
+			continue;
+		for (i = 0; i < info->num_interfaces && !ret; i++)
+			if (!strncmp(info->interfaces[i].name, "ppp", 3))
+				ret = ic_netgraph_add_lower(info, &info->interfaces[i],
+							    ic_netgraph_find(info, name));
+	}
+	free(text);
+	return ret;
+}
+
 /* What cannot be read the scan of what is in use has told. */
 int ic_netgraph_read(struct ic_netinfo *info)
 {
@@ -145,7 +206,9 @@ int ic_netgraph_read(struct ic_netinfo *info)
 		info->interfaces[i].is_vrf = info->interfaces[i].is_virtual &&
 			info->interfaces[i].num_lower &&
 			may_be_vrf(info, info->interfaces[i].name);
-	return ret;
+	if (!ret && *info->topology->ctx->root)
+		ret = join_by_number(info);
+	return ret ? ret : join_pppoe(info);
 }
 
 static void carry(const struct ic_netinfo *info, const struct ic_interface *interface,
@@ -166,6 +229,19 @@ static bool carry_ports(const struct ic_netinfo *info, bool *carries)
 		}
 	}
 	return any;
+}
+
+/* Is it an interface of a switch? Of a saved tree it is not known which ones are. */
+static bool leaves_by_switch(const struct ic_netinfo *info, const struct ic_interface *interface)
+{
+	size_t i;
+
+	if (!*info->topology->ctx->root)
+		return interface->is_switch;
+	for (i = 0; i < info->num_interfaces; i++)
+		if (info->interfaces[i].is_switch && info->interfaces[i].num_lower)
+			return true;
+	return false;
 }
 
 /* A tunnel's packets go to another host: by an interface with a gateway, if there is one. */
@@ -298,18 +374,84 @@ int ic_netgraph_way(const struct ic_netinfo *info, const struct ic_address *to, 
 	return 0;
 }
 
+/* Marks an interface and all that are linked below it. */
+static void mark_below(const struct ic_netinfo *info, const struct ic_interface *interface,
+		       bool *marks)
+{
+	size_t i, index = interface - info->interfaces;
+
+	if (marks[index])
+		return;
+	marks[index] = true;
+	for (i = 0; i < interface->num_lower; i++)
+		mark_below(info, &info->interfaces[interface->lower[i]], marks);
+}
+
+static bool any_device(const struct ic_netinfo *info, const bool *marks)
+{
+	size_t i;
+
+	for (i = 0; i < info->num_interfaces; i++)
+		if (marks[i] && !info->interfaces[i].is_virtual)
+			return true;
+	return false;
+}
+
+/* Every running interface has one to its own link, and to groups of receivers there. */
+static bool is_of_link(const struct ic_route *route)
+{
+	return route->to.family == AF_INET6 ?
+	       (route->to.bytes[0] == 0xfe && (route->to.bytes[1] & 0xc0) == 0x80) ||
+	       route->to.bytes[0] == 0xff : route->to.bytes[0] >= 224;
+}
+
+/*
+ * The other end of a tunnel with the default route may be reached without a gateway:
+ * it may be any interface that has a route.
+ */
+static int carry_default(const struct ic_netinfo *info, const struct ic_interface *interface,
+			 bool *carries)
+{
+	bool *below = calloc(info->num_interfaces + 1, sizeof(*below));
+	const struct ic_interface *other;
+	size_t i;
+
+	if (!below)
+		return -ENOMEM;
+	carry(info, interface, carries);
+	mark_below(info, interface, below);
+	if (any_device(info, below) || leaves_by_switch(info, interface))
+		goto out;
+	for (i = 0; i < info->num_routes; i++) {
+		other = is_of_link(&info->routes[i]) ? NULL :
+			ic_netgraph_find(info, info->routes[i].ifname);
+		if (other)
+			mark_below(info, other, below);
+	}
+	for (i = 0; i < info->num_interfaces; i++)
+		carries[i] |= below[i] && !info->interfaces[i].is_virtual;
+out:
+	free(below);
+	return 0;
+}
+
 /* Marks what the default route and the peer of this session go over. */
 int ic_netgraph_judge(struct ic_netinfo *info)
 {
 	bool *carries = calloc(info->num_interfaces + 1, sizeof(*carries));
+	const struct ic_interface *interface;
 	struct ic_address peer;
+	int ret = 0;
 	size_t i;
 
 	if (!carries)
 		return -ENOMEM;
-	for (i = 0; i < info->num_routes; i++)
-		if (is_default(&info->routes[i]))
-			ic_netgraph_carriers(info, info->routes[i].ifname, carries);
+	for (i = 0; i < info->num_routes && !ret; i++) {
+		interface = is_default(&info->routes[i]) ?
+			    ic_netgraph_find(info, info->routes[i].ifname) : NULL;
+		if (interface && strcmp(interface->name, "lo"))
+			ret = carry_default(info, interface, carries);
+	}
 	for (i = 0; i < info->num_interfaces; i++)
 		if (info->interfaces[i].is_vrf && !has_route(info, info->interfaces[i].name))
 			carry(info, &info->interfaces[i], carries);
@@ -322,5 +464,5 @@ int ic_netgraph_judge(struct ic_netinfo *info)
 			info->interfaces[i].peer = carries[i];
 	}
 	free(carries);
-	return 0;
+	return ret;
 }

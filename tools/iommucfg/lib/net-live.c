@@ -15,7 +15,8 @@
 /* The number of an interface, and its index in info->interfaces. */
 struct link {
 	int number;
-	int peer;	/* of a pair of virtual interfaces, where it is in this namespace */
+	int other;	/* below it, or of a pair its peer, where that is in this namespace */
+	bool is_pair;
 	size_t index;
 };
 
@@ -53,7 +54,7 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 	const char *name = NULL, *kind = NULL;
 	struct ic_interface *interface;
 	bool elsewhere = false;
-	int peer = 0;
+	int other = 0;
 	struct dump *dump = data;
 	struct nlattr *attr, *nested;
 
@@ -61,7 +62,7 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME)
 			name = mnl_attr_get_str(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_LINK)
-			peer = mnl_attr_get_u32(attr);
+			other = mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_LINK_NETNSID)
 			elsewhere = true;
 		if (mnl_attr_get_type(attr) != IFLA_LINKINFO)
@@ -80,13 +81,16 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 		return ic_netlink_stop(-ENOMEM);
 	dump->links[dump->num_links++] = (struct link){
 		.number = ifi->ifi_index, .index = interface - dump->info->interfaces,
-		.peer = kind && !strcmp(kind, "veth") && !elsewhere ? peer : 0,
+		.other = elsewhere ? 0 : other, .is_pair = kind && !strcmp(kind, "veth"),
 	};
 	return MNL_CB_OK;
 }
 
-/* What goes into one of a pair comes out of the other, and into the bridge above that. */
-static int join_pairs(struct dump *dump)
+/*
+ * A tunnel may say what it leaves by. What goes into one of a pair comes out of the
+ * other, and into the bridge above that.
+ */
+static int join_links(struct dump *dump)
 {
 	struct ic_netinfo *info = dump->info;
 	struct ic_interface *one, *other;
@@ -95,12 +99,12 @@ static int join_pairs(struct dump *dump)
 	int ret = 0;
 
 	for (i = 0; i < dump->num_links && !ret; i++) {
-		name = dump->links[i].peer ? name_of(dump, dump->links[i].peer) : NULL;
+		name = dump->links[i].other ? name_of(dump, dump->links[i].other) : NULL;
 		other = name ? ic_netgraph_find(info, name) : NULL;
 		if (!other)
 			continue;
 		one = &info->interfaces[dump->links[i].index];
-		for (j = 0; j < info->num_interfaces && !ret; j++)
+		for (j = 0; j < info->num_interfaces && dump->links[i].is_pair && !ret; j++)
 			for (k = 0; k < info->interfaces[j].num_lower && !ret; k++)
 				if (&info->interfaces[info->interfaces[j].lower[k]] == other &&
 				    &info->interfaces[j] != one)
@@ -313,7 +317,7 @@ static int read_all(struct dump *dump)
 	ret = ic_netlink_dump(&dump->netlink, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg),
 			      on_link, dump);
 	if (!ret)
-		ret = join_pairs(dump);
+		ret = join_links(dump);
 	if (!ret)
 		ret = ic_netlink_dump(&dump->netlink, RTM_GETADDR, AF_UNSPEC,
 				      sizeof(struct ifaddrmsg), on_address, dump);

@@ -6,6 +6,7 @@ those who own it.
 	test_dump.py IOMMUCFG STANDIN [NAME...]
 """
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -37,6 +38,7 @@ class Private(Machine):
                            ("proc/sys/kernel/osrelease", "6.12.0-test\n"),
                            ("proc/cmdline", "root=UUID=1234 ip=192.168.77.5::::oak7 intel_iommu=on\n"),
                            ("proc/net/if_inet6", "fd123456000000000000000000000007 02 40 00 80 eno2\n"),
+                           ("proc/net/pppoe", f"Id       Address              Device\n000000BA {MAC}     eno2\n"),
                            ("proc/sys/kernel/random/boot_id", "x\n")):
             t.write(path, text)
         name = f"enx{MAC.replace(':', '')}"
@@ -110,6 +112,7 @@ def nothing_private():
         assert "letter" not in text and "/dev/null" not in text, text
         a, b = h.plan_of(h.root), h.plan_of(root)
         assert a == b, f"{a}\n{b}"
+        assert re.search(r"\n000000BA hidden\d+ +eno2\n", text), text
         # What belongs together still does.
         uses = h.json("show", "--root", root, "8", code=0)["groups"][0]["devices"][0]["in_use"]
         assert {u["kind"] for u in uses} >= {"mount", "open"}, uses

@@ -77,13 +77,25 @@ def stacks():
 
 @test
 def not_linked():
-    # The packets of a tunnel leave by what has a gateway.
-    with Machine() as m:
+    # The packets of a tunnel leave by what has a route, with or without a gateway.
+    with Machine(subnets=False) as m:
         m.virtual("wg0")
         m.route("wg0", "0.0.0.0", 0)
         m.route("eno2", "192.0.2.7", 32, "10.0.2.2", flags=UP | HOST)
-        assert m.default() == [2]
+        m.uppers("eno3", "br0")
+        m.virtual("br0")
+        m.route("br0", "10.7.0.0", 16)
+        m.virtual("br7")
+        m.route("br7", "10.8.0.0", 16)
+        # These any interface has.
+        m.route6("eno1", "fe80::", 64, "::", flags=UP)
+        m.route6("eno1", "ff00::", 8, "::", flags=UP)
+        assert m.default() == [2, 3]
     # Where none has one it may be any of them.
+    with Machine(subnets=False) as m:
+        m.virtual("ppp0")
+        m.route("ppp0", "0.0.0.0", 0)
+        assert m.default() == [1, 2, 3]
     with Machine() as m:
         m.virtual("ppp0")
         m.route("ppp0", "0.0.0.0", 0)
@@ -96,12 +108,50 @@ def not_linked():
         m.route("br-ex", "0.0.0.0", 0, "10.1.0.2")
         assert m.default() == [3]
     # A bridge that has a tunnel for a port.
-    with Machine() as m:
+    with Machine(subnets=False) as m:
         m.virtual("vxlan7", "br0")
         m.virtual("br0")
         m.route("br0", "0.0.0.0", 0, "10.1.0.2")
         m.route("eno1", "10.9.0.0", 16, "10.0.1.2")
+        m.route("eno2", "10.6.0.0", 16)
+        assert m.default() == [1, 2]
+    # A port of the bridge leads out, another one to a guest: the rest is not the default's.
+    with Machine() as m:
+        m.virtual("tap7", "br0")
+        m.uppers("eno1", "br0")
+        m.virtual("br0")
+        m.route("br0", "0.0.0.0", 0, "10.1.0.2")
         assert m.default() == [1]
+
+
+@test
+def tunnels_that_tell():
+    """Another port has a gateway, but the tunnel says what it leaves by."""
+    def numbers(m, path, index, link):
+        m.tree.write(f"sys/devices/{path}/ifindex", f"{index}\n")
+        m.tree.write(f"sys/devices/{path}/iflink", f"{link}\n")
+
+    for lower, expected in (("eno1", [1]), ("eno1.7", [1]), ("gone", [1, 2, 3])):
+        with Machine() as m:
+            m.uppers("eno1", "eno1.7")
+            m.virtual("eno1.7")
+            m.virtual("ppp0")
+            m.route("ppp0", "0.0.0.0", 0)
+            m.route("eno2", "10.9.0.0", 16, "10.0.2.2")
+            m.tree.write("proc/net/pppoe", "Id       Address              Device\n"
+                         f"000000BA 00:11:22:33:44:55 {lower:>8}\n")
+            assert m.default() == expected, lower
+    for name, link, expected in (("gre1", 2, [1]), ("gre1", 0, [1, 2, 3]), ("gre1", 9, [1, 2, 3]),
+                                 # The other one of a pair is maybe in another namespace.
+                                 ("veth1", 2, [1, 2, 3])):
+        with Machine() as m:
+            for n in (1, 2, 3):
+                numbers(m, f"{m.port(n)}/net/eno{n}", n + 1, n + 1)
+            m.virtual(name)
+            numbers(m, f"virtual/net/{name}", 9, link)
+            m.route(name, "0.0.0.0", 0)
+            m.route("eno3", "10.9.0.0", 16, "10.0.3.2")
+            assert m.default() == expected, (name, link)
 
 
 @test
