@@ -300,6 +300,8 @@ struct tale {
 	enum iommucfg_word word;
 	const struct ic_set *sets[IC_MAX_SETS];	/* on the way down to here */
 	size_t num_sets;
+	const struct ic_block *block;		/* that it is told of */
+	const struct tale *above;		/* of what stands on that */
 };
 
 static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale *tale,
@@ -340,15 +342,91 @@ struct ic_block *ic_block_whole(struct ic_scan *scan, const struct ic_block *blo
 	return ic_block_by_name(&scan->blocks, disk);
 }
 
+/* What it may be in use by, where that it leads to is not known. */
+static int maybe_of(const struct tale *tale)
+{
+	return tale->word == IOMMUCFG_WORD_NEVER ? IC_MAYBE_NEVER :
+	       tale->word == IOMMUCFG_WORD_MOUNTED ? IC_MAYBE_MOUNTED : IC_MAYBE_BLOCK;
+}
+
+static bool is_above(const struct tale *tale, const struct ic_block *block)
+{
+	while (tale && tale->block != block)
+		tale = tale->above;
+	return tale;
+}
+
+/* The file system of a mount; NULL if it is on what stands on this block device itself. */
+static const struct ic_fs *fs_below(const struct ic_scan *scan, const struct ic_mount *mount,
+				    const struct tale *tale)
+{
+	const struct ic_fs *fs = mount->fs < scan->num_fs ? &scan->fs[mount->fs] : NULL;
+	size_t i;
+
+	for (i = 0; fs && i < fs->blocks.n; i++)
+		if (!is_above(tale, fs->blocks.v[i]))
+			return fs;
+	return fs && fs->devices.n ? fs : NULL;
+}
+
+static int tell_fs(struct ic_scan *scan, const struct ic_block *block, const struct ic_fs *fs,
+		   const struct tale *tale)
+{
+	size_t i;
+	int ret = 0;
+
+	/* That it is mounted says enough but for these. */
+	if (tale->word != IOMMUCFG_WORD_NEVER)
+		return 0;
+	for (i = 0; i < fs->blocks.n && !ret; i++)
+		ret = tell(scan, fs->blocks.v[i], tale, block);
+	for (i = 0; i < fs->devices.n && !ret; i++)
+		ret = ic_use_add(fs->devices.v[i], tale->kind, block->name, tale->word, false,
+				 "%s", tale->detail);
+	return ret;
+}
+
+/* The file behind a loop device. Its mount can be hidden, or be in another namespace alone. */
+static int tell_file(struct ic_scan *scan, const struct ic_block *block, const char *file,
+		     const struct tale *tale)
+{
+	struct ic_mount *mount = ic_mount_at(&scan->mounts, file, NULL), *m;
+	size_t length = mount ? strlen(mount->target) : 1, i;
+	const struct ic_fs *fs;
+	bool found = false;
+	int ret = 0;
+
+	for (i = 0; i < scan->mounts.n && !ret; i++) {
+		m = &scan->mounts.v[i];
+		if (!m->owner || strlen(m->target) <= length || !ic_mount_has(m, file))
+			continue;
+		fs = fs_below(scan, m, tale);
+		found |= !!fs;
+		ret = fs ? tell_fs(scan, block, fs, tale) : 0;
+	}
+	fs = mount ? fs_below(scan, mount, tale) : NULL;
+	if (fs) {
+		found = true;
+		if (!ret)
+			ret = tell_fs(scan, block, fs, tale);
+	} else if (mount && mount->fs >= scan->num_fs && strcmp(mount->type, "overlay")) {
+		/* In memory, or over a network. */
+		found = true;
+		if (tale->word == IOMMUCFG_WORD_NEVER && !mount->never)
+			mount->never = "a loop device";
+	}
+	return ret || found ? ret :
+	       ic_disks_unknown(scan, maybe_of(tale),
+				"which disks the file %s of %s (%s) is on cannot be told", file,
+				block->name, tale->detail);
+}
+
 /* The disk, or the file, behind a loop device or zram. */
 static int tell_backing(struct ic_scan *scan, const struct ic_block *block, const char *attr,
 			const struct tale *tale)
 {
-	struct ic_mount *mount;
 	char path[PATH_MAX], file[PATH_MAX];
 	struct ic_block *below;
-	const struct ic_fs *fs;
-	size_t i;
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", block->syspath, attr);
@@ -359,19 +437,7 @@ static int tell_backing(struct ic_scan *scan, const struct ic_block *block, cons
 	if (*file != '/')
 		return 0;
 	below = ic_block_by_source(scan, file);
-	if (below)
-		return tell(scan, below, tale, block);
-	/* The file system with the file is mounted, which says enough but for these. */
-	if (tale->word != IOMMUCFG_WORD_NEVER)
-		return 0;
-	mount = ic_mount_at(&scan->mounts, file, NULL);
-	fs = mount && mount->fs < scan->num_fs ? &scan->fs[mount->fs] : NULL;
-	/* It may come over a network. */
-	if (mount && !fs && !mount->never)
-		mount->never = "a loop device";
-	for (i = 0, ret = 0; fs && i < fs->blocks.n && !ret; i++)
-		ret = tell(scan, fs->blocks.v[i], tale, block);
-	return ret;
+	return below ? tell(scan, below, tale, block) : tell_file(scan, block, file, tale);
 }
 
 /* The disks of the pool that a volume of ZFS is in. */
@@ -384,9 +450,7 @@ static int tell_pool(struct ic_scan *scan, struct ic_block *volume, const struct
 	for (i = 0; i < members.n && !ret; i++)
 		ret = tell(scan, members.v[i], tale, volume);
 	if (!ret && !members.n)
-		ret = ic_disks_unknown(scan, tale->word == IOMMUCFG_WORD_NEVER ? IC_MAYBE_NEVER :
-				       tale->word == IOMMUCFG_WORD_MOUNTED ? IC_MAYBE_MOUNTED :
-				       IC_MAYBE_BLOCK,
+		ret = ic_disks_unknown(scan, maybe_of(tale),
 				       "which disks the ZFS volume %s (%s) stands on cannot be told",
 				       volume->name, tale->detail);
 	free(members.v);
@@ -419,6 +483,8 @@ static int tell(struct ic_scan *scan, struct ic_block *block, const struct tale 
 	}
 	block->told = scan->tale;
 	block->told_over = last;
+	over.block = block;
+	over.above = tale;
 	tale = &over;
 	for (i = 0; i < block->above.n && !ret; i++) {
 		ret = ic_use_add(block->above.v[i], tale->kind, block->name, tale->word, false,

@@ -124,6 +124,16 @@ void ic_mounts_free(struct ic_mounts *mounts)
 	tdestroy(mounts->numbers, keep);
 }
 
+/* Is a path below the mount point? */
+bool ic_mount_has(const struct ic_mount *mount, const char *path)
+{
+	size_t length = strlen(mount->target);
+
+	if (length == 1)
+		return true;
+	return !strncmp(path, mount->target, length) && (path[length] == '/' || !path[length]);
+}
+
 /* The mount of PID 1's namespace that contains a path, or NULL. @but is passed over. */
 struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 			     const struct ic_mount *but)
@@ -136,11 +146,8 @@ struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 		if (m->owner || m == but)
 			continue;
 		length = strlen(m->target);
-		if (length == 1)
-			length = 0;
 		/* Of two mounts on one mount point the later one is visible. */
-		if (length >= most && !strncmp(path, m->target, length) &&
-		    (path[length] == '/' || !path[length])) {
+		if (length >= most && ic_mount_has(m, path)) {
 			best = m;
 			most = length;
 		}

@@ -136,6 +136,7 @@ int ic_tell(struct ic_scan *scan, struct ic_block *block, const char *kind,
 /* mounts.c */
 int ic_mounts_read(struct ic_scan *scan, const char *path, const char *owner);
 void ic_mounts_free(struct ic_mounts *mounts);
+bool ic_mount_has(const struct ic_mount *mount, const char *path);
 struct ic_mount *ic_mount_at(const struct ic_mounts *mounts, const char *path,
 			     const struct ic_mount *but);
 bool ic_option_next(const char **options, struct ic_option *option);

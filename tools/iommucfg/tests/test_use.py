@@ -433,6 +433,82 @@ def below_an_overlay():
 
 
 @test
+def file_of_a_loop_device():
+    """Where its mount is hidden it may be on any disk; in another namespace it is found."""
+    def loop(m, file="/images/root.img", name="loop0", number="7:0"):
+        m.block(f"virtual/block/{name}", number)
+        m.write(f"sys/devices/virtual/block/{name}/loop/backing_file", file + "\n")
+
+    for stack in "loop", "partition", "volume", "overlay":
+        with Machine() as m:
+            m.disk("0000:01:00.0", "nvme0n1", parts=[()])
+            loop(m)
+            if stack == "partition":
+                m.block("virtual/block/loop0/loop0p1", "259:90")
+                m.mount("259:90", "/", "ext4", "/dev/loop0p1")
+            elif stack == "volume":
+                m.block("virtual/block/dm-0", "253:0", slaves=["loop0"], dm="vg-root")
+                m.mount("253:0", "/", "ext4", "/dev/mapper/vg-root")
+            elif stack == "overlay":
+                m.mount("7:0", "/ro", "squashfs", "/dev/loop0", "ro")
+                m.mount("0:30", "/", "overlay", "overlay", "rw,lowerdir=/ro")
+            else:
+                m.mount("7:0", "/", "ext4", "/dev/loop0")
+            r = m.run("plan")
+            assert r.stderr.count(b"file /images/root.img of loop0 (/") == 1, (stack, r.stderr)
+            assert len(m.plan("--skip-in-use", "--allow-in-use", "mounted")["skipped"]) == 1, stack
+    # What is mounted elsewhere than on a path that is never taken.
+    with Machine() as m:
+        m.disk("0000:01:00.0", "nvme0n1")
+        loop(m, "/images/a.img")
+        loop(m, "/images/b.img", "loop1", "7:1")
+        m.mount("7:0", "/", "ext4", "/dev/loop0")
+        m.mount("7:1", "/data", "ext4", "/dev/loop1")
+        r = m.run("plan")
+        assert r.stderr.count(b"cannot be told") == 1 and b"a.img" in r.stderr, r.stderr
+    with Machine() as m:
+        m.disk("0000:01:00.0", "nvme0n1")
+        loop(m)
+        m.mount("7:0", "/data", "ext4", "/dev/loop0")
+        assert len(m.plan("--skip-in-use", "--allow-in-use", "block")["skipped"]) == 1
+        assert not m.plan("--skip-in-use", "--allow-in-use", "mounted")["skipped"]
+    for target, taken in (("/images", "02:00.0"), ("/elsewhere", "01:00.0"), ("/", "01:00.0")):
+        with Machine() as m:
+            m.disk("0000:01:00.0", "nvme0n1")
+            m.disk("0000:02:00.0", "nvme1n1")
+            loop(m)
+            m.mount(m.number("nvme0n1"), "/data", "ext4", "/dev/nvme0n1", pid=1)
+            m.mount("7:0", "/usr", "ext4", "/dev/loop0", pid=1)
+            m.mount(m.number("nvme1n1"), target, "ext4", "/dev/nvme1n1", pid=900)
+            m.write("proc/1/comm", "init\n")
+            m.write("proc/900/comm", "x\n")
+            r = m.run("plan")
+            if target == "/images":
+                assert m.never() == {(taken, "mount nvme1n1: /usr over loop0")}, m.never()
+                assert b"cannot be told" not in r.stderr, r
+            else:
+                assert m.never() == set() and b"cannot be told" in r.stderr, (m.never(), r)
+    # In front of the mount that PID 1's namespace has there, so that it may be either.
+    with Machine() as m:
+        m.disk("0000:01:00.0", "nvme0n1")
+        m.disk("0000:02:00.0", "nvme1n1")
+        loop(m)
+        m.mount(m.number("nvme0n1"), "/", "ext4", "/dev/nvme0n1", pid=1)
+        m.mount("7:0", "/usr", "ext4", "/dev/loop0", pid=1)
+        m.mount(m.number("nvme1n1"), "/images", "ext4", "/dev/nvme1n1", pid=900)
+        m.write("proc/1/comm", "init\n")
+        m.write("proc/900/comm", "x\n")
+        assert {d for d, _ in m.never()} == {"01:00.0", "02:00.0"}, m.never()
+    # In memory.
+    with Machine() as m:
+        m.disk("0000:01:00.0", "nvme0n1")
+        loop(m, "/run/root.img")
+        m.mount("7:0", "/", "ext4", "/dev/loop0")
+        m.mount("0:40", "/run", "tmpfs", "tmpfs")
+        assert b"cannot be told" not in m.run("plan").stderr and m.never() == set()
+
+
+@test
 def held_below():
     """Raw openers, exports, loop devices, zram."""
     with Machine() as m:
