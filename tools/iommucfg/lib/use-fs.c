@@ -345,6 +345,15 @@ static struct ic_fs *same_pool(struct ic_scan *scan, const struct ic_mount *moun
 	return NULL;
 }
 
+/*
+ * The number is that of a device which sysfs does not know. A disk that was pulled out
+ * while it was mounted has one too, so that this counts where it must never be.
+ */
+static bool is_lost(const struct ic_mount *mount)
+{
+	return major(mount->number) && mount->never;
+}
+
 /* Finds or makes the file system of a mount; leaves it out if it stands on no device. */
 static int place_mount(struct ic_scan *scan, size_t index)
 {
@@ -358,7 +367,8 @@ static int place_mount(struct ic_scan *scan, size_t index)
 		if (!fs)
 			return -ENOMEM;
 		ret = read_fs(scan, mount, fs);
-		if (!fs->blocks.n && !fs->devices.n && !needs_devices(mount)) {
+		if (!fs->blocks.n && !fs->devices.n && !needs_devices(mount) &&
+		    !is_lost(mount)) {
 			free(fs->pool);
 			free(fs->blocks.v);
 			scan->num_fs--;
@@ -381,6 +391,7 @@ int ic_fs_read(struct ic_scan *scan)
 	order = calloc(mounts->n + 1, sizeof(*order));
 	if (!order)
 		return -ENOMEM;
+	ic_mark_targets(mounts);
 	for (i = 0; i < mounts->n; i++)
 		order[i] = i;
 	/* Then mounts of one file system follow each other. */
@@ -389,7 +400,7 @@ int ic_fs_read(struct ic_scan *scan)
 		if (i && mounts->v[order[i]].number &&
 		    mounts->v[order[i]].number == mounts->v[order[i - 1]].number) {
 			mounts->v[order[i]].fs = mounts->v[order[i - 1]].fs;
-			if (mounts->v[order[i]].fs == SIZE_MAX)
+			if (mounts->v[order[i]].fs == SIZE_MAX && !is_lost(&mounts->v[order[i]]))
 				continue;
 		}
 		ret = place_mount(scan, order[i]);

@@ -16,7 +16,7 @@ static const char *const never_taken[] = {
 };
 
 /* These names count in PID 1's namespace only. */
-static void mark_targets(struct ic_mounts *mounts)
+void ic_mark_targets(struct ic_mounts *mounts)
 {
 	struct ic_mount *m;
 	size_t i, k;
@@ -231,7 +231,6 @@ int ic_use_mounts(struct ic_scan *scan)
 	size_t i;
 	int ret;
 
-	mark_targets(&scan->mounts);
 	ret = mark_program(scan);
 	if (!ret)
 		ret = mark_stacks(&scan->mounts);

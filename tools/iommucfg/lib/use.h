@@ -167,6 +167,7 @@ int ic_ubi_above(struct ic_scan *scan, unsigned int number, struct ic_devices *d
 int ic_flash_above(struct ic_scan *scan, const char *source, struct ic_devices *devices);
 
 /* use-mount.c */
+void ic_mark_targets(struct ic_mounts *mounts);
 int ic_disks_unknown(struct ic_scan *scan, int maybe, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -409,6 +409,29 @@ def never_taken():
 
 
 @test
+def mounted_from_what_is_gone():
+    """A number that sysfs does not know: it may be any disk, where none may be taken."""
+    for number, target, source, first in (
+            ("259:77", "/", "/dev/nvme9n1p1", None), ("253:7", "/", "/dev/mapper/gone", None),
+            ("259:77", "/var", "/dev/nvme9n1p1", "/data"),
+            # A stick that was pulled out, and what is on no device.
+            ("8:17", "/media/stick", "/dev/sdb1", None), ("0:77", "/", "rootfs", None)):
+        with Machine() as m:
+            m.disk("0000:01:00.0", "nvme0n1")
+            m.disk("0000:02:00.0", "nvme1n1")
+            if first:
+                m.mount(number, first, "ext4", source)
+            m.mount(number, target, "ext4", source)
+            m.mount(m.number("nvme1n1"), "/home", "ext4", "/dev/nvme1n1")
+            unknown = target in ("/", "/var") and number != "0:77"
+            r = m.run("plan", "--allow-in-use", "mounted")
+            assert r.stderr.count(b"cannot be told") == unknown, (target, r.stderr)
+            assert not unknown or f"on {target} ({source})".encode() in r.stderr or first, r.stderr
+            skipped = m.plan("--skip-in-use", "--allow-in-use", "mounted")["skipped"]
+            assert len(skipped) == (2 if unknown else 0), (target, skipped)
+
+
+@test
 def below_an_overlay():
     with Machine() as m:
         m.disk("0000:01:00.0", "nvme0n1")
