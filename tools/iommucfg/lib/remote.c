@@ -384,6 +384,35 @@ static int rbd(const struct ic_netinfo *info, unsigned int id, struct ic_remote 
 	return add_server(info, config, strcspn(config, " "), remote);
 }
 
+static bool has_slaves(const struct ic_netinfo *info, const char *syspath)
+{
+	struct dirent *e = NULL;
+	char path[PATH_MAX];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/slaves", syspath);
+	dir = ic_opendirat(info->topology->ctx->sysfd, path);
+	while (dir && (e = readdir(dir)) && *e->d_name == '.')
+		;
+	if (dir)
+		closedir(dir);
+	return e;
+}
+
+/* Without a disk of its own all of it comes from its peers, of which no file tells. */
+static int drbd(const struct ic_netinfo *info, const char *disk, const char *syspath,
+		struct ic_remote *remote, bool *any)
+{
+	char size[32];
+
+	attr(info, size, sizeof(size), "class/block/%s/size", disk);
+	if (!strcmp(size, "0") || has_slaves(info, syspath))
+		return 0;
+	*any = true;
+	snprintf(remote->what, sizeof(remote->what), "DRBD");
+	return add_way(info, NULL, remote);
+}
+
 /* FCoE on a VLAN: "devices/virtual/net/eth0.100/ctlr_0/host7/…". */
 static int fcoe(const struct ic_netinfo *info, const char *syspath, struct ic_remote *remote,
 		bool *any)
@@ -414,6 +443,8 @@ int ic_remote_disk(const struct ic_netinfo *info, const char *name, const char *
 		ret = nbd(info, disk, remote, &any);
 	} else if (sscanf(name, "rbd%u", &id) == 1) {
 		ret = rbd(info, id, remote, &any);
+	} else if (sscanf(name, "drbd%u", &id) == 1) {
+		ret = drbd(info, disk, syspath, remote, &any);
 	} else if (!strncmp(name, "etherd!", 7)) {
 		disk[strcspn(disk, "p")] = '\0';
 		attr(info, netif, sizeof(netif), "class/block/%s/netif", disk);

@@ -260,6 +260,26 @@ def disks():
 
 
 @test
+def without_a_local_disk():
+    """Of DRBD: it may come as far as the default route."""
+    with Machine() as m:
+        m.route("eno1", "0.0.0.0", 0, "10.0.1.2")
+        m.tree.block("virtual/block/drbd0", "147:0")
+        m.tree.write("sys/devices/virtual/block/drbd0/size", "0\n")
+        m.tree.block(f"{m.port(2)}/nvme/nvme0/nvme0n1", "259:1", holders=["drbd1"])
+        m.tree.block("virtual/block/drbd1", "147:1", slaves=["nvme0n1"])
+        m.mount("/srv", "xfs", "/dev/drbd1", number="147:1")
+        assert not any("DRBD" in x for uses in m.over().values() for x in uses), m.over()
+        m.tree.block("virtual/block/drbd1000", "147:1000")
+        m.mount("/var", "xfs", "/dev/drbd1000", number="147:1000")
+        found = m.over()
+        assert found[1] == ["mount drbd1000: /var, DRBD over eno1",
+                            "disk drbd1000: connected, DRBD over eno1"], found
+        assert not found[3] and not any("DRBD" in x for x in found[2]), found
+        assert m.never() == [1]
+
+
+@test
 def over_rdma_or_a_vlan():
     """What is lost with a card for RDMA needs the word for mounts, not that for routes."""
     for source, hint in (("10.0.2.8@tcp:/fs", "default-route"), ("10.0.2.8@o2ib1:/fs", "unmounted")):
