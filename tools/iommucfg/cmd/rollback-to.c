@@ -367,21 +367,27 @@ static int plan_undo(struct search *search, struct json_object *entries)
 	struct run *run = search->run;
 	struct json_object *entry;
 	long chosen = -1;
+	bool undone;
 	int code, ret;
 
 	if (!fates)
 		return cli_nomem();
 	find_fates(entries, fates);
 	code = choose(search, entries, fates, &chosen);
+	undone = !code && search->id && fates[index_of(entries, search->id)].undone;
 	free(fates);
 	if (code)
 		return code;
 	if (chosen < 0) {
-		if (search->id)
+		if (undone)
+			cli_note(run->cli, "entry %ld is undone already", search->id);
+		else if (search->id)
 			cli_note(run->cli, "entry %ld has changed nothing that could be undone",
 				 search->id);
 		else
 			cli_note(run->cli, "there is nothing to undo");
+		if (run->dry)
+			return run_plan_targets(run, NULL, 0);
 		run_nothing(run);
 		return EXIT_DONE;
 	}

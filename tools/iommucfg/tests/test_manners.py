@@ -213,6 +213,32 @@ def undo_leaves_what_others_changed():
 
 
 @test
+def nothing_to_undo():
+    with Host(True) as h:
+        for again in False, True:
+            for args in [("undo",), ("undo", "1")] if again else [("undo",)]:
+                for dry in [], ["-n"]:
+                    r = h.run(*args, *dry, code=0)
+                    assert "error" not in r.err, r
+                    assert "there is nothing to undo" in r.err or len(args) == 2, r
+                    assert "entry 1 is undone already" in r.err or len(args) == 1, r
+                    d = h.json(*args, *dry, code=0)
+                    assert d["result"] == "nothing-to-do" and not d["changes"], (args, dry, d)
+                    assert d["entry"] is None and not d["problems"], (args, dry, d)
+            if not again:
+                h.run("set", "1", "DMA", code=0)
+                assert h.json("undo", "-n", code=2)["result"] == "planned"
+                h.run("undo", code=0)
+        # With its undo undone it is in force again.
+        h.run("undo", "2", code=0)
+        h.run("undo", "1", "-n", code=2)
+        # What is refused has changed nothing.
+        h.run("set", "5", "identity", "--disruption", "none", code=3)
+        r = h.run("undo", "4", "-n", code=0)
+        assert "entry 4 has changed nothing that could be undone" in r.err, r
+
+
+@test
 def undo_of_what_is_unconfirmed():
     with Host(True) as h:
         unconfirmed(h)
