@@ -162,6 +162,7 @@ int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into)
 	bool ok;
 
 	*into = (struct fleet_pool){ 0 };
+	unreachable = false;
 	cli_key(conf, key, "pool", pool, NULL);
 	result = store_get(conf->store, key, &item);
 	if (result)

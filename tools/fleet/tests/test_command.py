@@ -4,11 +4,15 @@ test_command.py DIR (below with-etcd): iommucfg-fleet-cli as it is built in DIR,
 coordinator and hosts would write is written by the test. Exit statuses, and the documents of
 --json against their schemas.
 """
+import contextlib
 import html.parser
 import json
 import os
+import re
+import socket
 import subprocess
 import tempfile
+import threading
 
 import jsonschema
 
@@ -248,6 +252,44 @@ def states():
     assert text.count("generation ") == 6 and "lunch" in text, text
 
 
+def watched_from_afar():
+    """The store is not there at first, and then has what cannot be read."""
+    f = Fleet("afar")
+    put("pool/afar", "{")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with open(f.conf, encoding="ascii") as conf:
+        text = conf.read()
+    with open(f.conf, "w", encoding="ascii") as conf:
+        conf.write(re.sub(r"endpoints = \[[^]]*\]", f'endpoints = [ "https://127.0.0.1:{port}" ]', text))
+    p = subprocess.Popen(f.command("status", "--watch"), stderr=subprocess.PIPE, text=True)
+    try:
+        assert "unreachable" in p.stderr.readline()
+        member = os.environ["FLEET_ETCD"].split(",")[0].rsplit(":", 1)[1]
+        with socket.create_server(("127.0.0.1", port)) as server:
+            server.settimeout(1)
+            threading.Thread(target=forward, args=(server, int(member), p), daemon=True).start()
+            p.communicate(timeout=60)
+            assert p.returncode == 1, p
+    finally:
+        p.kill()
+
+
+def forward(server, port, process):
+    """Connections to a port of this machine, until the process is over."""
+    def copy(source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            client = server.accept()[0]
+            member = socket.create_connection(("127.0.0.1", port))
+            for pair in ((client, member), (member, client)):
+                threading.Thread(target=copy, args=pair, daemon=True).start()
+
+
 def watched():
     f = Fleet("watched")
     f.host("a")
@@ -359,7 +401,7 @@ def report():
     assert [a["title"] for a in fields if a["class"] == "changing"] == ["host-5: changing"]
 
 
-TESTS = [plan_and_start, states, watched, half_way, report]
+TESTS = [plan_and_start, states, watched, watched_from_afar, half_way, report]
 
 
 if __name__ == "__main__":
