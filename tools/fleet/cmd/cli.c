@@ -296,7 +296,7 @@ static const struct {
 	{ OPT_JSON, NULL }, { OPT_YES, NULL },
 	{ OPT_EMPTY, "start rollback resume" },
 	{ OPT_HOSTS, "status" }, { OPT_WATCH, "status" },
-	{ OPT_NOW, "pause halt" },
+	{ OPT_NOW, "pause resume halt" },
 	{ OPT_OUTPUT, "report" },
 	{ OPT_SELECT, "status plan start rollback drift report" },
 	{ OPT_TO, "rollback" },

@@ -137,7 +137,7 @@ def plan_and_start():
     f.run("plan", path, "--fingerprint", "x", code=1)
     assert "--yes" in f.run("start", path, "--skip-incapable", code=3).stderr
     f.run("nonsense", code=1)
-    for words in (("pause", "--max-changing", "2"), ("status", "--wait"), ("resume", "--now"),
+    for words in (("pause", "--max-changing", "2"), ("status", "--wait"),
                   ("plan", path, "-o", "x"), ("history", "--select", "a=b"), ("drift", "--hosts")):
         message = f.json(*words, code=1)["message"]
         assert f'"{words[0]}" does not take --' in message, message
