@@ -512,10 +512,7 @@ int icfg_txn_confirm(struct icfg_txn *txn)
 	return 0;
 }
 
-/*
- * The rollback is over, or refused: @from is the state that it began in. Of one by the
- * timer, the timer's work has a reference to the directory still.
- */
+/* The rollback is over, or refused: @from is the state that it began in. */
 static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
 			 bool refused, enum icfg_state from,
 			 enum icfg_trigger trigger)
@@ -526,11 +523,13 @@ static void end_rollback(struct icfg_txn *txn, struct icfg_plan *plan, int ret,
 
 	if (refused) {
 		set_state(txn, from);
-		/* It came due in vain while the rollback was being refused. */
-		if (from == ICFG_UNCONFIRMED && trigger != ICFG_BY_TIMER &&
-		    !delayed_work_pending(&txn->timer)) {
+		/*
+		 * One by hand: the timer may have come due in vain meanwhile. One by the
+		 * timer, refused for lack of memory: it does not give up.
+		 */
+		if (from == ICFG_UNCONFIRMED && !delayed_work_pending(&txn->timer)) {
 			config_item_get(&txn->dir.cg_item);
-			timer_again(txn, 0);
+			timer_again(txn, trigger == ICFG_BY_TIMER ? HZ : 0);
 		}
 	} else {
 		keeps_dir = keep_waiting(txn, plan);
@@ -704,19 +703,11 @@ static void timer_work(struct work_struct *work)
 			plan = begin_timer(txn);
 	}
 
-	if (plan && roll_back(txn, plan, ICFG_BY_TIMER, ICFG_UNCONFIRMED)) {
-		scoped_guard(mutex, &txn->lock) {
-			/* Refused for lack of memory: it does not give up. */
-			waits = txn->state == ICFG_UNCONFIRMED;
-			if (waits)
-				timer_again(txn, HZ);
-		}
-	} else if (plan) {
-		waits = false;
-	}
+	if (plan)
+		roll_back(txn, plan, ICFG_BY_TIMER, ICFG_UNCONFIRMED);
 	memalloc_noio_restore(noio);
-	/* Else begin_timer() has put it, or the work is queued again. */
-	if (!waits)
+	/* Else begin_timer() has put it, or queued the work again with it. */
+	if (plan || !waits)
 		config_item_put(&txn->dir.cg_item);
 }
 
