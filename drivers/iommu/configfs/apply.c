@@ -206,20 +206,16 @@ static void ask_guards(struct icfg_plan *plan)
 {
 	struct icfg_plan_dev *d;
 	char why[ICFG_WHY];
+	const char *held;
 
 	icfg_for_each_dev(d, plan) {
-		/* Whose lock could not be had, its driver is not known. */
-		if (d->group->fell_back && d->locked)
-			snprintf(why, sizeof(why),
-				 "a probe or remove of it is under way");
-		else if (d->group->fell_back && d->driver_leaving)
-			snprintf(why, sizeof(why),
-				 "the module of its driver is being removed");
-		else if (!icfg_dev_is_selected(d) ||
-			 (!icfg_inuse_driver(d, why) &&
-			  (d->port || !is_inuse(d, why))))
+		/* Its driver is not known, so that it does not count as selected. */
+		held = d->group->fell_back ? icfg_dev_is_held(d) : NULL;
+		if (!held && (!icfg_dev_is_selected(d) ||
+			      (!icfg_inuse_driver(d, why) &&
+			       (d->port || !is_inuse(d, why)))))
 			continue;
-		icfg_plan_report(d->group, d, ICFG_RELEASE, -EBUSY, "%s", why);
+		icfg_plan_report(d->group, d, ICFG_RELEASE, -EBUSY, "%s", held ?: why);
 		icfg_plan_stop(plan, ICFG_STOP);
 	}
 }
@@ -701,9 +697,8 @@ static void report_waiting(struct icfg_plan *plan)
 		if (pg->revert != ICFG_REVERT_WAITING ||
 		    icfg_step_is_left(&d->step))
 			continue;
-		if (d->locked || d->driver_leaving) {
-			why = d->locked ? "a probe or remove of it is under way" :
-					  "the module of its driver is being removed";
+		why = icfg_dev_is_held(d);
+		if (why) {
 			icfg_plan_report_warn(pg, d, ICFG_RESTORE, -EBUSY,
 					      "left as it is: %s", why);
 		} else if (!pg->waits &&

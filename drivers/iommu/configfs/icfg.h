@@ -778,6 +778,7 @@ gfp_t icfg_plan_gfp(const struct icfg_plan *plan);
 int icfg_plan_members(struct icfg_plan *plan, struct icfg_plan_group *group);
 bool icfg_group_reverts_in_place(const struct icfg_plan_group *pg);
 int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d);
+const char *icfg_dev_is_held(const struct icfg_plan_dev *d);
 struct icfg_plan_dev *icfg_plan_find(struct icfg_plan *plan, struct device *dev);
 struct icfg_plan_dev *icfg_plan_new_dev(struct icfg_plan_group *group,
 					struct device *dev);

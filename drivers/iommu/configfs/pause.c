@@ -93,8 +93,7 @@ static bool is_left(const struct icfg_plan_group *pg)
 static void begin_phase(struct icfg_plan_group *pg, enum icfg_phase phase,
 			struct icfg_plan_dev *d)
 {
-	WRITE_ONCE(pg->busy, d);
-	WRITE_ONCE(pg->phase, phase);
+	icfg_rebind_note_phase(pg, phase, d);
 	icfg_step_begin_part(&pg->step, phase == ICFG_PAUSE ||
 			     phase == ICFG_RESUME ? PAUSE_LIMIT : 0);
 }
@@ -303,13 +302,13 @@ static bool look_at_members(struct pause *p)
 		pci |= dev_is_pci(d->dev);
 		icfg_walk_below(d->dev, &visit);
 	}
-	/* Before the pause: who has the group's mutex may wait for a disk of it. */
-	p->translates_msi = pci && icfg_translates_msi(pg->staged->group);
 	if (p->too_many) {
 		fall_back(pg, NULL, -E2BIG,
 			  "it has more than %u devices to keep still", LOCKS_MAX);
 		return false;
 	}
+	/* Before the pause: who has the group's mutex may wait for a disk of it. */
+	p->translates_msi = pci && icfg_translates_msi(pg->staged->group);
 	return true;
 }
 

@@ -388,6 +388,14 @@ int icfg_plan_get_driver(struct icfg_plan *plan, struct icfg_plan_dev *d)
 	return ret;
 }
 
+/* Why icfg_plan_get_driver() said -EBUSY of a device; NULL where it did not. */
+const char *icfg_dev_is_held(const struct icfg_plan_dev *d)
+{
+	if (d->locked)
+		return "a probe or remove of it is under way";
+	return d->driver_leaving ? "the module of its driver is being removed" : NULL;
+}
+
 /**
  * icfg_plan_stop - a commit begins no more steps, and is to be reverted
  * @plan: the plan of a commit; ICFG_STOP_NOW is not taken back

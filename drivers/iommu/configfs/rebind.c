@@ -109,6 +109,14 @@ static void slow_dev(struct icfg_step *step)
 			      dev_action(d), d->drv_name ?: "-");
 }
 
+/* What the step of a group is doing, for the report if it does not return. */
+void icfg_rebind_note_phase(struct icfg_plan_group *pg, enum icfg_phase phase,
+			    struct icfg_plan_dev *d)
+{
+	WRITE_ONCE(pg->busy, d);
+	WRITE_ONCE(pg->phase, phase);
+}
+
 /* What the step of a group is doing, and when that is. */
 static const char *group_action(const struct icfg_plan_group *pg)
 {
@@ -373,7 +381,8 @@ static bool enter_unused(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return false;
 	}
 
-	if (is_over(d->group, d)) {
+	/* The look may have slept, and another driver have been bound meanwhile. */
+	if (is_over(d->group, d) || is_foreign(plan, d)) {
 		icfg_inuse_leave(d);
 		return false;
 	}
@@ -403,13 +412,8 @@ static void release_dev(struct icfg_plan *plan, struct icfg_plan_dev *d)
 		return;
 	}
 
-	/* Again after that, which may wait for whoever looks at the device. */
 	if (is_foreign(plan, d) || !enter_unused(plan, d))
 		return;
-	if (is_foreign(plan, d)) {
-		icfg_inuse_leave(d);
-		return;
-	}
 	/* A group whose member is only a dependent is not modified by that. */
 	if (icfg_plan_is_reverting(plan) ? pg->switched_back :
 					   pg->method == ICFG_METHOD_REBIND)
@@ -467,10 +471,8 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 			d->state = ICFG_DEV_IDLE;
 		ret = icfg_plan_get_driver(plan, d);
 		if (ret) {
-			step_failed(pg, d, ICFG_SWITCH, ret, ret != -EBUSY ?
-				    "no memory" : d->locked ?
-				    "a probe or remove of it is under way" :
-				    "the module of its driver is being removed");
+			step_failed(pg, d, ICFG_SWITCH, ret, "%s",
+				    icfg_dev_is_held(d) ?: "no memory");
 			return -EBUSY;
 		}
 		if (!icfg_dev_is_bound(d))
@@ -481,12 +483,9 @@ static int release_added(struct icfg_plan *plan, struct icfg_plan_group *pg)
 				    "was bound meanwhile, and has consumers by now");
 			return -EBUSY;
 		}
-		/* What this step is doing, should it not return. */
-		WRITE_ONCE(pg->busy, d);
-		WRITE_ONCE(pg->phase, ICFG_RELEASE);
+		icfg_rebind_note_phase(pg, ICFG_RELEASE, d);
 		release_dev(plan, d);
-		WRITE_ONCE(pg->phase, ICFG_SWITCH);
-		WRITE_ONCE(pg->busy, NULL);
+		icfg_rebind_note_phase(pg, ICFG_SWITCH, NULL);
 		if (d->state != ICFG_DEV_UNBOUND)
 			return -EBUSY;
 		/* Its probe was not foreseen. */
