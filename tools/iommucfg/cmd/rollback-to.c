@@ -190,7 +190,7 @@ static int plan_back(struct search *search, struct json_object *entries)
 	return run_plan_targets(run, search->targets, search->n);
 }
 
-/* Of a transaction that nobody waited for, and that was not confirmed in time. */
+/* Written by iommucfg-watch: confirm_timeout ran out, and the kernel has rolled the change back. */
 static bool ran_out(struct json_object *entry)
 {
 	return !strcmp(text(entry, "action"), "rollback") &&

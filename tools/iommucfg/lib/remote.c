@@ -399,7 +399,7 @@ static bool has_slaves(const struct ic_netinfo *info, const char *syspath)
 	return e;
 }
 
-/* Without a disk of its own all of it comes from its peers, of which no file tells. */
+/* A DRBD device without a local disk is read over the network; no file in sysfs names its peers. */
 static int drbd(const struct ic_netinfo *info, const char *disk, const char *syspath,
 		struct ic_remote *remote, bool *any)
 {
