@@ -95,22 +95,17 @@ int cli_pool_exists(struct conf *conf, const struct fleet_options *options,
 {
 	bool exists = hosts->count || *options->rollout.selector;
 	char key[STEP_KEY_MAX];
-	enum store_result result;
-	struct store_item item;
+	int code = EXIT_DONE;
 	size_t i;
 
 	for (i = 0; i < conf->pool_count; i++)
 		exists |= !strcmp(conf->pools[i], options->pool);
-	if (exists)
-		return EXIT_DONE;
-	cli_key(conf, key, "pool", options->pool, NULL);
-	result = store_get(conf->store, key, &item);
-	if (result)
-		return cli_failed(conf, key, result);
-	exists = item.value;
-	store_item_clear(&item);
-	if (exists)
-		return EXIT_DONE;
+	if (!exists) {
+		cli_key(conf, key, "pool", options->pool, NULL);
+		code = cli_exists(conf, key, &exists);
+	}
+	if (code || exists)
+		return code;
 	cli_say("there is no pool %s: no host of it has reported, and it had no rollout",
 		options->pool);
 	return EXIT_ERROR;

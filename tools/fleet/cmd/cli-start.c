@@ -176,8 +176,9 @@ static int may_replace(const struct fleet_pool *old)
 }
 
 /*
- * From here on nobody resumes it. That has to be before the pool names the next one: what a
- * rollout that was resumed in between has granted, no coordinator would look after.
+ * After this nobody can resume the old rollout. It comes before the write to the pool, as
+ * coordinators serve only the rollout that the pool names: hosts of an old one that was
+ * resumed in between would keep their slots for ever.
  */
 static int supersede(struct conf *conf, const char *pool, struct fleet_pool *old)
 {
@@ -320,7 +321,6 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 		return code;
 	}
 
-	/* From here on it counts. */
 	/* Another rollback is not to bring back what this one has withdrawn. */
 	if (!options->back)
 		memcpy(pool.previous, old->pool.policy, sizeof(pool.previous));
@@ -405,21 +405,16 @@ static int policy_of(struct conf *conf, const struct fleet_options *options, lon
 /* Hosts would refuse it, each of them. */
 static int policy_exists(struct conf *conf, const char *policy)
 {
-	enum store_result result;
 	char key[STEP_KEY_MAX];
-	struct store_item item;
 	bool exists;
+	int code;
 
 	if (!strcmp(policy, DOC_NO_POLICY))
 		return EXIT_DONE;
 	cli_key(conf, key, "policy", policy, NULL);
-	result = store_get(conf->store, key, &item);
-	if (result)
-		return cli_failed(conf, key, result);
-	exists = item.value;
-	store_item_clear(&item);
-	if (exists)
-		return EXIT_DONE;
+	code = cli_exists(conf, key, &exists);
+	if (code || exists)
+		return code;
 	cli_say("the policy %.16s is not in the store any more; start it from its file", policy);
 	return EXIT_REFUSED;
 }

@@ -154,6 +154,19 @@ static int bad_document(const char *key, const char *why)
 	return EXIT_ERROR;
 }
 
+int cli_exists(struct conf *conf, const char *key, bool *exists)
+{
+	enum store_result result;
+	struct store_item item;
+
+	result = store_get(conf->store, key, &item);
+	if (result)
+		return cli_failed(conf, key, result);
+	*exists = item.value;
+	store_item_clear(&item);
+	return EXIT_DONE;
+}
+
 int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into)
 {
 	char key[STEP_KEY_MAX], why[DOC_REASON_MAX];

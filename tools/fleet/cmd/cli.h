@@ -67,6 +67,9 @@ bool cli_unreachable(void);
 void cli_key(const struct conf *conf, char *key, const char *kind, const char *first,
 	     const char *second);
 
+/* Is there a document? EXIT_DONE or what cli_failed() says. */
+int cli_exists(struct conf *conf, const char *key, bool *exists);
+
 /* Reads pool and rollout; EXIT_DONE or what cli_failed() says. For doc_rollout_clear(). */
 int cli_read(struct conf *conf, const char *pool, struct fleet_pool *into);
 

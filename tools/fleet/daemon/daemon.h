@@ -63,6 +63,11 @@ void host_close(struct host *host);
 /* @path: PATH_MAX bytes */
 void host_path(const struct host *host, char *path, const char *what);
 void host_state(const struct host *host, char *path, const char *file);
+/*
+ * Takes the lock of a call of --run, whose file is @path then. To be closed; or -1 with errno,
+ * EWOULDBLOCK where another has it.
+ */
+int host_lock(const struct host *host, char *path);
 /* A file as a text of at most @max bytes, to be freed; NULL: there is none, or it is larger. */
 char *host_read(const char *path, size_t max);
 bool host_write(const char *path, const char *text, size_t size);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,21 @@
 void host_path(const struct host *host, char *path, const char *what)
 {
 	snprintf(path, PATH_MAX, "%s%s", host->root, what);
+}
+
+int host_lock(const struct host *host, char *path)
+{
+	int error, fd;
+
+	host_state(host, path, "lock");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
 }
 
 void host_state(const struct host *host, char *path, const char *file)

@@ -163,14 +163,10 @@ static bool take_lock(struct daemon *d)
 	char path[PATH_MAX];
 
 	look_over(d);
-	host_state(&d->host, path, "lock");
-	d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock >= 0 && !flock(d->lock, LOCK_EX | LOCK_NB))
-		return true;
-	if (d->lock < 0 || errno != EWOULDBLOCK)
+	d->lock = host_lock(&d->host, path);
+	if (d->lock < 0 && errno != EWOULDBLOCK)
 		note("<4>", "%s: %m", path);
-	look_over(d);
-	return false;
+	return d->lock >= 0;
 }
 
 void look_over(struct daemon *d)

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -404,16 +403,15 @@ int run_action(const char *action, const char *name)
 		return 1;
 	}
 	snprintf(host.root, sizeof(host.root), "%s", root && strcmp(root, "/") ? root : "");
-	host_state(&host, path, "lock");
-	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
+	lock = host_lock(&host, path);
+	if (lock < 0) {
 		fprintf(stderr, "iommucfgd: %s: %m\n", path);
 		return EXIT_NOT_RUN;
 	}
 	host_state(&host, path, "change");
 	change = json_object_from_file(path);
 	is = json_object_get_string(member(change, "name"));
-	/* Without one, as the state was lost, there is still the way back. */
+	/* Where the state directory was lost there is none: these need no more than the name. */
 	if (is ? strcmp(is, name) : actions[i].run != rollback && actions[i].run != post) {
 		fprintf(stderr, "iommucfgd: \"%s\" is not the attempt that is under way\n", name);
 		json_object_put(change);
