@@ -294,10 +294,10 @@ void run_nothing(struct run *run)
 	run->plan = NULL;
 }
 
-/* The entry of the history that it takes back. */
+/* The entry of the history that it takes back; a dry run writes none. */
 void run_undoes(struct run *run, long entry)
 {
-	if (!make(run))
+	if (!run->dry && !make(run))
 		iommucfg_run_set_undoes(run->run, entry);
 }
 
