@@ -43,6 +43,12 @@ int cli_failed(struct conf *conf, const char *what, enum store_result result)
 	return result;
 }
 
+int cli_exists(struct conf *conf, const char *key, bool *exists)
+{
+	(void)conf, (void)key, (void)exists;
+	return EXIT_ERROR;
+}
+
 static void fuzz_policy(struct daemon *d, const char *data, size_t size)
 {
 	char *text = text_of(d, data, size);
