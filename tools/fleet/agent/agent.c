@@ -56,7 +56,7 @@ struct agent {
 	int tries;			/* of a plan, or of an installation, that have failed */
 	int64_t blocked_at;		/* when a plan was blocked first; -1: none was */
 	int64_t limit_ms;		/* for what a proof takes at the store */
-	int64_t proven_at;		/* when the proof was answered; -1: never */
+	int64_t proven_at;		/* when its first write was answered; -1: never */
 	const char *rolls_back;		/* why, until the transaction is gone; or NULL */
 	char message[DOC_REASON_MAX + 64];
 };
@@ -455,7 +455,7 @@ static void proved(struct agent *a, const struct agent_result *result, int64_t n
 {
 	wrote(a, result);
 	if (!result->store) {
-		a->proven_at = now;
+		a->proven_at = now - result->age_ms;
 		save(a, JOURNAL_CONFIRM, CONFIRM);
 	} else {
 		/* "halt --now" is heard even where a proof cannot be had. */

@@ -66,6 +66,7 @@ struct agent_result {
 	int64_t remaining_ms;		/* AGENT_LOOK: of the kernel's timer */
 	bool installed;			/* AGENT_LOOK: the file is there, and in force */
 	enum store_result store;	/* AGENT_STORE */
+	int64_t age_ms;			/* of a proof: since the first of its writes was answered */
 	const struct store_item *item;
 };
 

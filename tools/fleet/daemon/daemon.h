@@ -129,8 +129,11 @@ struct json_object *reach_ways(const struct conf *conf);
 struct json_object *reach_addresses(struct daemon *d);
 /* Waits at most @ms until all of @before answer; else one that does not is in d->problem. */
 bool reach_wait(struct daemon *d, struct json_object *before, int64_t ms);
-/* The write of @step over each interface of the attempt; it follows over any with step->rev. */
-enum store_result reach_prove(struct daemon *d, struct step *step);
+/*
+ * The write of @step over each interface of the attempt; it follows over any with step->rev.
+ * @first: when the first one was answered; left alone where there is none
+ */
+enum store_result reach_prove(struct daemon *d, struct step *step, int64_t *first);
 
 /* main.c: an enum agent_confirmed; without groups that change it installs the policy alone */
 int act_confirm(struct daemon *d);

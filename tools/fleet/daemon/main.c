@@ -107,7 +107,9 @@ static void open_anew(struct daemon *d)
 static void act_store(struct daemon *d, struct agent_action *action,
 		      struct agent_result *result, struct store_item *item)
 {
-	result->store = action->step.fresh ? reach_prove(d, &action->step) : STORE_OK;
+	int64_t first = -1;
+
+	result->store = action->step.fresh ? reach_prove(d, &action->step, &first) : STORE_OK;
 	if (!result->store)
 		result->store = step_run(d->conf.store, &action->step, item);
 	result->item = item;
@@ -123,8 +125,10 @@ static void act_store(struct daemon *d, struct agent_action *action,
 		note("<4>", "%s: %s", action->step.what, store_message(d->conf.store));
 	else
 		note("<7>", "%s: %s", action->step.what, store_result_name(result->store));
-	if (!result->store && action->step.fresh)
+	if (!result->store && action->step.fresh) {
 		d->proof_at = time(NULL);
+		result->age_ms = first >= 0 ? now_ms() - first : 0;
+	}
 }
 
 /* Why it ended so, where nothing that was done for it has left a reason. */

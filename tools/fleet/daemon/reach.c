@@ -84,7 +84,7 @@ struct json_object *reach_ways(const struct conf *conf)
 	return names;
 }
 
-enum store_result reach_prove(struct daemon *d, struct step *step)
+enum store_result reach_prove(struct daemon *d, struct step *step, int64_t *first)
 {
 	int64_t until = step->limit_ms ? now_ms() + step->limit_ms : INT64_MAX;
 	enum store_result result = STORE_OK;
@@ -106,6 +106,8 @@ enum store_result reach_prove(struct daemon *d, struct step *step)
 		};
 
 		result = store_put(d->conf.store, &put, &step->rev);
+		if (!i)
+			*first = now_ms();
 		note("<7>", "prove over %s: %s", put.interface, store_result_name(result));
 		/* The last one may have had no time: then what was found before it holds. */
 		if ((result == STORE_UNREACHABLE || result == STORE_UNKNOWN) &&

@@ -165,6 +165,33 @@ static void test_rollback_is_kept(void **state)
 	assert_int_equal(agent_journal(agent)->end, END_REVERTED);
 }
 
+/* Over several interfaces: what was proven first may be too old when the last one is. */
+static void test_proof_is_old(void **state)
+{
+	const struct agent_result unconfirmed = {
+		.code = TXN_UNCONFIRMED, .remaining_ms = 100000,
+	};
+	const struct store_item item = {
+		.key = (char *)"k", .value = (char *)BEGUN, .size = strlen(BEGUN), .rev = 3,
+	};
+
+	(void)state;
+	now = 60000;
+	step(AGENT_LOOK, NULL, unconfirmed);
+	does(AGENT_PROBE, 1);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	reads("read the own status", BEGUN, 1);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	reads("read the grant", GRANT("true"), 2);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	step(AGENT_STORE, "prove", (struct agent_result){ .item = &item, .age_ms = 5001 });
+	does(AGENT_SAVE, 0);
+	step(AGENT_LOOK, NULL, unconfirmed);
+	step(AGENT_STORE, "prove", (struct agent_result){ .item = &item, .age_ms = 4000 });
+	does(AGENT_SAVE, 0);
+	does(AGENT_CONFIRM, CONFIRM_KEPT);
+}
+
 /* The answer to "begin" is lost, and it is done when the host is back in service. */
 static void test_begin_comes_late(void **state)
 {
@@ -262,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_plan_blocked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_install_fails, set_up_confirmed, tear_down),
 		cmocka_unit_test_setup_teardown(test_rollback_is_kept, set_up_confirmed, tear_down),
+		cmocka_unit_test_setup_teardown(test_proof_is_old, set_up_confirmed, tear_down),
 		cmocka_unit_test_setup_teardown(test_begin_comes_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost_and_rebooted, set_up, tear_down),
