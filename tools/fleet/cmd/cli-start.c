@@ -175,6 +175,22 @@ static int may_replace(const struct fleet_pool *old)
 	return EXIT_REFUSED;
 }
 
+/* Another command was first: say which rollout that is, since when, and its state. */
+static void say_other(struct conf *conf, const char *name)
+{
+	struct fleet_pool pool;
+	const struct doc_rollout *r = &pool.rollout;
+
+	if (!cli_read(conf, name, &pool) && pool.has_rollout)
+		cli_say("pool %s: rollout %s was started meanwhile%s%s%s%s, it is %s", name, r->id,
+			*r->by ? " by " : "", r->by, *since_of(r) ? " at " : "", since_of(r),
+			doc_state_name(r->state));
+	else
+		cli_say("pool %s: another rollout was started meanwhile; "
+			"see \"iommucfg fleet status\"", name);
+	doc_rollout_clear(&pool.rollout);
+}
+
 /*
  * After this nobody can resume the old rollout. It comes before the write to the pool, as
  * coordinators serve only the rollout that the pool names: hosts of an old one that was
@@ -331,8 +347,7 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	result = put_document(conf, pool_key, doc_pool_print(&pool), old->pool_rev, NULL);
 	if (result == STORE_CONFLICT) {
 		store_delete(conf->store, rollout_key, rev);
-		cli_say("pool %s: another rollout was started meanwhile; "
-			"see \"iommucfg fleet status\"", options->pool);
+		say_other(conf, options->pool);
 		return EXIT_REFUSED;
 	}
 	if (result) {
