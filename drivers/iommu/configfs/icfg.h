@@ -733,6 +733,16 @@ static inline void icfg_plan_count_steps(struct icfg_plan *plan, int count)
 		atomic_add(count, &plan->txn->total);
 }
 
+/*
+ * Until when may a step wait for what passes, for @most jiffies? No longer than half of
+ * what the step has, so that it ends by itself and its report says why.
+ */
+static inline unsigned long icfg_plan_wait_end(const struct icfg_plan *plan,
+					       unsigned long most)
+{
+	return jiffies + min(most, plan->step_limit / 2);
+}
+
 /* Must the device of a step keep its driver in a revert? */
 static inline bool icfg_step_is_pinned(const struct icfg_step *step)
 {

@@ -218,7 +218,7 @@ static int find_unlocked(struct device *dev, void *data)
 /* Returns 0, -ECANCELED where the plan stops, or -EBUSY with the device. */
 static int lock_devs(struct pause *p, struct device **busy)
 {
-	unsigned long end = jiffies + LOCK_WAIT;
+	unsigned long end = icfg_plan_wait_end(p->pg->plan, LOCK_WAIT);
 	unsigned int i;
 
 	for (;;) {
@@ -451,7 +451,7 @@ static void report_mapped(struct pause *p, long count)
 /* With all paused: is nothing mapped, by DMA or for interrupts? Else it is reported. */
 static bool prove(struct pause *p)
 {
-	unsigned long end = jiffies + BUSY_WAIT;
+	unsigned long end = icfg_plan_wait_end(p->pg->plan, BUSY_WAIT);
 	struct icfg_plan_group *pg = p->pg;
 	struct icfg_plan_dev *d;
 	unsigned int i;
@@ -488,7 +488,7 @@ static bool prove(struct pause *p)
 static int set_type(struct pause *p, enum icfg_type type)
 {
 	struct icfg_plan_group *pg = p->pg;
-	unsigned long end = jiffies + BUSY_WAIT;
+	unsigned long end = icfg_plan_wait_end(p->pg->plan, BUSY_WAIT);
 	enum icfg_type now;
 	int ret;
 

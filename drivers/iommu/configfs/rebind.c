@@ -521,7 +521,7 @@ static int set_type(struct icfg_plan *plan, struct icfg_plan_group *pg,
 		    enum icfg_type type)
 {
 	bool in_place = icfg_group_is_in_place(pg);
-	unsigned long end = jiffies + BUSY_WAIT;
+	unsigned long end = icfg_plan_wait_end(plan, BUSY_WAIT);
 	int tries = 0;
 	int ret, err;
 
@@ -685,7 +685,7 @@ static bool is_transient(const struct icfg_plan *plan, int err)
 /* Returns 0, -ECANCELED where the plan stopped meanwhile, or why not. */
 static int probe_retry(struct icfg_plan *plan, struct icfg_plan_dev *d)
 {
-	unsigned long end = jiffies + DEFER_FOR;
+	unsigned long end = icfg_plan_wait_end(plan, DEFER_FOR);
 	unsigned int ms = DEFER_POLL_MS;
 	int ret;
 
@@ -855,7 +855,7 @@ static void verify_step(struct icfg_step *step)
 	struct icfg_plan_dev *d = to_plan_dev(step);
 	struct icfg_plan_group *pg = d->group;
 	struct icfg_plan *plan = pg->plan;
-	unsigned long end = jiffies + ANEW_WAIT;
+	unsigned long end = icfg_plan_wait_end(plan, ANEW_WAIT);
 
 	if (d->below && !icfg_dev_is_registered(d->dev)) {
 		if (!d->member || !d->drv_name || d->newcomer)

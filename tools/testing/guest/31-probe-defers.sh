@@ -37,6 +37,18 @@ check_state "state" "$t" staged
 check_as_before "everything is as before" "$before" "$edu" "$edu2"
 txn_end "$t"
 
+# With less time for a step than it would be tried for, it still says what it was.
+stage_edu short identity
+echo 1 > "$t/step_timeout"
+edu_set "$b" probe_defers -1
+start short "$t/commit"
+check "a short limit: it gives up by itself" wait_for 60 has "$t/report" "^$edu $b probe EPROBE_DEFER "
+edu_set "$b" probe_defers 0
+check_eq "a short limit: and is cancelled" "$(ended short)" ECANCELED
+check_eq "a short limit: nothing hung" "$(grep -c ETIMEDOUT "$t/report")" 0
+check_as_before "a short limit: everything is as before" "$before" "$edu" "$edu2"
+txn_end "$t"
+
 # For ever on the way back as well: nobody gets the driver back.
 stage_edu worse identity
 edu_set "$b" probe_defers -1
