@@ -183,14 +183,15 @@ void icfg_disown_new(struct icfg_plan *plan)
  *
  * Waits for a rule that is applied because of another device of the group. Returns 0,
  * and then icfg_disown_for_rule() has to follow; -EBUSY where a transaction has the
- * group; or -ENOMEM.
+ * group; -ETIMEDOUT where the other rule is applied still after ten seconds; or -ENOMEM.
  */
 int icfg_own_for_rule(unsigned int id, char *who)
 {
 	struct icfg_txn *owner;
 
 	do {
-		wait_event(rule_applied, !has_rule(id));
+		if (!wait_event_timeout(rule_applied, !has_rule(id), RULE_WAIT))
+			return -ETIMEDOUT;
 		scoped_guard(mutex, &owner_lock) {
 			owner = xa_cmpxchg(&owners, id, NULL, STANDING_RULE,
 					   GFP_KERNEL);

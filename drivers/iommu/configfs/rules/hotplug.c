@@ -212,6 +212,9 @@ static bool is_refused(struct iommu_group *group, struct verdict *v,
 	else if (v->claim == -EBUSY)
 		complain(group, v->dev, ICFG_CHECK, -EBUSY,
 			 "transaction %s has this group", v->owner);
+	else if (v->claim == -ETIMEDOUT)
+		complain(group, v->dev, ICFG_CHECK, -ETIMEDOUT,
+			 "a standing rule is being applied to this group for over 10 s");
 	else if (v->claim)
 		complain(group, v->dev, ICFG_CHECK, v->claim, "no memory");
 	else

@@ -214,7 +214,20 @@ static void order(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, counts(test), second);
 }
 
+/* Two devices of a group, and the rule of the first one hangs. */
+static void not_waited_for_ever(struct kunit *test)
+{
+	char who[ICFG_OWNER_NAME];
+
+	KUNIT_EXPECT_EQ(test, icfg_own_for_rule(INT_MAX, who), 0);
+	KUNIT_EXPECT_EQ(test, icfg_own_for_rule(INT_MAX, who), -ETIMEDOUT);
+	icfg_disown_for_rule(INT_MAX);
+	KUNIT_EXPECT_EQ(test, icfg_own_for_rule(INT_MAX, who), 0);
+	icfg_disown_for_rule(INT_MAX);
+}
+
 static struct kunit_case standing_cases[] = {
+	KUNIT_CASE_SLOW(not_waited_for_ever),
 	KUNIT_CASE(only_with_a_type),
 	KUNIT_CASE(pattern_lists),
 	KUNIT_CASE(no_modalias),
