@@ -377,7 +377,7 @@ int icfg_txn_add(struct icfg_txn *txn, struct icfg_staged *group);
 void icfg_txn_drop(struct icfg_txn *txn, struct icfg_staged *group);
 int icfg_staged_set_type(struct icfg_staged *group, enum icfg_type type);
 
-bool icfg_staged_freeze(struct icfg_staged *group);
+void icfg_staged_freeze(struct icfg_staged *group);
 void icfg_staged_thaw(struct icfg_staged *group);
 ssize_t icfg_staged_show_type(struct icfg_staged *group, char *page);
 ssize_t icfg_staged_show_devices(struct icfg_staged *group, char *page);

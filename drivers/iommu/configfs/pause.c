@@ -568,7 +568,6 @@ static void pause_locked(struct pause *p, enum icfg_type type)
 	}
 
 	WRITE_ONCE(pg->modified, true);
-	/* Without memory for it the files of the group wait for the switch. */
 	icfg_staged_freeze(pg->staged);
 	if (pause_devs(p) && prove(p) && !icfg_plan_is_stopped(pg->plan) &&
 	    !is_left(pg))

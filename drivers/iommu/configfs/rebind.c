@@ -574,7 +574,6 @@ static void switch_step(struct icfg_step *step)
 		return;
 
 	WRITE_ONCE(pg->modified, true);
-	/* Without memory for it the files of the group wait for the switch. */
 	icfg_staged_freeze(pg->staged);
 	ret = set_type(plan, pg, type);
 	icfg_staged_thaw(pg->staged);

@@ -152,37 +152,35 @@ struct devices_page {
 	unsigned int left;
 };
 
-/* Called with the group's mutex held. */
+/* Called with the group's mutex held. A line that does not fit is overwritten. */
 static int show_device(struct device *dev, void *data)
 {
 	enum icfg_type required = icfg_required_type(dev);
 	struct devices_page *out = data;
+	char *line = out->page + out->at;
+	size_t room = ICFG_TEXT_MAX - DEVICES_TAIL - out->at;
 	const struct device_driver *drv;
-	char name[128] = "-";
-	char line[512];
-	int len;
+	size_t len;
 
 	/* A driver's module is freed only a grace period after its unbinding. */
 	scoped_guard(rcu) {
 		drv = READ_ONCE(dev->driver);
-		if (drv) {
-			len = string_escape_str(drv->name, name,
-						sizeof(name) - 1, ESCAPE_OCTAL,
-						" ");
-			name[min_t(size_t, len, sizeof(name) - 1)] = '\0';
-		}
+		len = snprintf(line, room, "%s %s ", dev_bus_name(dev),
+			       dev_name(dev));
+		if (len < room)
+			len += string_escape_str(drv ? drv->name : "-",
+						 line + len, room - len,
+						 ESCAPE_OCTAL, " ");
 	}
-	len = snprintf(line, sizeof(line), "%s %s %s %s\n", dev_bus_name(dev),
-		       dev_name(dev), name,
-		       required == ICFG_NONE ? "any" : icfg_type_word(required));
+	if (len < room)
+		len += snprintf(line + len, room - len, " %s\n",
+				required == ICFG_NONE ? "any" :
+							icfg_type_word(required));
 
-	if (out->left || len >= sizeof(line) ||
-	    out->at + len > ICFG_TEXT_MAX - DEVICES_TAIL) {
+	if (out->left || len >= room)
 		out->left++;
-	} else {
-		memcpy(out->page + out->at, line, len);
+	else
 		out->at += len;
-	}
 	return 0;
 }
 
@@ -201,10 +199,9 @@ static ssize_t read_devices(struct icfg_staged *group, char *page)
  * icfg_staged_freeze - keep what the files of a group show, before its switch
  * @group: the group
  *
- * Returns false where there is no memory for it; the switch may begin all the
- * same.
+ * Where there is no memory for it they wait for the switch.
  */
-bool icfg_staged_freeze(struct icfg_staged *group)
+void icfg_staged_freeze(struct icfg_staged *group)
 {
 	char *page = kmalloc(ICFG_TEXT_MAX, GFP_KERNEL | __GFP_NORETRY);
 	struct frozen *frozen = NULL;
@@ -223,13 +220,10 @@ bool icfg_staged_freeze(struct icfg_staged *group)
 		frozen->group = group->group;
 		scoped_guard(mutex, &frozen_lock)
 			if (xa_err(xa_store(&frozen_groups, group->id, frozen,
-					    GFP_NOWAIT))) {
+					    GFP_NOWAIT)))
 				kfree(frozen);
-				frozen = NULL;
-			}
 	}
 	kfree(page);
-	return frozen;
 }
 
 /* The switch is over: the files show what there is. */

@@ -542,7 +542,39 @@ static void has_it_already(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/* The name of a driver is never cut, and a blank in it does not end the word. */
+static void driver_names(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = fake_staged(fake);
+	struct icfg_staged *group = first_group(txn);
+	struct device *dev = &fake->devs[0]->dev;
+	struct device_driver *drv = dev->driver, named = *drv;
+	char *name = kunit_kzalloc(test, ICFG_TEXT_MAX, GFP_KERNEL);
+	char *expected = kunit_kzalloc(test, ICFG_TEXT_MAX, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, name);
+	KUNIT_ASSERT_NOT_NULL(test, expected);
+	named.name = name;
+	WRITE_ONCE(dev->driver, &named);
+
+	memcpy(name, "a b", 3);
+	memset(name + 3, 'c', 400);
+	snprintf(expected, ICFG_TEXT_MAX, "%s %s a\\040b%s any\n",
+		 dev_bus_name(dev), dev_name(dev), name + 3);
+	fake_expect_read(fake, &group->item, "devices", expected);
+
+	/* One that does not fit is counted. */
+	memset(name, ' ', ICFG_TEXT_MAX / 4);
+	fake_expect_read(fake, &group->item, "devices",
+			 "... 1 more devices left out\n");
+
+	WRITE_ONCE(dev->driver, drv);
+	fake_txn_end(fake, txn);
+}
+
 static struct kunit_case groups_cases[] = {
+	KUNIT_CASE(driver_names),
 	KUNIT_CASE(removed),
 	KUNIT_CASE(taken),
 	KUNIT_CASE(taken_since),
