@@ -38,7 +38,7 @@ static int sync_path(const char *path, int flags)
 {
 	int fd, error = 0;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags);
 	if (fd < 0)
 		return errno;
 	/* Some file systems cannot sync a directory, and lose nothing by it. */

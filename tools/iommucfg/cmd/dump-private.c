@@ -69,7 +69,7 @@ static int add(struct dump_secrets *s, const char *text, size_t length, bool is_
 /* The first line, without blanks around it; its length. */
 static size_t read_line(int dirfd, const char *path, char *buf, size_t size)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
 	char *end;
 

@@ -25,7 +25,7 @@ static bool parse_address(const char *name, uint32_t *segment, uint16_t *request
 
 static ssize_t read_file(const struct iommucfg *ctx, const char *path, void *buf, size_t size)
 {
-	int fd = openat(ctx->sysfd, path, O_RDONLY | O_CLOEXEC);
+	int fd = ic_open_file(ctx->sysfd, path, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)

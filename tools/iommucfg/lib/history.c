@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "history.h"
+#include "internal.h"
 #include "json.h"
 #include "state.h"
 
@@ -150,9 +151,9 @@ static int put_line(int dirfd, const char *line, size_t length)
 	ssize_t n;
 	int fd, ret = 0;
 
-	fd = openat(dirfd, HISTORY, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = ic_open_file(dirfd, HISTORY, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fstat(fd, &st)) {
 		ret = -errno;
 	} else {
@@ -296,7 +297,7 @@ static struct json_object *read_begun(int dirfd, const char *name, bool held)
 
 	/* Readers need not be root. */
 	if (!held) {
-		fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		fd = ic_open_file(dirfd, name, O_RDONLY | O_NOFOLLOW);
 		free_of_holder = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB);
 		if (fd >= 0)
 			close(fd);

@@ -260,6 +260,8 @@ struct iommucfg_plan {
 /* util.c */
 #define IC_GROW(array, n, cap) ic_grow((void **)&(array), (n), &(cap), sizeof(*(array)))
 int ic_grow(void **array, size_t n, size_t *cap, size_t size);
+void ic_dm_name(const char *path, char *name, size_t size);
+int ic_open_file(int dirfd, const char *path, int flags);
 DIR *ic_opendirat(int dirfd, const char *path);
 struct dirent *ic_readdir(DIR *dir, int *error);
 ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size);

@@ -58,7 +58,7 @@ bool ic_md_uuid(struct iommucfg *ctx, const char *disk, const char *version,
 	int fd;
 
 	snprintf(path, sizeof(path), "dev/%.50s", disk);
-	fd = openat(ctx->rootfd, path, O_RDONLY | O_CLOEXEC);
+	fd = openat(ctx->rootfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	place = place_of(version, lseek(fd, 0, SEEK_END));

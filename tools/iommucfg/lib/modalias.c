@@ -4,6 +4,7 @@
 #include <libkmod.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -13,11 +14,28 @@ static void no_log(void *data, int priority, const char *file, int line, const c
 	(void)data, (void)priority, (void)file, (void)line, (void)fn, (void)format, (void)args;
 }
 
+/* libkmod would wait for the other end of a pipe. */
+static bool has_pipes(const char *path)
+{
+	struct dirent *e;
+	bool found = false;
+	struct stat st;
+	DIR *dir;
+
+	dir = opendir(path);
+	while (dir && !found && (e = readdir(dir)))
+		found = !fstatat(dirfd(dir), e->d_name, &st, 0) && S_ISFIFO(st.st_mode);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 static struct kmod_ctx *context(struct iommucfg *ctx)
 {
 	static const char *const where[] = { "etc", "run", "usr/local/lib", "usr/lib", "lib" };
 	char *config[sizeof(where) / sizeof(*where) + 1] = { NULL };
 	char release[128], *dir = NULL;
+	bool pipes;
 	size_t i;
 
 	if (ctx->kmod_tried)
@@ -27,12 +45,15 @@ static struct kmod_ctx *context(struct iommucfg *ctx)
 		return NULL;
 	if (asprintf(&dir, "%s/lib/modules/%s", ctx->root, release) < 0)
 		return NULL;
-	for (i = 0; i < sizeof(where) / sizeof(*where); i++)
+	pipes = has_pipes(dir);
+	for (i = 0; i < sizeof(where) / sizeof(*where); i++) {
 		if (asprintf(&config[i], "%s/%s/modprobe.d", ctx->root, where[i]) < 0) {
 			config[i] = NULL;
 			goto out;
 		}
-	ctx->kmod = kmod_new(dir, (const char *const *)config);
+		pipes |= has_pipes(config[i]);
+	}
+	ctx->kmod = pipes ? NULL : kmod_new(dir, (const char *const *)config);
 	if (ctx->kmod) {
 		kmod_set_log_fn(ctx->kmod, no_log, NULL);
 		/* Only makes lookups faster; without it they open the files. */

@@ -3,6 +3,7 @@
 #include <pci/pci.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -27,6 +28,7 @@ static struct pci_access *access_names(struct iommucfg *ctx)
 		"usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids",
 		"usr/share/misc/pci.ids.gz", "usr/share/pci.ids",
 	};
+	struct stat st;
 	char *path;
 	size_t i;
 
@@ -39,9 +41,14 @@ static struct pci_access *access_names(struct iommucfg *ctx)
 	ctx->pci->warning = on_message;
 	ctx->pci->debug = on_message;
 	for (i = 0; i < sizeof(files) / sizeof(*files); i++)
-		if (!faccessat(ctx->rootfd, files[i], R_OK, 0))
+		if (!faccessat(ctx->rootfd, files[i], R_OK, 0) &&
+		    !fstatat(ctx->rootfd, files[i], &st, 0) && S_ISREG(st.st_mode))
 			break;
-	if (asprintf(&path, "%s/%s", ctx->root, files[i % (sizeof(files) / sizeof(*files))]) > 0)
+	if (i == sizeof(files) / sizeof(*files))
+		path = strdup("/dev/null");
+	else if (asprintf(&path, "%s/%s", ctx->root, files[i]) < 0)
+		path = NULL;
+	if (path)
 		pci_set_name_list_path(ctx->pci, path, 1);
 	return ctx->pci;
 }

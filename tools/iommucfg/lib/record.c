@@ -48,7 +48,7 @@ static struct json_object *login(struct iommucfg *ctx)
 
 	if (asprintf(&path, "%s/proc/self/loginuid", iommucfg_root(ctx)) < 0)
 		return NULL;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = ic_open_file(AT_FDCWD, path, O_RDONLY);
 	free(path);
 	if (fd < 0)
 		return NULL;
@@ -207,7 +207,7 @@ static long put(const struct recorder *by, struct json_object *o, long id)
 		history_drop(by->ctx, id);
 	if (ret)
 		iommucfg_problems_add(by->problems, IOMMUCFG_WARNING, "history", -ret,
-				      "this is not in the history: %s/var/lib/iommucfg: %s",
+				      "this is not in the history: %s/var/lib/iommucfg/history: %s",
 				      iommucfg_root(by->ctx), strerror(-ret));
 	return number;
 }

@@ -356,7 +356,7 @@ static int nbd(const struct ic_netinfo *info, const char *disk, struct ic_remote
 	*any = true;
 	snprintf(remote->what, sizeof(remote->what), "nbd");
 	snprintf(path, sizeof(path), "proc/%.20s/cmdline", pid);
-	fd = *pid ? openat(ctx->rootfd, path, O_RDONLY | O_CLOEXEC) : -1;
+	fd = *pid ? ic_open_file(ctx->rootfd, path, O_RDONLY) : -1;
 	if (fd >= 0) {
 		if (ic_slurp(fd, 1 << 20, &text, &length))
 			length = 0;

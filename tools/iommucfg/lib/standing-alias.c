@@ -169,7 +169,7 @@ static int read_table(struct iommucfg *ctx, const char *release, const char *nam
 	int fd, ret;
 
 	snprintf(path, sizeof(path), "lib/modules/%s/%s", release, name);
-	fd = openat(ctx->rootfd, path, O_RDONLY | O_CLOEXEC);
+	fd = ic_open_file(ctx->rootfd, path, O_RDONLY);
 	if (fd < 0)
 		return 0;
 	ret = ic_slurp(fd, 64 << 20, text, length);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "internal.h"
 #include "state.h"
 
 /* Far above what is written here. */
@@ -98,9 +99,9 @@ char *state_read(int dirfd, const char *name, int *error)
 	ssize_t n = 0;
 	int fd;
 
-	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	fd = ic_open_file(dirfd, name, O_RDONLY);
 	if (fd < 0) {
-		*error = -errno;
+		*error = fd;
 		return NULL;
 	}
 	*error = 0;

@@ -115,7 +115,7 @@ static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 /* Of what only root can open, as anybody could lock the directory. */
 static int open_lock(const struct iommucfg_txn *txn)
 {
-	return openat(txn->fd, "commit", O_WRONLY | O_CLOEXEC);
+	return ic_open_file(txn->fd, "commit", O_WRONLY);
 }
 
 int iommucfg_txn_create(struct iommucfg *ctx, const char *name, struct iommucfg_txn **out,

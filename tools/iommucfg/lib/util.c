@@ -58,6 +58,29 @@ struct dirent *ic_readdir(DIR *dir, int *error)
 }
 
 /*
+ * Opens a regular file, as attributes are in sysfs, procfs and configfs, too. In a tree that
+ * others have saved a pipe may be in its place, and to open that would wait for its other end.
+ * Returns a negative errno for what is none: of a directory EISDIR, else ENXIO, which the
+ * kernel has for a socket. What is made, by O_CREAT, only its owner can write.
+ */
+int ic_open_file(int dirfd, const char *path, int flags)
+{
+	int fd = openat(dirfd, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644), ret = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		ret = -errno;
+	else if (!S_ISREG(st.st_mode))
+		ret = S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+/*
  * Reads a small attribute, without the newline at its end. What does not fit
  * is left out: callers give room for the longest value that means anything.
  */
@@ -67,9 +90,9 @@ ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
 	ssize_t n = 0;
 	int fd;
 
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	fd = ic_open_file(dirfd, path, O_RDONLY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	while (have < size - 1) {
 		n = read(fd, buf + have, size - 1 - have);
 		if (n < 0 && errno == EINTR)
@@ -96,9 +119,9 @@ int ic_write_attr(int dirfd, const char *path, const char *text)
 	ssize_t n;
 	int fd, ret = 0;
 
-	fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	fd = ic_open_file(dirfd, path, O_WRONLY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	n = write(fd, text, length);
 	if (n < 0)
 		ret = -errno;
@@ -153,10 +176,10 @@ char *ic_read_text(int dirfd, const char *path, int *error)
 	size_t length;
 	int fd, ret;
 
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	fd = ic_open_file(dirfd, path, O_RDONLY);
 	if (fd < 0) {
 		if (error)
-			*error = -errno;
+			*error = fd;
 		return NULL;
 	}
 	ret = ic_slurp(fd, 64 << 20, &text, &length);

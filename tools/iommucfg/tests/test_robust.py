@@ -346,6 +346,99 @@ def dead_output():
         assert p.returncode == 0 and h.type(1) == "DMA", p
 
 
+def pipes(h, *skip):
+    """Each file of the tree becomes a pipe, that nobody writes into; those of skip stay."""
+    for at, _, names in os.walk(h.root):
+        for name in names:
+            path = f"{at}/{name}"
+            if os.path.isfile(path) and not os.path.islink(path) and \
+               not os.path.relpath(path, h.root).startswith(skip):
+                os.unlink(path)
+                os.mkfifo(path)
+
+
+@test
+def pipes_in_a_saved_tree():
+    p = 'rules = ( { name = "a"; match = { driver = "mlx5_core"; slot = "1"; }; type = "DMA"; } );\ndefault = "DMA";\n'
+    # Which files are read depends on what others say.
+    for skip in ((), ("sys/",), ("sys/kernel", "proc/"),
+                 ("sys/", "proc/"), ("sys/", "proc/", "lib/modules"), ("sys/", "proc/", "usr")):
+        with Host() as h:
+            for name in ("history", "history.1", "begun.7", "boot"):
+                h.write(f"var/lib/iommucfg/{name}", "")
+            h.write("sys/bus/pci/slots/1/address", "0000:01:00\n")
+            h.write("lib/modules/6.12.0-test/modules.alias.bin", "")
+            h.write("etc/modprobe.d/x.conf", "")
+            pipes(h, *skip)
+            for args in (["show"], ["show", "--all"], ["plan", h.policy(p)], ["save"], ["history"],
+                         ["status"], ["standing"], ["metrics"], ["dump", "-o", f"{h.dir}/dump.tar"]):
+                r = h.run(*args)
+                assert 0 <= r.code < 5, (skip, args, r)
+            assert "history.1: No such device or address" in h.run("history", code=1).err
+
+
+@test
+def pipes_where_it_writes():
+    with Host(True) as h:
+        os.makedirs(f"{h.root}/var/lib/iommucfg")
+        os.mkfifo(f"{h.root}/var/lib/iommucfg/history")
+        os.mkfifo(f"{h.root}/var/lib/iommucfg/begun.3")
+        r = h.run("set", "1", "DMA", code=0)
+        assert f"this is not in the history: {h.root}/var/lib/iommucfg/history: No such device" in r.err, r
+        os.mkfifo(f"{h.dir}/x.new")
+        h.run("set", "1", "identity", "--confirm-timeout", "900", "--detach", "--name", "a", code=0)
+        h.run("confirm", "a", "--install", f"{h.dir}/x", code=1)
+
+
+@test
+def policies_through_pipes():
+    """What is named on the command line may be a pipe: there somebody writes into it."""
+    with Host() as h:
+        for file in ("-", "/dev/stdin"):
+            h.run("check", file, input=GPU, code=0)
+            h.run("plan", file, input=GPU, code=2)
+        r = subprocess.run(["bash", "-c", '"$@" <(sleep 1; printf %s "$POLICY")', "bash",
+                            *h.command("check")], env={**os.environ, "POLICY": GPU},
+                           capture_output=True, text=True, timeout=120)
+        assert r.returncode == 0, r
+
+
+def without(*fds):
+    def close():
+        for fd in fds:
+            os.close(fd)
+    return close
+
+
+@test
+def closed_standard_files():
+    with Host(True) as h:
+        p = h.policy('rules = ( { name = "gpu"; match = { vendor = 0x10de; }; type = "DMA"; } );\n')
+        r = subprocess.run(h.command("check", "-"), preexec_fn=without(0), capture_output=True,
+                           text=True, timeout=120)
+        assert r.returncode == 1 and "<stdin>: Bad file descriptor" in r.stderr, r
+        # Nothing that was opened instead is read as the policy.
+        r = subprocess.run(h.command("check", p, "-"), preexec_fn=without(0), capture_output=True,
+                           text=True, timeout=120)
+        assert r.returncode == 1 and "<stdin>: Bad file descriptor" in r.stderr, r
+        for fds in ((2,), (0, 2), (0,)):
+            h.run("set", "1", "identity", code=0)
+            q = subprocess.run(h.command("apply", p), preexec_fn=without(*fds), timeout=120,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+            assert q.returncode == 0 and h.type(1) == "DMA", (fds, q)
+        for top in ("run/iommucfg", "var/lib/iommucfg"):
+            for at, _, names in os.walk(f"{h.root}/{top}"):
+                for name in names:
+                    text = h.read(os.path.relpath(f"{at}/{name}", h.root)) or ""
+                    assert "iommucfg:" not in text and "changed (entry" not in text, (name, text)
+        for args in (["save"], ["show"], ["check", p], ["version"]):
+            q = subprocess.run(h.command(*args), preexec_fn=without(1), timeout=120,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            assert (q.returncode == 1 and "standard output cannot be written" in q.stderr) or \
+                (args[0] == "check" and q.returncode == 0), (args, q)
+
+
 def odd_names(h):
     """Devices whose names, drivers and uses no terminal and no file should obey."""
     tree = mktree.Tree.__new__(mktree.Tree)
