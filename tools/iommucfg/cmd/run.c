@@ -86,6 +86,10 @@ int run_option(struct cli *cli, int opt, void *data)
 		run->detach = true;
 		return 0;
 	case OPT_NAME:
+		/* Also where nothing gets as far as to make one. */
+		if (!iommucfg_txn_name_valid(optarg))
+			return cli_usage(cli, "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\", \"abi\" or \"generation\"",
+					 optarg);
 		run->name = optarg;
 		return 0;
 	case OPT_CHECK_COMMAND:

@@ -19,7 +19,8 @@ extern "C" {
  * iommucfg_txn_name_valid() - may a transaction have this name?
  *
  * Return: true for 1 to IOMMUCFG_TXN_NAME_MAX of A-Z a-z 0-9 . _ -, but not for
- * ".", ".." and "standing". Whether it is taken shows when it is made.
+ * ".", ".." and what the kernel's directory has besides transactions: "standing", "abi" and
+ * "generation". Whether it is taken shows when it is made.
  */
 bool iommucfg_txn_name_valid(const char *name);
 

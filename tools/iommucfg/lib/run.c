@@ -535,7 +535,7 @@ static int look_around(struct iommucfg_run *run)
 	/* Also where there turns out to be nothing to do. */
 	if (run->name && !iommucfg_txn_name_valid(run->name)) {
 		iommucfg_problems_add(run->problems, IOMMUCFG_ERROR, "usage", EINVAL,
-				      "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\"",
+				      "\"%s\" cannot name a transaction: " IC_TXN_NAMES,
 				      run->name);
 		code = IOMMUCFG_RUN_ERROR;
 	}

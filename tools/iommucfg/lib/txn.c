@@ -20,10 +20,12 @@ bool iommucfg_txn_name_valid(const char *name)
 {
 	size_t length = strlen(name);
 
+	/* The last two are attributes of the directory that transactions are in. */
 	return length && length <= IOMMUCFG_TXN_NAME_MAX &&
 	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
 			length &&
-	       strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "standing");
+	       strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "standing") &&
+	       strcmp(name, "abi") && strcmp(name, "generation");
 }
 
 static int txn_new(struct iommucfg *ctx, const char *name, struct iommucfg_txn **out)
@@ -105,7 +107,7 @@ static int create_failed(struct iommucfg *ctx, const char *name, int ret,
 		iommucfg_problems_add(problems, IOMMUCFG_ERROR,
 				      ret == -EINVAL ? "usage" : "system", -ret,
 				      ret == -EINVAL ?
-				      "\"%s\" cannot name a transaction: 1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\"" :
+				      "\"%s\" cannot name a transaction: " IC_TXN_NAMES :
 				      "transaction \"%s\" cannot be made: %s",
 				      name, strerror(-ret));
 	}
@@ -176,7 +178,8 @@ void iommucfg_txn_unref(struct iommucfg_txn *txn)
 
 static int is_transaction(const struct dirent *e)
 {
-	return *e->d_name != '.' && strcmp(e->d_name, "standing");
+	return strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+	       strcmp(e->d_name, "standing");
 }
 
 int iommucfg_txn_list(struct iommucfg *ctx, char ***names)

@@ -4,6 +4,9 @@
 
 #include "internal.h"
 
+/* As a message has it. */
+#define IC_TXN_NAMES	"1 to 64 of A-Z a-z 0-9 . _ -, not \"standing\", \"abi\" or \"generation\""
+
 struct json_object;
 
 struct iommucfg_txn {

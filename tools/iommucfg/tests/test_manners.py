@@ -39,6 +39,50 @@ def new_boot(h, name="2"):
 
 
 @test
+def names_of_transactions():
+    with Host(True) as h:
+        for name in ("abi", "generation", "standing", "..", "a/b", "", "x" * 65):
+            for args in (["set", "1", "DMA"], ["set", "-n", "1", "DMA"], ["set", "1", h.type(1)]):
+                r = h.run(*args, f"--name={name}", code=1)
+                assert "cannot name a transaction" in r.err, (name, args, r)
+        # Not even a lock was taken.
+        assert h.read("run/iommucfg/change.lock") is None and h.transactions() == []
+        r = h.json("set", "1", "DMA", "--name", "abi", code=1)
+        assert [p["kind"] for p in r["problems"]] == ["usage"], r
+        for name in ("-x", ".x"):
+            h.run("set", "1", "DMA", "--confirm-timeout", "900", "--detach", "--name", name, code=0)
+            d = h.json("status", code=0)
+            assert [t["name"] for t in d["transactions"]] == [name], d
+            assert name in h.run("set", "1", "identity", code=3).err
+            h.run("rollback", "--", name, code=0)
+
+
+@test
+def output_files():
+    with Host() as h:
+        for args in (["save"], ["metrics"], ["dump"]):
+            r = h.run(*args, "-o", "", code=1)
+            assert "-o takes the name of a file" in r.err and r.out == "", r
+        for command in ("save", "metrics"):
+            texts = [h.run(command, *args, code=0, cwd=h.dir).out for args in (["-o", "-"], [])]
+            # The first line has the time.
+            a, b = (t.split("\n", 1)[1] for t in texts)
+            assert a == b and len(a) > 100, texts
+        r = h.run("dump", "-o", "-", code=1, cwd=h.dir)
+        assert "dump -o takes the name of a file" in r.err and r.out == "", r
+        assert not os.path.exists(f"{h.dir}/-")
+
+
+@test
+def one_second():
+    with Host(True) as h:
+        assert "within 1 second it goes" in h.run("plan", "--confirm-timeout", "1",
+                                                  h.policy('default = "DMA";'), code=2).out
+        unconfirmed(h)
+        assert "in 1 second, unless" in h.run("extend", "a", "1", code=0).err
+
+
+@test
 def told_by_status():
     with Host(True) as h:
         unconfirmed(h)
