@@ -174,23 +174,29 @@ const char *ic_block_udev(struct ic_scan *scan, struct ic_block *block, const ch
 	return NULL;
 }
 
-/* "/dev/mapper/x" and "/dev/vg/x", whose volume is "vg-x": hyphens in the parts are doubled. */
-static struct ic_block *by_dm_name(const struct ic_blocks *blocks, const char *path)
+/* Of "mapper/x" and "vg/x" below /dev, whose volume is "vg-x": hyphens in the parts are doubled. */
+void ic_dm_name(const char *path, char *name, size_t size)
 {
-	char name[2 * NAME_MAX + 2], *to = name;
-	const char *p = path;
-	size_t i;
+	const char *end = name + size;
 
 	if (!strncmp(path, "mapper/", 7)) {
-		snprintf(name, sizeof(name), "%s", path + 7);
-	} else {
-		for (; *p && to < name + sizeof(name) - 2; p++) {
-			if (*p == '-')
-				*to++ = '-';
-			*to++ = *p == '/' ? '-' : *p;
-		}
-		*to = '\0';
+		snprintf(name, size, "%s", path + 7);
+		return;
 	}
+	for (; *path && name < end - 2; path++) {
+		if (*path == '-')
+			*name++ = '-';
+		*name++ = *path == '/' ? '-' : *path;
+	}
+	*name = '\0';
+}
+
+static struct ic_block *by_dm_name(const struct ic_blocks *blocks, const char *path)
+{
+	char name[2 * NAME_MAX + 2];
+	size_t i;
+
+	ic_dm_name(path, name, sizeof(name));
 	for (i = 0; i < blocks->n; i++)
 		if (blocks->v[i].dm_name && !strcmp(blocks->v[i].dm_name, name))
 			return &blocks->v[i];

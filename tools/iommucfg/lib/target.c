@@ -218,22 +218,51 @@ static bool follow(struct search *search, char *path, size_t size)
 	return true;
 }
 
-/* A volume by its name, as /dev/mapper has it; 1 where there is one. */
-static int by_volume(struct search *search, const char *name)
+static bool is_volume(struct iommucfg *ctx, const char *block, const char *name)
+{
+	char path[PATH_MAX], buf[256];
+
+	if (strncmp(block, "dm-", 3))
+		return false;
+	snprintf(path, sizeof(path), "class/block/%s/dm/name", block);
+	return ic_read_attr(ctx->sysfd, path, buf, sizeof(buf)) > 0 && !strcmp(buf, name);
+}
+
+/* udev's record of a block device lists the links below /dev that it has made. */
+static bool has_link(struct iommucfg *ctx, const char *block, const char *link)
+{
+	size_t length = strlen(link);
+	char path[PATH_MAX], buf[32];
+	const char *p;
+	char *text;
+
+	snprintf(path, sizeof(path), "class/block/%s/dev", block);
+	if (*block == '.' || ic_read_attr(ctx->sysfd, path, buf, sizeof(buf)) <= 0)
+		return false;
+	snprintf(path, sizeof(path), "run/udev/data/b%s", buf);
+	text = ic_read_text(ctx->rootfd, path, NULL);
+	for (p = text; p && (strncmp(p, "S:", 2) || strncmp(p + 2, link, length) ||
+			     (p[2 + length] && p[2 + length] != '\n')); ) {
+		p = strchr(p, '\n');
+		p += !!p;
+	}
+	free(text);
+	return p;
+}
+
+/* The block device that @is() takes for @name; 1 where there is one. */
+static int by_block(struct search *search, const char *name,
+		    bool (*is)(struct iommucfg *ctx, const char *block, const char *name))
 {
 	struct iommucfg *ctx = search->topology->ctx;
-	char path[PATH_MAX], buf[256];
 	struct dirent *e;
 	int ret = 0;
 	DIR *dir;
 
 	dir = ic_opendirat(ctx->sysfd, "class/block");
-	while (dir && !ret && (e = readdir(dir))) {
-		snprintf(path, sizeof(path), "class/block/%s/dm/name", e->d_name);
-		if (!strncmp(e->d_name, "dm-", 3) &&
-		    ic_read_attr(ctx->sysfd, path, buf, sizeof(buf)) > 0 && !strcmp(buf, name))
+	while (dir && !ret && (e = readdir(dir)))
+		if (is(ctx, e->d_name, name))
 			ret = at_link(search, "class/block", e->d_name);
-	}
 	if (dir)
 		closedir(dir);
 	return ret;
@@ -243,7 +272,7 @@ static int by_volume(struct search *search, const char *name)
 static int by_dev(struct search *search, const char *file)
 {
 	struct iommucfg *ctx = search->topology->ctx;
-	char path[PATH_MAX], number[64], *p;
+	char path[PATH_MAX], number[64], volume[2 * NAME_MAX + 2], *p;
 	struct iommucfg_group *group;
 	unsigned int n;
 	struct stat st;
@@ -265,9 +294,14 @@ static int by_dev(struct search *search, const char *file)
 		snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
 		ret = at_link(search, S_ISBLK(st.st_mode) ? "dev/block" : "dev/char", number);
 	}
-	if (!ret && !strncmp(path, "dev/mapper/", 11))
-		ret = by_volume(search, path + 11);
-	if (ret)
+	if (!ret && strchr(path + 4, '/')) {
+		ic_dm_name(path + 4, volume, sizeof(volume));
+		ret = by_block(search, volume, is_volume);
+		if (!ret)
+			ret = by_block(search, path + 4, has_link);
+	}
+	/* A label may be the name of some other device. */
+	if (ret || !strncmp(path, "dev/disk/", 9))
 		return ret;
 	for (p = path + 4; (p = strchr(p, '/')); )
 		*p = '!';
@@ -582,7 +616,7 @@ static int find(struct search *search, struct iommucfg_group ***groups, size_t *
 		} else if (!ret && !*bus && !search->found.n) {
 			ret = by_class(search, word);
 			if (!ret)
-				ret = by_volume(search, word);
+				ret = by_block(search, word, is_volume);
 			if (!ret)
 				ret = by_bus(search, name);
 		}

@@ -95,6 +95,29 @@ def by_what_is_on_it():
 
 
 @test
+def links_of_udev():
+    """In a tree that has no /dev: by the names of volumes, and by udev's records."""
+    with Host() as h:
+        name = f"{h.root}/sys/class/block/dm-0/dm/name"
+        with open(name) as f:
+            assert f.read().strip() == "vg-home"
+        assert groups(h, "/dev/vg/home") == [2]
+        with open(name, "w") as f:
+            f.write("my--vg-ho--me\n")
+        assert groups(h, "/dev/my-vg/ho-me") == groups(h, "/dev/mapper/my--vg-ho--me") == [2]
+        refused(h, "/dev/my/vg-ho-me")
+        with open(f"{h.root}/sys/class/block/nvme0n1p1/dev") as f:
+            number = f.read().strip()
+        h.write(f"run/udev/data/b{number}", "S:disk/by-uuid/12\nS:disk/by-label/eth0\nE:ID_FS_TYPE=ext4\n")
+        assert groups(h, "/dev/disk/by-uuid/12") == [2]
+        # An interface of that name is in group 3.
+        assert groups(h, "/dev/disk/by-label/eth0") == [2]
+        for word in ("/dev/disk/by-uuid/1", "/dev/disk/by-uuid/123", "/dev/disk/by-label/ib0",
+                     "/dev/isk/by-uuid/12"):
+            refused(h, word)
+
+
+@test
 def several():
     with Host() as h:
         assert groups(h, "driver:nvme") == [2, 9]
