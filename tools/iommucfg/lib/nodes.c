@@ -92,6 +92,7 @@ static char *device_file(DIR *dir, const char *name)
 {
 	char buf[4096], *p, *file;
 	unsigned int minor;
+	int at = 0;
 
 	if (ic_read_attr(dirfd(dir), "uevent", buf, sizeof(buf)) > 0) {
 		p = strstr(buf, "DEVNAME=");
@@ -103,6 +104,9 @@ static char *device_file(DIR *dir, const char *name)
 	    sscanf(buf, "189:%u", &minor) == 1)
 		return asprintf(&file, "bus/usb/%03u/%03u", minor / 128 + 1, minor % 128 + 1) < 0 ?
 		       NULL : file;
+	/* "dvb0.frontend0" */
+	if (sscanf(name, "dvb%u.%n", &minor, &at) == 1 && at)
+		return asprintf(&file, "dvb/adapter%u/%s", minor, name + at) < 0 ? NULL : file;
 	file = strdup(name);
 	for (p = file; p && (p = strchr(p, '!')); )
 		*p = '/';

@@ -127,6 +127,9 @@ static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *devi
 	return p && sscanf(p, "Device Minor: %d", &minor) == 1 ? minor : -1;
 }
 
+/* The only ones of these that are numbered as the devices are. */
+#define NVIDIA_NODE	"/dev/nvidia"
+
 /*
  * Nodes whose directory in sysfs, where there is one, is not below their device: found by the
  * driver's name. Digits may follow the name of the file.
@@ -134,7 +137,8 @@ static int nvidia_minor(struct ic_scan *scan, const struct iommucfg_device *devi
 static const struct driver_node {
 	const char *file, *driver;
 } driver_nodes[] = {
-	{ "/dev/nvidia-nvswitch", "nvidia-nvswitch" }, { "/dev/nvidia", "nvidia" },
+	{ "/dev/nvidia-nvswitch", "nvidia-nvswitch" }, { NVIDIA_NODE, "nvidia" },
+	{ "/dev/nvidia-modeset", "nvidia" }, { "/dev/nvidia-caps/nvidia-cap", "nvidia" },
 	{ "/dev/kfd", "amdgpu" }, { "/dev/sev", "ccp" }, { "/dev/hfi1_", "hfi1" },
 	{ "/dev/isst_interface", "isst_if_pci" }, { "/dev/isst_interface", "isst_if_mbox_pci" },
 	{ "/dev/isst_interface", "intel_vsec" },
@@ -153,7 +157,7 @@ static int add_all_of_driver(struct ic_scan *scan, const struct driver_node *nod
 		device = scan->topology->by_path[i];
 		if (!device->driver || strcmp(device->driver, node->driver))
 			continue;
-		minor = strcmp(node->driver, "nvidia") ? -1 : nvidia_minor(scan, device);
+		minor = strcmp(node->file, NVIDIA_NODE) ? -1 : nvidia_minor(scan, device);
 		if (minor < 0 || !*number || atoi(number) == minor)
 			ret = ic_devices_add(devices, device);
 	}

@@ -613,6 +613,37 @@ def character_devices():
 
 
 @test
+def nodes_of_dvb():
+    with Machine() as m:
+        for i in range(2):
+            card = m.add(f"0000:0{i + 1}:00.0", "saa7164", 0x048000)
+            m.node(f"{card}/dvb/dvb{i}.frontend0", f"212:{i}")
+        m.opened(100, "tvheadend", "/dev/dvb/adapter1/frontend0")
+        u = m.uses()
+        assert u["01:00.0"] == [], u
+        assert u["02:00.0"] == ["open /dev/dvb/adapter1/frontend0: held by PID 100 (tvheadend)"], u
+
+
+@test
+def nodes_of_nvidia():
+    with Machine() as m:
+        for i in (1, 2):
+            m.add(f"0000:0{i}:00.0", "nvidia", 0x030200)
+            m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information", f"Device Minor: {i - 1}\n")
+        m.opened(100, "Xorg", "/dev/nvidia-modeset")
+        u = m.uses()
+        # Which one is not known.
+        assert u["01:00.0"] == u["02:00.0"] == ["open /dev/nvidia-modeset: held by PID 100 (Xorg)"], u
+    with Machine() as m:
+        for i in (1, 2):
+            m.add(f"0000:0{i}:00.0", "nvidia", 0x030200)
+            m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information", f"Device Minor: {i - 1}\n")
+        m.opened(100, "dcgm", "/dev/nvidia-caps/nvidia-cap1")
+        u = m.uses()
+        assert u["01:00.0"] == u["02:00.0"] == ["open /dev/nvidia-caps/nvidia-cap1: held by PID 100 (dcgm)"], u
+
+
+@test
 def nodes_out_of_sysfs():
     with Machine() as m:
         for i in (1, 2):
