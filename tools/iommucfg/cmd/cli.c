@@ -253,13 +253,14 @@ int cli_options(struct cli *cli, int argc, char **argv, const char *shorts,
 	return code ? code : -1;
 }
 
-/* -o of what can be written to a file. */
+/* -o of what can be written to a file. "-" is standard output, as it is without it. */
 int cli_file_option(struct cli *cli, int opt, void *file)
 {
-	(void)cli;
 	if (opt != 'o')
 		return -1;
-	*(const char **)file = optarg;
+	if (!*optarg)
+		return cli_usage(cli, "-o takes the name of a file, or \"-\" for standard output");
+	*(const char **)file = strcmp(optarg, "-") ? optarg : NULL;
 	return 0;
 }
 

@@ -459,6 +459,8 @@ static int dump_option(struct cli *cli, int opt, void *data)
 {
 	struct asked *asked = data;
 
+	if (opt == 'o' && !strcmp(optarg, "-"))
+		return cli_usage(cli, "dump -o takes the name of a file: a dump does not go to standard output");
 	if (opt != OPT_PRIVATE)
 		return cli_file_option(cli, opt, &asked->file);
 	asked->private = true;

@@ -116,7 +116,8 @@ static const char help_clean[] =
 static const char help_metrics[] =
 	"Prints counts of groups, devices and transactions in the text format that\n"
 	"node_exporter's textfile collector reads.\n\n"
-	"  -o, --output FILE        write FILE, as a whole or not at all\n";
+	"  -o, --output FILE        write FILE, as a whole or not at all;\n"
+	"                           - is standard output\n";
 static const char help_dump[] =
 	"Saves what this command reads of the machine as a tar file, to be unpacked and\n"
 	"looked at with --root. It has no serial numbers, MAC and network addresses, or\n"
@@ -136,7 +137,8 @@ static const char help_standing[] =
 static const char help_save[] =
 	"Prints the current types as a policy that matches devices by where and what they\n"
 	"are, not by numbers that change at a reboot.\n\n"
-	"  -o, --output FILE        write FILE, as a whole or not at all\n";
+	"  -o, --output FILE        write FILE, as a whole or not at all;\n"
+	"                           - is standard output\n";
 static const char help_monitor[] =
 	"Prints a line for each device whose group was changed, until interrupted.\n";
 
