@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* iommucfg: the table of commands. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "help.h"
@@ -80,12 +82,28 @@ static int run(struct cli *cli, int argc, char **argv)
 	return command->run(cli, argc, argv);
 }
 
+/*
+ * What we were started without, no file that we open may take the place of: it would be read
+ * as the policy, or written to. This can be neither read nor written.
+ */
+static void fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { .commands = commands, .root = getenv("IOMMUCFG_ROOT") };
 	char **copy;
 	int code;
 
+	fill_standard_files();
 	setlocale(LC_ALL, "");
 	opterr = 0;
 	/* A reader that goes away must not kill us in the middle of a change. */
