@@ -64,6 +64,7 @@ struct target {
 static bool parse_class(struct ic_parse *p, const config_setting_t *s, const char *word,
 			struct ic_value *value)
 {
+	static const char hex[] = "0123456789abcdefABCDEF";
 	const char *const *words = ic_class_words();
 	unsigned long number;
 	size_t length = strlen(word);
@@ -77,11 +78,17 @@ static bool parse_class(struct ic_parse *p, const config_setting_t *s, const cha
 		return true;
 	}
 	if ((length == 2 || length == 4 || length == 6) &&
-	    strspn(word, "0123456789abcdefABCDEF") == length &&
+	    strspn(word, hex) == length &&
 	    !ic_parse_number(word, 16, 0xffffff, &number)) {
 		value->number = number;
 		value->digits = length;
 		return true;
+	}
+	if (isdigit((unsigned char)*word) || strspn(word, hex) == length) {
+		ic_parse_error(p, config_setting_source_line(s),
+			       "class \"%s\" is not two, four or six hex digits, as \"03\", \"0300\" or \"030000\"",
+			       word);
+		return false;
 	}
 	ic_parse_error(p, config_setting_source_line(s),
 		       "unknown class \"%s\"%s", word, ic_meant(buf, sizeof(buf), word, words));
