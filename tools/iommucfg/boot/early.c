@@ -76,8 +76,8 @@ int early_bounded(struct cli *cli, long limit)
 		return -1;
 	while (!waitpid(pid, &status, WNOHANG)) {
 		if (!asked && ms_since(&start) >= limit * 1000) {
-			kmsg(cli, KMSG_ERROR, "applying the policy takes longer than %ld seconds: the boot goes on without waiting for it",
-			     limit);
+			kmsg(cli, KMSG_ERROR, "applying the policy takes longer than %ld second%s: the boot goes on without waiting for it",
+			     limit, limit == 1 ? "" : "s");
 			/* Before the commit this ends it. A commit ends, or goes back. */
 			kill(pid, SIGTERM);
 			asked = true;

@@ -502,7 +502,7 @@ int cmd_dump(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		code = cli_worse(code, print_json(cli, &asked, count, code));
 	else if (!code)
-		cli_note(cli, "%zu files saved in %s%s", count, asked.file,
+		cli_note(cli, "%zu file%s saved in %s%s", count, count == 1 ? "" : "s", asked.file,
 			 asked.private ? ", with addresses and names of hosts" : "");
 	return code;
 }

@@ -124,8 +124,8 @@ int cmd_extend(struct cli *cli, int argc, char **argv)
 		code = extend(cli, txn, seconds);
 	cli_tell(cli);
 	if (!code)
-		cli_note(cli, "transaction \"%s\" goes back by itself in %ld seconds, unless \"iommucfg confirm %s\" keeps it",
-			 name, seconds, name);
+		cli_note(cli, "transaction \"%s\" goes back by itself in %ld second%s, unless \"iommucfg confirm %s\" keeps it",
+			 name, seconds, seconds == 1 ? "" : "s", name);
 	if (cli->json)
 		code = cli_worse(code, print_json(cli, name, txn, code));
 	iommucfg_txn_unref(txn);

@@ -286,8 +286,9 @@ static void print_summary(const struct iommucfg_plan *plan)
 		printf("In %u steps, one after the other, as legs of one set do not go together: %s.\n",
 		       iommucfg_plan_num_steps(plan), iommucfg_plan_sets(plan));
 	if (n && iommucfg_plan_confirm_timeout(plan))
-		printf("Unless it is confirmed within %ld seconds it goes back%s.\n",
+		printf("Unless it is confirmed within %ld second%s it goes back%s.\n",
 		       iommucfg_plan_confirm_timeout(plan),
+		       iommucfg_plan_confirm_timeout(plan) == 1 ? "" : "s",
 		       way_back ? ", and drivers of what went in place\nare unbound for that" : "");
 	else if (n && iommucfg_plan_no_way_back(plan))
 		puts("No confirm timeout: going back would unbind drivers.");

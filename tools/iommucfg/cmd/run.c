@@ -547,6 +547,7 @@ static void print_end(struct run *run, const char *result, int code)
 	const char *name = iommucfg_run_transaction(run->run);
 	struct cli *cli = run->cli;
 	char *n = describe_plural(run->plan ? iommucfg_plan_num_changes(run->plan) : 0, "group");
+	long timeout = run->plan ? iommucfg_plan_confirm_timeout(run->plan) : 0;
 	long entry = iommucfg_run_entry(run->run);
 	char number[32] = "";
 
@@ -561,8 +562,8 @@ static void print_end(struct run *run, const char *result, int code)
 		cli_note(cli, "%s changed%s", n, number);
 		print_methods(run);
 	} else if (!strcmp(result, "unconfirmed")) {
-		cli_note(cli, "%s changed%s, unconfirmed: \"iommucfg confirm %s\" within %ld seconds keeps it",
-			 n, number, name, iommucfg_plan_confirm_timeout(run->plan));
+		cli_note(cli, "%s changed%s, unconfirmed: \"iommucfg confirm %s\" within %ld second%s keeps it",
+			 n, number, name, timeout, timeout == 1 ? "" : "s");
 		print_methods(run);
 	} else if (code == EXIT_RESTORED) {
 		cli_note(cli, iommucfg_run_as_before(run->run) ? "everything is as before" :

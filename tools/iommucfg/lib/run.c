@@ -827,8 +827,9 @@ static int confirm(struct iommucfg_run *run)
 		ic_run_enter(run, IC_PHASE_ASK);
 	} else if (run->phase == IC_PHASE_NONE) {
 		ic_run_say(run, IOMMUCFG_RUN_NOTE,
-			   "waiting %ld seconds for \"iommucfg confirm %s\"",
-			   run->plan->options.confirm_timeout, run->transaction);
+			   "waiting %ld second%s for \"iommucfg confirm %s\"",
+			   run->plan->options.confirm_timeout,
+			   run->plan->options.confirm_timeout == 1 ? "" : "s", run->transaction);
 		ic_run_enter(run, IC_PHASE_END);
 	}
 	code = ic_run_drive(run);
