@@ -271,8 +271,9 @@ static int judge_plan(struct conf *conf, const struct fleet_options *options, co
 	return EXIT_DONE;
 }
 
+/* @text_of_policy is what is stored under the name @policy, after the question; NULL: it is there. */
 static int begin(struct conf *conf, const struct fleet_options *options, struct fleet_pool *old,
-		 const char *policy)
+		 const char *policy, const char *text_of_policy)
 {
 	char fingerprint[DOC_HASH_MAX + 1] = "";
 	struct doc_act act = { .to = "planned" };
@@ -324,6 +325,8 @@ static int begin(struct conf *conf, const struct fleet_options *options, struct 
 	snprintf(act.to, sizeof(act.to), "%s", policy);
 	doc_audit_add(&pool.audit, &act);
 	code = may_replace(old);
+	if (!code && text_of_policy)
+		code = store_policy(conf, text_of_policy, policy);
 	if (code)
 		return code;
 	/* What may go wrong goes wrong while the one before can still be resumed. */
@@ -382,9 +385,7 @@ int cmd_start(struct conf *conf, const struct fleet_options *options, const char
 	if (code && old.rollout_gone)
 		code = EXIT_DONE;
 	if (!code)
-		code = store_policy(conf, text, name);
-	if (!code)
-		code = begin(conf, options, &old, name);
+		code = begin(conf, options, &old, name, text);
 	free(text);
 	doc_rollout_clear(&old.rollout);
 	return code;
@@ -459,7 +460,7 @@ int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 	}
 	all.back = true;
 	if (!code)
-		code = begin(conf, &all, &old, policy);
+		code = begin(conf, &all, &old, policy, NULL);
 	doc_rollout_clear(&old.rollout);
 	return code;
 }

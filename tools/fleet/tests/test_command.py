@@ -8,6 +8,7 @@ import contextlib
 import html.parser
 import json
 import os
+import pty
 import re
 import socket
 import subprocess
@@ -357,6 +358,37 @@ def half_way():
     assert f.rollout()[1]["state"] == "planned" and f.rollout()[0] != key
 
 
+def question():
+    """Nothing is written before the answer; who answers too late is told who was first."""
+    f = Fleet("question")
+    f.host("a")
+    mine = f.policy(policy("DMA") + "// asked\n")
+
+    def keys(what):
+        return etcdctl("get", "--prefix", "--keys-only", f"{PREFIX}/{what}/").split()
+    before = keys("policy")
+    f.run("start", mine, code=3)
+    assert keys("policy") == before
+    master, slave = pty.openpty()
+    with subprocess.Popen(f.command("start", mine), stdin=slave, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as late:
+        said = ""
+        while "[y/N]" not in said:
+            more = late.stderr.read(1)
+            assert more, said
+            said += more
+        assert keys("policy") == before
+        f.json("start", f.policy(policy("identity")))
+        os.write(master, b"y\n")
+        message = late.communicate(timeout=60)[1]
+    os.close(master)
+    os.close(slave)
+    first = f.rollout()[1]
+    assert late.returncode == 3, (late.returncode, message)
+    assert first["id"] in message and first["state"] in message, message
+    assert len(keys("rollout/question")) == 1
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -401,9 +433,9 @@ def report():
     assert [a["title"] for a in fields if a["class"] == "changing"] == ["host-5: changing"]
 
 
-# The first takes rights away that the others need.
-TESTS = [half_way, plan_and_start, states, watched, watched_from_afar, report]
+# The first takes rights away that the others need, the second counts all documents.
+TESTS = [half_way, question, plan_and_start, states, watched, watched_from_afar, report]
 
 
 if __name__ == "__main__":
-    run([t for t in TESTS if not ARGUMENTS[2:] or t.__name__ in ARGUMENTS[2:]], "command", alone=1)
+    run([t for t in TESTS if not ARGUMENTS[2:] or t.__name__ in ARGUMENTS[2:]], "command", alone=2)
