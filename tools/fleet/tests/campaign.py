@@ -48,7 +48,9 @@ class Campaign:
             self.watch.wait()
         seen = self.seen()
         with open(f"{self.where}/history", "rb+") as f:
-            f.truncate(f.read().rfind(b"\n") + 1)
+            start = max(0, f.seek(0, os.SEEK_END) - (8 << 20))
+            f.seek(start)
+            f.truncate(start + f.read().rfind(b"\n") + 1)
         self.history.seek(0, os.SEEK_END)
         self.watch = subprocess.Popen(["etcdctl", "watch", "--prefix", f"{PREFIX}/", f"--rev={seen + 1}",
                                        "-w", "json"], stdout=self.history, stderr=subprocess.DEVNULL)
@@ -148,10 +150,19 @@ class Campaign:
 
     def seen(self):
         """The last revision of which the watch has the event; a header may be ahead of it."""
-        with open(f"{self.where}/history", encoding="ascii") as f:
-            lines = [line for line in f if line.endswith("\n")]
-        events = [e for line in lines[-5:] for e in json.loads(line).get("Events") or []]
-        return max((e["kv"]["mod_revision"] for e in events), default=0)
+        with open(f"{self.where}/history", "rb") as f:
+            # It grows by 100 MB an hour. A line is shorter than this.
+            size = f.seek(0, os.SEEK_END)
+            f.seek(max(0, size - (8 << 20)))
+            if f.tell():
+                f.readline()
+            lines = [line for line in f if line.endswith(b"\n")]
+        # A watch that ends for want of a leader says so in a line without events.
+        for line in reversed(lines):
+            events = json.loads(line).get("Events")
+            if events:
+                return max(e["kv"]["mod_revision"] for e in events)
+        return 0
 
     def run(self):
         number, completed = 0, 0
@@ -189,7 +200,12 @@ class Campaign:
         """What the witness says, of everything up to now."""
         put = int(json.loads(etcdctl("put", "-w", "json", f"{PREFIX}/end", text="x"))["header"]["revision"])
         self.follow()
-        until(lambda: self.seen() >= put)
+
+        def caught_up():
+            if self.watch.poll() is not None:
+                self.follow()
+            return self.seen() >= put
+        until(caught_up, 60 + COUNT, lambda: f"the watch is at {self.seen()} of {put}")
         return subprocess.run([sys.executable, f"{HERE}/witness.py", f"{self.where}/history",
                                *(f"{h.name}={h.root}" for h in self.hosts)], stdout=subprocess.PIPE,
                               text=True, check=False)
