@@ -6,7 +6,9 @@
  * Coordinators read the keys one after the other, and what they have read may be old when
  * they write. Every process may stop at any point for ever, as a search for wrong states
  * has it: that is a machine that dies. An agent may besides be started anew, or its host
- * be booted anew, before any of its steps. The network of a host flips FLIPS times.
+ * be booted anew, before any of its steps. The network of a host flips FLIPS times. With
+ * FORGET the first host goes off once while it has a slot, and a person forgets it; it may
+ * be back at any time. That it is off is what the person says, and is not checked here.
  *
  * run-model builds it as it is, and with one of these, each of which must fail:
  *   BLIND_GRANT		a grant is written without comparing its revision
@@ -17,6 +19,8 @@
  *   RELEASE_HALTED		a grant that "halt" ended counts as one that never began
  *   BLIND_REVOKE		a grant is revoked without comparing the host's status
  *   COUNT_LATER			a failure is counted in a later write than the free slot
+ *   FORGET_AT_ONCE		a slot that is forgotten is free while its grant is live
+ *   FORGET_DEAF		so is that of a host which was heard again since
  */
 #ifndef HOSTS
 #define HOSTS 2
@@ -88,6 +92,9 @@ byte looks_at[2];					/* host + 1 */
 	if :: looks_at[0] == h + 1 -> status_stale[0] = true :: else -> skip fi; \
 	if :: looks_at[1] == h + 1 -> status_stale[1] = true :: else -> skip fi
 
+/* In a slot: a person has forgotten the host, and it has written its status since. */
+bool forgotten[HOSTS], heard[HOSTS];
+
 /* The hosts: what outlives the agent. */
 byte kernel[HOSTS];
 bool file[HOSTS];		/* the policy that the next boot applies is the new one */
@@ -96,10 +103,11 @@ byte boots[HOSTS];
 bool cut[HOSTS];		/* no connection can be made with the new types */
 
 /* What only the assertions look at. */
-byte now_changing;		/* hosts between begin and end */
+byte now_changing;		/* hosts between begin and end, and not off */
 byte collected;			/* failures whose slot came back */
 byte commits[HOSTS];		/* in this attempt */
 bool proven[HOSTS];		/* through a connection from after the commit */
+bool off[HOSTS];
 
 #if HOSTS > 1
 #define slots_taken(c) (c[0] != 0) + (c[1] != 0)
@@ -125,6 +133,11 @@ bool proven[HOSTS];		/* through a connection from after the commit */
 inline read_others()
 {
 	rollout_stale[me] = false; status_stale[me] = false;
+#ifdef FORGET_DEAF
+	gone = forgotten[h];
+#else
+	gone = forgotten[h] && !heard[h];
+#endif
 	if
 	:: changing[h] && status_attempt[h] == changing[h] && status_phase[h] == DONE ->
 		action = COLLECT_DONE
@@ -157,7 +170,7 @@ inline decide()
 	/* A person says pause --now or halt --now: what has not begun is revoked, ... */
 	:: action == NOT_BEGUN && g_attempt <= attempt && g_state != REVOKED ->
 		action = REVOKE
-	/* ... what has begun is told. */
+	/* ... what has begun is told, and so is who is forgotten. */
 	:: action == BEGUN && g_attempt == attempt && g_state == LIVE -> action = TELL
 	/* The slot of a host that never began comes back. */
 #ifdef RELEASE_HALTED
@@ -166,6 +179,12 @@ inline decide()
 	:: action == NOT_BEGUN && g_attempt == attempt && g_state == REVOKED ->
 #endif
 		action = RELEASE
+	/* So does that of one that is forgotten, once it cannot begin again. */
+	:: action == BEGUN && gone && g_attempt == attempt && g_state >= HALTED ->
+		action = RELEASE
+#ifdef FORGET_AT_ONCE
+	:: (action == NOT_BEGUN || action == BEGUN) && gone -> action = RELEASE
+#endif
 	:: action < NOT_BEGUN -> skip
 	:: else -> action = NOTHING
 	fi;
@@ -185,13 +204,13 @@ inline decide()
 		grant_stale[me] = true
 	:: else -> skip
 	fi;
-	g_attempt = 0; g_state = 0
+	g_attempt = 0; g_state = 0; gone = false
 }
 
 proctype coordinator(bit me)
 {
 	byte h, action, attempt, g_attempt, g_state;
-	bool ok;
+	bool gone, ok;
 
 end_loop:
 	atomic {
@@ -219,7 +238,7 @@ grant_last:
 	atomic {
 		read_others();
 		if
-		:: action == NOTHING -> goto over
+		:: action == NOTHING -> gone = false; goto over
 		:: else -> skip
 		fi
 	}
@@ -237,12 +256,12 @@ decided:
 	atomic {
 		if
 		:: action == COLLECT_DONE && !rollout_stale[me] ->
-			changing[h] = 0;
+			changing[h] = 0; forgotten[h] = false; heard[h] = false;
 			ended[h] = true;
 			wrote_rollout
 		/* The slot comes back, and the failure counts, in one write. */
 		:: action == COLLECT_FAILED && !rollout_stale[me] ->
-			changing[h] = 0;
+			changing[h] = 0; forgotten[h] = false; heard[h] = false;
 			collected++;
 #ifndef COUNT_LATER
 			failures++;
@@ -271,7 +290,7 @@ decided:
 			grant_state[h] = HALTED;
 			wrote_grant(h)
 		:: action == RELEASE && !rollout_stale[me] ->
-			changing[h] = 0;
+			changing[h] = 0; forgotten[h] = false; heard[h] = false;
 			wrote_rollout
 		:: else -> skip
 		fi;
@@ -310,6 +329,13 @@ over:
 }
 
 #ifdef SLOTS
+/* Before each step of an agent: its host may have been off, and is booted. */
+#define MAY_BE_BACK \
+	if \
+	:: off[h] -> off[h] = false; held_stale[h] = true; attempt = 0; goto back \
+	:: else -> skip \
+	fi
+
 /* As the store sees it: it begins, and some time later it ends, one way or the other. */
 proctype agent(byte h)
 {
@@ -317,15 +343,18 @@ proctype agent(byte h)
 
 end_idle:
 	atomic {
-		grant_state[h] == LIVE && grant_attempt[h] > status_attempt[h] ->
+		off[h] || (grant_state[h] == LIVE && grant_attempt[h] > status_attempt[h]) ->
+		MAY_BE_BACK;
 		held_stale[h] = false;
 		attempt = grant_attempt[h]
 	}
 	atomic {
+		MAY_BE_BACK;
 		if
 		:: !held_stale[h] ->
 			status_attempt[h] = attempt;
 			status_phase[h] = CHANGING;
+			heard[h] = forgotten[h];
 			wrote_status(h);
 			now_changing++;
 			assert(now_changing <= MAX)
@@ -335,18 +364,47 @@ end_idle:
 		attempt = 0
 	}
 	atomic {
+		MAY_BE_BACK;
 		if
 		:: status_phase[h] == CHANGING ->
-			if
-			:: status_phase[h] = DONE
-			:: status_phase[h] = REVERTED
-			fi;
-			wrote_status(h);
-			now_changing--
+			now_changing--;
+			goto publish
 		:: else -> skip
 		fi
 	}
+	goto end_idle;
+
+back:
+	if
+	:: status_phase[h] == CHANGING -> skip
+	:: else -> goto end_idle
+	fi;
+publish:
+	atomic {
+		if
+		:: status_phase[h] = DONE
+		:: status_phase[h] = REVERTED
+		fi;
+		heard[h] = forgotten[h];
+		wrote_status(h)
+	}
 	goto end_idle
+}
+
+/* The slot of a host that is off is to come back. */
+proctype person(byte h)
+{
+end_person:
+	atomic {
+		changing[h] ->
+		off[h] = true;
+		if
+		:: status_phase[h] == CHANGING -> now_changing--
+		:: else -> skip
+		fi;
+		forgotten[h] = true;
+		wrote_rollout
+	}
 }
 #else
 
@@ -558,5 +616,8 @@ init {
 #endif
 			run agent(i)
 		}
+#ifdef FORGET
+		run person(0)
+#endif
 	}
 }
