@@ -266,10 +266,38 @@ static void history_text(const struct doc_rollout *r)
 	}
 }
 
+/* Which policy took the place of which, also where a rollout is gone by now. */
+static void audit_text(const struct doc_pool *pool)
+{
+	const struct doc_act *act;
+	size_t i;
+
+	if (pool->audit.count)
+		puts("policies:");
+	for (i = 0; i < pool->audit.count; i++) {
+		act = &pool->audit.acts[i];
+		printf("    %-20s %-10s %s: from %.16s to %.16s, %s\n", act->at, act->what,
+		       act->who, *act->from ? act->from : "none", act->to, act->why);
+	}
+}
+
+/* An array, as the pool's document has it; or NULL. */
+static struct json_object *audit_of(const struct doc_pool *pool)
+{
+	char *text = doc_pool_print(pool);
+	struct json_object *o = text ? json_tokener_parse(text) : NULL;
+	struct json_object *audit = json_object_get(json_object_object_get(o, "audit"));
+
+	json_object_put(o);
+	free(text);
+	return audit;
+}
+
 int cmd_history(struct conf *conf, const struct fleet_options *options)
 {
 	struct json_object *o, *array, *each;
 	struct doc_rollout *rollouts = NULL;
+	struct fleet_pool pool;
 	size_t i, count;
 	char *text;
 	int code;
@@ -277,6 +305,7 @@ int cmd_history(struct conf *conf, const struct fleet_options *options)
 	code = cli_rollouts(conf, options->pool, &rollouts, &count);
 	if (code)
 		return code;
+	code = cli_read(conf, options->pool, &pool);
 	if (options->json) {
 		o = json_object_new_object();
 		array = json_object_new_array();
@@ -289,13 +318,16 @@ int cmd_history(struct conf *conf, const struct fleet_options *options)
 		add_text(o, "schema", "iommucfg/fleet-history/1");
 		add_text(o, "pool", options->pool);
 		json_object_object_add(o, "rollouts", array);
+		json_object_object_add(o, "audit", audit_of(&pool.pool));
 		cli_print(o);
 	} else {
 		for (i = 0; i < count; i++)
 			history_text(&rollouts[i]);
+		audit_text(&pool.pool);
 		if (!count)
 			puts("no rollout yet");
 	}
 	cli_rollouts_free(rollouts, count);
-	return EXIT_DONE;
+	doc_rollout_clear(&pool.rollout);
+	return code;
 }

@@ -249,8 +249,11 @@ def states():
     d = f.json("history")
     assert [r["generation"] for r in d["rollouts"]] == [1, 3, 4, 5, 6, 7], d
     assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
+    assert [a["what"] for a in d["audit"][-2:]] == ["rollback", "rollback"], d["audit"]
+    assert (d["audit"][-1]["from"], d["audit"][-1]["to"]) == (second, "none"), d["audit"]
     text = f.run("history", "states").stdout
     assert text.count("generation ") == 6 and "lunch" in text, text
+    assert f"from {second[:16]} to none, " in text, text
 
 
 def watched_from_afar():
