@@ -175,10 +175,16 @@ check_clean "mended"
 check_as_before "as before" "$before" "$edu" "$edu2"
 
 # Signals, and worse.
+in_probe_or_over()
+{
+	edu_doing "$a" probe || [ ! -e "/proc/$1" ]
+}
+
 edu_set "$a" probe_hold 1
 iommucfg set "$edu" identity --name slow >/dev/null 2>/tmp/err </dev/null &
 pid=$!
-wait_for 30 edu_doing "$a" probe
+wait_for 30 in_probe_or_over $pid
+edu_doing "$a" probe || bail "it ended before its probe: $(cat /tmp/err)"
 kill -TERM $pid
 wait_for 30 grep -q finishes /tmp/err
 edu_set "$a" probe_hold 0
@@ -188,7 +194,8 @@ check_eq "it is done" "$(group_type "$edu")" identity
 edu_set "$a" probe_hold 1
 iommucfg set "$edu" "$now" --name slow >/dev/null 2>/tmp/err </dev/null &
 pid=$!
-wait_for 30 edu_doing "$a" probe
+wait_for 30 in_probe_or_over $pid
+edu_doing "$a" probe || bail "it ended before its probe: $(cat /tmp/err)"
 kill -TERM $pid
 wait_for 30 grep -q finishes /tmp/err
 kill -TERM $pid
