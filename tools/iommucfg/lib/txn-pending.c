@@ -23,6 +23,13 @@ static void add_pending(struct iommucfg_txn *txn, enum iommucfg_state state,
 	free(more);
 }
 
+/* The state is read last: one that its own run confirms meanwhile is over. */
+static bool is_undecided(struct iommucfg_txn *txn, bool judged)
+{
+	return (judged || !ic_txn_is_judged(txn)) &&
+	       iommucfg_txn_state(txn) == IOMMUCFG_STATE_UNCONFIRMED;
+}
+
 /*
  * Transactions that have to be decided about first. @judged: also those that are unconfirmed
  * only until their verdict.
@@ -49,7 +56,7 @@ int ic_txn_pending(struct iommucfg *ctx, enum iommucfg_severity severity, bool j
 					      names[i], strerror(-ret));
 			ic_problem_cure(problems, "state-unreadable", NULL);
 		}
-		if ((state == IOMMUCFG_STATE_UNCONFIRMED && (judged || !ic_txn_is_judged(txn))) ||
+		if ((state == IOMMUCFG_STATE_UNCONFIRMED && is_undecided(txn, judged)) ||
 		    state == IOMMUCFG_STATE_FAILED) {
 			found++;
 			add_pending(txn, state, severity, problems);
