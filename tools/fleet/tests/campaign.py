@@ -48,8 +48,7 @@ class Campaign:
             self.watch.wait()
         seen = self.seen()
         with open(f"{self.where}/history", "rb+") as f:
-            start = max(0, f.seek(0, os.SEEK_END) - (8 << 20))
-            f.seek(start)
+            start = self.seek_near_end(f)
             f.truncate(start + f.read().rfind(b"\n") + 1)
         self.history.seek(0, os.SEEK_END)
         self.watch = subprocess.Popen(["etcdctl", "watch", "--prefix", f"{PREFIX}/", f"--rev={seen + 1}",
@@ -148,13 +147,15 @@ class Campaign:
         if h.agent:
             h.agent.send_signal(signal.SIGCONT)
 
+    @staticmethod
+    def seek_near_end(f):
+        """It grows by 100 MB an hour, and the end has what is looked for: a line is far shorter."""
+        return f.seek(max(0, f.seek(0, os.SEEK_END) - (8 << 20)))
+
     def seen(self):
         """The last revision of which the watch has the event; a header may be ahead of it."""
         with open(f"{self.where}/history", "rb") as f:
-            # It grows by 100 MB an hour. A line is shorter than this.
-            size = f.seek(0, os.SEEK_END)
-            f.seek(max(0, size - (8 << 20)))
-            if f.tell():
+            if self.seek_near_end(f):
                 f.readline()
             lines = [line for line in f if line.endswith(b"\n")]
         # A watch that ends for want of a leader says so in a line without events.

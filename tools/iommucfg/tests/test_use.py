@@ -626,21 +626,15 @@ def nodes_of_dvb():
 
 @test
 def nodes_of_nvidia():
-    with Machine() as m:
-        for i in (1, 2):
-            m.add(f"0000:0{i}:00.0", "nvidia", 0x030200)
-            m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information", f"Device Minor: {i - 1}\n")
-        m.opened(100, "Xorg", "/dev/nvidia-modeset")
-        u = m.uses()
-        # Which one is not known.
-        assert u["01:00.0"] == u["02:00.0"] == ["open /dev/nvidia-modeset: held by PID 100 (Xorg)"], u
-    with Machine() as m:
-        for i in (1, 2):
-            m.add(f"0000:0{i}:00.0", "nvidia", 0x030200)
-            m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information", f"Device Minor: {i - 1}\n")
-        m.opened(100, "dcgm", "/dev/nvidia-caps/nvidia-cap1")
-        u = m.uses()
-        assert u["01:00.0"] == u["02:00.0"] == ["open /dev/nvidia-caps/nvidia-cap1: held by PID 100 (dcgm)"], u
+    for comm, node in (("Xorg", "/dev/nvidia-modeset"), ("dcgm", "/dev/nvidia-caps/nvidia-cap1")):
+        with Machine() as m:
+            for i in (1, 2):
+                m.add(f"0000:0{i}:00.0", "nvidia", 0x030200)
+                m.write(f"proc/driver/nvidia/gpus/0000:0{i}:00.0/information", f"Device Minor: {i - 1}\n")
+            m.opened(100, comm, node)
+            u = m.uses()
+            # Which one is not known.
+            assert u["01:00.0"] == u["02:00.0"] == [f"open {node}: held by PID 100 ({comm})"], u
 
 
 @test
