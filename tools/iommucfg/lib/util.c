@@ -57,23 +57,33 @@ struct dirent *ic_readdir(DIR *dir, int *error)
 	return e;
 }
 
+#define FILE_FLAGS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* 0 for a regular file, as attributes are in sysfs, procfs and configfs, too. */
+static int must_be_file(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		return 0;
+	return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+}
+
 /*
- * Opens a regular file, as attributes are in sysfs, procfs and configfs, too. In a tree that
- * others have saved a pipe may be in its place, and to open that would wait for its other end.
- * Returns a negative errno for what is none: of a directory EISDIR, else ENXIO, which the
- * kernel has for a socket. What is made, by O_CREAT, only its owner can write.
+ * Opens a regular file. In a tree that others have saved a pipe may be in its place, and to
+ * open that would wait for its other end. Returns a negative errno for what is none: of a
+ * directory EISDIR, else ENXIO, which the kernel has for a socket. What is made, by O_CREAT,
+ * only its owner can write.
  */
 int ic_open_file(int dirfd, const char *path, int flags)
 {
-	int fd = openat(dirfd, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644), ret = 0;
-	struct stat st;
+	int fd = openat(dirfd, path, flags | FILE_FLAGS, 0644), ret;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st))
-		ret = -errno;
-	else if (!S_ISREG(st.st_mode))
-		ret = S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+	ret = must_be_file(fd);
 	if (!ret)
 		return fd;
 	close(fd);
@@ -83,6 +93,9 @@ int ic_open_file(int dirfd, const char *path, int flags)
 /*
  * Reads a small attribute, without the newline at its end. What does not fit
  * is left out: callers give room for the longest value that means anything.
+ * A plan of a large machine reads some ten thousand of them, so what kind of
+ * file it is gets asked only where nothing came: a pipe without a writer is
+ * empty, and one with a writer fails with EAGAIN.
  */
 ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
 {
@@ -90,9 +103,9 @@ ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
 	ssize_t n = 0;
 	int fd;
 
-	fd = ic_open_file(dirfd, path, O_RDONLY);
+	fd = openat(dirfd, path, O_RDONLY | FILE_FLAGS);
 	if (fd < 0)
-		return fd;
+		return -errno;
 	while (have < size - 1) {
 		n = read(fd, buf + have, size - 1 - have);
 		if (n < 0 && errno == EINTR)
@@ -103,6 +116,8 @@ ssize_t ic_read_attr(int dirfd, const char *path, char *buf, size_t size)
 	}
 	if (n < 0)
 		n = -errno;
+	else if (!have)
+		n = must_be_file(fd);
 	close(fd);
 	if (n < 0)
 		return n;
