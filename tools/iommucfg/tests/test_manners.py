@@ -182,6 +182,16 @@ def late_confirmations():
         h.json("confirm", "a", code=1)
         by_hand(h, "c", 2)
         h.json("confirm", "c", code=3)
+        by_hand(h, "d", 3)
+        with open(f"{h.iommu}/d/confirm_timeout", "w") as f:
+            f.write("600\n")
+        with open(f"{h.iommu}/d/commit", "w") as f:
+            f.write("1\n")
+        with open(f"{h.iommu}/d/confirm_timeout", "w") as f:
+            f.write("1\n")
+        h.wait_back("d")
+        for _ in range(2):
+            assert h.json("confirm", "d", code=4)["result"] == "restored"
 
 
 @test
