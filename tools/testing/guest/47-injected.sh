@@ -22,16 +22,6 @@ FAIL=$DEBUG/fail_iommu_configfs
 load_module
 [ -d "$FAIL" ] || skip_all "this kernel has no fault injection"
 
-# set_faults DIR KEY=VALUE...
-set_faults()
-{
-	local dir=$1 pair
-	shift
-	for pair; do
-		echo "${pair#*=}" > "$dir/${pair%%=*}"
-	done
-}
-
 edu_setup
 disk2=$(group_of disk2)
 wrote=$(fill "$(wait_disk "$(dev disk2 0)")" 2 47)
@@ -77,18 +67,6 @@ set_faults "$FAIL" probability=0 times=0
 check_as_before "as before" "$before" "$edu" "$edu2" "$disk2"
 txn_end "$t"
 
-# Allocations: only those that have a function of the module on the stack, which
-# takes in the domains of the core and the probes of the drivers.
-text()
-{
-	cat "/sys/module/$1/sections/.text"
-}
-
-size()
-{
-	awk -v name="$1" '$1 == name { print $2 }' /proc/modules
-}
-
 # acpica 1|\$: where in the kernel the first and the last function of ACPICA are. Its ways
 # out of an allocation that fails free what they still use, which is not for us to mend.
 acpica()
@@ -98,10 +76,9 @@ acpica()
 }
 
 if [ -d "$DEBUG/failslab" ] && [ -e "$DEBUG/failslab/require-start" ]; then
-	start=$(text iommu_configfs)
 	set_faults "$DEBUG/failslab" verbose=0 task-filter=N ignore-gfp-wait=N interval=1 \
-		stacktrace-depth=32 require-start="$start" \
-		require-end="$(printf '0x%x' $((start + $(size iommu_configfs))))"
+		stacktrace-depth=32
+	fail_below_module
 	if [ -n "$(acpica 1)" ]; then
 		set_faults "$DEBUG/failslab" reject-start="$(acpica 1)" \
 			reject-end="$(acpica '$')"

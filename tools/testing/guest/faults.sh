@@ -24,6 +24,27 @@ ended()
 	fi
 }
 
+# set_faults DIR KEY=VALUE...
+set_faults()
+{
+	local dir=$1 pair
+	shift
+	for pair; do
+		echo "${pair#*=}" > "$dir/${pair%%=*}"
+	done
+}
+
+# fail_below_module: of all allocations only those fail that have a function of the module on
+# the stack, which takes in the domains of the core and the probes of drivers.
+fail_below_module()
+{
+	local start size
+	start=$(cat /sys/module/iommu_configfs/sections/.text)
+	size=$(awk '$1 == "iommu_configfs" { print $2 }' /proc/modules)
+	set_faults /sys/kernel/debug/failslab require-start="$start" \
+		require-end="$(printf '0x%x' $((start + size)))"
+}
+
 # groups_now GROUP...: "GROUP TYPE ADDRESS=DRIVER..." of each, a line each.
 groups_now()
 {
