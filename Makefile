@@ -15,7 +15,7 @@ need-kdir := setup
 endif
 
 .PHONY: help setup modules tools fleet deb demo demo-live demo-fleet check check-debian check-kernel \
-	check-races check-series check-suites results series bench vm mutate simulate monitor checkpatch \
+	check-races check-series check-suites results series bench vm mutate simulate coverage monitor checkpatch \
 	sparse install uninstall clean
 
 help:
@@ -35,6 +35,8 @@ help:
 	@echo '                  that ought to notice (hours; ONLY="NAME..." for some); prints survivors'
 	@echo 'make simulate     random machines, transactions and failures from seeds (SEEDS=2000 SEED=1),'
 	@echo '                  in a kernel that is a program'
+	@echo 'make coverage     which lines of the module run in the KUnit tests and in the guest tests of'
+	@echo '                  Intel and mock machines (hours; PARTS="um mock vtd:commit" for some)'
 	@echo 'make bench        how fast, against scripts and driverctl; tables, JSON and a plot'
 	@echo 'make vm           a shell in that machine (MACHINE=vtd; tools/lab/lab list)'
 	@echo
@@ -125,6 +127,9 @@ mutate: setup tools
 
 simulate: setup
 	@scripts/simulate.sh --jobs $$(nproc) --seed $(or $(SEED),1) --seeds $(or $(SEEDS),2000)
+
+coverage: setup tools
+	@scripts/coverage.sh $(PARTS)
 
 bench: setup
 	@tools/testing/bench/bench
