@@ -7,12 +7,15 @@
  *	try ... read FILE				reads to the end, drops the text
  *	try ... open FILE				read-write
  *	try ... mkdir DIR | rmdir DIR
+ *	try ... insmod FILE [PARAMETER=VALUE]
  *	try ... run COMMAND ARG...			becomes the command
  *
  * -u UID	as this user; root's capabilities go, unless -k
  * -k		keeps the capabilities across -u
  * -d CAP	without the capability (sys_admin, sys_rawio), else as before
  * -U		in a user namespace of its own, as root there
+ * -f N		the Nth allocation of the call fails, of those that failslab is for; what is
+ *		printed ends in how many of the N were left: 0 if that one came
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,10 +85,47 @@ static void become(uid_t uid, int keep)
 		die("capset");
 }
 
+/* Before and after the system call; reading it costs no allocation. */
+static int nth_fd = -1;
+static int nth;
+
+static void fail_nth(int n)
+{
+	char text[12];
+
+	if (nth_fd < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", n);
+	if (write(nth_fd, text, strlen(text)) < 0)
+		die("fail-nth");
+}
+
+static int left_of_nth(void)
+{
+	char text[12] = "";
+
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) < 0)
+		die("fail-nth");
+	fail_nth(0);
+	return atoi(text);
+}
+
+static int insmod(const char *file, const char *parameters)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno;
+	fail_nth(nth);
+	return syscall(SYS_finit_module, fd, parameters ? parameters : "", 0) ? errno : 0;
+}
+
 static int transfer(int fd, const char *text, size_t len)
 {
-	ssize_t n = write(fd, text, len);
+	ssize_t n;
 
+	fail_nth(nth);
+	n = write(fd, text, len);
 	if (n < 0)
 		return errno;
 	if ((size_t)n != len) {
@@ -101,8 +141,12 @@ static int act(const char *verb, const char *path, const char *text)
 	ssize_t n;
 	int fd, err;
 
-	if (!strcmp(verb, "mkdir"))
+	if (!strcmp(verb, "insmod"))
+		return insmod(path, text);
+	if (!strcmp(verb, "mkdir")) {
+		fail_nth(nth);
 		return mkdir(path, 0755) ? errno : 0;
+	}
 	if (!strcmp(verb, "rmdir"))
 		return rmdir(path) ? errno : 0;
 	if (!strcmp(verb, "open"))
@@ -139,7 +183,7 @@ int main(int argc, char **argv)
 	int ncaps = 0;
 	long uid = -1;
 
-	while ((opt = getopt(argc, argv, "+u:kd:U")) != -1) {
+	while ((opt = getopt(argc, argv, "+u:kd:Uf:")) != -1) {
 		switch (opt) {
 		case 'u':
 			uid = atol(optarg);
@@ -154,6 +198,9 @@ int main(int argc, char **argv)
 		case 'U':
 			space = 1;
 			break;
+		case 'f':
+			nth = atoi(optarg);
+			break;
 		default:
 			return 2;
 		}
@@ -161,7 +208,7 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	if (argc < 2) {
-		fprintf(stderr, "try: write|raw|read|open|mkdir|rmdir|run PATH [TEXT]\n");
+		fprintf(stderr, "try: write|raw|read|open|mkdir|rmdir|insmod|run PATH [TEXT]\n");
 		return 2;
 	}
 
@@ -182,7 +229,15 @@ int main(int argc, char **argv)
 		execvp(argv[1], argv + 1);
 		die(argv[1]);
 	}
+	if (nth) {
+		nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+		if (nth_fd < 0)
+			die("fail-nth");
+	}
 	err = act(argv[0], argv[1], argv[2]);
-	puts(err ? strerrorname_np(err) : "0");
+	printf("%s", err ? strerrorname_np(err) : "0");
+	if (nth)
+		printf(" %d", left_of_nth());
+	putchar('\n');
 	return 0;
 }
