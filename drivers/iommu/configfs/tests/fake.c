@@ -486,6 +486,8 @@ static int core_resume(struct device *dev)
 	struct fake_dev *d = to_fake_dev(dev);
 
 	KUNIT_EXPECT_TRUE(d->fake->test, d->paused);
+	while (READ_ONCE(d->fake->stuck))
+		msleep(GONE_LOOK_MS);
 	if (fails(d->fake, FAKE_RESUME))
 		return -EIO;
 	d->paused = false;
@@ -538,6 +540,10 @@ static int core_set_paused_type(struct iommu_group *iommu_group,
 
 static bool core_reaches_memory(struct device *dev)
 {
+	struct fake *fake = to_fake_dev(dev)->fake;
+
+	if (fake->looks)
+		fake->looks(fake);
 	return true;
 }
 
@@ -712,6 +718,8 @@ static void step_queue(struct icfg_step *step)
 	struct fake *fake = this_fake();
 	struct job *job;
 
+	if (fake->begins)
+		fake->begins(fake);
 	/* One that hangs is run by fake_let_go(). */
 	if (fails(fake, FAKE_HANG)) {
 		fake->hung[atomic_inc_return(&fake->hangs) - 1] = step;

@@ -16,7 +16,7 @@
  */
 
 #define FAKE_GROUPS	8
-#define FAKE_DEVS	16
+#define FAKE_DEVS	40
 
 /* What can be made to fail. */
 enum fake_call {
@@ -112,6 +112,9 @@ struct fake_dev {
  * @depends: how often configfs was told to keep a directory
  * @modified: how often a driver was released or bound, or a type set
  * @during: called whenever a type is set, or NULL; what follows is for it
+ * @begins: called whenever a step is about to begin, or NULL
+ * @looks: called whenever it is asked what memory a device reaches, or NULL
+ * @stuck: a resume does not return while this is set, for longer than its step may take
  * @data: of the test
  * @txn: the transaction
  * @word: its state
@@ -145,6 +148,9 @@ struct fake {
 	atomic_t depends;
 	atomic_t modified;
 	void (*during)(struct fake *fake);
+	void (*begins)(struct fake *fake);
+	void (*looks)(struct fake *fake);
+	bool stuck;
 	void *data;
 	struct icfg_txn *txn;
 	const char *word;

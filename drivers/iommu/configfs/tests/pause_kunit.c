@@ -176,6 +176,20 @@ static void held(struct kunit *test)
 	fake_txn_end(fake, txn);
 }
 
+/* More devices than locks that one thread can hold. */
+static void too_many(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct icfg_txn *txn = staged(fake, "rebind");
+
+	while (fake->nr_devs < 33)
+		fake_dev_add(fake, &fake->groups[0], &fake_pause_driver, NULL);
+	fake_commit(fake, txn);
+	expect_reported(fake, txn, " pause E2BIG it has more than 32 devices to keep still");
+	expect(fake, ICFG_IDENTITY, 0, 1);
+	fake_txn_end(fake, txn);
+}
+
 static struct kunit_case pause_cases[] = {
 	KUNIT_CASE(there_and_back),
 	KUNIT_CASE(mapped),
@@ -184,6 +198,7 @@ static struct kunit_case pause_cases[] = {
 	KUNIT_CASE(not_resumed),
 	KUNIT_CASE(held_for_a_moment),
 	KUNIT_CASE(held),
+	KUNIT_CASE(too_many),
 	{}
 };
 
