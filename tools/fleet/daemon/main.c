@@ -177,18 +177,20 @@ static void act_save(struct daemon *d)
 	report(d);
 }
 
-static void explain(struct daemon *d, struct json_object *document, const char *what)
+/* Why @action came to nothing: by the first of its problems, the worst. */
+static void explain(struct daemon *d, struct json_object *document, const char *action)
 {
 	struct json_object *problems = NULL, *each = NULL, *message = NULL;
 
-	/* The worst come first. */
 	if (json_object_object_get_ex(document, "problems", &problems) &&
 	    json_object_array_length(problems))
 		each = json_object_array_get_idx(problems, 0);
 	if (each && json_object_object_get_ex(each, "message", &message))
 		snprintf(d->problem, sizeof(d->problem), "%s", json_object_get_string(message));
 	else
-		snprintf(d->problem, sizeof(d->problem), "%s", what);
+		snprintf(d->problem, sizeof(d->problem),
+			 "%s: no result; the journal of the host's unit iommucfg-fleet-%s@ says why",
+			 action, action);
 }
 
 static int act_apply(struct daemon *d)
@@ -213,7 +215,7 @@ static int act_apply(struct daemon *d)
 	else
 		applied = APPLIED_UNKNOWN;
 	if (applied != APPLIED_UNCONFIRMED && applied != APPLIED_NOTHING)
-		explain(d, document, "apply: no result");
+		explain(d, document, "apply");
 	json_object_put(document);
 	return applied;
 }
@@ -246,7 +248,7 @@ int act_confirm(struct daemon *d)
 	/* 2: it is installed, and something else of the system's policy is not so. */
 	d->problem[0] = '\0';
 	if (code)
-		explain(d, document, "confirm: no result");
+		explain(d, document, "confirm");
 	json_object_put(document);
 	return code == 0 || code == 2 ? CONFIRM_KEPT : code == 3 ? CONFIRM_AGAIN : CONFIRM_UNKNOWN;
 }
@@ -257,7 +259,7 @@ static int act_rollback(struct daemon *d)
 	int code = act(d, "rollback", &document);
 
 	if (code)
-		explain(d, document, "rollback: no result");
+		explain(d, document, "rollback");
 	else if (!*d->problem)
 		snprintf(d->problem, sizeof(d->problem), "%s", agent_rolls_back(d->agent));
 	json_object_put(document);

@@ -17,6 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLS = os.path.join(HERE, "../../iommucfg")
 IOMMUCFG = os.path.abspath(f"{TOOLS}/iommucfg")
 BUILD = os.path.abspath(sys.argv[1])
+if not os.access(IOMMUCFG, os.X_OK):
+    sys.exit(f"{sys.argv[0]}: {IOMMUCFG} is not built: make -C tools/iommucfg")
 # Of another version, see run-upgrade.
 AGENTS = os.environ.get("FLEET_AGENTS", BUILD)
 # iommucfg's harness takes its programs from the command line.

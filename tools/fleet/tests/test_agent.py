@@ -7,6 +7,7 @@ write.
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ import threading
 
 from fleet import (ARGUMENTS, BUILD, IOMMUCFG, POOL, PREFIX, Agent, etcdctl, get, policy, put,
                    put_policy, run, until)
+
+NO_RESULT = re.compile("confirm: no result; .*iommucfg-fleet-confirm@ says why$")
 
 
 @contextlib.contextmanager
@@ -320,7 +323,7 @@ def what_cannot_be_installed_is_not_confirmed():
         with open(f"{h.iommu}/fleet-r1-1/confirm_timeout", "w") as f:
             f.write("20")
         s = h.ended("reverted")
-        assert s["problems"] == ["confirm: no result"] and h.type(1) == "DMA-FQ", s
+        assert NO_RESULT.match(*s["problems"]) and h.type(1) == "DMA-FQ", s
         assert h.installed() is None and not commits(h)
 
 
@@ -332,7 +335,7 @@ def what_cannot_be_installed_is_said():
         h.grant(put_policy(policy("DMA-FQ")))
         until(lambda: h.status().get("problems"), message=h.output)
         s = h.status()
-        assert (s["problems"], s["phase"]) == (["confirm: no result"], "idle"), s
+        assert NO_RESULT.match(*s["problems"]) and s["phase"] == "idle", s
         os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new/full")
         os.rmdir(f"{h.root}/etc/iommucfg.d/50-fleet.conf.new")
         s = h.ended("nothing")
