@@ -43,6 +43,54 @@ static void take_problem(struct fleet_host *host)
 	doc_line(host->problem);
 }
 
+/* One line of it; false: it is none. Words that are not known may be of a later version. */
+static bool take_use(struct json_object *from, struct json_object *to)
+{
+	static const char *const texts[] = { "device", "words", "what" };
+	struct json_object *group;
+	char text[DOC_WORDS_MAX];
+	size_t i;
+
+	if (!json_object_is_type(from, json_type_object) ||
+	    !json_object_object_get_ex(from, "group", &group) ||
+	    !json_object_is_type(group, json_type_int))
+		return false;
+	json_object_object_add(to, "group", json_object_get(group));
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		take_line(from, texts[i], text, sizeof(text));
+		json_object_object_add(to, texts[i], json_object_new_string(text));
+	}
+	return true;
+}
+
+/* As many as a host reports; what it writes besides is counted. */
+#define IN_USE_MAX 64
+
+static void take_in_use(struct fleet_host *host)
+{
+	struct json_object *array, *more, *each;
+	size_t i;
+
+	if (!json_object_object_get_ex(host->facts, "in_use", &array) ||
+	    !json_object_is_type(array, json_type_array))
+		return;
+	if (json_object_object_get_ex(host->facts, "in_use_more", &more) &&
+	    json_object_is_type(more, json_type_int) && json_object_get_int64(more) > 0 &&
+	    json_object_get_int64(more) <= GROUPS_MAX)
+		host->in_use_more = json_object_get_int64(more);
+	host->in_use = json_object_new_array();
+	for (i = 0; i < json_object_array_length(array); i++) {
+		each = json_object_new_object();
+		if (json_object_array_length(host->in_use) < IN_USE_MAX &&
+		    take_use(json_object_array_get_idx(array, i), each)) {
+			json_object_array_add(host->in_use, each);
+		} else {
+			json_object_put(each);
+			host->in_use_more++;
+		}
+	}
+}
+
 static void take_host(struct fleet_host *host, const struct store_item *item, const char *name)
 {
 	char why[DOC_REASON_MAX];
@@ -59,6 +107,13 @@ static void take_host(struct fleet_host *host, const struct store_item *item, co
 	take_line(host->facts, "module", host->module, sizeof(host->module));
 	take_drift(host);
 	take_problem(host);
+	take_in_use(host);
+}
+
+static void host_clear(struct fleet_host *host)
+{
+	json_object_put(host->facts);
+	json_object_put(host->in_use);
 }
 
 int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fleet_hosts *hosts)
@@ -83,7 +138,7 @@ int cli_hosts(struct conf *conf, const struct fleet_options *options, struct fle
 		if (doc_selects(options->rollout.selector, host->status.labels))
 			hosts->count++;
 		else
-			json_object_put(host->facts);
+			host_clear(host);
 		hosts->hosts[hosts->count] = (struct fleet_host){ 0 };
 	}
 	store_list_clear(&list);
@@ -116,7 +171,7 @@ void cli_hosts_clear(struct fleet_hosts *hosts)
 	size_t i;
 
 	for (i = 0; i < hosts->count; i++)
-		json_object_put(hosts->hosts[i].facts);
+		host_clear(&hosts->hosts[i]);
 	free(hosts->hosts);
 	*hosts = (struct fleet_hosts){ 0 };
 }

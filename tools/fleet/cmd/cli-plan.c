@@ -71,6 +71,9 @@ static void plan_json(const struct fleet_options *options, const struct fleet_ho
 		each = cli_json_host(&hosts->hosts[i]);
 		add_text(each, "would", would);
 		add_text(each, "why", why);
+		json_object_object_add(each, "in_use", json_object_get(hosts->hosts[i].in_use));
+		json_object_object_add(each, "in_use_more",
+				       json_object_new_int64(hosts->hosts[i].in_use_more));
 		json_object_array_add(array, each);
 	}
 	cli_plan_count(hosts, policy, &count);
@@ -86,6 +89,26 @@ static void plan_json(const struct fleet_options *options, const struct fleet_ho
 	cli_print(o);
 }
 
+/* What a host that would change has in use, whatever the policy asks for. */
+static void print_in_use(const struct fleet_host *host)
+{
+	struct json_object *each;
+	char text[COUNT_MAX];
+	size_t i;
+
+	for (i = 0; host->in_use && i < json_object_array_length(host->in_use); i++) {
+		each = json_object_array_get_idx(host->in_use, i);
+		printf("         in use: group %lld, %s: %s (%s)\n",
+		       (long long)json_object_get_int64(json_object_object_get(each, "group")),
+		       json_object_get_string(json_object_object_get(each, "device")),
+		       json_object_get_string(json_object_object_get(each, "what")),
+		       json_object_get_string(json_object_object_get(each, "words")));
+	}
+	if (host->in_use_more)
+		printf("         in use: %s more\n",
+		       cli_count(text, host->in_use_more, "group"));
+}
+
 static void plan_text(const struct fleet_hosts *hosts, const char *policy, const char *fingerprint)
 {
 	const char *would, *why;
@@ -97,6 +120,8 @@ static void plan_text(const struct fleet_hosts *hosts, const char *policy, const
 		would = cli_would(&hosts->hosts[i], policy, &why);
 		if (strcmp(would, "nothing"))
 			printf("%-8s %s%s%s\n", would, hosts->hosts[i].name, *why ? ": " : "", why);
+		if (!strcmp(would, "change"))
+			print_in_use(&hosts->hosts[i]);
 	}
 	cli_plan_count(hosts, policy, &count);
 	printf("policy %.16s: %s\n", policy, cli_plan_text(&count, text));
@@ -127,9 +152,6 @@ int cmd_plan(struct conf *conf, const struct fleet_options *options, const char 
 	cli_hosts_clear(&hosts);
 	return code;
 }
-
-/* No host has as many. */
-#define GROUPS_MAX 1000000
 
 /* Rules with the number of groups over all hosts. */
 static struct json_object *drift_rules(const struct fleet_hosts *hosts)

@@ -36,6 +36,9 @@ struct fleet_pool {
 	bool rollout_gone;		/* the pool names one that does not exist */
 };
 
+/* No host has as many. */
+#define GROUPS_MAX 1000000
+
 /* A host as it says of itself. */
 struct fleet_host {
 	char name[DOC_HOST_MAX + 1];
@@ -44,6 +47,8 @@ struct fleet_host {
 	struct json_object *facts;	/* all of the status, or NULL */
 	char kernel[65], module[33], problem[DOC_REASON_MAX + 32];
 	long drift;			/* groups; -1: not known */
+	struct json_object *in_use;	/* an array of what is in use, or NULL: not known */
+	int64_t in_use_more;		/* groups that had no room in it */
 };
 
 struct fleet_hosts {

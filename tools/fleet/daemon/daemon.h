@@ -86,6 +86,12 @@ struct json_object *plan_drift(struct daemon *d);
 /* Whether the system's files ask for nothing that is not so. */
 bool plan_in_force(struct daemon *d);
 
+/*
+ * use.c: adds to a report which groups are in use, in "in_use", and in "in_use_more" how many had
+ * no room there; nothing in the middle of a change, or where it cannot be told.
+ */
+void use_report(struct daemon *d, struct json_object *o);
+
 /* before.c: what there was before the fleet's first change. Whether there is a fleet's file. */
 bool before_exists(const struct host *host);
 /* A policy that is the way back, to be freed; NULL without memory. */

@@ -88,6 +88,7 @@ bool report(struct daemon *d)
 	add_in_force(&d->host, o);
 	json_object_object_add(o, "drift", plan_drift(d));
 	json_object_object_add(o, "plan", plan_of(d));
+	use_report(d, o);
 	add_problem(problems, d->problem);
 	add_problem(problems, agent_message(d->agent));
 	json_object_object_add(o, "problems", problems);

@@ -30,6 +30,7 @@
 #define DOC_AT_MAX	24	/* a time, for people alone */
 #define DOC_WHO_MAX	64
 #define DOC_WORDS_MAX	64	/* "WORD,WORD" */
+#define DOC_USE_MAX	48	/* a device of a group that is in use, and what uses it */
 #define DOC_REPORT_SECONDS 600	/* between two reports of a host that does not say */
 /* In the place of a policy: what the fleet has installed is taken back. */
 #define DOC_NO_POLICY	"none"

@@ -79,7 +79,7 @@ static void fuzz_host(const char *data, size_t size)
 		if (*c < ' ' || *c > '~')
 			abort();
 	}
-	json_object_put(host.facts);
+	host_clear(&host);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

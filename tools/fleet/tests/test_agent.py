@@ -39,6 +39,9 @@ def goes_through():
         assert h.type(1) == "identity" and h.installed() == text and not h.transactions()
         assert s["policy_in_force"] == name and s["labels"] == {"rack": "r1"}, s
         assert s["agent"]["version"] and s["kernel"] == "6.12.0-test" and s["problems"] == [], s
+        (nic,) = [use for use in s["in_use"] if use["group"] == 3]
+        assert nic["device"] == "0000:00:03.0" and "eth0" in nic["what"], s
+        assert "default-route" in nic["words"].split(","), s
         assert s["plan"]["groups"] == 1 and s["boot"] == "boot-1", s
         until(lambda: h.journal()["phase"] == "idle")
         assert h.output().count("attempt 1: done") == 1, h.output()

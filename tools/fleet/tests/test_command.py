@@ -91,21 +91,32 @@ def plan_and_start():
     f.host("has", policy_in_force=name)
     f.host("drifts", policy_in_force=name, drift={"groups": 2, "rules": {"gpu": 2}})
     f.host("new")
-    f.host("r2", labels={"rack": "r2"})
+    use = {"group": 3, "device": "0000:00:03.0", "words": "net,default-route", "what": "net eth0"}
+    f.host("r2", labels={"rack": "r2"}, in_use=[{**use, "later": 1}], in_use_more=2)
+    f.host("lies", policy_in_force=name, in_use=[
+        7, {"group": "x"}, {"group": 1, "device": "\u001b[2J", "what": ["x"]}, *[use] * 100],
+           in_use_more="x")
     f.host("old", agent={"version": "0.1", "schemas": []})
     f.host("bare", module="")
     f.host("busy", attempt=1, phase="changing", rollout="r0")
     put("status/plan/odd", "{")
     d = f.json("plan", path, code=2)
     assert {h["host"]: h["would"] for h in d["hosts"]} == {
-        "has": "nothing", "drifts": "change", "new": "change", "r2": "change", "old": "cannot",
+        "has": "nothing", "lies": "nothing", "drifts": "change", "new": "change", "r2": "change", "old": "cannot",
         "bare": "cannot", "busy": "cannot", "odd": "cannot"}, d
-    assert (d["change"], d["nothing"], d["cannot"]) == (3, 1, 4), d
+    assert (d["change"], d["nothing"], d["cannot"]) == (3, 2, 4), d
+    in_use = {h["host"]: (h["in_use"], h["in_use_more"]) for h in d["hosts"]}
+    assert in_use["new"] == in_use["odd"] == (None, 0) and in_use["r2"] == ([use], 2), in_use
+    lies, more = in_use["lies"]
+    assert (len(lies), more) == (64, 39) and lies[0] == {
+        "group": 1, "device": "?[2J", "words": "", "what": ""}, in_use
     d2 = f.json("plan", path, "--select", "rack=r2", code=2)
     assert [h["host"] for h in d2["hosts"]] == ["r2"] and d2["selector"] == "rack=r2", d2
     assert f.json("plan", path, "--select", "rack!=r2,row=1")["hosts"] == []
     text = f.run("plan", path, code=2).stdout
-    assert "3 hosts would change, 1 has it, 4 cannot" in text and d["fingerprint"][:16] in text, text
+    assert "3 hosts would change, 2 have it, 4 cannot" in text and d["fingerprint"][:16] in text, text
+    assert "in use: group 3, 0000:00:03.0: net eth0 (net,default-route)\n" in text, text
+    assert text.count("in use: ") == 2 and "in use: 2 groups more\n" in text, text
     # What has changed since is refused, before and at the question.
     f.host("another")
     r = f.json("start", path, "--skip-incapable", "--fingerprint", d["fingerprint"][:16], code=3)
