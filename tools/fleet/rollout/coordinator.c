@@ -385,7 +385,8 @@ static long wave_target(const struct coordinator *c)
 	for (i = 0; i < c->count; i++)
 		hosts += c->hosts[i]->status_rev != 0 &&
 			 doc_selects(c->rollout.selector, c->hosts[i]->status.labels);
-	return (hosts * -wave + 99) / 100;
+	/* Of no host it is one, too: a wave without any is not over, and no canary has been well. */
+	return hosts ? (hosts * -wave + 99) / 100 : 1;
 }
 
 static bool end_wave(struct coordinator *c, bool soaked, int64_t now, struct step *step)

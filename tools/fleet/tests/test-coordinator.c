@@ -243,6 +243,24 @@ static void test_deleted_host(void **state)
 	rollout_is(STATE_RUNNING, 2);
 }
 
+/* There is no host that could be the canary. */
+static void test_emptied_pool(void **state)
+{
+	struct doc_rollout rollout = one_wave;
+
+	(void)state;
+	rollout.waves[0] = -50;
+	rollout.waves[1] = -100;
+	rollout.wave_count = 2;
+	put_rollout(&rollout);
+	put_host("a", "");
+	follow();
+	delete("/f/status/p/a");
+	follow();
+	work();
+	rollout_is(STATE_HALTED, 0);
+}
+
 static void test_no_module(void **state)
 {
 	static const char *const agent =
@@ -802,6 +820,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted_status, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deleted_rollout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deleted_host, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_emptied_pool, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_module, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten_before_its_grant, set_up, tear_down),
