@@ -341,7 +341,8 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 	if (open_document(&r, text, size, why)) {
 		take_text(&r, "machine", status->machine, DOC_MACHINE_MAX, true);
 		take_text(&r, "boot", status->boot, DOC_MACHINE_MAX, true);
-		take_text(&r, "rollout", status->rollout, DOC_ID_MAX, false);
+		/* An agent takes up from it what its journal has lost. */
+		take_id(&r, "rollout", status->rollout, false);
 		status->attempt = take_number(&r, "attempt", 0, DOC_ATTEMPT_MAX, true, 0);
 		status->generation = take_number(&r, "generation", 0, INT64_MAX, false, 0);
 		status->seq = take_number(&r, "seq", 0, DOC_ATTEMPT_MAX, false, 0);
@@ -357,6 +358,9 @@ bool doc_status_parse(struct doc_status *status, const char *text, size_t size, 
 		if ((status->phase == PHASE_ENDED) != (status->end != END_NONE) ||
 		    status->end == END_LOST)
 			wrong(&r, "\"phase\" and \"end\" do not fit");
+		if ((status->phase == PHASE_CHANGING || status->phase == PHASE_UNCONFIRMED) &&
+		    !*status->rollout)
+			wrong(&r, "there is a change, and no \"rollout\"");
 	}
 	return close_document(&r, status, sizeof(*status));
 }

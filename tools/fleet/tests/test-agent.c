@@ -282,6 +282,24 @@ static void test_status_of_another(void **state)
 	does(AGENT_WAIT, 0);
 }
 
+/* It becomes part of the journal, and of the names of units. */
+static void test_status_with_odd_rollout(void **state)
+{
+	static const char *const rollouts[] = { "\"rollout\":\"r$1\",", "\"rollout\":\"\",", "" };
+	char status[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(rollouts) / sizeof(*rollouts); i++) {
+		tear_down(state);
+		set_up(state);
+		snprintf(status, sizeof(status), "{\"machine\":\"m\",\"boot\":\"b\",%s"
+			 "\"attempt\":1,\"phase\":\"changing\"}", rollouts[i]);
+		reads("read the own status", status, 1);
+		reads("read the grant", GRANT("false"), 2);
+		does(AGENT_WAIT, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_journal_lost_and_rebooted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_journal_lost_unconfirmed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_status_of_another, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_status_with_odd_rollout, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
