@@ -151,7 +151,7 @@ static void print_text(const struct fleet_options *options, const struct fleet_p
 		       *r->reason ? ": " : "", r->reason);
 		printf("wave     %zu of %zu, %zu changing of at most %ld\n", r->wave + 1,
 		       r->wave_count, r->changing_count, r->max_changing);
-		print_progress(r, hosts->count);
+		print_progress(r, counts->all);
 		printf("ended   ");
 		for (i = 1; i < DOC_ENDS; i++)
 			printf(" %ld %s%s", r->ended[i], doc_end_name(i),
@@ -288,7 +288,8 @@ static bool change(struct doc_rollout *r, const struct fleet_options *options, c
 		r->allow_empty_canary |= options->rollout.allow_empty_canary;
 	} else {
 		*changed = r->state != to || (options->now && !r->now);
-		r->now |= options->now;
+		/* "now" means less in a pause; and what was said once is not taken back. */
+		r->now = options->now || (r->now && r->state == to);
 		if (to == STATE_HALTED && r->state != to)
 			snprintf(r->reason, sizeof(r->reason), "by a person");
 	}

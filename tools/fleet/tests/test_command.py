@@ -181,11 +181,18 @@ def states():
     assert f.json("pause")["result"] == "unchanged"
     assert f.json("status", code=2)["rollout"]["state"] == "paused"
     f.json("resume")
+    # Those that have begun are to end it: what was said of the pause is not said of the halt.
+    f.json("pause", "--now")
+    f.json("halt")
+    assert "now" not in f.json("status", code=3)["rollout"]
     f.json("halt", "--now")
+    assert f.json("status", code=3)["rollout"]["now"] is True
+    f.json("halt")
     assert f.json("status", code=3)["rollout"]["now"] is True
     f.json("pause", code=3)
     acts = [(a["what"], a.get("why")) for a in f.rollout()[1]["audit"]]
-    assert acts == [("start", None), ("pause", "lunch ??"), ("resume", None), ("halt", "now")], acts
+    assert acts == [("start", None), ("pause", "lunch ??"), ("resume", None), ("pause", "now"), ("halt", None),
+                    ("halt", "now")], acts
     f.change(state="running", changing=[{"host": "a", "machine": "machine-a", "attempt": 1,
                                          "lost": True}])
     assert "a, attempt 1, silent" in f.run("status", code=5).stdout
@@ -218,6 +225,9 @@ def states():
     f.json("status", code=2)
     f.host("b", end="nothing", **ended)
     f.json("status", code=0)
+    f.change(ended={"done": 1}, selector="rack=r1")
+    f.host("b", labels={"rack": "r2"})
+    assert "] 1 of 1\n" in f.run("status").stdout
     f.host("b", policy_in_force=first)
     f.host("b", policy_in_force=first, drift={
         "groups": 3, "rules": {"gpu": 2, "n\nic": 1, "n\tic": 2 ** 63 - 1, "n\ric": 2 ** 63 - 1}})
