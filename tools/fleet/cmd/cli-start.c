@@ -128,7 +128,7 @@ static enum store_result put_document(struct conf *conf, const char *key, char *
 {
 	struct store_put put = { .key = key, .value = text, .rev = rev };
 	enum store_result result = STORE_NOMEM;
-	struct store_item item;
+	struct store_item item = { 0 };
 
 	if (text) {
 		put.size = strlen(text);
@@ -136,11 +136,13 @@ static enum store_result put_document(struct conf *conf, const char *key, char *
 	}
 	if (result == STORE_UNKNOWN) {
 		/* It was done, if this is there: no other command writes the same. */
-		result = store_get(conf->store, key, &item);
-		if (!result && (!item.value || strcmp(item.value, text)))
-			result = STORE_UNKNOWN;
-		if (!result && new_rev)
-			*new_rev = item.rev;
+		/* It stays unknown where that cannot be read, or is not there yet. */
+		if (!store_get(conf->store, key, &item) && item.value &&
+		    !strcmp(item.value, text)) {
+			result = STORE_OK;
+			if (new_rev)
+				*new_rev = item.rev;
+		}
 		store_item_clear(&item);
 	}
 	free(text);
@@ -391,9 +393,12 @@ int cmd_start(struct conf *conf, const struct fleet_options *options, const char
 	return code;
 }
 
-/* The policy of a generation of the pool. */
-static int policy_of(struct conf *conf, const struct fleet_options *options, long generation,
-		     char policy[DOC_HASH_MAX + 1])
+/*
+ * The policy of a generation of the pool. A rollout that is planned, and not the one that the pool
+ * names, is what a start has left that did not come to its end.
+ */
+static int policy_of(struct conf *conf, const struct fleet_options *options,
+		     const struct doc_pool *pool, long generation, char policy[DOC_HASH_MAX + 1])
 {
 	struct doc_rollout *rollouts = NULL;
 	size_t i, count;
@@ -407,7 +412,8 @@ static int policy_of(struct conf *conf, const struct fleet_options *options, lon
 	if (code)
 		return code;
 	for (i = 0; i < count; i++) {
-		if (rollouts[i].generation == generation)
+		if (rollouts[i].generation == generation &&
+		    (rollouts[i].state != STATE_PLANNED || !strcmp(rollouts[i].id, pool->rollout)))
 			memcpy(policy, rollouts[i].policy, sizeof(rollouts[i].policy));
 	}
 	cli_rollouts_free(rollouts, count);
@@ -448,7 +454,7 @@ int cmd_rollback(struct conf *conf, const struct fleet_options *options)
 		code = EXIT_REFUSED;
 	}
 	if (!code && options->to >= 0)
-		code = policy_of(conf, options, options->to, policy);
+		code = policy_of(conf, options, &old.pool, options->to, policy);
 	else if (!code)
 		snprintf(policy, sizeof(policy), "%s",
 			 *old.pool.previous ? old.pool.previous : DOC_NO_POLICY);

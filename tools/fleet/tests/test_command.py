@@ -256,6 +256,9 @@ def states():
     f.change(state="complete")
     f.json("rollback")
     assert f.rollout()[1]["policy"] == first and json.loads(get("pool/states"))["previous"] == first
+    # A start that did not come to its end has left a rollout that was never the pool's.
+    left = {**f.rollout()[1], "generation": 3, "id": "g3-left", "policy": "f" * 64, "state": "planned"}
+    put("rollout/states/g3-left", left)
     # To a generation, to before the first one, and to none that there was.
     f.change(state="complete")
     f.json("rollback", "--to", "3")
@@ -268,12 +271,12 @@ def states():
     pool = json.loads(get("pool/states"))
     assert (pool["audit"][-1]["from"], pool["audit"][-1]["to"]) == (second, "none"), pool
     d = f.json("history")
-    assert [r["generation"] for r in d["rollouts"]] == [1, 3, 4, 5, 6, 7], d
-    assert d["rollouts"][2]["audit"][0]["what"] == "rollback", d
+    assert [r["generation"] for r in d["rollouts"] if r["id"] != "g3-left"] == [1, 3, 4, 5, 6, 7], d
+    assert d["rollouts"][3]["audit"][0]["what"] == "rollback", d
     assert [a["what"] for a in d["audit"][-2:]] == ["rollback", "rollback"], d["audit"]
     assert (d["audit"][-1]["from"], d["audit"][-1]["to"]) == (second, "none"), d["audit"]
     text = f.run("history", "states").stdout
-    assert text.count("generation ") == 6 and "lunch" in text, text
+    assert text.count("generation ") == 7 and "lunch" in text, text
     assert f"from {second[:16]} to none, " in text, text
 
 
