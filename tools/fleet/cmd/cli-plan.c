@@ -194,8 +194,10 @@ int cmd_drift(struct conf *conf, const struct fleet_options *options)
 	code = cli_hosts(conf, options, &hosts);
 	if (!code)
 		code = cli_pool_exists(conf, options, &hosts);
-	if (code)
+	if (code) {
+		cli_hosts_clear(&hosts);
 		return code;
+	}
 	rules = drift_rules(&hosts);
 	array = json_object_new_array();
 	for (i = 0; i < hosts.count; i++) {
